@@ -1,0 +1,107 @@
+# What a person does with AAMI's source. `make` alone prints this list.
+#
+# Everything is built into target/ and fetched into ${XDG_CACHE_HOME:-~/.cache}/aami (tests: aami-rig).
+# Only `test`, `test-full` and `bench` need root, since they boot real nodes; they say so before they ask.
+
+SHELL := /bin/bash
+CARGO := scripts/with-tools.sh cargo
+# The lock file may follow an edited Cargo.toml on a desk, not in CI.
+LOCKED := $(if $(CI),--locked)
+SUITE := scripts/suite.sh
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+XTASK := $(CARGO) run --quiet $(LOCKED) --package xtask --
+# Test binaries of suites that boot nodes run as root; what compiles them does not.
+ROOT_RUNNER := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
+export CARGO_TERM_COLOR ?= auto
+
+ifeq ($(shell command -v cargo-nextest),)
+  RUN_TESTS := $(CARGO) test $(LOCKED)
+  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2
+else
+  NEXTEST_PROFILE := $(if $(CI),ci,default)
+  RUN_TESTS := $(CARGO) nextest run $(LOCKED) --profile $(NEXTEST_PROFILE)
+  RUN_NODES := $(RUN_TESTS) --package rig
+endif
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: up
+up: components ## build, fetch what is missing, run AAMI here in the foreground (UP_ARGS="...")
+	@$(CARGO) build $(LOCKED) --package aami --package aami-agent
+	@exec target/debug/aami up $(UP_ARGS)
+
+.PHONY: components
+components: ## put Prometheus and node_exporter into the download cache
+	@scripts/fetch-components.sh
+
+.PHONY: check
+check: ## format, house rules, lints, unit tests (under 5 minutes)
+	@$(SUITE) format 30 cargo fmt --all --check
+	@$(SUITE) tidy 120 $(MAKE) --no-print-directory tidy
+	@$(SUITE) lints 180 $(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
+	@$(SUITE) unit 180 $(RUN_TESTS) --workspace --lib --bins
+
+.PHONY: tidy
+tidy: ## the house rules and the generated files
+	@$(XTASK) tidy
+	@$(XTASK) explain --check
+
+.PHONY: generate
+generate: ## write the generated files anew (docs/explain, openapi)
+	@$(XTASK) explain
+	@$(XTASK) openapi
+
+.PHONY: agent
+agent: ## the node's binary, static: target/dist/ARCH/aami-agent (ARCH="amd64 arm64")
+	@scripts/with-tools.sh scripts/build-agent.sh $(ARCH)
+
+.PHONY: test
+test: prerequisites test-build ## everything the project checks; boots nodes, so part of it runs as root (sudo)
+	@$(SUITE) format 30 cargo fmt --all --check
+	@$(SUITE) tidy 60 $(MAKE) --no-print-directory tidy
+	@$(SUITE) lints 180 $(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
+	@$(SUITE) unit 180 $(RUN_TESTS) --workspace --exclude rig
+	@$(MAKE) --no-print-directory nodes
+
+.PHONY: prerequisites
+prerequisites:
+	@scripts/prerequisites.sh
+
+.PHONY: test-build
+test-build:
+	@$(SUITE) build 420 $(CARGO) build $(LOCKED) --workspace --all-targets
+	@$(SUITE) agent 240 $(MAKE) --no-print-directory agent
+	@$(SUITE) fetch 240 $(MAKE) --no-print-directory fetch
+
+# What tests stand on: engines, and as root the root file systems of nodes.
+.PHONY: fetch
+fetch: components
+	@$(CARGO) build --quiet $(LOCKED) --package rig
+	@$(ROOT_RUNNER) target/debug/rig-fetch
+
+.PHONY: nodes
+nodes:
+	@$(if $(ROOT_RUNNER),echo "The next suite boots real nodes in namespaces of their own: its test binaries run with sudo.",:)
+	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
+		$(SUITE) nodes 360 $(RUN_NODES)
+
+.PHONY: test-full
+test-full: test ## test, and what does not fit into its 25 minutes (as root, like test)
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	@$(SUITE) deny 60 cargo deny --all-features check bans licenses sources
+	@AAMI_FULL=1 $(MAKE) --no-print-directory nodes
+
+.PHONY: bench
+bench: prerequisites ## measurements, as ratios against a peer in the same run; parts of it run as root (sudo)
+	@$(CARGO) build $(LOCKED) --release --package aami
+	@$(MAKE) --no-print-directory agent fetch
+	@$(if $(ROOT_RUNNER),echo "Some measurements need namespaces of their own: the bench binaries run with sudo.",:)
+	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
+		$(CARGO) bench $(LOCKED) --workspace --bench '*'
+
+.PHONY: clean-cache
+clean-cache: ## remove what was fetched (target/ is cargo's: cargo clean)
+	@printf 'removing %s\n' "$(CACHE)/aami" "$(CACHE)/aami-rig"
+	@rm -rf "$(CACHE)/aami" "$(CACHE)/aami-rig"

@@ -1,0 +1,307 @@
+//! `aami-agent bootstrap`: this machine becomes a node.
+
+mod plan;
+pub(crate) mod signals;
+mod stay;
+mod token;
+mod trust;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aami_install::{Installer, Mode, RunReport};
+use aami_model::label::Labels;
+use aami_model::run::RunStatus;
+use aami_model::{Exit, code};
+use aami_plans::node::{Foreground, Form, Node, NodeOptions, Purpose, Reporter};
+use clap::Args;
+
+pub(crate) use plan::summary_lines;
+
+use super::failure::Failure;
+use super::node::{Which, downloader, listeners, look, settings};
+use super::screen;
+use super::status::Status;
+use super::surroundings::Surroundings;
+
+/// Make this machine a node: check, install exporters, register, verify
+#[derive(Debug, Args)]
+pub(crate) struct Bootstrap {
+    /// The control plane's address, e.g. https://aami.example.com:8080 [env: AAMI_SERVER]
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// The bootstrap token; the shell's history and sudo's log keep it, so prefer --token-file
+    #[arg(long, value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// A file that holds the bootstrap token [env: AAMI_TOKEN_FILE]
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
+    /// The control plane's CA certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The pin of the control plane's key, sha256//...
+    #[arg(long, value_name = "PIN", conflicts_with = "ca_file")]
+    pin: Option<String>,
+    /// Speak plain HTTP to a control plane that is not on this machine; whoever is in between can read and change all of it
+    #[arg(long)]
+    plain_http: bool,
+    /// Where node_exporter listens [default: 9100]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// A label of this node; may be given several times
+    #[arg(long = "labels", visible_alias = "label", value_name = "KEY=VALUE")]
+    labels: Vec<String>,
+    /// The address the control plane reaches this node at [default: that of the route to it]
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
+    /// A web server that carries the exporters, in place of the control plane and their publishers
+    #[arg(long, value_name = "URL")]
+    mirror: Option<String>,
+    /// A file with what the mirror wants to see: a token, or user:password
+    #[arg(long, value_name = "FILE", requires = "mirror")]
+    mirror_credential_file: Option<PathBuf>,
+    /// A folder that carries the exporters, and a components.toml that names them
+    #[arg(long, value_name = "DIR")]
+    components: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
+    /// Run exporters as child processes that end with this one, everything below --root; needs no root
+    #[arg(long, requires = "root")]
+    foreground: bool,
+    /// End when standard input is closed (foreground form)
+    #[arg(long, requires = "foreground", hide = true)]
+    until_stdin_closes: bool,
+    /// Show the exact plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Show how the node stands and change nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    status: bool,
+    /// Go on with an install that stopped; the same command again does so, too
+    #[arg(long)]
+    resume: bool,
+    /// Look at everything again and mend what is broken, the record of changes included
+    #[arg(long, conflicts_with = "resume")]
+    repair: bool,
+    /// Forget how far earlier runs came; what they changed stays recorded
+    #[arg(long, conflicts_with_all = ["resume", "repair", "dry_run", "status"])]
+    reset: bool,
+    /// Skip preflight checks (not recommended)
+    #[arg(long)]
+    skip_preflight: bool,
+    /// Do not look for firewalls
+    #[arg(long)]
+    skip_firewall: bool,
+    /// Do not install a GPU exporter
+    #[arg(long)]
+    skip_gpu: bool,
+    /// Never ask anything
+    #[arg(long)]
+    unattended: bool,
+    /// Show more
+    #[arg(long, short)]
+    verbose: bool,
+    /// Speak JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Bootstrap {
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
+        if self.status {
+            return Status {
+                which: self.which,
+                json: self.json,
+            }
+            .run(surroundings);
+        }
+        if self.which.root.is_some() && !self.foreground {
+            return Err(Failure::invalid("--root needs --foreground"));
+        }
+        if !self.dry_run {
+            self.which.need_root()?;
+        }
+        if let Some(root) = &self.which.root {
+            std::fs::create_dir_all(root).map_err(|error| Failure::file(root, &error))?;
+        }
+        let node = self.node(surroundings)?;
+        let host = self.which.host()?;
+        let installer = self.which.installer(&host, &node)?;
+        if self.reset {
+            installer.reset()?;
+            screen::aside("Progress is forgotten; what was changed stays recorded.");
+            return Ok(Exit::Ok);
+        }
+        if self.dry_run {
+            return plan::show(&installer.dry_run()?, self.json);
+        }
+        let _alone = stay::alone(&self.which)?;
+        let cancel = signals::cancel_on_signals()?;
+        let report = self.install(installer.cancelled_by(cancel.clone()), &node, surroundings.colour)?;
+        self.conclude(&report, &node);
+        if report.status == RunStatus::Completed && self.foreground {
+            stay::until_told(&cancel, self.until_stdin_closes);
+        }
+        if let Some(foreground) = node.session().foreground() {
+            foreground.stop_all();
+        }
+        Ok(report.exit())
+    }
+
+    fn install(&self, installer: Installer<'_>, node: &Node, colour: bool) -> Result<RunReport, Failure> {
+        let mode = match (self.repair, self.resume) {
+            (true, _) => Mode::Repair,
+            (_, true) => Mode::Resume,
+            _ => Mode::Fresh,
+        };
+        let installer = installer.sink(Reporter::new(node.session().clone()));
+        let how = screen::How {
+            json: self.json,
+            verbose: self.verbose,
+            colour,
+        };
+        let installer = screen::attach(installer, node.session(), node.plan().title(), how);
+        Ok(installer.run(mode)?)
+    }
+
+    /// Everything after the last event: what there is now, or what to do next.
+    fn conclude(&self, report: &RunReport, node: &Node) {
+        if let Some(aside) = &report.set_aside {
+            screen::warn(
+                &format!("the record of changes could not be read and lies at {aside} now"),
+                self.json,
+            );
+        }
+        if self.verbose && !self.json {
+            for effect in &report.executed {
+                screen::line(&format!("changed: {effect}"));
+            }
+        }
+        match report.failure() {
+            None => plan::summary(node.session(), self.json, !self.verbose && screen::is_terminal()),
+            Some((code, sentence)) if self.json => screen::complain(&Failure::new(code, sentence), true),
+            // The screen has said what failed and what to do.
+            Some((code, _)) if code == code::INTERRUPTED => {
+                screen::aside("Interrupted. Run the same command again to continue.");
+            }
+            Some((code, _)) => screen::aside(&format!("code: {} ({})", code.symbol, code.id())),
+        }
+    }
+
+    fn node(&self, surroundings: &Surroundings) -> Result<Node, Failure> {
+        let enrolment = self.which.enrolment()?;
+        let server = self.server.clone().or_else(|| surroundings.server.clone());
+        let server = server.or_else(|| enrolment.as_ref().map(|enrolment| enrolment.server.clone()));
+        let server =
+            server.ok_or_else(|| Failure::invalid("--server is needed: the control plane's address"))?;
+        let server = server.trim_end_matches('/').to_owned();
+        let trust = trust::trust(
+            &server,
+            self.ca_file.as_deref(),
+            self.pin.as_deref(),
+            enrolment.as_ref(),
+        )
+        .map_err(|failure| {
+            if self.pin.is_some() {
+                trust::pinned(failure)
+            } else {
+                failure
+            }
+        })?;
+        if trust::is_in_the_open(&server) {
+            if !self.plain_http {
+                let sentence = format!("nobody can tell who answers at {server}");
+                return Err(Failure::new(code::SERVER_NOT_TRUSTED, sentence)
+                    .with_hint("Use https://, or say --plain-http if you trust the network."));
+            }
+            let what = "the connection to the control plane is plain HTTP: whoever is in between can read the token \
+                        and change what is installed; checksums guard against corruption only";
+            screen::warn(what, self.json);
+        }
+        let api = settings(&server, trust, &surroundings.proxies)?;
+        let is_enrolled = enrolment.is_some_and(|enrolment| enrolment.server == server);
+        let token = self.token(surroundings, is_enrolled)?;
+        let sources = plan::sources(&plan::Named {
+            server: &server,
+            trust: &api.trust,
+            mirror: self.mirror.as_deref(),
+            mirror_credential: self.mirror_credential_file.as_deref(),
+            components: self.components.as_deref(),
+        })?;
+        let is_json = self.json;
+        let foreground = match self.which.form() {
+            Form::Host => None,
+            Form::Foreground => Some(Arc::new(Foreground::new(
+                stay::launcher()?,
+                Arc::new(move |name: &str, how: &str| {
+                    screen::warn(&format!("{name} ended ({how}) and is started again"), is_json);
+                }),
+            ))),
+        };
+        Ok(Node::new(NodeOptions {
+            purpose: Purpose::Install,
+            form: self.which.form(),
+            cluster: self.which.cluster.clone(),
+            api,
+            token,
+            port: self.port,
+            labels: self.labels()?,
+            address: self.address,
+            skip_preflight: self.skip_preflight,
+            skip_firewall: self.skip_firewall,
+            skip_gpu: self.skip_gpu,
+            sources,
+            downloader: downloader(surroundings.proxies.clone()),
+            agent: Some(stay::launcher()?),
+            look: Box::new(look),
+            listeners: Box::new(listeners),
+            foreground,
+        })?)
+    }
+
+    fn token(
+        &self,
+        surroundings: &Surroundings,
+        is_enrolled: bool,
+    ) -> Result<Option<aami_model::secret::Secret>, Failure> {
+        if let Some(text) = &self.token {
+            let what = "the token stands on the command line, where the shell's history, the list of processes and \
+                        sudo's log show it; prefer --token-file";
+            screen::warn(what, self.json);
+            return token::parse(text).map(Some);
+        }
+        if let Some(path) = self.token_file.as_ref().or(surroundings.token_file.as_ref()) {
+            return token::from_file(path).map(Some);
+        }
+        if is_enrolled || self.dry_run || self.reset {
+            return Ok(None);
+        }
+        let asked = if self.unattended || self.json {
+            None
+        } else {
+            token::ask()
+        };
+        match asked {
+            Some(token) => token.map(Some),
+            None => Err(Failure::new(code::TOKEN_REQUIRED, code::TOKEN_REQUIRED.sentence)),
+        }
+    }
+
+    fn labels(&self) -> Result<Labels, Failure> {
+        let mut labels = Labels::default();
+        for text in &self.labels {
+            let (name, value) = text.split_once('=').ok_or_else(|| {
+                Failure::invalid(format!(
+                    "--labels {:?} is not KEY=VALUE",
+                    text.chars().take(60).collect::<String>()
+                ))
+            })?;
+            labels.0.insert(name.to_owned(), value.to_owned());
+        }
+        labels
+            .check()
+            .map_err(|error| Failure::invalid(format!("--labels: {error}")))?;
+        Ok(labels)
+    }
+}

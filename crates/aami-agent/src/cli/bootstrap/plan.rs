@@ -1,0 +1,139 @@
+//! What is shown of a plan before and after, and where its components come from.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use aami_api::client::Trust;
+use aami_install::executor::{DryRun, StepStanding};
+use aami_model::Exit;
+use aami_plans::download::{Access, Credential};
+use aami_plans::node::Session;
+use aami_plans::obtain::{Mirror, Source};
+use serde_json::json;
+
+use super::super::failure::Failure;
+use super::super::screen;
+
+/// What the command line says about where components come from.
+pub(super) struct Named<'a> {
+    pub(super) server: &'a str,
+    pub(super) trust: &'a Trust,
+    pub(super) mirror: Option<&'a str>,
+    pub(super) mirror_credential: Option<&'a Path>,
+    pub(super) components: Option<&'a Path>,
+}
+
+/// The folder and the mirror where they are named, and then nothing else: whoever names one may have no
+/// way out. Otherwise the control plane, then each publisher.
+pub(super) fn sources(named: &Named<'_>) -> Result<Vec<Source>, Failure> {
+    let mut sources = Vec::new();
+    sources.extend(named.components.map(|folder| Source::Folder(folder.to_owned())));
+    if let Some(url) = named.mirror {
+        let credential = named.mirror_credential.map(Credential::from_file).transpose();
+        let credential = credential.map_err(|error| Failure::invalid(error.to_string()))?;
+        // A mirror beside the control plane has the same certificate; any other has one people know.
+        let trust = if host(url).is_some() && host(url) == host(named.server) {
+            named.trust
+        } else {
+            &Trust::System
+        };
+        let access = Access {
+            trust: trust.clone(),
+            credential,
+        };
+        sources.push(Source::Mirror(Mirror {
+            url: url.to_owned(),
+            access,
+        }));
+    }
+    if sources.is_empty() {
+        let access = Access {
+            trust: named.trust.clone(),
+            credential: None,
+        };
+        let arch = if cfg!(target_arch = "aarch64") {
+            "arm64"
+        } else {
+            "amd64"
+        };
+        let url = format!("{}/dist/{arch}", named.server);
+        sources.push(Source::Mirror(Mirror { url, access }));
+        sources.push(Source::Publisher);
+    }
+    Ok(sources)
+}
+
+fn host(url: &str) -> Option<String> {
+    Some(url.parse::<ureq::http::Uri>().ok()?.host()?.to_ascii_lowercase())
+}
+
+/// Shows exactly what a run would do.
+pub(super) fn show(dry: &DryRun, is_json: bool) -> Result<Exit, Failure> {
+    if is_json {
+        screen::json(dry);
+        return Ok(Exit::Ok);
+    }
+    // A folder that two steps need is made by the first of them.
+    let mut shown = BTreeSet::new();
+    for (at, step) in dry.steps.iter().enumerate() {
+        let standing = match &step.standing {
+            StepStanding::Holds => "holds already".to_owned(),
+            StepStanding::Missing(why) => why.clone(),
+            StepStanding::NotApplicable(why) => format!("not done: {why}"),
+            StepStanding::Unknown(why) => format!("cannot be told before it is its turn: {why}"),
+        };
+        screen::line(&format!(
+            "[{}/{}] {}: {standing}",
+            at + 1,
+            dry.steps.len(),
+            step.title
+        ));
+        for planned in &step.effects {
+            if shown.insert(&planned.effect) {
+                screen::line(&format!("      {}", planned.effect));
+            }
+        }
+    }
+    screen::line(&format!(
+        "{} changes to this host. Nothing was changed.",
+        shown.len()
+    ));
+    Ok(Exit::Ok)
+}
+
+/// What there is now, line by line.
+pub(crate) fn summary_lines(session: &Session) -> Vec<String> {
+    let facts = session.summary();
+    let unknown = || "unknown".to_owned();
+    let mut lines = vec![
+        "Node information:".to_owned(),
+        format!("  Host name:     {}", facts.hostname),
+        format!("  Node:          {}", facts.node_id.unwrap_or_else(unknown)),
+        format!("  Status:        {}", facts.status.unwrap_or_else(unknown)),
+    ];
+    lines.extend(facts.group.map(|group| format!("  Group:         {group}")));
+    lines.push(format!("  Control plane: {}", facts.server));
+    lines.push(String::new());
+    lines.push("Exporters:".to_owned());
+    lines.extend(
+        facts
+            .exporters
+            .into_iter()
+            .map(|exporter| format!("  {exporter}")),
+    );
+    lines.push(String::new());
+    lines.push("Prometheus picks the node up within 30 seconds.".to_owned());
+    lines
+}
+
+/// The same for programs, and for those whose screen had no place for it.
+pub(super) fn summary(session: &Session, is_json: bool, has_screen: bool) {
+    if is_json {
+        screen::json(&json!({ "type": "node", "node": session.summary() }));
+    } else if !has_screen {
+        screen::line("");
+        for line in summary_lines(session) {
+            screen::line(&line);
+        }
+    }
+}

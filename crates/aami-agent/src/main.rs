@@ -1,0 +1,13 @@
+//! `aami-agent`, the node's binary: enrols a machine, looks at it, and takes everything back.
+//!
+//! Start at [`cli`]: one file per command. This is one of the two places that print, read the
+//! environment and exit. It must not decide what is installed or how: that is `aami-plans` and
+//! `aami-install`.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,159 @@
+//! The calls by name.
+
+use aami_model::group::Group;
+use aami_model::run::RunEvent;
+use aami_model::{NodeId, RunId};
+use ureq::http::Method;
+
+use super::{Answer, Client, ClientError};
+use crate::event::{Audit, Events};
+use crate::health::{Health, Status};
+use crate::key::{CreateKey, CreatedKey, KeyView};
+use crate::node::{NodeView, Verified};
+use crate::page::Page;
+use crate::register::Registered;
+use crate::run::{ReportEvents, Reported};
+use crate::token::{CreateToken, CreatedToken, TokenView, Validated};
+
+const NOTHING: Option<&()> = None;
+
+impl Client {
+    /// Whether a control plane answers, and what its clock says.
+    pub fn health(&self) -> Result<Answer<Health>, ClientError> {
+        let answer: Answer<Health> = self.call(Method::GET, "/api/v1/health", NOTHING, &[])?;
+        if answer.body.service == "aami" {
+            Ok(answer)
+        } else {
+            Err(ClientError::NotAami {
+                url: format!("{}/api/v1/health", self.server()),
+                status: 200,
+                line: "JSON of another service".to_owned(),
+            })
+        }
+    }
+
+    /// The whole in a few numbers.
+    pub fn status(&self) -> Result<Status, ClientError> {
+        self.get("/api/v1/status")
+    }
+
+    /// Judges the bootstrap token this client carries, and opens a run for its installation.
+    pub fn validate(&self) -> Result<Answer<Validated>, ClientError> {
+        self.call(Method::POST, "/api/v1/bootstrap-tokens/validate", NOTHING, &[])
+    }
+
+    /// Judges the bootstrap token this client carries; writes nothing.
+    pub fn validate_only(&self) -> Result<Answer<Validated>, ClientError> {
+        self.call(Method::GET, "/api/v1/bootstrap-tokens/validate", NOTHING, &[])
+    }
+
+    /// Registers a machine. `body` is the exact JSON that `proof` signs; `proof_old` is the same by the
+    /// node's former key.
+    pub fn register(
+        &self,
+        body: &[u8],
+        proof: Option<&str>,
+        proof_old: Option<&str>,
+    ) -> Result<Registered, ClientError> {
+        let mut headers = Vec::new();
+        headers.extend(proof.map(|proof| (crate::PROOF, proof)));
+        headers.extend(proof_old.map(|proof| (crate::PROOF_OLD, proof)));
+        Ok(self
+            .send(Method::POST, "/api/v1/bootstrap/register", Some(body), &headers)?
+            .body)
+    }
+
+    /// Asks the control plane to reach this node's exporters now.
+    pub fn verify(&self, node: &NodeId) -> Result<Verified, ClientError> {
+        self.post(&format!("/api/v1/nodes/{node}/verify"), NOTHING)
+    }
+
+    /// Takes a node out for good; a node may do so to itself.
+    pub fn retire(&self, node: &NodeId) -> Result<(), ClientError> {
+        let _: Answer<serde_json::Value> =
+            self.call(Method::DELETE, &format!("/api/v1/nodes/{node}"), NOTHING, &[])?;
+        Ok(())
+    }
+
+    /// Reports what happened in a run; repeating a batch is harmless.
+    pub fn report(&self, run: &RunId, events: Vec<RunEvent>) -> Result<Reported, ClientError> {
+        self.post(
+            &format!("/api/v1/runs/{run}/events"),
+            Some(&ReportEvents { events }),
+        )
+    }
+
+    /// Makes a bootstrap token.
+    pub fn create_token(&self, token: &CreateToken) -> Result<CreatedToken, ClientError> {
+        self.post("/api/v1/bootstrap-tokens", Some(token))
+    }
+
+    /// The bootstrap tokens, a page of them.
+    pub fn tokens(&self, query: &str) -> Result<Page<TokenView>, ClientError> {
+        self.get(&format!("/api/v1/bootstrap-tokens{query}"))
+    }
+
+    /// The nodes, a page of them; `query` is empty or begins with `?`.
+    pub fn nodes(&self, query: &str) -> Result<Page<NodeView>, ClientError> {
+        self.get(&format!("/api/v1/nodes{query}"))
+    }
+
+    /// One node.
+    pub fn node(&self, node: &NodeId) -> Result<Answer<NodeView>, ClientError> {
+        self.call(Method::GET, &format!("/api/v1/nodes/{node}"), NOTHING, &[])
+    }
+
+    /// The groups, a page of them.
+    pub fn groups(&self, query: &str) -> Result<Page<Group>, ClientError> {
+        self.get(&format!("/api/v1/groups{query}"))
+    }
+
+    /// Makes an API key.
+    pub fn create_key(&self, key: &CreateKey) -> Result<CreatedKey, ClientError> {
+        self.post("/api/v1/keys", Some(key))
+    }
+
+    /// The API keys.
+    pub fn keys(&self) -> Result<Page<KeyView>, ClientError> {
+        self.get("/api/v1/keys")
+    }
+
+    /// Events after a sequence number.
+    pub fn events(&self, after: u64, limit: usize) -> Result<Events, ClientError> {
+        self.get(&format!("/api/v1/events?after={after}&limit={limit}"))
+    }
+
+    /// Audit entries after a sequence number.
+    pub fn audit(&self, after: u64, limit: usize) -> Result<Audit, ClientError> {
+        self.get(&format!("/api/v1/audit?after={after}&limit={limit}"))
+    }
+
+    /// GET as JSON.
+    pub fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        Ok(self.call(Method::GET, path, NOTHING, &[])?.body)
+    }
+
+    /// POST as JSON.
+    pub fn post<B: serde::Serialize, T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T, ClientError> {
+        Ok(self.call(Method::POST, path, body, &[])?.body)
+    }
+
+    /// PATCH as JSON.
+    pub fn patch<B: serde::Serialize, T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        Ok(self.call(Method::PATCH, path, Some(body), &[])?.body)
+    }
+
+    /// DELETE.
+    pub fn delete(&self, path: &str) -> Result<(), ClientError> {
+        let _: Answer<serde_json::Value> = self.call(Method::DELETE, path, NOTHING, &[])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! Nodes (also answered under `targets`, the older name), their exporters, and verifying them.
+
+use std::collections::BTreeMap;
+
+use aami_model::exporter::ExporterKind;
+use aami_model::label::Labels;
+use aami_model::machine::SystemInfo;
+use aami_model::node::Node;
+use aami_model::node_status::NodeStatus;
+use aami_model::{GroupId, NodeId, OrgId, Timestamp, TokenId};
+use serde::{Deserialize, Serialize};
+
+use crate::register::{ExporterInfo, ExporterView};
+
+/// A node as it is shown: never its keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct NodeView {
+    /// Its id.
+    pub id: NodeId,
+    /// The tenant it belongs to.
+    pub org: OrgId,
+    /// Its host name.
+    pub hostname: String,
+    /// Where its exporters are scraped.
+    pub ip_address: String,
+    /// Its lifecycle.
+    pub status: NodeStatus,
+    /// Since when.
+    pub status_since: Timestamp,
+    /// Why, where there is a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
+    /// Its own labels.
+    pub labels: Labels,
+    /// Its groups.
+    pub groups: Vec<GroupId>,
+    /// Its metrics endpoints.
+    pub exporters: Vec<ExporterView>,
+    /// What it runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_info: Option<SystemInfo>,
+    /// What its registrant wanted kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, serde_json::Value>,
+    /// Its machine-id, as it reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_id: Option<String>,
+    /// When it was first known.
+    pub created_at: Timestamp,
+    /// When it enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolled_at: Option<Timestamp>,
+    /// The token it enrolled with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
+}
+
+impl From<&Node> for NodeView {
+    fn from(node: &Node) -> Self {
+        Self {
+            id: node.id.clone(),
+            org: node.org.clone(),
+            hostname: node.hostname.to_string(),
+            ip_address: node.ip_address.to_string(),
+            status: node.status,
+            status_since: node.status_since,
+            status_reason: node.status_reason.clone(),
+            labels: node.labels.clone(),
+            groups: node.groups.clone(),
+            exporters: node
+                .exporters
+                .iter()
+                .map(|e| ExporterView::of(&node.id, e))
+                .collect(),
+            system_info: node.system_info.clone(),
+            metadata: node.metadata.clone(),
+            machine_id: node.identity.machine_id.clone(),
+            created_at: node.created_at,
+            enrolled_at: node.enrolled_at,
+            token: node.token.clone(),
+        }
+    }
+}
+
+/// POST `/api/v1/nodes`: declares a node that will enrol later, or one that never will.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CreateNode {
+    /// Its host name.
+    pub hostname: String,
+    /// Where its exporters are scraped; stays as named.
+    pub ip_address: String,
+    /// Its own labels.
+    pub labels: Labels,
+    /// Its groups, by id or name.
+    pub groups: Vec<String>,
+    /// Its metrics endpoints.
+    pub exporters: Vec<ExporterInfo>,
+    /// Anything worth keeping.
+    pub metadata: BTreeMap<String, serde_json::Value>,
+    /// The tenant; the caller's own where absent.
+    pub org: Option<OrgId>,
+}
+
+/// PATCH `/api/v1/nodes/{id}`: what is given replaces.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PatchNode {
+    /// A new address; pins it.
+    pub ip_address: Option<String>,
+    /// New labels, all of them.
+    pub labels: Option<Labels>,
+    /// New groups, all of them, by id or name.
+    pub groups: Option<Vec<String>>,
+    /// New metadata, all of it.
+    pub metadata: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+/// POST `/api/v1/nodes/{id}/maintenance` and the like.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Reason {
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// POST `/api/v1/exporters`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CreateExporter {
+    /// The node it runs on.
+    pub node_id: NodeId,
+    /// The exporter.
+    #[serde(flatten)]
+    pub exporter: ExporterInfo,
+}
+
+/// PATCH `/api/v1/exporters/{id}`: what is given replaces.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PatchExporter {
+    /// Whether Prometheus is told of it.
+    pub enabled: Option<bool>,
+    /// Where its metrics are.
+    pub metrics_path: Option<String>,
+    /// How often to scrape it.
+    pub scrape_interval: Option<String>,
+}
+
+/// The answer of POST `/api/v1/nodes/{id}/verify`: whether the control plane itself reaches each exporter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Verified {
+    /// The node.
+    pub node_id: NodeId,
+    /// Its status after this.
+    pub status: NodeStatus,
+    /// Whether every exporter answered. True for a node without exporters.
+    pub verified: bool,
+    /// Each exporter.
+    pub exporters: Vec<Probe>,
+}
+
+/// How one exporter answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Probe {
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: ExporterKind,
+    /// What was fetched.
+    pub url: String,
+    /// Whether metrics came back.
+    pub ok: bool,
+    /// Where it ended, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<Hop>,
+    /// One sentence.
+    pub detail: String,
+}
+
+/// The hop at which fetching metrics ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Hop {
+    /// No route to the address.
+    Route,
+    /// The connection was refused: nothing listens there, or a firewall rejects.
+    Refused,
+    /// The connection was never answered: a firewall drops, or the host is down.
+    Timeout,
+    /// It connected, but did not answer in time.
+    Slow,
+    /// It answered with another status than 200.
+    Status,
+    /// It answered, but not with metrics.
+    NotMetrics,
+    /// The address may not be fetched from here.
+    AddressRefused,
+}

@@ -1,0 +1,232 @@
+//! What a step is given: a [`Survey`] to look with, a [`StepContext`] to change things through.
+
+mod prepare;
+mod survey;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aami_model::run::StepOutcome;
+
+pub use survey::Survey;
+
+use crate::cancel::Cancel;
+use crate::checkpoint::Act;
+use crate::effect::{self, Described, Due, Effect, EffectError, Happened, Scene, Signature, Standing};
+use crate::host::Host;
+use crate::ledger::{Entering, Ledger};
+use crate::path::HostPath;
+use crate::receipt::Recorded;
+use crate::step::{StepError, Voice};
+use crate::stream::Stream;
+
+/// What all steps of a run share.
+pub(crate) struct Shared<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) signature: Signature,
+    pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) stream: &'a Stream,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) approvals: &'a [String],
+    pub(crate) executed: Mutex<Vec<Described>>,
+}
+
+impl Shared<'_> {
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The one way for a step to change a host.
+pub struct StepContext<'a> {
+    shared: &'a Shared<'a>,
+    voice: Voice<'a>,
+}
+
+/// An effect that is due, with everything at hand.
+struct Ready<'a> {
+    effect: &'a Effect,
+    due: Option<&'a Due>,
+    payload: Option<prepare::Prepared>,
+}
+
+impl<'a> StepContext<'a> {
+    pub(crate) const fn new(shared: &'a Shared<'a>, step: &'a str) -> Self {
+        let voice = Voice::new(shared.host, shared.stream, shared.cancel, step);
+        Self { shared, voice }
+    }
+
+    /// The host.
+    pub fn host(&self) -> &'a Host {
+        self.shared.host
+    }
+
+    /// What is known of the host and of this plan on it.
+    pub fn survey(&self) -> Survey<'a> {
+        Survey::new(self.shared)
+    }
+
+    /// Notes, progress, and whether the run was called off.
+    pub const fn voice(&self) -> &Voice<'a> {
+        &self.voice
+    }
+
+    /// Adds a fact below the step.
+    pub fn note(&self, message: impl Into<String>) {
+        self.voice.note(message);
+    }
+
+    /// Adds a fact that should worry the reader.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.voice.warn(message);
+    }
+
+    /// Brings about those of `effects` that do not hold yet, in order. Everything fetched is fetched
+    /// and verified first; then all of them are recorded durably with what undoing needs; then they
+    /// happen, with a look at the cancel flag before each.
+    pub fn perform(&mut self, effects: &[Effect]) -> Result<StepOutcome, StepError> {
+        self.voice.check()?;
+        let effects: Vec<Effect> = effects
+            .iter()
+            .map(|effect| effect.sealed(&self.shared.signature))
+            .collect();
+        let standings = self.survey().stand(&effects)?;
+        let ready = self.ready(&effects, &standings)?;
+        if ready.is_empty() {
+            return Ok(StepOutcome::AlreadySo);
+        }
+        self.voice.check()?;
+        self.record(&ready)?;
+        let outcome = self.bring_about(&ready);
+        let synced = self.sync(&ready);
+        outcome?;
+        synced?;
+        let changed = ready.iter().any(|ready| ready.due.is_some());
+        Ok(if changed {
+            StepOutcome::Changed
+        } else {
+            StepOutcome::AlreadySo
+        })
+    }
+
+    fn ready<'e>(
+        &self,
+        effects: &'e [Effect],
+        standings: &'e [Standing],
+    ) -> Result<Vec<Ready<'e>>, StepError> {
+        let mut ready = Vec::new();
+        for (effect, standing) in effects.iter().zip(standings) {
+            match standing {
+                Standing::Holds => {
+                    let mut ledger = self.shared.ledger();
+                    ledger.confirm(&effect.key());
+                    let unclaimed = ledger.unclaimed(&effect.key());
+                    drop(ledger);
+                    if unclaimed {
+                        let payload = prepare::as_it_is(self.shared, effect)?;
+                        ready.push(Ready {
+                            effect,
+                            due: None,
+                            payload,
+                        });
+                    }
+                }
+                Standing::Due(due) => {
+                    if let Effect::Irreversible(act) = effect
+                        && !self.shared.approvals.contains(&act.approval)
+                    {
+                        let (what, approval) = (act.what.clone(), act.approval.clone());
+                        return Err(EffectError::NotApproved { what, approval }.into());
+                    }
+                    let payload = prepare::payload(self.shared, &self.voice, effect, due)?;
+                    ready.push(Ready {
+                        effect,
+                        due: Some(due),
+                        payload,
+                    });
+                }
+            }
+        }
+        Ok(ready)
+    }
+
+    fn record(&self, ready: &[Ready<'_>]) -> Result<(), StepError> {
+        let entering: Vec<_> = ready
+            .iter()
+            .map(|Ready { effect, due, payload }| Entering {
+                effect,
+                due: *due,
+                content: payload.as_ref().map(|payload| payload.digest),
+            })
+            .collect();
+        let mut ledger = self.shared.ledger();
+        ledger.record(self.shared.host, self.voice.step(), &entering)?;
+        let log = ledger.folder().log().clone();
+        drop(ledger);
+        self.shared.stream.log_to(self.shared.host, &log);
+        Ok(())
+    }
+
+    fn bring_about(&self, ready: &[Ready<'_>]) -> Result<(), StepError> {
+        for ready in ready.iter().filter(|ready| ready.due.is_some()) {
+            self.voice.check()?;
+            self.apply(ready)?;
+            let described = ready.effect.describe();
+            self.shared
+                .executed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(described);
+        }
+        Ok(())
+    }
+
+    fn apply(&self, ready: &Ready<'_>) -> Result<(), StepError> {
+        let host = self.shared.host;
+        let key = ready.effect.key();
+        let cut = |source| EffectError::Cut {
+            what: format!("go on with {key}"),
+            source,
+        };
+        host.root.checkpoint(Act::Effect, &key.to_string()).map_err(cut)?;
+        let record = self.shared.ledger().find(&key).cloned();
+        let scene = Scene {
+            host,
+            record: record.as_ref(),
+        };
+        if ready.due.is_some_and(|due| due.edited)
+            && let Some(path) = ready.effect.path()
+        {
+            let kept = effect::place::keep_copy(scene, path)?;
+            self.warn(format!("{path} had been edited; the edit is kept as {kept}"));
+        }
+        let done = ready.effect.apply(
+            scene,
+            ready.payload.as_ref().map(|ready| &ready.payload),
+            &self.voice,
+        )?;
+        host.root.checkpoint(Act::Done, &key.to_string()).map_err(cut)?;
+        self.shared
+            .ledger()
+            .done(&key, |recorded| match (recorded, done) {
+                (Recorded::UnitState { started_with, .. }, Happened::Started(with)) => *started_with = with,
+                (Recorded::Registration { node, .. }, Happened::Registered(id)) => *node = Some(id),
+                _ => {}
+            });
+        Ok(())
+    }
+
+    /// Makes the names of what was placed durable, each folder once.
+    fn sync(&self, ready: &[Ready<'_>]) -> Result<(), EffectError> {
+        let mut folders: Vec<HostPath> = ready
+            .iter()
+            .filter(|ready| ready.due.is_some())
+            .filter_map(|ready| ready.effect.path()?.parent())
+            .collect();
+        folders.sort();
+        folders.dedup();
+        for folder in folders {
+            self.shared.host.root.sync_folder(&folder)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Looking at a host with the plan's own memory at hand.
+
+use super::Shared;
+use crate::effect::{Effect, EffectError, Key, Scene, Standing};
+use crate::host::Host;
+use crate::receipt::Record;
+use crate::step::{Probe, StepError};
+
+/// What is known of the host and of this plan on it. Looks; never changes anything.
+#[derive(Clone, Copy)]
+pub struct Survey<'a> {
+    shared: &'a Shared<'a>,
+}
+
+impl<'a> Survey<'a> {
+    pub(crate) const fn new(shared: &'a Shared<'a>) -> Self {
+        Self { shared }
+    }
+
+    /// The host.
+    pub fn host(&self) -> &'a Host {
+        self.shared.host
+    }
+
+    /// What this plan's receipt says about the thing `key` names, else another plan's.
+    pub fn record(&self, key: &Key) -> Option<Record> {
+        self.shared.ledger().find(key).cloned()
+    }
+
+    /// Whether all of `effects` hold, and if not, which does not and why.
+    pub fn probe(&self, effects: &[Effect]) -> Result<Probe, StepError> {
+        let effects: Vec<Effect> = effects
+            .iter()
+            .map(|effect| effect.sealed(&self.shared.signature))
+            .collect();
+        let standings = self.stand(&effects)?;
+        let missing = effects
+            .iter()
+            .zip(&standings)
+            .find_map(|(effect, standing)| match standing {
+                Standing::Holds => None,
+                Standing::Due(due) => Some(format!("{}: {}", effect.key(), due.because)),
+            });
+        Ok(missing.map_or(Probe::Holds, Probe::Missing))
+    }
+
+    /// Where each of `effects` (sealed) stands. A unit is due with any of its inputs.
+    pub(crate) fn stand(&self, effects: &[Effect]) -> Result<Vec<Standing>, EffectError> {
+        let mut standings = Vec::with_capacity(effects.len());
+        let mut due = Vec::new();
+        for effect in effects {
+            let key = effect.key();
+            let record = self.record(&key);
+            let scene = Scene {
+                host: self.shared.host,
+                record: record.as_ref(),
+            };
+            let mut standing = effect.inspect(scene)?;
+            if let (Standing::Holds, Effect::UnitState(unit)) = (&standing, effect)
+                && unit.running
+                && unit.inputs.iter().any(|input| due.contains(&Key::path(input)))
+            {
+                standing = unit.due_with_its_inputs(scene)?;
+            }
+            if matches!(standing, Standing::Due(_)) {
+                due.push(key);
+            }
+            standings.push(standing);
+        }
+        Ok(standings)
+    }
+}

@@ -1,0 +1,276 @@
+//! Effects: the closed list of ways this project changes a host.
+//!
+//! An [`Effect`] is a value: a step says which effects must hold, the dry run prints that list, and
+//! the executor performs the ones that do not hold yet. Each kind knows four things, one file per
+//! kind: whether it holds, what stands in its place now, how to bring it about, and how to take it
+//! back from its [record](crate::receipt::Record). A new way to change a host is a new kind here,
+//! never a command in a step.
+
+pub(crate) mod account;
+mod apply;
+mod directory;
+mod error;
+mod mark;
+mod owner;
+pub(crate) mod place;
+pub(crate) mod placement;
+mod registration;
+mod symlink;
+mod undo;
+pub(crate) mod unit;
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub use account::{CreateGroup, CreateUser, GroupMembership};
+pub(crate) use apply::Happened;
+pub use directory::MakeDirectory;
+pub use error::EffectError;
+pub(crate) use error::fs_code;
+pub use mark::Mark;
+pub(crate) use mark::Signature;
+pub use owner::Owner;
+pub use placement::Placement;
+pub use registration::{Irreversible, Registration, Unregister};
+pub use symlink::Symlink;
+pub(crate) use undo::undo as undo_one;
+pub use unit::UnitState;
+
+use crate::content::Content;
+use crate::host::Host;
+use crate::path::HostPath;
+use crate::receipt::{Before, Record, Recorded};
+
+/// One change to a host, with all that is needed to bring it about.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// A folder with this mode and owner.
+    MakeDirectory(MakeDirectory),
+    /// A file with this content, mode and owner.
+    WriteFile(Placement),
+    /// An executable file, fetched and verified.
+    PlaceBinary(Placement),
+    /// A symbolic link.
+    Symlink(Symlink),
+    /// A group.
+    CreateGroup(CreateGroup),
+    /// A user.
+    CreateUser(CreateUser),
+    /// A user in a group.
+    GroupMembership(GroupMembership),
+    /// A unit enabled or not, running or not.
+    UnitState(UnitState),
+    /// This host known to a control plane.
+    Registration(Registration),
+    /// Something that cannot be taken back, and needs an approval.
+    Irreversible(Irreversible),
+}
+
+/// What an effect is about. Two effects with the same key, in one plan or in two, change the same
+/// thing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(String);
+
+impl Key {
+    pub(crate) fn path(path: &HostPath) -> Self {
+        Self(path.to_string())
+    }
+
+    pub(crate) fn named(kind: &str, name: &str) -> Self {
+        Self(format!("{kind} {name}"))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An effect as people and programs are shown it. It depends on the effect alone, so what a dry run
+/// prints and what a run reports can be compared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Described {
+    /// `write_file`, `unit_state`, ...
+    pub kind: &'static str,
+    /// The path, user or unit.
+    pub subject: String,
+    /// Everything else: mode, owner, digest, ... Never content.
+    pub detail: String,
+}
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match self.kind {
+            "make_directory" => "make folder",
+            "write_file" => "write file",
+            "place_binary" => "place program",
+            "symlink" => "link",
+            "create_group" => "create group",
+            "create_user" => "create user",
+            "group_membership" => "add to group",
+            "unit_state" => "set unit",
+            "registration" => "register with",
+            _ => "irreversibly",
+        };
+        write!(f, "{verb} {}", self.subject)?;
+        if self.detail.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({})", self.detail)
+        }
+    }
+}
+
+/// Where an effect stands on a host.
+#[derive(Debug, Clone)]
+pub(crate) enum Standing {
+    /// It is so already.
+    Holds,
+    /// It is not so.
+    Due(Due),
+}
+
+/// What is in an effect's place while it is not so.
+#[derive(Debug, Clone)]
+pub(crate) struct Due {
+    /// In a few words, for people.
+    pub(crate) because: String,
+    /// What undoing needs, should this effect be the first to touch the thing.
+    pub(crate) before: Before,
+    /// Somebody edited what we had written: the edit is put beside it before it is replaced.
+    pub(crate) edited: bool,
+    /// What a file holds is right; only its mode or owner is not.
+    pub(crate) content: bool,
+}
+
+impl Standing {
+    pub(crate) fn due(because: impl Into<String>, before: Before) -> Self {
+        Self::Due(Due {
+            because: because.into(),
+            before,
+            edited: false,
+            content: false,
+        })
+    }
+}
+
+/// What an effect may look at to see where it stands, and what it acts on.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) host: &'a Host,
+    /// Our own record of the same thing from before, or another plan's.
+    pub(crate) record: Option<&'a Record>,
+}
+
+impl Effect {
+    /// A folder.
+    pub fn directory(path: HostPath, mode: u32, owner: Option<Owner>) -> Self {
+        Self::MakeDirectory(MakeDirectory { path, mode, owner })
+    }
+
+    /// A file; more is said with [`Placement`]'s methods and [`Effect::WriteFile`].
+    pub fn file(path: HostPath, content: Content, mode: u32, owner: Option<Owner>) -> Self {
+        Self::WriteFile(Placement::new(path, content, mode, owner))
+    }
+
+    /// An executable, mode 0755.
+    pub fn binary(path: HostPath, content: Content, owner: Option<Owner>) -> Self {
+        Self::PlaceBinary(Placement::new(path, content, 0o755, owner))
+    }
+
+    /// A symbolic link at `path` with the text `target`.
+    pub fn link(path: HostPath, target: impl Into<String>) -> Self {
+        Self::Symlink(Symlink {
+            path,
+            target: target.into(),
+        })
+    }
+
+    /// What it is about.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::MakeDirectory(effect) => Key::path(&effect.path),
+            Self::WriteFile(effect) | Self::PlaceBinary(effect) => Key::path(&effect.path),
+            Self::Symlink(effect) => Key::path(&effect.path),
+            Self::CreateGroup(effect) => Key::named("group", &effect.name),
+            Self::CreateUser(effect) => Key::named("user", &effect.name),
+            Self::GroupMembership(effect) => effect.key(),
+            Self::UnitState(effect) => Key::named("unit", &effect.unit),
+            Self::Registration(effect) => Key::named("registration", &effect.server),
+            Self::Irreversible(effect) => Key::named("irreversible", &effect.what),
+        }
+    }
+
+    /// How people and programs are shown it.
+    pub fn describe(&self) -> Described {
+        let (kind, subject, detail) = match self {
+            Self::MakeDirectory(effect) => ("make_directory", effect.path.to_string(), effect.detail()),
+            Self::WriteFile(effect) => ("write_file", effect.path.to_string(), effect.detail()),
+            Self::PlaceBinary(effect) => ("place_binary", effect.path.to_string(), effect.detail()),
+            Self::Symlink(effect) => (
+                "symlink",
+                effect.path.to_string(),
+                format!("to {}", effect.target),
+            ),
+            Self::CreateGroup(effect) => ("create_group", effect.name.clone(), effect.detail()),
+            Self::CreateUser(effect) => ("create_user", effect.name.clone(), effect.detail()),
+            Self::GroupMembership(effect) => (
+                "group_membership",
+                effect.user.clone(),
+                format!("group {}", effect.group),
+            ),
+            Self::UnitState(effect) => ("unit_state", effect.unit.clone(), effect.detail()),
+            Self::Registration(effect) => ("registration", effect.server.clone(), effect.detail()),
+            Self::Irreversible(effect) => ("irreversible", effect.what.clone(), effect.detail()),
+        };
+        Described {
+            kind,
+            subject,
+            detail,
+        }
+    }
+
+    /// The effect as it is performed: with the plan's mark in it.
+    pub(crate) fn sealed(&self, signature: &Signature) -> Self {
+        match self {
+            Self::WriteFile(effect) => Self::WriteFile(effect.sealed(signature)),
+            Self::CreateUser(effect) => Self::CreateUser(effect.sealed(signature)),
+            other => other.clone(),
+        }
+    }
+
+    /// Where it stands. Looks only.
+    pub(crate) fn inspect(&self, scene: Scene<'_>) -> Result<Standing, EffectError> {
+        match self {
+            Self::MakeDirectory(effect) => effect.inspect(scene),
+            Self::WriteFile(effect) | Self::PlaceBinary(effect) => effect.inspect(scene),
+            Self::Symlink(effect) => effect.inspect(scene),
+            Self::CreateGroup(effect) => effect.inspect(scene),
+            Self::CreateUser(effect) => effect.inspect(scene),
+            Self::GroupMembership(effect) => effect.inspect(scene),
+            Self::UnitState(effect) => effect.inspect(scene),
+            Self::Registration(effect) => Ok(effect.inspect(scene)),
+            Self::Irreversible(effect) => Ok(effect.inspect(scene)),
+        }
+    }
+
+    /// What its record says it did; `content` is the digest of what is about to be written.
+    pub(crate) fn record(&self, content: Option<crate::digest::Digest>) -> Recorded {
+        match self {
+            Self::MakeDirectory(effect) => effect.record(),
+            Self::WriteFile(effect) => Recorded::WriteFile(effect.record(content)),
+            Self::PlaceBinary(effect) => Recorded::PlaceBinary(effect.record(content)),
+            Self::Symlink(effect) => effect.record(),
+            Self::CreateGroup(effect) => Recorded::CreateGroup {
+                name: effect.name.clone(),
+            },
+            Self::CreateUser(effect) => effect.record(),
+            Self::GroupMembership(effect) => effect.record(),
+            Self::UnitState(effect) => effect.record(),
+            Self::Registration(effect) => effect.record(),
+            Self::Irreversible(effect) => effect.record(),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Taking one recorded effect back.
+
+use std::io;
+
+use super::{EffectError, Scene, Unregister, account, directory, place, unit};
+use crate::path::HostPath;
+use crate::receipt::{Record, Recorded};
+use crate::saved::Saved;
+use crate::step::StepError;
+use crate::undo::Undone;
+
+/// Takes back what `record` says, after comparing with what stands on the host.
+pub(crate) fn undo(
+    scene: Scene<'_>,
+    record: &Record,
+    saved: &Saved<'_>,
+    unregister: Option<&dyn Unregister>,
+) -> Result<Undone, EffectError> {
+    let before = &record.before;
+    match &record.effect {
+        Recorded::MakeDirectory { path, mode, owner } => {
+            directory::undo(scene, path, *mode, owner.as_ref(), before)
+        }
+        Recorded::WriteFile(file) | Recorded::PlaceBinary(file) => {
+            let undone = place::undo(scene, &file.path, record, saved)?;
+            reload_after(scene, &file.path)?;
+            Ok(undone)
+        }
+        Recorded::Symlink { path, .. } => {
+            let undone = place::undo(scene, path, record, saved)?;
+            reload_after(scene, path)?;
+            Ok(undone)
+        }
+        Recorded::CreateGroup { name } => account::undo_group(scene, name),
+        Recorded::CreateUser { name, comment } => account::undo_user(scene, name, comment),
+        Recorded::GroupMembership { user, group } => account::undo_membership(scene, user, group),
+        Recorded::UnitState { unit, .. } => unit::undo(scene, unit, before),
+        Recorded::Registration {
+            server,
+            credential,
+            node,
+        } => {
+            let Some(unregister) = unregister else {
+                return Ok(Undone::Left(format!("the registration with {server} stands")));
+            };
+            match unregister.unregister(scene.host, server, node.as_deref(), credential) {
+                Ok(()) => Ok(Undone::Gone),
+                Err(StepError::Failed(failure)) => Err(EffectError::Called(failure)),
+                Err(StepError::Effect(error)) => Err(error),
+                Err(StepError::Interrupted) => Err(EffectError::Cut {
+                    what: "unregister".into(),
+                    source: io::ErrorKind::Interrupted.into(),
+                }),
+            }
+        }
+        Recorded::Irreversible { what, .. } => Ok(Undone::Left(format!("{what}: cannot be taken back"))),
+    }
+}
+
+/// A service manager that still holds a unit whose file is gone shows a ghost.
+fn reload_after(scene: Scene<'_>, path: &HostPath) -> Result<(), EffectError> {
+    if unit::is_unit_file(path) {
+        unit::reload(scene)
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! The receipt: what was done to this host, with all that taking it back needs.
+//!
+//! One JSON document per plan, version 1, replaced whole and durably *before* the effects it names
+//! happen. So a record means "this may have happened"; whether it has is seen on the host.
+
+mod rebuild;
+mod record;
+mod store;
+
+use aami_model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use rebuild::rebuilt;
+pub use record::{Before, Record, Recorded, WrittenFile};
+pub use store::ReceiptError;
+pub(crate) use store::{load, others, remove, set_aside, store};
+
+use crate::effect::Key;
+
+/// The version this program writes; it reads this one and every older one.
+pub(crate) const VERSION: u32 = 1;
+
+/// What was done to a host by one plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// 1.
+    pub version: u32,
+    /// The plan.
+    pub plan: String,
+    /// The cluster the host was made part of.
+    pub cluster: String,
+    /// When the first effect was due.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+    /// Whether it was put together from what stood on the host, because the original was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rebuilt: bool,
+    /// In the order they were first done; undoing goes backwards.
+    pub effects: Vec<Record>,
+}
+
+impl Receipt {
+    pub(crate) fn new(plan: &crate::tracking::PlanId, now: Timestamp) -> Self {
+        Self {
+            version: VERSION,
+            plan: plan.plan.clone(),
+            cluster: plan.cluster.clone(),
+            created_at: now,
+            updated_at: now,
+            rebuilt: false,
+            effects: Vec::new(),
+        }
+    }
+
+    /// The record of the thing `key` names.
+    pub fn find(&self, key: &Key) -> Option<&Record> {
+        self.effects.iter().find(|record| record.effect.key() == *key)
+    }
+
+    pub(crate) fn find_mut(&mut self, key: &Key) -> Option<&mut Record> {
+        self.effects.iter_mut().find(|record| record.effect.key() == *key)
+    }
+
+    /// Records an effect. What was there before the *first* touch stays, whatever comes later.
+    pub(crate) fn put(&mut self, step: &str, at: Timestamp, effect: Recorded, before: Before) {
+        let key = effect.key();
+        match self.find_mut(&key) {
+            Some(known) => {
+                known.supersede(effect);
+                step.clone_into(&mut known.step);
+                known.at = at;
+                known.done = false;
+            }
+            None => {
+                let (step, earlier) = (step.to_owned(), Vec::new());
+                self.effects.push(Record {
+                    step,
+                    at,
+                    done: false,
+                    effect,
+                    before,
+                    earlier,
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::record::REMEMBERED;
+    use super::*;
+    use crate::digest::Digest;
+    use crate::path::HostPath;
+
+    fn written(content: &[u8]) -> Recorded {
+        Recorded::WriteFile(WrittenFile {
+            path: HostPath::new("/etc/x").unwrap(),
+            mode: 0o644,
+            owner: None,
+            wrote: vec![Digest::of(content)],
+            origin: None,
+            changes_in_use: false,
+        })
+    }
+
+    #[test]
+    fn the_first_original_stays_however_often_a_file_is_written() {
+        let mut receipt = Receipt {
+            version: VERSION,
+            plan: "node".into(),
+            cluster: "default".into(),
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
+            rebuilt: false,
+            effects: Vec::new(),
+        };
+        let original = Before::File {
+            saved: Digest::of(b"old"),
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+        };
+        receipt.put("a", Timestamp::EPOCH, written(b"1"), original.clone());
+        for n in 2..40 {
+            receipt.put(
+                "a",
+                Timestamp::EPOCH,
+                written(n.to_string().as_bytes()),
+                Before::Absent,
+            );
+        }
+        let [record] = receipt.effects.as_slice() else {
+            panic!("one thing, one record")
+        };
+        assert_eq!(record.before, original);
+        let Recorded::WriteFile(file) = &record.effect else {
+            panic!("a file")
+        };
+        assert_eq!(file.wrote.len(), REMEMBERED);
+        assert_eq!(file.wrote.last(), Some(&Digest::of(b"39")));
+    }
+}

@@ -1,0 +1,309 @@
+//! One line of a receipt: an effect, and what stood in its place before.
+
+use aami_model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::effect::{Key, Owner};
+use crate::path::HostPath;
+use crate::root::Meta;
+
+/// How many digests of earlier contents a record keeps, so that a file from any of the last
+/// upgrades is still known for ours.
+pub(super) const REMEMBERED: usize = 16;
+
+/// One effect that happened, or was about to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The step it belongs to.
+    pub step: String,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// Whether it is known to have happened. `false` also after a crash right behind it.
+    #[serde(default)]
+    pub done: bool,
+    /// What.
+    #[serde(flatten)]
+    pub effect: Recorded,
+    /// What stood there before this plan first touched it.
+    pub before: Before,
+    /// Effects of another kind this plan had on the same thing earlier (a link where there is a file
+    /// now).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Recorded>,
+}
+
+/// What an effect did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Recorded {
+    /// Made a folder, or gave one another mode.
+    MakeDirectory {
+        /// Where.
+        path: HostPath,
+        /// With these permission bits.
+        mode: u32,
+        /// Given to.
+        owner: Option<Owner>,
+    },
+    /// Wrote a file.
+    WriteFile(WrittenFile),
+    /// Placed an executable.
+    PlaceBinary(WrittenFile),
+    /// Made a symbolic link.
+    Symlink {
+        /// Where.
+        path: HostPath,
+        /// The targets it was given, oldest first.
+        wrote: Vec<String>,
+    },
+    /// Created a group.
+    CreateGroup {
+        /// Its name.
+        name: String,
+    },
+    /// Created a user.
+    CreateUser {
+        /// Its name.
+        name: String,
+        /// Its comment field: the mark that it is ours.
+        comment: String,
+    },
+    /// Put a user into a group.
+    GroupMembership {
+        /// The user.
+        user: String,
+        /// The group.
+        group: String,
+    },
+    /// Set a unit's state.
+    UnitState {
+        /// Which.
+        unit: String,
+        /// Whether it was made to come up at boot.
+        enabled: bool,
+        /// Whether it was made to run.
+        running: bool,
+        /// What it was last started with; absent until that start is known to have happened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started_with: Option<Digest>,
+    },
+    /// Registered the host.
+    Registration {
+        /// With which control plane.
+        server: String,
+        /// Where the credential lies that can take it back.
+        credential: HostPath,
+        /// As which node, once known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
+    },
+    /// Did something that cannot be taken back.
+    Irreversible {
+        /// What.
+        what: String,
+        /// Who allowed it.
+        approval: String,
+    },
+}
+
+/// What was written to a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenFile {
+    /// Where.
+    pub path: HostPath,
+    /// With these permission bits.
+    pub mode: u32,
+    /// Given to.
+    pub owner: Option<Owner>,
+    /// Digests of the contents it was given, oldest first.
+    pub wrote: Vec<Digest>,
+    /// Where the last content came from, for fetched ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Whether what is installed changes the file itself, so that any content is ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changes_in_use: bool,
+}
+
+/// What stood in an effect's place before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "was", rename_all = "snake_case")]
+pub enum Before {
+    /// Nothing.
+    Absent,
+    /// A file; its bytes are in `saved/` under their digest.
+    File {
+        /// SHA-256 of its bytes.
+        saved: Digest,
+        /// Permission bits.
+        mode: u32,
+        /// Owner.
+        uid: u32,
+        /// Owning group.
+        gid: u32,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// The text of its target.
+        target: String,
+    },
+    /// A folder.
+    Directory {
+        /// Permission bits.
+        mode: u32,
+        /// Owner.
+        uid: u32,
+        /// Owning group.
+        gid: u32,
+    },
+    /// A unit.
+    Unit {
+        /// Whether there was one of that name.
+        existed: bool,
+        /// Whether it came up at boot.
+        enabled: bool,
+        /// Whether it ran.
+        active: bool,
+    },
+    /// What another plan of ours had made; that plan's receipt knows what was there before it.
+    Shared {
+        /// `cluster/plan` of the other.
+        by: String,
+    },
+    /// Not known: the receipt that said so is lost.
+    Unknown,
+}
+
+impl Before {
+    pub(crate) const fn directory(meta: Meta) -> Self {
+        Self::Directory {
+            mode: meta.mode,
+            uid: meta.uid,
+            gid: meta.gid,
+        }
+    }
+}
+
+impl Recorded {
+    /// What it is about; equal to the key of the effect it records.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::MakeDirectory { path, .. } | Self::Symlink { path, .. } => Key::path(path),
+            Self::WriteFile(file) | Self::PlaceBinary(file) => Key::path(&file.path),
+            Self::CreateGroup { name } => Key::named("group", name),
+            Self::CreateUser { name, .. } => Key::named("user", name),
+            Self::GroupMembership { user, group } => Key::named("member", &format!("{user} {group}")),
+            Self::UnitState { unit, .. } => Key::named("unit", unit),
+            Self::Registration { server, .. } => Key::named("registration", server),
+            Self::Irreversible { what, .. } => Key::named("irreversible", what),
+        }
+    }
+
+    /// Takes over from an earlier effect of the same kind what undoing must go on knowing. `false`
+    /// where it was of another kind.
+    fn take_over(&mut self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            (
+                Self::WriteFile(new) | Self::PlaceBinary(new),
+                Self::WriteFile(old) | Self::PlaceBinary(old),
+            ) => {
+                new.wrote = remembered(&old.wrote, &new.wrote);
+            }
+            (Self::Symlink { wrote: new, .. }, Self::Symlink { wrote: old, .. }) => {
+                *new = remembered(old, new)
+            }
+            (Self::Registration { node: new, .. }, Self::Registration { node: old, .. }) => {
+                if new.is_none() {
+                    new.clone_from(old);
+                }
+            }
+            (new, old) => return std::mem::discriminant(new) == std::mem::discriminant(old),
+        }
+        true
+    }
+}
+
+impl Record {
+    /// Makes `effect` the latest on this thing.
+    pub(super) fn supersede(&mut self, mut effect: Recorded) {
+        let latest = std::mem::replace(&mut self.effect, effect.clone());
+        self.earlier.push(latest);
+        self.earlier.retain(|known| !effect.take_over(known));
+        self.effect = effect;
+    }
+
+    /// Learns from another plan's record of the same thing what is not foreign, when that plan goes.
+    pub(crate) fn learn(&mut self, other: &Self) {
+        for theirs in other.all() {
+            match (&mut self.effect, theirs) {
+                (Recorded::CreateUser { comment: mine, .. }, Recorded::CreateUser { comment, .. }) => {
+                    // Whoever made the user gave it the comment.
+                    if !matches!(other.before, Before::Shared { .. }) {
+                        mine.clone_from(comment);
+                    }
+                }
+                (mine, theirs) => {
+                    let mut both = mine.clone();
+                    if both.take_over(theirs) {
+                        *mine = both;
+                    } else if !self.earlier.contains(theirs) {
+                        self.earlier.push(theirs.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Recorded> {
+        std::iter::once(&self.effect).chain(&self.earlier)
+    }
+
+    /// What was written to it, where it is a file.
+    pub(crate) const fn file(&self) -> Option<&WrittenFile> {
+        match &self.effect {
+            Recorded::WriteFile(file) | Recorded::PlaceBinary(file) => Some(file),
+            _ => None,
+        }
+    }
+
+    /// Whether this plan ever gave it this content.
+    pub(crate) fn wrote(&self, content: Digest) -> bool {
+        self.all().any(|effect| match effect {
+            Recorded::WriteFile(file) | Recorded::PlaceBinary(file) => file.wrote.contains(&content),
+            _ => false,
+        })
+    }
+
+    /// Whether this plan ever made it a link to `target`.
+    pub(crate) fn linked(&self, target: &str) -> bool {
+        self.all().any(|effect| match effect {
+            Recorded::Symlink { wrote, .. } => wrote.iter().any(|known| known == target),
+            _ => false,
+        })
+    }
+
+    /// Whether a file or link that stands in its place is neither this plan's nor from before it.
+    pub(crate) fn is_foreign(&self, found: &Before) -> bool {
+        let ours = match found {
+            Before::File { saved, .. } => {
+                self.file().is_some_and(|file| file.changes_in_use) || self.wrote(*saved)
+            }
+            Before::Symlink { target } => self.linked(target),
+            _ => true,
+        };
+        let original = match (found, &self.before) {
+            (Before::File { saved: found, .. }, Before::File { saved, .. }) => found == saved,
+            (found, before) => found == before,
+        };
+        !ours && !original
+    }
+}
+
+/// `old` then `new`, each once at its last place, only the last [`REMEMBERED`].
+fn remembered<T: Clone + PartialEq>(old: &[T], new: &[T]) -> Vec<T> {
+    let mut all: Vec<T> = old.iter().filter(|one| !new.contains(one)).cloned().collect();
+    all.extend_from_slice(new);
+    all.drain(..all.len().saturating_sub(REMEMBERED));
+    all
+}

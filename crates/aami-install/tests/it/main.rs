@@ -1,0 +1,19 @@
+//! What installing and uninstalling promise, told as stories on a temporary root with doubles of
+//! systemd and shadow's programs.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene fails there")]
+
+mod edits;
+mod full_disk;
+mod house;
+mod interrupt;
+mod kill;
+mod locking;
+mod looking;
+mod outside;
+mod picture;
+mod plan;
+mod receipt;
+mod roundtrip;
+mod second_run;
+mod sharing;

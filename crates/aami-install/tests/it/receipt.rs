@@ -1,0 +1,217 @@
+//! The receipt: old ones stay readable, lost ones are rebuilt from marks, broken ones are set aside.
+
+use aami_install::Mode;
+use aami_install::receipt::{Before, Receipt, Recorded};
+use aami_model::code;
+
+use crate::house::House;
+use crate::plan;
+
+const FOLDER: &str = "var/lib/aami/install/default/node";
+
+/// A receipt as version 1 wrote it. It never changes: every later program must read it.
+const GOLDEN: &str = include_str!("receipt-v1.json");
+
+#[test]
+fn a_receipt_of_version_1_is_read_whole() {
+    let receipt: Receipt = serde_json::from_str(GOLDEN).unwrap();
+    assert_eq!(
+        (receipt.version, receipt.plan.as_str(), receipt.effects.len()),
+        (1, "node", 11)
+    );
+    let kinds: Vec<_> = receipt
+        .effects
+        .iter()
+        .map(|record| record.effect.key().to_string())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "group node_exporter",
+            "user node_exporter",
+            "member node_exporter video",
+            "/etc/aami",
+            "/opt/aami/1.9.1/node_exporter",
+            "/usr/local/bin/node_exporter",
+            "/etc/default/node_exporter",
+            "unit node_exporter.service",
+            "registration https://aami.example:8080",
+            "irreversible the disk sda is wiped",
+            "/etc/lost",
+        ]
+    );
+    let Recorded::UnitState {
+        started_with: Some(_),
+        ..
+    } = receipt.effects[7].effect
+    else {
+        panic!("started")
+    };
+    assert_eq!(receipt.effects[10].before, Before::Unknown);
+    // And what is read is written again as it was.
+    let again = serde_json::to_value(&receipt).unwrap();
+    assert_eq!(again, serde_json::from_str::<serde_json::Value>(GOLDEN).unwrap());
+}
+
+#[test]
+fn a_host_installed_by_version_1_is_uninstalled() {
+    // Given a host as version 1 left it: the receipt, the originals it saved, and what it made.
+    let house = House::new();
+    let before = house.picture();
+    let (uid, gid) = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    let receipt = GOLDEN.replace(
+        "\"uid\": 0, \"gid\": 0",
+        &format!("\"uid\": {uid}, \"gid\": {gid}"),
+    );
+    let receipt = receipt.replace("/etc/lost", "/etc/aami/lost");
+    house.folder(&format!("{FOLDER}/saved"), 0o700);
+    house.write(&format!("{FOLDER}/receipt.json"), &receipt, 0o600);
+    let saved = aami_install::Digest::of(b"ARGS=--the-operators-own\n");
+    house.write(
+        &format!("{FOLDER}/saved/{saved}"),
+        "ARGS=--the-operators-own\n",
+        0o600,
+    );
+    house.write("etc/default/node_exporter", "version 1\n", 0o644);
+    house.folder("etc/aami", 0o755);
+    // When this program uninstalls it,
+    let report = house.undo(&plan::node(&house), None).unwrap();
+    // then the original is back and only what cannot be undone is named.
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+    assert_eq!(report.left, ["the disk sda is wiped: cannot be taken back"]);
+    // Folders for the versioned program were never part of that receipt.
+    house.picture().must_be(&before, "uninstalled");
+}
+
+#[test]
+fn a_receipt_nobody_can_read_stops_a_run_and_repair_sets_it_aside() {
+    for text in [
+        "",
+        "{\"version\": 1, \"eff",
+        "[]",
+        "{\"version\": 99}",
+        "{\"version\":1,\"effects\":[{\"kind\":\"dance\"}]}",
+    ] {
+        let house = House::new();
+        house.install(&plan::node(&house));
+        let wanted = house.picture();
+        house.write(&format!("{FOLDER}/receipt.json"), text, 0o600);
+        for mode in [Mode::Fresh, Mode::Resume] {
+            let error = house.run_as(&plan::node(&house), mode, None).unwrap_err();
+            assert_eq!(error.code(), code::RECEIPT_UNREADABLE, "{text:?}");
+        }
+        assert_eq!(
+            house.read(&format!("{FOLDER}/receipt.json")),
+            text,
+            "it was touched"
+        );
+        let report = house.run_as(&plan::node(&house), Mode::Repair, None).unwrap();
+        assert_eq!(report.failure(), None, "{text:?}");
+        assert_eq!(
+            report.set_aside.unwrap().as_str(),
+            format!("/{FOLDER}/receipt.json.unreadable-1")
+        );
+        assert_eq!(house.read(&format!("{FOLDER}/receipt.json.unreadable-1")), text);
+        house.picture().must_be(&wanted, "repaired");
+        assert!(house.receipt("node").rebuilt);
+    }
+}
+
+#[test]
+fn a_lost_receipt_is_rebuilt_from_marks_and_the_unknown_is_left() {
+    let house = House::new();
+    house.install(&plan::node(&house));
+    std::fs::remove_dir_all(house.real("var/lib/aami")).unwrap();
+    let report = house.uninstall(&plan::node(&house));
+    // What carries our mark is gone: unit, configuration, user, registration.
+    assert!(!house.exists("etc/systemd/system/node_exporter.service"));
+    assert!(!house.exists("etc/default/node_exporter"));
+    assert!(!house.read("etc/passwd").contains("node_exporter"));
+    assert!(
+        house
+            .picture()
+            .units
+            .iter()
+            .all(|unit| unit.unit != "node_exporter.service")
+    );
+    assert!(house.control_plane().nodes().is_empty());
+    // What could have been there before is left and named.
+    for path in [
+        "/opt/aami/1.9.1/node_exporter",
+        "/usr/local/bin/node_exporter",
+        "/etc/aami",
+    ] {
+        assert!(house.exists(path), "{path} was guessed to be ours");
+        assert!(
+            report.left.iter().any(|why| why.starts_with(path)),
+            "{path} is not named in {:?}",
+            report.left
+        );
+    }
+    assert!(!house.exists("var/lib/aami"));
+}
+
+#[test]
+fn a_lost_state_costs_nothing() {
+    let house = House::new();
+    house.install(&plan::node(&house));
+    for text in [None, Some("{\"version\":\"1.0\",\"clus"), Some("\0\0\0")] {
+        match text {
+            None => std::fs::remove_file(house.real(&format!("{FOLDER}/state.json"))).unwrap(),
+            Some(text) => house.write(&format!("{FOLDER}/state.json"), text, 0o600),
+        }
+        house.write(&format!("{FOLDER}/.state.json.aami-new"), "torn", 0o600);
+        let report = house.install(&plan::node(&house));
+        assert!(report.executed.is_empty(), "{:?}", report.executed);
+    }
+}
+
+#[test]
+fn the_state_file_has_the_documented_form() {
+    let house = House::new();
+    house.install(&plan::node(&house));
+    let state: serde_json::Value =
+        serde_json::from_str(&house.read(&format!("{FOLDER}/state.json"))).unwrap();
+    let members: Vec<_> = state.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        members,
+        ["cluster_name", "started_at", "steps", "updated_at", "version"]
+    );
+    assert_eq!(
+        (&state["version"], &state["cluster_name"]),
+        (&"1.0".into(), &"default".into())
+    );
+    let step = &state["steps"]["node_exporter"];
+    assert_eq!(
+        (&step["status"], &step["attempts"]),
+        (&"completed".into(), &1.into())
+    );
+    assert_eq!(step["started_at"], "2026-11-20T12:00:00.000Z");
+    use std::os::unix::fs::PermissionsExt;
+    for file in ["state.json", "receipt.json", "log"] {
+        let mode = house
+            .real(&format!("{FOLDER}/{file}"))
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777;
+        assert_eq!(mode, 0o600, "{file}");
+    }
+}
+
+#[test]
+fn no_secret_stands_in_what_is_remembered() {
+    let house = House::new();
+    house.install(&plan::node(&house));
+    let secret = house.read("etc/aami/credential");
+    for file in ["state.json", "receipt.json", "log"] {
+        assert!(
+            !house.read(&format!("{FOLDER}/{file}")).contains(&secret),
+            "{file} holds the credential"
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! A run that finds everything so writes nothing at all.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use aami_install::Mode;
+use aami_install::doubles::CutOff;
+use aami_model::run::RunStatus;
+
+use crate::house::House;
+use crate::plan::{self, Recipe};
+
+/// Inode, size, and times of change of every path but the lock's folder.
+fn traces(root: &Path) -> BTreeMap<String, (u64, u64, i64, i64)> {
+    let mut traces = BTreeMap::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            // The lock is taken before anything is probed; /run is in memory on a real host.
+            if name == "run" {
+                continue;
+            }
+            let meta = path.symlink_metadata().unwrap();
+            traces.insert(
+                name,
+                (meta.ino(), meta.size(), meta.mtime_nsec(), meta.ctime_nsec()),
+            );
+            if meta.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    traces
+}
+
+#[test]
+fn a_second_run_writes_nothing() {
+    for mode in [Mode::Fresh, Mode::Resume, Mode::Repair] {
+        let house = House::new();
+        house.install(&plan::node(&house));
+        let (before, pictured) = (traces(&house.root()), house.picture());
+        let watch = Arc::new(CutOff::never());
+        let report = house
+            .run_as(&plan::node(&house), mode, Some(watch.clone()))
+            .unwrap();
+        assert_eq!(report.status, RunStatus::Completed);
+        assert!(
+            !report.wrote && report.executed.is_empty(),
+            "{mode:?}: {:?}",
+            report.executed
+        );
+        assert_eq!(traces(&house.root()), before, "{mode:?}");
+        house.picture().must_be(&pictured, "after a second run");
+        let beside_the_lock: Vec<_> = watch
+            .passed()
+            .into_iter()
+            .filter(|(_, subject)| !subject.starts_with("/run/aami"))
+            .collect();
+        assert_eq!(beside_the_lock, [], "{mode:?}");
+    }
+}
+
+#[test]
+fn an_upgrade_changes_only_what_differs_and_restarts_only_what_runs_it() {
+    let house = House::new();
+    let before = house.picture();
+    house.install(&plan::node(&house));
+    let upgrade = Recipe {
+        program: b"a newer one",
+        pinned: b"a newer one",
+        ..Recipe::default()
+    };
+    let report = house.install(&plan::node_by(&house, upgrade));
+    let executed: Vec<_> = report
+        .executed
+        .iter()
+        .map(|effect| effect.subject.as_str())
+        .collect();
+    assert_eq!(
+        executed,
+        ["/opt/aami/1.9.1/node_exporter", "node_exporter.service"]
+    );
+    // And what was there before the first install is still what uninstalling brings back.
+    house.uninstall(&plan::node(&house));
+    house
+        .picture()
+        .must_be(&before, "installed, upgraded, uninstalled");
+}
+
+/// Something that breaks an installed host.
+type Drift = fn(&House);
+
+#[test]
+fn repair_mends_what_drifted_and_nothing_else() {
+    let drifts: [(&str, Drift); 6] = [
+        ("deleted", |house| {
+            std::fs::remove_file(house.real("etc/systemd/system/node_exporter.service")).unwrap()
+        }),
+        ("mode", |house| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(house.real("opt/aami/1.9.1/node_exporter"), mode).unwrap();
+        }),
+        ("link", |house| {
+            std::fs::remove_file(house.real("usr/local/bin/node_exporter")).unwrap()
+        }),
+        ("stopped", |house| {
+            house
+                .host(None)
+                .units
+                .as_ref()
+                .unwrap()
+                .stop("node_exporter.service")
+                .unwrap()
+        }),
+        ("disabled", |house| {
+            house
+                .host(None)
+                .units
+                .as_ref()
+                .unwrap()
+                .enable("node_exporter.service", false)
+                .unwrap()
+        }),
+        ("folder", |house| {
+            std::fs::remove_dir(house.real("var/lib/node_exporter/textfile")).unwrap()
+        }),
+    ];
+    for (name, drift) in drifts {
+        let house = House::new();
+        house.install(&plan::node(&house));
+        let wanted = house.picture();
+        drift(&house);
+        assert_ne!(house.picture(), wanted, "{name} changed nothing");
+        let report = house.run_as(&plan::node(&house), Mode::Repair, None).unwrap();
+        assert_eq!(report.failure(), None, "{name}");
+        assert!(
+            !report.executed.is_empty() && report.executed.len() <= 2,
+            "{name}: {:?}",
+            report.executed
+        );
+        house.picture().must_be(&wanted, name);
+    }
+}

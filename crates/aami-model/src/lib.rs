@@ -1,0 +1,30 @@
+//! The nouns of AAMI: what a node, a token, a run or an event *is*, and which of their states may
+//! follow which.
+//!
+//! Start at [`node_status`] (what can happen to a node), then [`node`] and [`run`]. Everything a
+//! person can be told went wrong is in [`code`].
+//!
+//! This room is pure. No I/O, no async, no clock, no randomness: the present time and random bytes
+//! come in as values. It depends on no other crate of the project, and every other one depends on it.
+
+pub mod access;
+pub mod address;
+pub mod code;
+pub mod event;
+pub mod exporter;
+pub mod group;
+pub mod hostname;
+pub mod id;
+pub mod label;
+pub mod machine;
+pub mod node;
+pub mod node_status;
+pub mod run;
+pub mod secret;
+pub mod task_status;
+pub mod time;
+pub mod token;
+
+pub use code::{Area, Code, Exit};
+pub use id::{EventId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId};
+pub use time::Timestamp;

@@ -1,0 +1,91 @@
+//! A managed, installed system.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exporter::Exporter;
+use crate::hostname::Hostname;
+use crate::label::Labels;
+use crate::machine::SystemInfo;
+use crate::node_status::NodeStatus;
+use crate::{GroupId, NodeId, OrgId, Timestamp, TokenId};
+
+/// A node as it is kept. Its exporters live inside it; groups are named, never listed from the other
+/// side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    /// The tenant it belongs to.
+    pub org: OrgId,
+    /// Unique within the tenant.
+    pub hostname: Hostname,
+    /// Where its exporters are scraped.
+    pub ip_address: IpAddr,
+    /// Whether the address was named by an operator and stays.
+    #[serde(default)]
+    pub address_pinned: bool,
+    /// Its lifecycle.
+    pub status: NodeStatus,
+    /// Since when.
+    pub status_since: Timestamp,
+    /// Why, where there is a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
+    /// Whether the last scrape proof succeeded; what `resume` returns to.
+    #[serde(default)]
+    pub reachable: bool,
+    /// Its own labels.
+    #[serde(default)]
+    pub labels: Labels,
+    /// The labels it named when it last registered. What it names anew replaces; what an operator changed
+    /// since stays, however often it says the same again.
+    #[serde(default)]
+    pub reported_labels: Labels,
+    /// Anything its registrant wanted kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, serde_json::Value>,
+    /// Its groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupId>,
+    /// Its metrics endpoints.
+    #[serde(default)]
+    pub exporters: Vec<Exporter>,
+    /// What it said about its system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_info: Option<SystemInfo>,
+    /// Who it is.
+    #[serde(default)]
+    pub identity: Identity,
+    /// When it was first known.
+    pub created_at: Timestamp,
+    /// When it enrolled, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolled_at: Option<Timestamp>,
+    /// The token it enrolled with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
+}
+
+/// By what a node is told from every other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Identity {
+    /// Its Ed25519 public key, base64; the node made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_key: Option<String>,
+    /// SHA-256 of its credential, lower-case hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_hash: Option<String>,
+    /// The fingerprint of its hardware.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// Its machine-id: evidence, not identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_id: Option<String>,
+    /// Until when an operator allows it to enrol again with another key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reenrol_until: Option<Timestamp>,
+}

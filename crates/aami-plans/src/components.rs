@@ -1,0 +1,320 @@
+//! The catalogue of the programs AAMI installs but does not make.
+//!
+//! [`Catalogue::embedded`] is what ships with this program; a site lays its own over it with
+//! [`Catalogue::overlaid`], for a mirror that repacks or carries other versions. Both are the same
+//! TOML (`components/catalogue.toml` is the example to copy), read strictly: an unknown member, a
+//! path that climbs or a checksum that is none is refused with line and reason.
+
+mod format;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use aami_inventory::Arch;
+use aami_model::code::{self, Code};
+use serde::{Deserialize, Serialize};
+
+/// A catalogue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    components: BTreeMap<String, Component>,
+    absent: BTreeMap<String, Absent>,
+}
+
+/// One component: a program, or a few that belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// E.g. `node_exporter`.
+    pub name: String,
+    /// As its publisher counts.
+    pub version: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// SPDX expression.
+    pub license: String,
+    /// Where to read about it.
+    pub homepage: Option<String>,
+    /// The ports it listens on unless told otherwise.
+    pub ports: Vec<u16>,
+    /// How its builds are packed.
+    pub archive: Archive,
+    /// Its builds.
+    pub builds: BTreeMap<Arch, Build>,
+}
+
+/// A component that is known but that nobody offers as a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent {
+    /// Why, and what to do instead.
+    pub why: String,
+}
+
+/// What a component is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Runs on a node and serves metrics.
+    Exporter,
+    /// Runs beside the control plane.
+    Server,
+    /// Run by hand or by another program.
+    Tool,
+}
+
+/// How builds are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Archive {
+    /// A tar archive under gzip.
+    #[serde(rename = "tar.gz")]
+    TarGz,
+    /// The file is the program itself.
+    #[serde(rename = "none")]
+    None,
+}
+
+/// One build of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The file's name, in a mirror or a folder.
+    pub file: String,
+    /// Where its publisher offers it, if anywhere.
+    pub url: Option<String>,
+    /// How it is known to be the right one.
+    pub checksum: Checksum,
+    /// Each program by name, and where it lies in the archive.
+    pub programs: BTreeMap<String, String>,
+}
+
+/// How a file is known to be the right one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Checksum {
+    /// By this value.
+    Pinned(Sha256Sum),
+    /// By the publisher's own list, fetched over HTTPS at the time.
+    Published(String),
+}
+
+/// A SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256Sum(pub [u8; 32]);
+
+impl Serialize for Sha256Sum {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256Sum {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why a text is not a SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a SHA-256 is 64 hexadecimal digits")]
+pub struct NotASha256;
+
+impl FromStr for Sha256Sum {
+    type Err = NotASha256;
+
+    fn from_str(text: &str) -> Result<Self, NotASha256> {
+        let bytes = data_encoding::HEXLOWER_PERMISSIVE
+            .decode(text.as_bytes())
+            .map_err(|_| NotASha256)?;
+        bytes.try_into().map(Self).map_err(|_| NotASha256)
+    }
+}
+
+impl fmt::Display for Sha256Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Sha256Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a catalogue cannot be used, or does not have what is wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// Not a catalogue.
+    #[error("{name}, line {line}: {message}")]
+    Invalid {
+        /// The file, or where it came from.
+        name: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong, with the field.
+        message: String,
+    },
+    /// Neither known nor absent for a reason.
+    #[error("the catalogue has no component {0:?}")]
+    Unknown(String),
+    /// Known, but nobody offers it.
+    #[error("{name} cannot be had: {why}")]
+    Absent {
+        /// Which.
+        name: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// There, but not for this processor.
+    #[error("{name} {version} has no build for {arch}")]
+    NoBuild {
+        /// Which.
+        name: String,
+        /// Its version.
+        version: String,
+        /// The processor.
+        arch: &'static str,
+    },
+}
+
+impl CatalogueError {
+    /// The registry's entry for it.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Invalid { .. } => code::CATALOGUE_INVALID,
+            Self::Unknown(_) | Self::Absent { .. } | Self::NoBuild { .. } => code::COMPONENT_MISSING,
+        }
+    }
+}
+
+impl Catalogue {
+    /// The catalogue inside this program.
+    pub fn embedded() -> Result<Self, CatalogueError> {
+        Self::parse(
+            include_str!("components/catalogue.toml"),
+            "the built-in catalogue",
+        )
+    }
+
+    /// Reads a catalogue; `name` is what errors call it.
+    pub fn parse(text: &str, name: &str) -> Result<Self, CatalogueError> {
+        format::parse(text, name)
+    }
+
+    /// This catalogue with every entry of `over` in the place of its own.
+    #[must_use]
+    pub fn overlaid(mut self, over: Self) -> Self {
+        for (name, component) in over.components {
+            self.absent.remove(&name);
+            self.components.insert(name, component);
+        }
+        for (name, absent) in over.absent {
+            self.components.remove(&name);
+            self.absent.insert(name, absent);
+        }
+        self
+    }
+
+    /// A catalogue of exactly these.
+    pub fn of(components: impl IntoIterator<Item = Component>) -> Self {
+        let components = components
+            .into_iter()
+            .map(|component| (component.name.clone(), component));
+        Self {
+            components: components.collect(),
+            absent: BTreeMap::new(),
+        }
+    }
+
+    /// Every component, by name.
+    pub fn components(&self) -> impl Iterator<Item = &Component> {
+        self.components.values()
+    }
+
+    /// A component and its build for a processor.
+    pub fn build(&self, name: &str, arch: Arch) -> Result<(&Component, &Build), CatalogueError> {
+        let Some(component) = self.components.get(name) else {
+            return Err(match self.absent.get(name) {
+                Some(absent) => CatalogueError::Absent {
+                    name: name.to_owned(),
+                    why: absent.why.clone(),
+                },
+                None => CatalogueError::Unknown(name.to_owned()),
+            });
+        };
+        let build = component
+            .builds
+            .get(&arch)
+            .ok_or_else(|| CatalogueError::NoBuild {
+                name: name.to_owned(),
+                version: component.version.clone(),
+                arch: arch.name(),
+            })?;
+        Ok((component, build))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_catalogue_has_both_processors_of_everything_it_has() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let names: Vec<&str> = catalogue.components().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["alertmanager", "node_exporter", "prometheus"]);
+        for component in catalogue.components() {
+            for arch in Arch::ALL {
+                let (_, build) = catalogue.build(&component.name, arch).unwrap();
+                assert!(
+                    matches!(build.checksum, Checksum::Pinned(_)),
+                    "{}",
+                    component.name
+                );
+                assert!(build.file.contains(arch.name()), "{}", build.file);
+                assert!(build.file.contains(&component.version), "{}", build.file);
+                assert!(build.programs.values().all(|path| path.contains(arch.name())));
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_had_says_why() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let error = catalogue.build("dcgm_exporter", Arch::Amd64).unwrap_err();
+        assert_eq!(error.code(), code::COMPONENT_MISSING);
+        assert!(
+            error.to_string().contains("datacenter-gpu-manager-exporter"),
+            "{error}"
+        );
+        assert!(matches!(
+            catalogue.build("grafana", Arch::Amd64),
+            Err(CatalogueError::Unknown(_))
+        ));
+    }
+
+    #[test]
+    fn a_site_replaces_an_entry_and_adds_what_was_absent() {
+        let entry = |name: &str, sum: &str| {
+            format!(
+                "[[component]]\nname = \"{name}\"\nversion = \"9\"\nkind = \"exporter\"\nlicense = \"MIT\"\n\
+                 archive = \"none\"\n[component.build.amd64]\nfile = \"{name}\"\nsha256 = \"{sum}\"\n\
+                 programs = {{ {name} = \"{name}\" }}\n"
+            )
+        };
+        let sum = "0".repeat(64);
+        let text = format!(
+            "format = 1\n{}{}",
+            entry("node_exporter", &sum),
+            entry("dcgm_exporter", &sum)
+        );
+        let site = Catalogue::parse(&text, "site").unwrap();
+        let catalogue = Catalogue::embedded().unwrap().overlaid(site);
+        let (component, build) = catalogue.build("node_exporter", Arch::Amd64).unwrap();
+        assert_eq!((component.version.as_str(), build.url.as_deref()), ("9", None));
+        assert!(catalogue.build("dcgm_exporter", Arch::Amd64).is_ok());
+        let error = catalogue.build("dcgm_exporter", Arch::Arm64).unwrap_err();
+        assert_eq!(error.to_string(), "dcgm_exporter 9 has no build for arm64");
+        assert!(catalogue.build("prometheus", Arch::Arm64).is_ok());
+    }
+}

@@ -1,0 +1,167 @@
+//! Why a download failed, and whether trying again may help.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aami_api::client::ClientError;
+use aami_model::code::{self, Code};
+
+use crate::components::Sha256Sum;
+
+/// Why a download failed. Nothing was kept, except the beginning of one that broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// Not an address.
+    #[error("{0:?} is not an http:// or https:// address")]
+    BadUrl(String),
+    /// A proxy that cannot be understood. It may hold a password, so it is not repeated.
+    #[error("the proxy setting cannot be understood")]
+    BadProxy,
+    /// No connection, or none that can be trusted.
+    #[error("cannot download {url}: {source}")]
+    Transport {
+        /// What was asked for.
+        url: String,
+        /// The hop it ended at.
+        source: ClientError,
+    },
+    /// It is not there.
+    #[error("{url} does not exist there")]
+    NotFound {
+        /// What was asked for.
+        url: String,
+    },
+    /// Another answer than the file.
+    #[error("{url} was answered with HTTP status {status}")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The answer.
+        status: u16,
+        /// How long the server asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// It ended early.
+    #[error("the download of {url} broke off after {got} bytes{}: {why}", of_bytes(*.of))]
+    BrokeOff {
+        /// What was asked for.
+        url: String,
+        /// How many bytes came.
+        got: u64,
+        /// How many there are, where that was said.
+        of: Option<u64>,
+        /// What the transport says.
+        why: String,
+    },
+    /// Larger than anything wanted can be.
+    #[error("{url} is larger than {largest} bytes, which is more than it can be")]
+    TooLarge {
+        /// What was asked for.
+        url: String,
+        /// The limit.
+        largest: u64,
+    },
+    /// A web page, or something else that is not the file.
+    #[error("{url} answered with {found} where {expected} was expected")]
+    NotWhatItSays {
+        /// What answered.
+        url: String,
+        /// What came.
+        found: String,
+        /// What should have.
+        expected: &'static str,
+    },
+    /// Not the file that was wanted.
+    #[error("{origin}: expected SHA-256 {expected}, and it has {actual}; nothing was placed")]
+    Checksum {
+        /// Where it came from.
+        origin: String,
+        /// The one wanted.
+        expected: Sha256Sum,
+        /// The one it has.
+        actual: Sha256Sum,
+    },
+    /// Whoever wanted it wants it no more.
+    #[error("the download was called off")]
+    CalledOff,
+    /// Reading or writing here failed.
+    #[error("{}: {source}", .path.display())]
+    Storage {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn of_bytes(of: Option<u64>) -> String {
+    of.map_or_else(String::new, |of| format!(" of {of}"))
+}
+
+impl DownloadError {
+    pub(super) fn transport(url: &str, error: ureq::Error) -> Self {
+        let server = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        Self::Transport {
+            url: url.to_owned(),
+            source: ClientError::transport(&server, error),
+        }
+    }
+
+    /// The registry's entry for it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::BadUrl(_) | Self::BadProxy => code::INVALID,
+            Self::Transport {
+                source: ClientError::Untrusted { .. } | ClientError::Ca,
+                ..
+            } => code::SERVER_NOT_TRUSTED,
+            Self::Transport { .. }
+            | Self::NotFound { .. }
+            | Self::Status { .. }
+            | Self::BrokeOff { .. }
+            | Self::TooLarge { .. } => code::DOWNLOAD_FAILED,
+            Self::NotWhatItSays { .. } => code::NOT_A_PROGRAM,
+            Self::Checksum { .. } => code::CHECKSUM_MISMATCH,
+            Self::CalledOff => code::INTERRUPTED,
+            Self::Storage { source, .. } => storage_code(source),
+        }
+    }
+
+    /// Whether the same request may succeed a moment later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Transport { source, .. } => source.is_passing(),
+            Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
+            Self::BrokeOff { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// How long the server asks to wait.
+    pub(super) const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether another source may still have the file: it is not there, or this one does not work.
+    /// A file that is there and is the wrong one is no reason to look further: somebody must know.
+    pub fn may_be_elsewhere(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound { .. } | Self::Status { .. } | Self::BrokeOff { .. } | Self::Transport { .. }
+        )
+    }
+}
+
+/// What a failure of the disk here means.
+pub fn storage_code(error: &io::Error) -> Code {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => code::DISK_FULL,
+        io::ErrorKind::ReadOnlyFilesystem => code::READ_ONLY,
+        io::ErrorKind::PermissionDenied => code::NOT_ROOT,
+        _ => code::STEP_FAILED,
+    }
+}

@@ -1,0 +1,19 @@
+//! What AAMI installs: the plans, and how the programs in them are obtained.
+//!
+//! [`node`] is the plan that makes a machine a node. [`components`] is the catalogue of foreign programs, [`obtain`] fetches one of them from a folder,
+//! a mirror or its publisher, through [`download`] and [`extract`].
+//!
+//! One rule runs through the whole: nothing unverified is ever placed or run. A download becomes a
+//! [`download::Verified`] only by its SHA-256, and a program becomes an [`extract::Program`] only out
+//! of a verified file and with the header of this machine's processor. There is no way around either
+//! type, so no flag can be the hole.
+//!
+//! Steps and effects come from `aami-install`; this room says what to do with them. It never prints,
+//! never reads the environment, and never writes outside the folders it is given.
+
+pub mod components;
+pub mod download;
+pub mod extract;
+#[cfg(feature = "node")]
+pub mod node;
+pub mod obtain;

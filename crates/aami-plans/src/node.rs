@@ -1,0 +1,161 @@
+//! The node plan: a machine becomes a monitored node, in eight steps.
+//!
+//! [`Node::new`] makes the plan from [`NodeOptions`]; whoever has it runs it with
+//! `aami_install::Installer`. The steps are those of [`step`], one file each; what they find out is
+//! shared in a [`Session`], which the caller can ask afterwards for what there is to tell.
+//!
+//! There are two forms ([`Form`]). On a host, exporters are systemd units with few rights. In the
+//! foreground, everything lies below one folder and exporters are [child processes](foreground) that
+//! end with this one; nothing outside that folder is touched and no root is needed.
+//!
+//! The plan does not choose where its input comes from: inventory, listeners, downloads and the API
+//! are values in the options.
+
+mod exporter;
+pub mod foreground;
+mod identity;
+mod installed;
+mod layout;
+mod local;
+mod register;
+mod report;
+mod session;
+mod step;
+mod unit;
+mod unregister;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aami_api::client::{ClientError, Settings};
+use aami_install::{NotAHostPath, Plan, PlanError};
+use aami_inventory::listener::Listener;
+use aami_inventory::{Inventory, InventoryError};
+use aami_model::label::Labels;
+use aami_model::secret::Secret;
+
+pub use foreground::Foreground;
+pub use layout::{Form, Layout};
+pub use report::Reporter;
+pub use session::{Session, Summary};
+pub use unregister::{Enrolment, Unregisterer};
+
+use crate::download::Downloader;
+use crate::obtain::Source;
+
+/// The plan's name: its folder, and the name in its events.
+pub const NAME: &str = "node";
+
+/// Looks at the host.
+pub type Look = dyn Fn() -> Result<Inventory, InventoryError> + Send + Sync;
+/// Says who listens on a port.
+pub type Listeners = dyn Fn(u16) -> Vec<Listener> + Send + Sync;
+
+/// What the plan is made for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Purpose {
+    /// To be run, or shown before it is.
+    Install,
+    /// To see how an installed node stands, or to take it back: steps that only prepare an install have
+    /// no meaning then, and the last one asks the control plane when it is probed. What was installed is
+    /// taken from the enrolment, whatever would be installed today.
+    Look(Option<Box<Enrolment>>),
+}
+
+impl Purpose {
+    fn told(&self) -> Option<&register::Told> {
+        match self {
+            Self::Look(Some(enrolment)) => Some(&enrolment.told),
+            Self::Install | Self::Look(None) => None,
+        }
+    }
+}
+
+/// What to enrol, where, and how.
+pub struct NodeOptions {
+    /// What for.
+    pub purpose: Purpose,
+    /// Which form.
+    pub form: Form,
+    /// The cluster's name, as for the installer.
+    pub cluster: String,
+    /// How to reach the control plane.
+    pub api: Settings,
+    /// The bootstrap token; a node that is enrolled and has no news needs none.
+    pub token: Option<Secret>,
+    /// Where node_exporter shall listen; 9100 where absent.
+    pub port: Option<u16>,
+    /// The operator's labels.
+    pub labels: Labels,
+    /// The address to register; that of the route to the control plane where absent.
+    pub address: Option<IpAddr>,
+    /// Skip step 1.
+    pub skip_preflight: bool,
+    /// Do not look for firewalls.
+    pub skip_firewall: bool,
+    /// Skip step 5.
+    pub skip_gpu: bool,
+    /// Where components come from, in this order.
+    pub sources: Vec<Source>,
+    /// Fetches them.
+    pub downloader: Downloader,
+    /// The program that stays on a host: whoever runs this.
+    pub agent: Option<PathBuf>,
+    /// Looks at the host.
+    pub look: Box<Look>,
+    /// Says who listens on a port.
+    pub listeners: Box<Listeners>,
+    /// Keeps the exporters of the foreground form; `None` in the host form.
+    pub foreground: Option<Arc<Foreground>>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum NodePlanError {
+    /// The control plane cannot be addressed like that.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The cluster's name cannot be a folder's.
+    #[error(transparent)]
+    Path(#[from] NotAHostPath),
+    /// The steps make no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl NodePlanError {
+    /// The registry's entry for it.
+    pub fn code(&self) -> aami_model::Code {
+        match self {
+            Self::Client(error) => error.code(),
+            Self::Path(_) | Self::Plan(_) => aami_model::code::INVALID,
+        }
+    }
+}
+
+/// The node plan with what its steps know.
+pub struct Node {
+    plan: Plan,
+    session: Arc<Session>,
+}
+
+impl Node {
+    /// Makes the plan. Nothing is looked at or sent yet.
+    pub fn new(options: NodeOptions) -> Result<Self, NodePlanError> {
+        let layout = Layout::of(options.form, &options.cluster)?;
+        let session = Arc::new(Session::new(options, layout)?);
+        let plan = Plan::new(NAME, "AAMI Node Bootstrap", step::all(&session))?;
+        Ok(Self { plan, session })
+    }
+
+    /// The plan.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What its steps know.
+    pub const fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+}

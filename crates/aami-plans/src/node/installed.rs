@@ -1,0 +1,64 @@
+//! What was installed, noted beside it: later looks go by this, whatever would be installed today.
+
+use aami_install::effect::Placement;
+use aami_install::{Content, Effect, Host, HostPath, Owner, StepError};
+use aami_model::code;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::layout::Layout;
+use crate::components::Component;
+
+/// No note is longer.
+const LONGEST: u64 = 256 * 1024;
+
+/// An exporter that was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Exporter {
+    /// As the catalogue had it.
+    pub(crate) component: Component,
+    /// Where it serves.
+    pub(crate) port: u16,
+    /// What it was started with.
+    pub(crate) arguments: Vec<String>,
+}
+
+/// The program that stays on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Agent {
+    /// Its version.
+    pub(crate) version: String,
+    /// Its SHA-256.
+    pub(crate) sha256: String,
+}
+
+/// The note about the thing of this name, if there is one.
+pub(crate) fn read<T: DeserializeOwned>(host: &Host, layout: &Layout, name: &str) -> Option<T> {
+    let path = path(layout, name).ok()?;
+    let bytes = host.root.read(&path, LONGEST).ok()??;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// What writes the note, and the folder it lies in.
+pub(crate) fn effects<T: Serialize>(
+    layout: &Layout,
+    name: &str,
+    what: &T,
+    owner: Option<&Owner>,
+) -> Result<[Effect; 2], StepError> {
+    let mut text = serde_json::to_vec_pretty(what)
+        .map_err(|error| StepError::new(code::STEP_FAILED, format!("{name} cannot be noted: {error}")))?;
+    text.push(b'\n');
+    let placement = Placement::new(path(layout, name)?, Content::bytes(text), 0o600, owner.cloned());
+    Ok([folder(layout, owner), Effect::WriteFile(placement)])
+}
+
+/// The folder of everything the node keeps to itself.
+pub(crate) fn folder(layout: &Layout, owner: Option<&Owner>) -> Effect {
+    Effect::directory(layout.agent.clone(), 0o700, owner.cloned())
+}
+
+fn path(layout: &Layout, name: &str) -> Result<HostPath, StepError> {
+    let path = layout.agent.join(&format!("{name}.json"));
+    path.map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))
+}

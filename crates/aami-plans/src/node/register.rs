@@ -1,0 +1,140 @@
+//! What a node tells the control plane about itself, and how it is told.
+
+use std::time::Duration;
+
+use aami_api::register::{ExporterInfo, RegisterRequest};
+use aami_install::effect::Registration;
+use aami_install::receipt::Recorded;
+use aami_install::{Effect, Host, StepError, Survey, Voice};
+use aami_model::exporter::ExporterKind;
+use aami_model::{NodeId, code};
+use serde::{Deserialize, Serialize};
+
+use super::Form;
+use super::identity::{self, NodeKey};
+use super::layout::Layout;
+use super::session::Session;
+use super::step::Accelerator;
+
+/// How long a control plane that is busy or restarting is asked again.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The first pause between two tries, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+/// The note of what was told is not longer.
+const LONGEST: u64 = 256 * 1024;
+
+/// What was told to which control plane. Holds no secret; the run and the token are left out, since
+/// they differ each time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// The control plane's address.
+    pub(crate) server: String,
+    /// The request.
+    pub(crate) request: RegisterRequest,
+}
+
+impl Told {
+    /// What there is to tell now, but for key and credential, which never change.
+    pub(crate) fn now(session: &Session, host: &Host) -> Result<Self, StepError> {
+        let inventory = session.inventory()?;
+        let options = &session.options;
+        let mut exporters = vec![ExporterInfo::new(ExporterKind::NodeExporter, session.port(host)?)];
+        // In the foreground form nobody starts it; somebody else may have.
+        if let Some(accelerator) = Accelerator::of(session, host)?
+            && (options.form == Form::Host || accelerator.setup(session, host)?.answers(session)?)
+        {
+            exporters.push(ExporterInfo::new(accelerator.kind(), accelerator.port()));
+        }
+        Ok(Self {
+            server: session.client.server().to_owned(),
+            request: RegisterRequest {
+                hostname: inventory.hostname.to_string(),
+                ip_address: session.address()?.to_string(),
+                // What the operator says stands above what was detected.
+                labels: inventory.labels().overlaid(&options.labels),
+                exporters,
+                system_info: Some(inventory.system_info()),
+                machine: inventory.machine.clone(),
+                machine_id: inventory.system.machine_id.clone(),
+                ..RegisterRequest::default()
+            },
+        })
+    }
+
+    /// As it stands in its file.
+    pub(crate) fn text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// The port an exporter was told to be on.
+    pub(crate) fn port(&self, kind: ExporterKind) -> Option<u16> {
+        self.request
+            .exporters
+            .iter()
+            .find(|exporter| exporter.kind == kind)
+            .map(|exporter| exporter.port)
+    }
+}
+
+/// What was told last, to whichever control plane.
+pub(super) fn last_told(host: &Host, layout: &Layout) -> Option<Told> {
+    let bytes = host.root.read(&layout.registration, LONGEST).ok()??;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// The node's id by the plan's own record.
+pub(super) fn node_on_record(session: &Session, survey: &Survey<'_>) -> Option<NodeId> {
+    let registration = Registration::new(
+        session.client.server(),
+        session.layout.credential.clone(),
+        |_, _| Ok(String::new()),
+    );
+    match survey.record(&Effect::Registration(registration).key())?.effect {
+        Recorded::Registration { node: Some(node), .. } => node.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Registers, and answers the node's id. The same key gets the same answer however often it asks, so
+/// a lost reply is simply asked for again.
+pub(super) fn register(session: &Session, host: &Host, voice: &Voice<'_>) -> Result<String, StepError> {
+    let key = NodeKey::read(host, &session.layout)?;
+    let credential = identity::credential(host, &session.layout)?;
+    let Some(token) = &session.options.token else {
+        let why = "this node has news for the control plane, and telling it needs a bootstrap token";
+        return Err(StepError::new(code::TOKEN_REQUIRED, why));
+    };
+    let mut request = Told::now(session, host)?.request;
+    request.node_key = Some(key.public());
+    request.credential_hash = Some(identity::hash(&credential));
+    request.run_id = session.run().map(|run| run.id.clone());
+    let body = serde_json::to_vec(&request).map_err(|error| {
+        StepError::new(
+            code::STEP_FAILED,
+            format!("the registration cannot be written: {error}"),
+        )
+    })?;
+    let proof = key.proof(&body);
+
+    let client = session.client.with_bearer(token.reveal());
+    let deadline = host.clock.elapsed() + PATIENCE;
+    let mut pause = PAUSES.0;
+    loop {
+        match client.register(&body, Some(&proof), None) {
+            Ok(registered) => {
+                let id = registered.node.id.to_string();
+                let _ = session.registered.set(registered);
+                return Ok(id);
+            }
+            Err(error) if error.is_passing() && host.clock.elapsed() < deadline => {
+                voice.warn(format!("{error}; asking again"));
+            }
+            Err(error) => return Err(StepError::new(error.code(), error.to_string())),
+        }
+        voice.check()?;
+        host.clock.wait(pause);
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}

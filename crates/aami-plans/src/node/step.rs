@@ -1,0 +1,37 @@
+//! The eight steps, in their order. Each file is one of them.
+
+mod checks;
+mod gpu_exporter;
+mod hardware;
+mod node_exporter;
+mod preflight;
+mod register;
+mod token;
+mod verify;
+
+use std::sync::Arc;
+
+use aami_install::Step;
+
+use super::session::Session;
+
+pub(super) use gpu_exporter::Accelerator;
+
+/// All of them.
+pub(super) fn all(session: &Arc<Session>) -> Vec<Box<dyn Step>> {
+    let s = || session.clone();
+    vec![
+        Box::new(preflight::Preflight(s())),
+        Box::new(token::ValidateToken(s())),
+        Box::new(hardware::DetectHardware(s())),
+        Box::new(node_exporter::InstallNodeExporter(s())),
+        Box::new(gpu_exporter::InstallGpuExporter(s())),
+        Box::new(checks::Checks(s())),
+        Box::new(register::Register(s())),
+        Box::new(verify::Verify(s())),
+    ]
+}
+
+fn needs(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}

@@ -1,0 +1,90 @@
+//! Step 4: node_exporter, as a unit with few rights or as a child process.
+
+use std::sync::Arc;
+
+use aami_install::{Effect, Host, Probe, Step, StepContext, StepError, Survey};
+use aami_model::run::StepOutcome;
+
+use super::super::exporter::{Setup, missing_parents};
+use super::super::session::Session;
+use super::super::{Form, Purpose};
+use super::needs;
+
+/// Its unit. Not `node_exporter.service`: that name is likely taken by somebody's own.
+pub(super) const UNIT: &str = "aami-node-exporter.service";
+
+/// Step 4.
+pub(super) struct InstallNodeExporter(pub(super) Arc<Session>);
+
+impl InstallNodeExporter {
+    fn setup(&self, host: &Host) -> Result<Setup, StepError> {
+        let session = &self.0;
+        let port = session.port(host)?;
+        let textfile = &session.layout.textfile;
+        let mut folders = missing_parents(host, textfile)?;
+        let is_host = session.options.form == Form::Host;
+        // The folder above it is ours, whether or not it is there by now.
+        if let Some(above) = textfile
+            .parent()
+            .filter(|above| is_host && !folders.contains(above))
+        {
+            folders.push(above);
+        }
+        folders.push(textfile.clone());
+        let folder = super::super::layout::real(host.root.path(), textfile);
+        Ok(Setup {
+            component: "node_exporter",
+            program: "node_exporter",
+            unit: UNIT,
+            user: "node_exporter",
+            description: "Prometheus node_exporter, installed by AAMI",
+            devices: false,
+            arguments: vec![
+                format!("--web.listen-address={}", session.listen(port)?),
+                format!("--collector.textfile.directory={}", folder.display()),
+            ],
+            folders,
+            port,
+            expected: "node_exporter_build_info",
+        }
+        .or_installed(session, host))
+    }
+}
+
+impl Step for InstallNodeExporter {
+    fn id(&self) -> &str {
+        "node_exporter"
+    }
+
+    fn title(&self) -> String {
+        "Installing node_exporter".to_owned()
+    }
+
+    fn needs(&self) -> Vec<String> {
+        needs(&["validate_token", "detect_hardware"])
+    }
+
+    fn desired(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
+        self.setup(survey.host())?.effects(&self.0, survey.host())
+    }
+
+    fn probe(&self, survey: &Survey<'_>) -> Result<Probe, StepError> {
+        let probe = survey.probe(&self.desired(survey)?)?;
+        if probe != Probe::Holds {
+            return Ok(probe);
+        }
+        if self.0.options.purpose == Purpose::Install && self.0.options.form == Form::Foreground {
+            return Ok(Probe::Missing(
+                "its process begins anew with every run".to_owned(),
+            ));
+        }
+        if self.setup(survey.host())?.answers(&self.0)? {
+            return Ok(Probe::Holds);
+        }
+        Ok(Probe::Missing("it is installed and does not answer".to_owned()))
+    }
+
+    fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
+        self.setup(context.host())?.apply(&self.0, context)
+    }
+}

@@ -1,0 +1,245 @@
+//! Step 1: is everything there that the other steps need? Looks at all of it before it says no.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aami_install::host::{Command, Ended};
+use aami_install::{Host, HostPath, Probe, Step, StepContext, StepError, Survey};
+use aami_inventory::listener::Listener;
+use aami_model::code::{self, Code};
+use aami_model::run::StepOutcome;
+use rustix::fs::StatVfsMountFlags;
+
+use super::super::layout::real;
+use super::super::session::Session;
+use super::super::{Form, Purpose};
+use super::node_exporter;
+
+/// The oldest systemd whose units do what ours say.
+const OLDEST_SYSTEMD: u32 = 239;
+/// Free space a node needs, in bytes: two versions of two exporters, and room to download one.
+const SPACE: u64 = 200 * 1024 * 1024;
+/// Free inodes.
+const INODES: u64 = 1000;
+/// A clock further off than this is worth a warning.
+const SKEW: Duration = Duration::from_secs(30);
+
+/// Step 1.
+pub(super) struct Preflight(pub(super) Arc<Session>);
+
+/// Something that keeps the plan from working.
+type Finding = (Code, String);
+
+impl Step for Preflight {
+    fn id(&self) -> &str {
+        "preflight"
+    }
+
+    fn title(&self) -> String {
+        "Running preflight checks".to_owned()
+    }
+
+    fn probe(&self, _survey: &Survey<'_>) -> Result<Probe, StepError> {
+        if self.0.options.purpose != Purpose::Install {
+            return Ok(Probe::NotApplicable("looked at before an install".to_owned()));
+        }
+        if self.0.options.skip_preflight {
+            return Ok(Probe::NotApplicable("skipped by --skip-preflight".to_owned()));
+        }
+        Ok(Probe::Missing("looked at in every run".to_owned()))
+    }
+
+    fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
+        let host = context.host();
+        let mut findings = Vec::new();
+        self.system(context, &mut findings)?;
+        self.space(host, &mut findings);
+        self.port(context, &mut findings)?;
+        self.network(context, &mut findings);
+        if !self.0.options.skip_firewall && self.0.options.form == Form::Host {
+            firewall(context, self.0.port(host)?);
+        }
+        context.voice().check()?;
+        let mut findings = findings.into_iter();
+        let Some((code, message)) = findings.next() else {
+            return Ok(StepOutcome::AlreadySo);
+        };
+        for (other, message) in findings {
+            context.warn(format!("{}: {message}", other.symbol));
+        }
+        Err(StepError::new(code, message))
+    }
+}
+
+impl Preflight {
+    fn system(&self, context: &StepContext<'_>, findings: &mut Vec<Finding>) -> Result<(), StepError> {
+        let inventory = self.0.inventory()?;
+        let info = inventory.system_info();
+        let (system, arch) = (&inventory.system, inventory.arch.name());
+        context.note(format!(
+            "System: {}, {arch}, {} cores, {} GB RAM",
+            system.os_name, info.cpu_cores, info.memory_gb
+        ));
+        if self.0.options.form == Form::Foreground {
+            return Ok(());
+        }
+        if !rustix::process::geteuid().is_root() {
+            findings.push((code::NOT_ROOT, code::NOT_ROOT.sentence.to_owned()));
+        }
+        match system.systemd {
+            Some(version) if version >= OLDEST_SYSTEMD => {}
+            Some(version) => {
+                let message = format!("systemd is {version}, and {OLDEST_SYSTEMD} is the oldest that works");
+                findings.push((code::OS_UNSUPPORTED, message));
+            }
+            None => {
+                let message = "systemd is not the running init (there is no /run/systemd/system)".to_owned();
+                findings.push((code::OS_UNSUPPORTED, message));
+            }
+        }
+        for (program, package) in [
+            ("useradd", "passwd or shadow-utils"),
+            ("groupadd", "passwd or shadow-utils"),
+        ] {
+            let is_there = ["/usr/sbin", "/sbin", "/usr/bin"].iter().any(|folder| {
+                let path = HostPath::new(format!("{folder}/{program}"));
+                path.is_ok_and(|path| real(context.host().root.path(), &path).exists())
+            });
+            if !is_there {
+                let message = format!("the program {program} is not installed (package {package})");
+                findings.push((code::TOOL_MISSING, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Space, on each mount that will be written.
+    fn space(&self, host: &Host, findings: &mut Vec<Finding>) {
+        let places = match self.0.options.form {
+            Form::Host => ["/opt", "/var/lib", "/etc/systemd/system"].as_slice(),
+            Form::Foreground => &["/"],
+        };
+        for place in places {
+            let Ok(path) = HostPath::new(*place) else { continue };
+            let mut path = real(host.root.path(), &path);
+            // What is not there yet will be made on the mount of the folder above it.
+            while !path.exists() && path.pop() {}
+            let Ok(mount) = rustix::fs::statvfs(&path) else {
+                continue;
+            };
+            let free = mount.f_bavail.saturating_mul(mount.f_frsize);
+            if mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
+                findings.push((code::READ_ONLY, format!("{place} is mounted read-only")));
+            } else if free < SPACE {
+                let message = format!(
+                    "{place} has {} MiB free, and {} are needed",
+                    free >> 20,
+                    SPACE >> 20
+                );
+                findings.push((code::DISK_FULL, message));
+            } else if mount.f_files > 0 && mount.f_favail < INODES {
+                findings.push((
+                    code::DISK_FULL,
+                    format!("{place} has {} inodes free", mount.f_favail),
+                ));
+            }
+            let holds_programs = *place == "/opt" || self.0.options.form == Form::Foreground;
+            if holds_programs && mount.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+                let message = format!("{place} is mounted noexec, so no program there can run");
+                findings.push((code::OS_UNSUPPORTED, message));
+            }
+        }
+    }
+
+    fn port(&self, context: &StepContext<'_>, findings: &mut Vec<Finding>) -> Result<(), StepError> {
+        let port = self.0.port(context.host())?;
+        let holders: Vec<Listener> = (self.0.options.listeners)(port);
+        let strangers: Vec<&Listener> = holders
+            .iter()
+            .filter(|holder| !is_ours(&self.0, context.host(), holder))
+            .collect();
+        match strangers.first() {
+            Some(stranger) => {
+                let message = format!("port {port} is in use by {}", stranger.holder());
+                findings.push((code::PORT_IN_USE, message));
+            }
+            None if holders.is_empty() && self.0.port_is_another(port) => {
+                let usual = (self.0.options.listeners)(super::super::session::PORT);
+                let holder = usual
+                    .first()
+                    .map_or_else(|| "another program".to_owned(), Listener::holder);
+                context.warn(format!(
+                    "Ports: 9100 is in use by {holder}; {port} is used instead"
+                ));
+            }
+            None if holders.is_empty() => context.note(format!("Ports: {port} available")),
+            None => context.note(format!("Ports: {port} is held by AAMI's own exporter")),
+        }
+        Ok(())
+    }
+
+    fn network(&self, context: &StepContext<'_>, findings: &mut Vec<Finding>) {
+        let client = &self.0.client;
+        match client.health() {
+            Ok(answer) => {
+                context.note(format!("Network: control plane {} reachable", client.server()));
+                if let Some(theirs) = answer.date {
+                    let ours = context.host().clock.now();
+                    let (ahead, skew) = match ours.since(theirs) {
+                        Duration::ZERO => (false, theirs.since(ours)),
+                        ahead => (true, ahead),
+                    };
+                    if skew > SKEW {
+                        let side = if ahead { "ahead of" } else { "behind" };
+                        let seconds = skew.as_secs();
+                        context.warn(format!(
+                            "{}: this machine's clock is {seconds} s {side} the control plane's; {}",
+                            code::CLOCK_SKEW.symbol,
+                            code::CLOCK_SKEW.hint
+                        ));
+                    }
+                }
+            }
+            Err(error) => findings.push((error.code(), error.to_string())),
+        }
+    }
+}
+
+/// Whether a listener is an exporter of this plan: it runs in our unit, or out of our folder. In the
+/// foreground form nobody is: its exporters begin with this run.
+fn is_ours(session: &Session, host: &Host, listener: &Listener) -> bool {
+    if session.options.form == Form::Foreground {
+        return false;
+    }
+    let in_unit = listener.unit.as_deref() == Some(node_exporter::UNIT);
+    let programs = real(host.root.path(), &session.layout.programs);
+    let from_folder = listener.program.as_deref().is_some_and(|program| {
+        // A program that was replaced while it runs is shown with " (deleted)" behind its name.
+        std::path::Path::new(program.trim_end_matches(" (deleted)")).starts_with(&programs)
+    });
+    in_unit || from_folder
+}
+
+/// Says how to open the port where a firewall is at work. Rules are the site's business.
+fn firewall(context: &StepContext<'_>, port: u16) {
+    let Some(commands) = &context.host().commands else {
+        return;
+    };
+    let says = |argv: &[&str], wanted: &str| {
+        let output = commands.run(&Command::look(argv.iter().copied()));
+        output.is_ok_and(|output| output.ended == Ended::Status(0) && output.text().contains(wanted))
+    };
+    let (name, command) = if says(&["firewall-cmd", "--state"], "running") {
+        (
+            "firewalld",
+            format!("firewall-cmd --permanent --add-port={port}/tcp && firewall-cmd --reload"),
+        )
+    } else if says(&["ufw", "status"], "Status: active") {
+        ("ufw", format!("ufw allow {port}/tcp"))
+    } else {
+        return;
+    };
+    context.warn(format!(
+        "{name} is active; if the control plane cannot reach port {port}, run `{command}`"
+    ));
+}

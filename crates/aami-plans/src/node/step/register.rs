@@ -1,0 +1,144 @@
+//! Step 7: the machine becomes a node.
+
+use std::sync::Arc;
+
+use aami_install::effect::{Placement, Registration};
+use aami_install::{Content, Effect, Host, Owner, Probe, Step, StepContext, StepError, Survey};
+use aami_model::code;
+use aami_model::run::StepOutcome;
+
+use super::super::register::{self, Told};
+use super::super::session::Session;
+use super::super::{Form, Purpose, identity, installed};
+use super::needs;
+
+/// Step 7.
+pub(super) struct Register(pub(super) Arc<Session>);
+
+impl Register {
+    fn owner(&self) -> Option<Owner> {
+        (self.0.options.form == Form::Host).then(Owner::root)
+    }
+
+    /// The node's own key and credential, and whom it believes.
+    fn identity(&self) -> Vec<Effect> {
+        let (layout, owner) = (&self.0.layout, self.owner());
+        let mut effects = Vec::new();
+        // The folder above it is there by now: the exporter's step made it, or the plan's own memory.
+        effects.push(installed::folder(layout, owner.as_ref()));
+        let once = |path, make| Effect::file(path, make, 0o600, owner.clone());
+        effects.push(once(layout.key.clone(), Content::once(identity::make_key)));
+        effects.push(once(
+            layout.credential.clone(),
+            Content::once(identity::make_credential),
+        ));
+        if let aami_api::client::Trust::Only(pem) = &self.0.options.api.trust {
+            let placement = Placement::new(layout.ca.clone(), Content::bytes(pem), 0o644, owner);
+            effects.push(Effect::WriteFile(placement));
+        }
+        effects
+    }
+
+    fn registration(&self) -> Effect {
+        let session = self.0.clone();
+        let (server, credential) = (
+            self.0.client.server().to_owned(),
+            self.0.layout.credential.clone(),
+        );
+        Effect::Registration(Registration::new(server, credential, move |host, voice| {
+            register::register(&session, host, voice)
+        }))
+    }
+
+    /// What the control plane was told, so that a later run sees whether there is news.
+    fn told(&self, host: &Host) -> Result<Effect, StepError> {
+        let told = Told::now(&self.0, host)?;
+        let placement = Placement::new(
+            self.0.layout.registration.clone(),
+            Content::bytes(told.text()),
+            0o600,
+            self.owner(),
+        );
+        Ok(Effect::WriteFile(placement))
+    }
+
+    /// Whether the control plane has dropped this node's credential, as it does when an operator restores a node
+    /// that was retired. A question that is not answered is no news.
+    fn is_forgotten(&self, survey: &Survey<'_>) -> bool {
+        let session = &self.0;
+        let is_new = session.registered.get().is_some();
+        if is_new || session.options.purpose != Purpose::Install || session.options.token.is_none() {
+            return false;
+        }
+        let Some(node) = register::node_on_record(session, survey) else {
+            return false;
+        };
+        let Ok(credential) = identity::credential(survey.host(), &session.layout) else {
+            return false;
+        };
+        let asked = session.client.with_bearer(credential.reveal()).node(&node);
+        asked.is_err_and(|error| error.code() == code::UNAUTHENTICATED)
+    }
+}
+
+impl Step for Register {
+    fn id(&self) -> &str {
+        "register"
+    }
+
+    fn title(&self) -> String {
+        "Registering with the control plane".to_owned()
+    }
+
+    fn needs(&self) -> Vec<String> {
+        needs(&["node_exporter", "gpu_exporter", "checks"])
+    }
+
+    fn desired(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
+        let mut effects = self.identity();
+        effects.push(self.registration());
+        effects.push(self.told(survey.host())?);
+        Ok(effects)
+    }
+
+    fn probe(&self, survey: &Survey<'_>) -> Result<Probe, StepError> {
+        if self.is_forgotten(survey) {
+            return Ok(Probe::Missing(
+                "the control plane has forgotten this node's key".to_owned(),
+            ));
+        }
+        survey.probe(&self.desired(survey)?)
+    }
+
+    fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
+        let host = context.host();
+        let is_news = self.is_forgotten(&context.survey())
+            || register::last_told(host, &self.0.layout) != Some(Told::now(&self.0, host)?);
+        let mut first = self.identity();
+        first.push(self.registration());
+        let mut outcome = context.perform(&first)?;
+        // Known already, but something about it changed: it is told again. The control plane answers
+        // the same key with the same node.
+        if self.0.registered.get().is_none() && is_news {
+            register::register(&self.0, host, context.voice())?;
+            outcome = StepOutcome::Changed;
+        }
+        // Written last: until the control plane has it, it is news.
+        let noted = context.perform(&[self.told(host)?])?;
+        if let Some(registered) = self.0.registered.get() {
+            let known = if registered.known { " (known before)" } else { "" };
+            context.note(format!("Node registered: {}{known}", registered.node.id));
+            let names: Vec<String> = registered
+                .exporters
+                .iter()
+                .map(|view| view.exporter.name())
+                .collect();
+            context.note(format!("Exporters registered: {}", names.join(", ")));
+        }
+        Ok(if noted == StepOutcome::Changed {
+            noted
+        } else {
+            outcome
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! What is left on a host of its enrolment, and taking it back.
+
+use std::path::Path;
+
+use aami_api::client::{Client, ClientError, Settings, Trust};
+use aami_install::effect::Unregister;
+use aami_install::{Host, HostPath, NotAHostPath, StepError};
+use aami_model::code;
+use aami_model::secret::Secret;
+
+use super::layout::{Form, Layout, real};
+use super::register::Told;
+
+/// Where a host is enrolled, by its own files.
+#[derive(Debug, Clone)]
+pub struct Enrolment {
+    pub(super) told: Told,
+    /// The control plane's address.
+    pub server: String,
+    /// Whose certificates it believed.
+    pub trust: Trust,
+    /// The name it gave itself.
+    pub hostname: String,
+    /// The address it gave.
+    pub address: String,
+}
+
+/// Two are the same when they say the same; whom they believe follows from that.
+impl PartialEq for Enrolment {
+    fn eq(&self, other: &Self) -> bool {
+        self.told == other.told
+    }
+}
+
+impl Enrolment {
+    /// Reads it; `None` where the host is not enrolled, or its files are not readable.
+    pub fn read(root: &Path, form: Form, cluster: &str) -> Result<Option<Self>, NotAHostPath> {
+        let layout = Layout::of(form, cluster)?;
+        let Ok(text) = std::fs::read_to_string(real(root, &layout.registration)) else {
+            return Ok(None);
+        };
+        let Ok(told) = serde_json::from_str::<Told>(&text) else {
+            return Ok(None);
+        };
+        let ca = std::fs::read_to_string(real(root, &layout.ca)).ok();
+        Ok(Some(Self {
+            server: told.server.clone(),
+            trust: ca.map_or(Trust::System, Trust::Only),
+            hostname: told.request.hostname.clone(),
+            address: told.request.ip_address.clone(),
+            told,
+        }))
+    }
+}
+
+/// Takes registrations back with the node's own credential.
+#[derive(Debug, Clone)]
+pub struct Unregisterer {
+    /// How to reach control planes; the address comes with each registration.
+    pub api: Settings,
+}
+
+impl Unregister for Unregisterer {
+    fn unregister(
+        &self,
+        host: &Host,
+        server: &str,
+        node: Option<&str>,
+        credential: &HostPath,
+    ) -> Result<(), StepError> {
+        let refused = |error: ClientError| StepError::new(error.code(), error.to_string());
+        // A registration that was cut off may have reached the control plane; without an id there is
+        // nothing to name there, and an operator sees a node that never came up.
+        let Some(node) = node else { return Ok(()) };
+        let node = node
+            .parse()
+            .map_err(|_| StepError::new(code::STEP_FAILED, format!("{node:?} on record is no node id")))?;
+        let bytes = host
+            .root
+            .read(credential, 4096)
+            .map_err(aami_install::EffectError::from)?;
+        let secret = bytes.and_then(|bytes| Secret::parse(std::str::from_utf8(&bytes).ok()?).ok());
+        let Some(secret) = secret else {
+            let message = format!("{credential} is gone, so {server} cannot be told that this node is");
+            return Err(StepError::new(code::UNAUTHENTICATED, message).with_hint(
+                "Retire it with `aami nodes retire`, then run this again with --keep-registration.",
+            ));
+        };
+        let api = Settings {
+            server: server.to_owned(),
+            ..self.api.clone()
+        };
+        let client = Client::new(&api).map_err(refused)?.with_bearer(secret.reveal());
+        match client.retire(&node) {
+            Ok(()) => Ok(()),
+            // It knows no such node, or has retired it: that is what was wanted.
+            Err(ClientError::Refused(problem)) if is_gone(&problem.code, problem.status) => Ok(()),
+            Err(error) => Err(refused(error)),
+        }
+    }
+}
+
+/// Retiring a node drops its credential, so the second time it is not known.
+fn is_gone(symbol: &str, status: u16) -> bool {
+    status == 404 || symbol == code::NODE_DECOMMISSIONED.symbol || symbol == code::UNAUTHENTICATED.symbol
+}

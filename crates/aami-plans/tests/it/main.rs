@@ -1,0 +1,9 @@
+//! Downloads and archives against a real web server, and against servers and archives that lie.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
+
+mod archives;
+mod extraction;
+mod liars;
+mod mirror;
+mod nginx;

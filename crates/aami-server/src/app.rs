@@ -1,0 +1,97 @@
+//! The use cases: what the control plane does, without HTTP and without an engine.
+//!
+//! One file per noun. Reads look into the [view](crate::view); writes go through [`commit`], which
+//! turns them into one store transaction with its events and its audit entry. Every function takes the
+//! [`Caller`] and shows only what that caller sees.
+
+pub(crate) mod access;
+pub(crate) mod address;
+pub(crate) mod commit;
+pub(crate) mod discovery;
+pub(crate) mod events;
+pub(crate) mod exporters;
+pub(crate) mod groups;
+pub(crate) mod keys;
+pub(crate) mod nodes;
+pub(crate) mod refusal;
+pub(crate) mod register;
+pub(crate) mod runs;
+pub(crate) mod status;
+pub(crate) mod tokens;
+pub(crate) mod verify;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use aami_model::access::Caller;
+use aami_store::Revision;
+use aami_store::Store;
+use aami_store::history::History;
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::view::View;
+use crate::world::World;
+
+pub(crate) use refusal::Refusal;
+
+/// Everything the use cases stand on.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) world: World,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) history: Arc<dyn History>,
+    pub(crate) view: Arc<View>,
+    pub(crate) discovery: Arc<discovery::Discovery>,
+    pub(crate) verifier: verify::Queue,
+    /// How many bytes more may be held of what those send who are not signed in.
+    pub(crate) strangers_room: Arc<Semaphore>,
+    pub(crate) counters: crate::metrics::Counters,
+    /// Of what nodes download.
+    pub(crate) checksums: crate::http::Checksums,
+    /// Where this control plane is reached, and by which key it is known.
+    pub(crate) reach: crate::reach::Reach,
+    pub(crate) started: Instant,
+}
+
+/// Who asks, and under which conditions the change may be made.
+#[derive(Debug, Clone)]
+pub(crate) struct Asking {
+    pub(crate) caller: Caller,
+    /// Change only what is still at this revision (`If-Match`).
+    pub(crate) if_match: Option<Revision>,
+    /// Make the change at most once under this key.
+    pub(crate) idempotency: Option<Idempotency>,
+}
+
+impl Asking {
+    /// Without conditions.
+    pub(crate) const fn by(caller: Caller) -> Self {
+        Self {
+            caller,
+            if_match: None,
+            idempotency: None,
+        }
+    }
+
+    /// Refuses when the thing is at another revision than the caller saw.
+    pub(crate) fn check_match<T: serde::Serialize>(
+        &self,
+        revision: Revision,
+        current: &T,
+    ) -> Result<(), Refusal> {
+        match self.if_match {
+            Some(seen) if seen != revision => Err(Refusal::plain(aami_model::code::PRECONDITION_FAILED)
+                .with_current(serde_json::to_value(current).unwrap_or_default())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An `Idempotency-Key` and what it stands for.
+#[derive(Debug, Clone)]
+pub(crate) struct Idempotency {
+    pub(crate) key: String,
+    /// SHA-256 over method, path and body.
+    pub(crate) request_hash: String,
+}

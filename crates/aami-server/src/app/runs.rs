@@ -1,0 +1,347 @@
+//! Runs: opened by a bootstrap token, reported to by their installer, ended or swept.
+
+use std::time::Duration;
+
+use aami_api::page::Page;
+use aami_api::run::{RunStep, RunView};
+use aami_api::token::{OpenedRun, Validated};
+use aami_model::access::{Caller, Role, Scope};
+use aami_model::node_status::{self, Outcome, Trigger};
+use aami_model::run::{RunEvent, RunEventKind, RunStatus, StepStatus};
+use aami_model::secret::{Secret, SecretKind};
+use aami_model::{RunId, Timestamp, code};
+use aami_store::keys;
+use serde_json::json;
+
+use super::commit::{Change, Wanted, Written, Wrote, node_data};
+use super::{App, Asking, Refusal, access};
+use crate::view::document::{RunDocument, StepDocument, encode};
+
+const CREDENTIAL_TTL: Duration = Duration::from_secs(24 * 3600);
+/// How many unfinished runs a token may have beyond its uses.
+const SPARE_RUNS: u32 = 100;
+/// How long a run without an event is kept.
+const SILENT_RUN: Duration = Duration::from_secs(3600);
+const MOST_STEPS: usize = 64;
+/// The most events one report may hold.
+pub(crate) const MOST_REPORTED: usize = 256;
+
+pub(crate) fn shown(run: &RunDocument) -> RunView {
+    RunView {
+        id: run.id.clone(),
+        org: run.org.clone(),
+        node_id: run.node.clone(),
+        token_id: run.token.clone(),
+        plan: run.plan.clone(),
+        status: run.status,
+        steps: run
+            .steps
+            .iter()
+            .map(|step| RunStep {
+                id: step.id.clone(),
+                title: step.title.clone(),
+                status: step.status,
+                attempts: step.attempts,
+                error: step.error.clone(),
+            })
+            .collect(),
+        created_at: run.created_at,
+        updated_at: run.updated_at,
+        last_event: run.last_event,
+    }
+}
+
+/// One line of a stranger's text, kept short.
+fn line(text: &str, longest: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(longest).collect()
+}
+
+/// Takes one event into the picture of a run. Unknown steps are ignored: the plan said which there are.
+fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
+    let find = |run: &mut RunDocument, id: &str| run.steps.iter().position(|step| step.id == id);
+    match &event.kind {
+        RunEventKind::RunStarted { plan, steps } => {
+            run.plan = Some(line(plan, 64));
+            run.status = RunStatus::Running;
+            if run.steps.is_empty() {
+                run.steps = steps
+                    .iter()
+                    .take(MOST_STEPS)
+                    .map(|step| StepDocument {
+                        id: line(&step.id, 64),
+                        title: line(&step.title, 120),
+                        ..StepDocument::default()
+                    })
+                    .collect();
+            }
+        }
+        RunEventKind::StepStarted { step, attempt } => {
+            if let Some(at) = find(run, step) {
+                run.steps[at].status = StepStatus::InProgress;
+                run.steps[at].attempts = *attempt;
+            }
+        }
+        RunEventKind::StepCompleted { step, .. } => {
+            if let Some(at) = find(run, step) {
+                run.steps[at].status = StepStatus::Completed;
+                run.steps[at].error = None;
+            }
+        }
+        RunEventKind::StepFailed {
+            step, code, message, ..
+        } => {
+            if let Some(at) = find(run, step) {
+                run.steps[at].status = StepStatus::Failed;
+                run.steps[at].error = Some(format!("{}: {}", line(code, 64), line(message, 500)));
+            }
+        }
+        RunEventKind::RunFinished { status, .. } => run.status = *status,
+        RunEventKind::StepProgress { .. } | RunEventKind::StepNote { .. } => {}
+    }
+    run.last_event = event.seq;
+    run.updated_at = now;
+}
+
+impl App {
+    /// Judges a token and opens a run for the installation it begins. Uses nothing up.
+    pub(crate) async fn open_run(&self, text: &str) -> Result<(Validated, Written), Refusal> {
+        let (token, validated) = self.validate_token(text)?;
+        let id = RunId::at(self.world.now(), self.world.random());
+        let secret = Secret::from_random(SecretKind::RunCredential, id.as_str(), self.world.random());
+        let caller = Caller {
+            id: format!("token:{}", token.id),
+            role: None,
+            scopes: Vec::new(),
+            orgs: aami_model::access::Orgs::Only(vec![token.org.clone()]),
+        };
+        let wrote = self
+            .write(&Asking::by(caller), |snapshot, now| {
+                if snapshot.open_runs(&token.id) >= token.max_uses.saturating_add(SPARE_RUNS) {
+                    return Err(Refusal::plain(code::TOO_MANY_RUNS).with_retry_after(Duration::from_secs(60)));
+                }
+                let run = RunDocument {
+                    id: id.clone(),
+                    org: token.org.clone(),
+                    node: None,
+                    node_enrolled_at: None,
+                    token: Some(token.id.clone()),
+                    credential_hash: access::hash(&secret),
+                    expires_at: now.plus(CREDENTIAL_TTL),
+                    plan: None,
+                    status: RunStatus::Pending,
+                    steps: Vec::new(),
+                    created_at: now,
+                    updated_at: now,
+                    last_event: 0,
+                };
+                let change = Change::new(token.org.clone(), "run.open", format!("run:{id}"))
+                    .noting(json!({ "token": token.id }))
+                    .transact(|txn| txn.when_absent(keys::run(&id)).put(keys::run(&id), encode(&run)));
+                Ok(Wanted::Write(Box::new(change), ()))
+            })
+            .await?;
+        let Wrote::Fresh((), written) = wrote else {
+            return Err(Refusal::plain(code::INTERNAL));
+        };
+        let run = OpenedRun {
+            id,
+            credential: secret.reveal().to_owned(),
+        };
+        Ok((
+            Validated {
+                run: Some(run),
+                ..validated
+            },
+            written,
+        ))
+    }
+
+    /// Takes in what an installer reports. Events known already are skipped, so a report may be
+    /// repeated; a gap is taken as it is, since a picture of the run needs no event but the last.
+    pub(crate) async fn report(
+        &self,
+        asking: &Asking,
+        id: &RunId,
+        events: &[RunEvent],
+    ) -> Result<(u64, Written), Refusal> {
+        if !asking.caller.has_scope(&Scope::Run(id.clone())) {
+            return Err(Refusal::plain(code::FORBIDDEN));
+        }
+        if events.len() > MOST_REPORTED {
+            return Err(Refusal::invalid(
+                "events",
+                format!("a report holds at most {MOST_REPORTED}"),
+            ));
+        }
+        let wrote = self
+            .write(asking, |snapshot, now| {
+                let held = snapshot.run(id).ok_or_else(|| Refusal::not_found("run"))?;
+                let mut run = held.doc.clone();
+                let mut sorted: Vec<&RunEvent> =
+                    events.iter().filter(|event| event.seq > run.last_event).collect();
+                sorted.sort_by_key(|event| event.seq);
+                for event in sorted {
+                    absorb(&mut run, event, now);
+                }
+                let through = run.last_event;
+                if run == held.doc {
+                    return Ok(Wanted::Nothing(through));
+                }
+                let mut change = Change::new(run.org.clone(), "run.report", format!("run:{id}"));
+                if run.status != held.doc.status {
+                    let data = json!({ "status": run.status, "plan": run.plan, "node": run.node });
+                    change = change.tell(&format!("run.{}", run.status.name()), data);
+                }
+                // A node is installing for as long as its installer says so.
+                let trigger = match run.status {
+                    RunStatus::Running => Some(Trigger::InstallerReported),
+                    RunStatus::Failed => Some(Trigger::InstallFailed),
+                    _ => None,
+                };
+                if let (Some(node), Some(trigger)) = (snapshot.node_of(&run), trigger)
+                    && let Ok(Outcome::Moved { to, events }) = node_status::next(node.doc.status, trigger)
+                {
+                    let mut moved = node.doc.clone();
+                    (moved.status, moved.status_since) = (to, now);
+                    moved.status_reason = run.steps.iter().find_map(|step| step.error.clone());
+                    for event in events {
+                        change =
+                            change.tell_about(&format!("node:{}", moved.id), event.name(), node_data(&moved));
+                    }
+                    let key = keys::node(&moved.id);
+                    change = change.transact(|txn| {
+                        txn.when_unchanged(key.clone(), node.revision)
+                            .put(key, encode(&moved))
+                    });
+                }
+                let key = keys::run(id);
+                let change = change.transact(|txn| {
+                    txn.when_unchanged(key.clone(), held.revision)
+                        .put(key, encode(&run))
+                });
+                Ok(Wanted::Write(Box::new(change), through))
+            })
+            .await?;
+        match wrote {
+            Wrote::Fresh(through, written) => Ok((through, written)),
+            Wrote::Replayed(_) => {
+                let snapshot = self.view.current();
+                let held = snapshot.run(id).ok_or_else(|| Refusal::not_found("run"))?;
+                let written = Written {
+                    revision: held.revision,
+                    behind: false,
+                };
+                Ok((held.doc.last_event, written))
+            }
+        }
+    }
+
+    /// The runs the caller sees.
+    pub(crate) fn runs(
+        &self,
+        caller: &Caller,
+        after: Option<&RunId>,
+        limit: usize,
+    ) -> Result<Page<RunView>, Refusal> {
+        access::require(caller, Role::Viewer)?;
+        let snapshot = self.view.current();
+        let mut items: Vec<RunView> = snapshot
+            .runs(&caller.orgs)
+            .filter(|held| after.is_none_or(|after| held.doc.id > *after))
+            .take(limit + 1)
+            .map(|held| shown(&held.doc))
+            .collect();
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next_page_token = items.last().filter(|_| more).map(|last| last.id.to_string());
+        Ok(Page {
+            items,
+            next_page_token,
+        })
+    }
+
+    /// One run.
+    pub(crate) fn run(&self, caller: &Caller, id: &RunId) -> Result<RunView, Refusal> {
+        let snapshot = self.view.current();
+        let held = snapshot
+            .run(id)
+            .filter(|held| caller.orgs.includes(&held.doc.org))
+            .ok_or_else(|| Refusal::not_found("run"))?;
+        Ok(shown(&held.doc))
+    }
+
+    /// Calls a run off; its credential ends.
+    pub(crate) async fn cancel_run(
+        &self,
+        asking: &Asking,
+        id: &RunId,
+    ) -> Result<(RunView, Written), Refusal> {
+        access::require(&asking.caller, Role::Operator)?;
+        let wrote = self
+            .write(asking, |snapshot, now| {
+                let held = snapshot
+                    .run(id)
+                    .filter(|held| asking.caller.orgs.includes(&held.doc.org))
+                    .ok_or_else(|| Refusal::not_found("run"))?;
+                if held.doc.status == RunStatus::Cancelled {
+                    return Ok(Wanted::Nothing(shown(&held.doc)));
+                }
+                if !held.doc.status.may_become(RunStatus::Cancelled) {
+                    return Err(Refusal::new(
+                        code::TRANSITION_REFUSED,
+                        format!("a run that is {} cannot be called off", held.doc.status.name()),
+                    ));
+                }
+                let mut run = held.doc.clone();
+                (run.status, run.updated_at) = (RunStatus::Cancelled, now);
+                let key = keys::run(id);
+                let change = Change::new(run.org.clone(), "run.cancel", format!("run:{id}"))
+                    .tell("run.cancelled", json!({ "plan": run.plan, "node": run.node }))
+                    .transact(|txn| {
+                        txn.when_unchanged(key.clone(), held.revision)
+                            .put(key, encode(&run))
+                    });
+                Ok(Wanted::Write(Box::new(change), shown(&run)))
+            })
+            .await?;
+        match wrote {
+            Wrote::Fresh(view, written) => Ok((view, written)),
+            Wrote::Replayed(_) => Ok((
+                self.run(&asking.caller, id)?,
+                Written {
+                    revision: self.view.revision(),
+                    behind: false,
+                },
+            )),
+        }
+    }
+
+    /// Runs that were opened and never reported, or whose credential has ended, or that ended longer ago
+    /// than the history reaches: removed, a page at a time.
+    pub(crate) async fn sweep_runs(&self) -> Result<usize, Refusal> {
+        let snapshot = self.view.current();
+        let now = self.world.now();
+        let over = |run: &RunDocument| {
+            (run.last_event == 0 && now.since(run.created_at) > SILENT_RUN)
+                || (!run.status.is_final() && now > run.expires_at)
+                || (run.status.is_final() && now.since(run.updated_at) > self.config.history_keep)
+        };
+        let all = aami_model::access::Orgs::All;
+        let old: Vec<_> = snapshot
+            .runs(&all)
+            .filter(|held| over(&held.doc))
+            .take(100)
+            .cloned()
+            .collect();
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let txn = old.iter().fold(aami_store::Txn::new(), |txn, held| {
+            let key = keys::run(&held.doc.id);
+            txn.when_unchanged(key.clone(), held.revision).delete(key)
+        });
+        // One that reported meanwhile makes the whole page wait for the next sweep.
+        let _ = self.store.txn(txn).await?;
+        Ok(old.len())
+    }
+}

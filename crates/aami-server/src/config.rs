@@ -1,0 +1,308 @@
+//! What the control plane is told, from four layers: flag > environment > file > default.
+//!
+//! [`SETTINGS`] lists every setting once; flags, `AAMI_*` variables, the file's members and
+//! `--print-config` all follow from it. [`Layers::resolve`] picks each value with its source,
+//! [`Config::read`] turns the texts into values or says which cannot be used.
+
+mod layers;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use layers::{ConfigError, Layers, Resolved, SETTINGS, Setting, Source};
+
+use crate::app::address::AddressPolicy;
+
+/// Everything the control plane is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where store, keys, certificates and `dist/` are.
+    pub data_dir: PathBuf,
+    /// `sqlite:PATH`, `etcd://HOST:PORT,...` or `memory:`; empty means SQLite below `data_dir`.
+    pub store: String,
+    /// The name of the cluster; the label `cluster` everywhere.
+    pub cluster: String,
+    /// How nodes and people reach this control plane; empty means https, the address of the default
+    /// route, and the port.
+    pub public_url: String,
+    /// A certificate (PEM chain) of the operator's own.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key.
+    pub tls_key: Option<PathBuf>,
+    /// Answer plain HTTP whole, to everybody.
+    pub plain_http: bool,
+    /// Proxies in front, whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Accept loopback and this machine's own addresses from any registrant.
+    pub allow_local_nodes: bool,
+    /// Accept link-local addresses from registrants.
+    pub allow_link_local_nodes: bool,
+    /// Also write the targets as `file_sd` here.
+    pub file_sd: Option<PathBuf>,
+    /// How long an installation may be silent before it counts as failed.
+    pub install_silence: Duration,
+    /// How long events and audit entries are kept.
+    pub history_keep: Duration,
+    /// Requests a second that one address may make to open routes.
+    pub open_rate: u32,
+    /// How long a drain may take.
+    pub drain: Duration,
+}
+
+impl Config {
+    /// Reads every setting; the first that cannot be used is the error.
+    pub fn read(resolved: &[Resolved]) -> Result<Self, ConfigError> {
+        let text = |name: &str| {
+            resolved
+                .iter()
+                .find(|r| r.setting.name == name)
+                .map_or("", |r| r.value.as_str())
+        };
+        let bad = |name: &'static str, why: String| {
+            let from = resolved
+                .iter()
+                .find(|r| r.setting.name == name)
+                .map_or(Source::Default, |r| r.source);
+            ConfigError::Value {
+                name,
+                value: text(name).to_owned(),
+                from,
+                why,
+            }
+        };
+        let path = |name: &str| {
+            Some(text(name))
+                .filter(|text| !text.is_empty())
+                .map(PathBuf::from)
+        };
+        let flag = |name: &'static str| match text(name) {
+            "true" | "yes" | "1" => Ok(true),
+            "false" | "no" | "0" | "" => Ok(false),
+            _ => Err(bad(name, "it is true or false".to_owned())),
+        };
+        let duration = |name: &'static str| {
+            aami_model::exporter::parse_duration(text(name))
+                .map(Duration::from_millis)
+                .filter(|duration| !duration.is_zero())
+                .ok_or_else(|| bad(name, "it is a duration such as 10m or 24h".to_owned()))
+        };
+        let cluster = text("cluster");
+        if cluster.is_empty()
+            || cluster.len() > 64
+            || !cluster
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        {
+            return Err(bad("cluster", "it is 1 to 64 of A-Z a-z 0-9 . _ -".to_owned()));
+        }
+        let public_url = text("public_url").trim_end_matches('/');
+        if !public_url.is_empty() {
+            let uri: Result<http::Uri, _> = public_url.parse();
+            let fits = uri.is_ok_and(|uri| {
+                matches!(uri.scheme_str(), Some("http" | "https"))
+                    && uri.host().is_some_and(|host| !host.is_empty())
+                    && matches!(uri.path(), "" | "/")
+            });
+            if !fits {
+                return Err(bad(
+                    "public_url",
+                    "it is https://host or https://host:port".to_owned(),
+                ));
+            }
+        }
+        let (tls_cert, tls_key) = (path("tls_cert"), path("tls_key"));
+        if tls_cert.is_some() != tls_key.is_some() {
+            return Err(bad("tls_cert", "tls_cert and tls_key belong together".to_owned()));
+        }
+        let trusted_proxies = text("trusted_proxies")
+            .split(',')
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .map(|text| {
+                Network::parse(text).ok_or_else(|| {
+                    bad(
+                        "trusted_proxies",
+                        format!("{text:?} is not an address or a network"),
+                    )
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            listen: text("listen")
+                .parse()
+                .map_err(|_| bad("listen", "it is ADDRESS:PORT".to_owned()))?,
+            data_dir: PathBuf::from(text("data_dir")),
+            store: text("store").to_owned(),
+            cluster: cluster.to_owned(),
+            public_url: public_url.to_owned(),
+            tls_cert,
+            tls_key,
+            plain_http: flag("plain_http")?,
+            trusted_proxies,
+            allow_local_nodes: flag("allow_local_nodes")?,
+            allow_link_local_nodes: flag("allow_link_local_nodes")?,
+            file_sd: path("file_sd"),
+            install_silence: duration("install_silence")?,
+            history_keep: duration("history_keep")?,
+            open_rate: text("open_rate")
+                .parse()
+                .ok()
+                .filter(|rate| *rate > 0)
+                .ok_or_else(|| bad("open_rate", "it is a number above 0".to_owned()))?,
+            drain: duration("drain")?,
+        })
+    }
+
+    /// The defaults, with a data folder.
+    pub fn for_data_dir(data_dir: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        let mut config = Self::read(&Layers::default().resolve()?)?;
+        config.data_dir = data_dir.into();
+        Ok(config)
+    }
+
+    /// The store's URL.
+    pub fn store_url(&self) -> String {
+        if self.store.is_empty() {
+            format!("sqlite:{}", self.data_dir.join("store.db").display())
+        } else {
+            self.store.clone()
+        }
+    }
+
+    /// What kind of store it is.
+    pub fn store_kind(&self) -> &'static str {
+        match self.store.split(':').next() {
+            Some("etcd") => "etcd",
+            Some("memory") => "memory",
+            Some("postgres" | "postgresql") => "postgres",
+            _ => "sqlite",
+        }
+    }
+
+    /// Where the first admin key is.
+    pub fn admin_key_path(&self) -> PathBuf {
+        self.data_dir.join("admin.key")
+    }
+
+    /// Where what nodes download is.
+    pub fn dist_dir(&self) -> PathBuf {
+        self.data_dir.join("dist")
+    }
+
+    pub(crate) const fn addresses(&self) -> AddressPolicy {
+        AddressPolicy {
+            allow_local: self.allow_local_nodes,
+            allow_link_local: self.allow_link_local_nodes,
+        }
+    }
+}
+
+/// An address with the number of leading bits that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: std::net::IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// Reads `10.0.0.0/8`, or one address.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse().ok()?)),
+            None => (text, None),
+        };
+        let address: std::net::IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.unwrap_or(most);
+        (bits <= most).then_some(Self { address, bits })
+    }
+
+    /// Whether an address lies in it.
+    pub fn holds(&self, address: std::net::IpAddr) -> bool {
+        use std::net::IpAddr::{V4, V6};
+        match (self.address, address.to_canonical()) {
+            (V4(net), V4(address)) => {
+                let shift = 32 - u32::from(self.bits);
+                net.to_bits().checked_shr(shift).unwrap_or(0)
+                    == address.to_bits().checked_shr(shift).unwrap_or(0)
+            }
+            (V6(net), V6(address)) => {
+                let shift = 128 - u32::from(self.bits);
+                net.to_bits().checked_shr(shift).unwrap_or(0)
+                    == address.to_bits().checked_shr(shift).unwrap_or(0)
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_its_addresses() {
+        let net = Network::parse("10.1.0.0/16").unwrap();
+        assert!(net.holds("10.1.2.3".parse().unwrap()));
+        assert!(net.holds("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!net.holds("10.2.0.1".parse().unwrap()));
+        assert!(
+            Network::parse("0.0.0.0/0")
+                .unwrap()
+                .holds("192.0.2.1".parse().unwrap())
+        );
+        assert!(
+            Network::parse("fd00::/8")
+                .unwrap()
+                .holds("fd12::1".parse().unwrap())
+        );
+        for text in ["", "10.0.0.0/33", "x/8", "10.0.0.0/x"] {
+            assert_eq!(Network::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn each_value_says_where_it_came_from() {
+        // Given a value in each layer
+        let mut layers = Layers::default();
+        layers.set(Source::File, "cluster", "from-file");
+        layers.set(Source::Env, "cluster", "from-env");
+        layers.set(Source::File, "open_rate", "7");
+        // when they are resolved
+        let resolved = layers.resolve().unwrap();
+        let find = |name: &str| resolved.iter().find(|r| r.setting.name == name).unwrap();
+        // then the stronger layer wins and is named
+        assert_eq!(
+            (find("cluster").value.as_str(), find("cluster").source),
+            ("from-env", Source::Env)
+        );
+        assert_eq!(
+            (find("open_rate").value.as_str(), find("open_rate").source),
+            ("7", Source::File)
+        );
+        assert_eq!(find("drain").source, Source::Default);
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_used_is_named_with_its_source() {
+        let mut layers = Layers::default();
+        layers.set(Source::Flag, "listen", "here");
+        let error = Config::read(&layers.resolve().unwrap()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "listen = \"here\" (from a flag) cannot be used: it is ADDRESS:PORT"
+        );
+    }
+
+    #[test]
+    fn a_setting_nobody_knows_is_refused() {
+        let error = Layers::default().with_file("clutser: x\n").unwrap_err();
+        assert!(
+            error.to_string().contains("clutser") && error.to_string().contains("cluster"),
+            "{error}"
+        );
+    }
+}

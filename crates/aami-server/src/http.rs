@@ -1,0 +1,30 @@
+//! The HTTP surface: requests in, use cases called, answers out. No rule of the domain lives here.
+//!
+//! [`routes`] is the one table of what there is and who may call it; [`router`] leads each route to its
+//! function. A route that is not in the table is not answered, so nothing can be reachable by accident.
+//! Every refusal is `application/problem+json`.
+
+pub(crate) mod call;
+mod dist;
+mod events;
+mod exporters;
+pub(crate) mod gate;
+mod groups;
+mod health;
+mod keys;
+mod limits;
+mod nodes;
+pub(crate) mod openapi;
+mod pages;
+mod problem;
+mod reply;
+pub(crate) mod router;
+pub(crate) mod routes;
+mod runs;
+mod scripts;
+mod sd;
+mod tokens;
+
+pub(crate) use call::STRANGERS_ROOM;
+pub(crate) use dist::Checksums;
+pub(crate) use gate::Peer;

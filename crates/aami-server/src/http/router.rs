@@ -1,0 +1,96 @@
+//! Leads each route to its function.
+
+use std::sync::Arc;
+
+use aami_model::code;
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, patch, post};
+
+use super::gate::{self, Gate};
+use super::{
+    dist, events, exporters, groups, health, keys, nodes, openapi, pages, runs, scripts, sd, tokens,
+};
+use crate::app::{App, Refusal};
+
+/// Everything that is answered.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let gate = Arc::new(Gate::new(app.clone()));
+    Router::new()
+        .route("/health", get(health::ready))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/", get(pages::status))
+        .route("/bootstrap.sh", get(scripts::bootstrap))
+        .route("/ca.pem", get(scripts::ca))
+        .route("/dist/{*path}", get(dist::download))
+        .route("/docs/explain/{id}", get(pages::explain))
+        .nest("/api/v1", api())
+        .fallback(async || Refusal::plain(code::NOT_FOUND))
+        .method_not_allowed_fallback(async || Refusal::plain(code::METHOD_NOT_ALLOWED))
+        .layer(from_fn_with_state(gate.clone(), gate::pass))
+        .layer(from_fn_with_state(gate, gate::record))
+        .with_state(app.clone())
+}
+
+fn api() -> Router<Arc<App>> {
+    Router::new()
+        .route("/health", get(health::ready))
+        .route("/status", get(health::status))
+        .route("/openapi.json", get(openapi::answer))
+        .route("/bootstrap-tokens", post(tokens::create).get(tokens::list))
+        .route(
+            "/bootstrap-tokens/validate",
+            get(tokens::validate).post(tokens::open_run),
+        )
+        .route("/bootstrap-tokens/register", post(tokens::register))
+        .route(
+            "/bootstrap-tokens/{id}",
+            get(tokens::show).patch(tokens::edit).delete(tokens::revoke),
+        )
+        .route("/bootstrap/register", post(tokens::register))
+        .nest("/nodes", nodes())
+        .nest("/targets", nodes())
+        .route("/exporters", post(exporters::create).get(exporters::list))
+        .route(
+            "/exporters/{id}",
+            get(exporters::show)
+                .patch(exporters::edit)
+                .delete(exporters::delete),
+        )
+        .route("/groups", post(groups::create).get(groups::list))
+        .route(
+            "/groups/{id}",
+            get(groups::show).patch(groups::edit).delete(groups::delete),
+        )
+        .route("/sd/prometheus", get(sd::all))
+        .route("/sd/prometheus/active", get(sd::active))
+        .route("/sd/prometheus/group/{id}", get(sd::group))
+        .route("/runs", get(runs::list))
+        .route("/runs/{id}", get(runs::show))
+        .route("/runs/{id}/events", post(runs::report))
+        .route("/runs/{id}/cancel", post(runs::cancel))
+        .route("/events", get(events::list))
+        .route("/audit", get(events::audit))
+        .route("/keys", post(keys::create).get(keys::list))
+        .route("/keys/{id}", delete(keys::revoke))
+}
+
+fn nodes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", post(nodes::create).get(nodes::list))
+        .route(
+            "/{id}",
+            get(nodes::show)
+                .merge(patch(nodes::edit))
+                .merge(delete(nodes::delete)),
+        )
+        .route("/{id}/verify", post(nodes::verify))
+        .route("/{id}/maintenance", post(nodes::maintenance))
+        .route("/{id}/resume", post(nodes::resume))
+        .route("/{id}/decommission", post(nodes::decommission))
+        .route("/{id}/restore", post(nodes::restore))
+        .route("/{id}/allow-reenrol", post(nodes::allow_reenrol))
+        .route("/{id}/history", get(nodes::history))
+}

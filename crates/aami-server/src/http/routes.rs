@@ -1,0 +1,405 @@
+//! Every route there is, who may call it, and what goes in and out. The gate enforces it, the OpenAPI
+//! document is written from it, and the authorisation matrix is tested along it.
+
+use aami_api::discovery::TargetGroup;
+use aami_api::event::{Audit, Events};
+use aami_api::group::{CreateGroup, PatchGroup};
+use aami_api::health::{Health, Status};
+use aami_api::key::{CreateKey, CreatedKey, KeyView};
+use aami_api::node::{CreateExporter, CreateNode, NodeView, PatchExporter, PatchNode, Reason, Verified};
+use aami_api::register::{ExporterView, RegisterRequest, Registered};
+use aami_api::run::{ReportEvents, Reported, RunView};
+use aami_api::token::{CreateToken, CreatedToken, PatchToken, TokenView, Validated};
+use aami_model::access::Role;
+use aami_model::group::Group;
+use http::Method;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Anybody, within limits.
+    Open,
+    /// Whoever carries a bootstrap token; the use case judges it.
+    Token,
+    /// Keys with at least this role.
+    Role(Role),
+    /// The same, or a key with the scope `discovery`.
+    RoleOrDiscovery(Role),
+    /// The same, or the node itself by its own or its run's credential.
+    RoleOrOwnNode(Role),
+    /// The run itself.
+    OwnRun,
+}
+
+/// What a body looks like.
+pub(crate) type Schema = fn(&mut Vec<(String, Value)>) -> Value;
+
+/// One route.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    /// As the router spells it: `/api/v1/nodes/{id}`.
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    pub(crate) summary: &'static str,
+    pub(crate) takes: Option<Schema>,
+    pub(crate) gives: Option<Schema>,
+    pub(crate) status: u16,
+    pub(crate) query: &'static [&'static str],
+}
+
+impl Route {
+    fn takes(mut self, schema: Schema) -> Self {
+        self.takes = Some(schema);
+        self
+    }
+
+    fn gives(mut self, schema: Schema) -> Self {
+        self.gives = Some(schema);
+        self
+    }
+
+    const fn created(mut self) -> Self {
+        self.status = 201;
+        self
+    }
+
+    const fn query(mut self, names: &'static [&'static str]) -> Self {
+        self.query = names;
+        self
+    }
+}
+
+const fn route(method: Method, path: &'static str, access: Access, summary: &'static str) -> Route {
+    Route {
+        method,
+        path,
+        access,
+        summary,
+        takes: None,
+        gives: None,
+        status: 200,
+        query: &[],
+    }
+}
+
+/// A reference to a type's schema; the schema and all it mentions go into the document.
+fn of<T: ToSchema>(all: &mut Vec<(String, Value)>) -> Value {
+    let mut found = vec![(T::name().into_owned(), T::schema())];
+    T::schemas(&mut found);
+    all.extend(
+        found
+            .into_iter()
+            .map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or_default())),
+    );
+    json!({ "$ref": format!("#/components/schemas/{}", T::name()) })
+}
+
+fn page<T: ToSchema>(all: &mut Vec<(String, Value)>) -> Value {
+    let items = of::<T>(all);
+    json!({
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "items": { "type": "array", "items": items },
+            "next_page_token": { "type": "string", "description": "Hand this back as `page_token` for the next page." },
+        },
+    })
+}
+
+fn list<T: ToSchema>(all: &mut Vec<(String, Value)>) -> Value {
+    let items = of::<T>(all);
+    json!({ "type": "array", "items": items })
+}
+
+const PAGE: &[&str] = &["limit", "page_token"];
+const NODES: &[&str] = &["hostname", "status", "group", "label", "q", "limit", "page_token"];
+const SHAPE: &[&str] = &["shape"];
+const AFTER: &[&str] = &["after", "limit"];
+
+/// The table.
+pub(crate) fn all() -> Vec<Route> {
+    const V: Access = Access::Role(Role::Viewer);
+    const O: Access = Access::Role(Role::Operator);
+    const A: Access = Access::Role(Role::Admin);
+    const OPEN: Access = Access::Open;
+    const SD: Access = Access::RoleOrDiscovery(Role::Viewer);
+    let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
+
+    let mut routes = vec![
+        route(
+            get.clone(),
+            "/api/v1/health",
+            OPEN,
+            "Whether the control plane answers",
+        )
+        .gives(of::<Health>),
+        route(get.clone(), "/health", OPEN, "The same").gives(of::<Health>),
+        route(get.clone(), "/health/live", OPEN, "Whether the process lives").gives(of::<Health>),
+        route(
+            get.clone(),
+            "/health/ready",
+            OPEN,
+            "Whether it can read and write",
+        )
+        .gives(of::<Health>),
+        route(
+            get.clone(),
+            "/metrics",
+            SD,
+            "The control plane's own metrics, and aami_node_info",
+        ),
+        route(get.clone(), "/api/v1/status", V, "The whole in a few numbers").gives(of::<Status>),
+        // Tokens
+        route(
+            post.clone(),
+            "/api/v1/bootstrap-tokens",
+            O,
+            "Make a bootstrap token",
+        )
+        .takes(of::<CreateToken>)
+        .gives(of::<CreatedToken>)
+        .created(),
+        route(
+            get.clone(),
+            "/api/v1/bootstrap-tokens",
+            V,
+            "List bootstrap tokens",
+        )
+        .gives(page::<TokenView>)
+        .query(PAGE),
+        route(
+            get.clone(),
+            "/api/v1/bootstrap-tokens/validate",
+            Access::Token,
+            "Judge a bootstrap token",
+        )
+        .gives(of::<Validated>)
+        .query(&["token"]),
+        route(
+            post.clone(),
+            "/api/v1/bootstrap-tokens/validate",
+            Access::Token,
+            "Judge it and open a run",
+        )
+        .gives(of::<Validated>),
+        route(
+            get.clone(),
+            "/api/v1/bootstrap-tokens/{id}",
+            V,
+            "One bootstrap token",
+        )
+        .gives(of::<TokenView>),
+        route(
+            patch.clone(),
+            "/api/v1/bootstrap-tokens/{id}",
+            O,
+            "Change a bootstrap token",
+        )
+        .takes(of::<PatchToken>)
+        .gives(of::<TokenView>),
+        route(
+            delete.clone(),
+            "/api/v1/bootstrap-tokens/{id}",
+            O,
+            "Revoke a bootstrap token",
+        )
+        .gives(of::<TokenView>),
+        // Enrolment
+        route(
+            post.clone(),
+            "/api/v1/bootstrap/register",
+            Access::Token,
+            "Register a machine as a node",
+        )
+        .takes(of::<RegisterRequest>)
+        .gives(of::<Registered>),
+        route(
+            post.clone(),
+            "/api/v1/bootstrap-tokens/register",
+            Access::Token,
+            "The same, under its older name",
+        )
+        .takes(of::<RegisterRequest>)
+        .gives(of::<Registered>),
+        // Exporters
+        route(post.clone(), "/api/v1/exporters", O, "Add an exporter to a node")
+            .takes(of::<CreateExporter>)
+            .gives(of::<ExporterView>)
+            .created(),
+        route(get.clone(), "/api/v1/exporters", V, "List exporters")
+            .gives(page::<ExporterView>)
+            .query(PAGE),
+        route(get.clone(), "/api/v1/exporters/{id}", V, "One exporter").gives(of::<ExporterView>),
+        route(patch.clone(), "/api/v1/exporters/{id}", O, "Change an exporter")
+            .takes(of::<PatchExporter>)
+            .gives(of::<ExporterView>),
+        route(delete.clone(), "/api/v1/exporters/{id}", O, "Remove an exporter"),
+        // Groups
+        route(post.clone(), "/api/v1/groups", O, "Make a group")
+            .takes(of::<CreateGroup>)
+            .gives(of::<Group>)
+            .created(),
+        route(get.clone(), "/api/v1/groups", V, "List groups")
+            .gives(page::<Group>)
+            .query(PAGE),
+        route(get.clone(), "/api/v1/groups/{id}", V, "One group, by id or name").gives(of::<Group>),
+        route(patch.clone(), "/api/v1/groups/{id}", O, "Change a group")
+            .takes(of::<PatchGroup>)
+            .gives(of::<Group>),
+        route(
+            delete.clone(),
+            "/api/v1/groups/{id}",
+            O,
+            "Remove a group nobody is in",
+        ),
+        // Discovery
+        route(get.clone(), "/api/v1/sd/prometheus", SD, "Every target")
+            .gives(list::<TargetGroup>)
+            .query(SHAPE),
+        route(
+            get.clone(),
+            "/api/v1/sd/prometheus/active",
+            SD,
+            "Every target not in maintenance",
+        )
+        .gives(list::<TargetGroup>)
+        .query(SHAPE),
+        route(
+            get.clone(),
+            "/api/v1/sd/prometheus/group/{id}",
+            SD,
+            "Every target of a group",
+        )
+        .gives(list::<TargetGroup>)
+        .query(SHAPE),
+        // Runs
+        route(get.clone(), "/api/v1/runs", V, "List runs")
+            .gives(page::<RunView>)
+            .query(PAGE),
+        route(get.clone(), "/api/v1/runs/{id}", V, "One run").gives(of::<RunView>),
+        route(
+            post.clone(),
+            "/api/v1/runs/{id}/events",
+            Access::OwnRun,
+            "Report what happened in a run",
+        )
+        .takes(of::<ReportEvents>)
+        .gives(of::<Reported>),
+        route(post.clone(), "/api/v1/runs/{id}/cancel", O, "Call a run off").gives(of::<RunView>),
+        // What happened
+        route(get.clone(), "/api/v1/events", V, "Events after a number")
+            .gives(of::<Events>)
+            .query(AFTER),
+        route(get.clone(), "/api/v1/audit", A, "Audit entries after a number")
+            .gives(of::<Audit>)
+            .query(AFTER),
+        // Keys
+        route(post.clone(), "/api/v1/keys", A, "Make an API key")
+            .takes(of::<CreateKey>)
+            .gives(of::<CreatedKey>)
+            .created(),
+        route(get.clone(), "/api/v1/keys", A, "List API keys").gives(page::<KeyView>),
+        route(delete.clone(), "/api/v1/keys/{id}", A, "Revoke an API key"),
+        // Scripts, downloads, pages
+        route(
+            get.clone(),
+            "/bootstrap.sh",
+            OPEN,
+            "The script that enrols a node",
+        ),
+        route(get.clone(), "/ca.pem", OPEN, "The control plane's own CA"),
+        route(get.clone(), "/dist/{*path}", OPEN, "What nodes download"),
+        route(get.clone(), "/", OPEN, "The status page"),
+        route(get.clone(), "/api/v1/openapi.json", OPEN, "This document"),
+        route(get.clone(), "/docs/explain/{id}", OPEN, "What a code means"),
+    ];
+    // Nodes, also under their older name.
+    for (many, one, verbs) in [
+        ("/api/v1/nodes", "/api/v1/nodes/{id}", NODE_VERBS),
+        ("/api/v1/targets", "/api/v1/targets/{id}", TARGET_VERBS),
+    ] {
+        routes.push(
+            route(post.clone(), many, O, "Declare a node")
+                .takes(of::<CreateNode>)
+                .gives(of::<NodeView>)
+                .created(),
+        );
+        routes.push(
+            route(get.clone(), many, V, "List nodes")
+                .gives(page::<NodeView>)
+                .query(NODES),
+        );
+        routes.push(
+            route(get.clone(), one, Access::RoleOrOwnNode(Role::Viewer), "One node").gives(of::<NodeView>),
+        );
+        routes.push(
+            route(patch.clone(), one, O, "Change a node")
+                .takes(of::<PatchNode>)
+                .gives(of::<NodeView>),
+        );
+        routes.push(
+            route(
+                delete.clone(),
+                one,
+                Access::RoleOrOwnNode(Role::Operator),
+                "Retire a node; on a retired one, purge it",
+            )
+            .gives(of::<NodeView>),
+        );
+        let [
+            verify,
+            maintenance,
+            resume,
+            decommission,
+            restore,
+            reenrol,
+            history,
+        ] = verbs;
+        routes.push(
+            route(
+                post.clone(),
+                verify,
+                Access::RoleOrOwnNode(Role::Operator),
+                "Fetch each of its exporters once",
+            )
+            .gives(of::<Verified>),
+        );
+        for (path, summary) in [
+            (maintenance, "Take a node out"),
+            (resume, "Bring a node back"),
+            (decommission, "Retire a node"),
+            (restore, "Take a retired node back"),
+            (reenrol, "Let a node enrol with another key, for an hour"),
+        ] {
+            routes.push(
+                route(post.clone(), path, O, summary)
+                    .takes(of::<Reason>)
+                    .gives(of::<NodeView>),
+            );
+        }
+        routes.push(route(get.clone(), history, V, "A node's own events").query(AFTER));
+    }
+    routes
+}
+
+const NODE_VERBS: [&str; 7] = [
+    "/api/v1/nodes/{id}/verify",
+    "/api/v1/nodes/{id}/maintenance",
+    "/api/v1/nodes/{id}/resume",
+    "/api/v1/nodes/{id}/decommission",
+    "/api/v1/nodes/{id}/restore",
+    "/api/v1/nodes/{id}/allow-reenrol",
+    "/api/v1/nodes/{id}/history",
+];
+
+const TARGET_VERBS: [&str; 7] = [
+    "/api/v1/targets/{id}/verify",
+    "/api/v1/targets/{id}/maintenance",
+    "/api/v1/targets/{id}/resume",
+    "/api/v1/targets/{id}/decommission",
+    "/api/v1/targets/{id}/restore",
+    "/api/v1/targets/{id}/allow-reenrol",
+    "/api/v1/targets/{id}/history",
+];

@@ -1,0 +1,153 @@
+//! One port for TLS and plain HTTP: the first byte decides. A TLS record begins with 22 (RFC 8446,
+//! section 5.1), which no HTTP method does.
+//!
+//! Connections are bounded, and every wait before a request is whole has a deadline. A stop lets what
+//! has begun finish.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::http::Peer;
+
+/// How many connections are held at once.
+const MOST_CONNECTIONS: usize = 15_000;
+/// How long the first byte and the handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long the headers of a request may take.
+const HEADERS: Duration = Duration::from_secs(10);
+const TLS_HANDSHAKE_RECORD: u8 = 22;
+
+/// Serves until `stop`, then lets what has begun finish for at most `drain`.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    router: Router,
+    stop: CancellationToken,
+    drain: Duration,
+) {
+    let acceptor = TlsAcceptor::from(tls);
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let place = tokio::select! {
+            () = stop.cancelled() => break,
+            place = places.clone().acquire_owned() => place,
+        };
+        let Ok(place) = place else { break };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: give those that are open time to close.
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (acceptor, router, watcher) = (acceptor.clone(), router.clone(), graceful.watcher());
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = connection(stream, peer, acceptor, router, watcher, &stop).await {
+                tracing::debug!(%error, %peer, "a connection ended");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish in time and were cut");
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: TlsAcceptor,
+    router: Router,
+    watcher: Watcher,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    stream.set_nodelay(true)?;
+    let mut first = [0];
+    // Until the handshake is through nothing has begun that a stop would have to wait for.
+    let peeked = tokio::select! {
+        biased;
+        peeked = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)) => peeked,
+        () = stop.cancelled() => return Ok(()),
+    };
+    if peeked?? == 0 {
+        return Ok(());
+    }
+    if first[0] == TLS_HANDSHAKE_RECORD {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => accepted,
+        };
+        let stream = accepted??;
+        speak(
+            stream,
+            Peer {
+                socket: peer,
+                tls: true,
+                client: peer.ip().to_canonical(),
+            },
+            router,
+            watcher,
+        )
+        .await
+    } else {
+        speak(
+            stream,
+            Peer {
+                socket: peer,
+                tls: false,
+                client: peer.ip().to_canonical(),
+            },
+            router,
+            watcher,
+        )
+        .await
+    }
+}
+
+async fn speak<S>(stream: S, peer: Peer, router: Router, watcher: Watcher) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = router.map_request(move |mut request: http::Request<_>| {
+        request.extensions_mut().insert(peer);
+        request
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .max_concurrent_streams(100);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    watcher.watch(connection.into_owned()).await
+}

@@ -1,0 +1,116 @@
+//! What the control plane counts about itself, for `/metrics`.
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// RFC 9110, section 9.1, and RFC 5789.
+const METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    route: String,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Verification {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    code: &'static str,
+}
+
+/// Counters; they begin at 0, so that `increase()` sees the first step.
+#[derive(Clone)]
+pub(crate) struct Counters {
+    registry: std::sync::Arc<Registry>,
+    requests: Family<Request, Counter>,
+    pub(crate) durations: Histogram,
+    pub(crate) registrations: Counter,
+    verifications: Family<Verification, Counter>,
+    refusals: Family<Refused, Counter>,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("aami");
+        let requests = Family::default();
+        let durations = Histogram::new([
+            0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+        ]);
+        let registrations = Counter::default();
+        let verifications: Family<Verification, Counter> = Family::default();
+        let refusals = Family::default();
+        for result in ["ok", "failed"] {
+            let _ = verifications.get_or_create(&Verification { result });
+        }
+        registry.register("http_requests", "Requests answered, by route", requests.clone());
+        registry.register(
+            "http_request_duration_seconds",
+            "How long answers took",
+            durations.clone(),
+        );
+        registry.register(
+            "registrations",
+            "Registrations accepted, repeated ones included",
+            registrations.clone(),
+        );
+        registry.register(
+            "verifications",
+            "Nodes whose exporters were fetched",
+            verifications.clone(),
+        );
+        registry.register("refusals", "Requests refused, by code", refusals.clone());
+        Self {
+            registry: std::sync::Arc::new(registry),
+            requests,
+            durations,
+            registrations,
+            verifications,
+            refusals,
+        }
+    }
+
+    /// One request answered. `route` is the route's pattern, never what a stranger sent; a method that
+    /// is none of HTTP's own is counted as `other`, for anybody may make up as many as they like.
+    pub(crate) fn answered(&self, route: &str, method: &str, status: u16) {
+        let method = METHODS
+            .into_iter()
+            .find(|known| *known == method)
+            .unwrap_or("other");
+        let labels = Request {
+            route: route.to_owned(),
+            method,
+            status,
+        };
+        self.requests.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn verified(&self, ok: bool) {
+        self.verifications
+            .get_or_create(&Verification {
+                result: if ok { "ok" } else { "failed" },
+            })
+            .inc();
+    }
+
+    pub(crate) fn refused(&self, code: &'static str) {
+        self.refusals.get_or_create(&Refused { code }).inc();
+    }
+
+    /// In the OpenMetrics text format.
+    pub(crate) fn render(&self) -> String {
+        let mut out = String::new();
+        // Writing into a string cannot fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}

@@ -1,0 +1,67 @@
+//! What the control plane does by its own clock. Each task does a bounded piece of work, then waits.
+//!
+//! Where several replicas share a store, only the one that holds the lead does them (see [`lead`]);
+//! verifying and our own target file are each replica's own.
+
+mod history;
+mod lead;
+mod nodes;
+mod targets;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+
+pub(crate) use lead::Lead;
+
+/// Starts them all.
+pub(crate) fn start(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: &CancellationToken) {
+    lead.keep(tasks, app, stop);
+    tasks.spawn(history::copy(app.clone(), lead.clone(), stop.clone()));
+    for _ in 0..nodes::VERIFIERS {
+        tasks.spawn(nodes::verify(app.clone(), stop.clone()));
+    }
+    every(tasks, Duration::from_secs(30), stop, {
+        let app = app.clone();
+        move || nodes::verify_again(app.clone())
+    });
+    every(tasks, Duration::from_secs(20), stop, {
+        let (app, lead) = (app.clone(), lead.clone());
+        move || nodes::give_up(app.clone(), lead.clone())
+    });
+    every(tasks, Duration::from_secs(300), stop, {
+        let (app, lead) = (app.clone(), lead.clone());
+        move || history::tidy(app.clone(), lead.clone())
+    });
+    if let Some(path) = app.config.file_sd.clone() {
+        tasks.spawn(targets::write(app.clone(), path, stop.clone()));
+    }
+}
+
+/// Does something every `interval`, never twice at once.
+fn every<F, W>(tasks: &mut JoinSet<()>, interval: Duration, stop: &CancellationToken, mut work: F)
+where
+    F: FnMut() -> W + Send + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = work() => {}
+            }
+        }
+    });
+}

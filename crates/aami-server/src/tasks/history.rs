@@ -1,0 +1,198 @@
+//! From the outbox to the history, and the tidying of both.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aami_model::Timestamp;
+use aami_store::history::{Keep, Kind};
+use aami_store::{Key, Revision, Txn, TxnOutcome};
+use tokio_util::sync::CancellationToken;
+
+use super::Lead;
+use crate::app::{App, events};
+
+/// How many keys one transaction removes.
+const BATCH: usize = 100;
+/// How long nothing may happen before the outbox is looked at all the same.
+const IDLE: Duration = Duration::from_secs(2);
+/// How long an `Idempotency-Key` is remembered.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+/// How many revisions a watcher may be behind before it must read anew.
+const REVISIONS_KEPT: u64 = 100_000;
+
+/// How much may wait for the end of a burst, in transactions; about a kilobyte each.
+const BACKLOG: usize = 20_000;
+/// How often it is looked whether a burst is over.
+const BREATH: Duration = Duration::from_millis(100);
+/// How many revisions a second are a burst.
+const BURST: u64 = 500;
+
+/// Tells whether much is being written at this moment.
+struct Burst {
+    revision: Revision,
+    at: Instant,
+}
+
+impl Burst {
+    fn new(revision: Revision) -> Self {
+        Self {
+            revision,
+            at: Instant::now(),
+        }
+    }
+
+    /// Whether at least [`BURST`] revisions a second were made since this was last asked.
+    fn goes_on(&mut self, revision: Revision) -> bool {
+        let made = revision.get().saturating_sub(self.revision.get());
+        let millis = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        *self = Self::new(revision);
+        millis > 0 && made.saturating_mul(1000) / millis >= BURST
+    }
+}
+
+/// Copies what was told to the history, then removes it from the outbox. Done twice it changes
+/// nothing: records are known by their number.
+pub(super) async fn copy(app: Arc<App>, lead: Lead, stop: CancellationToken) {
+    let mut pause = Duration::from_millis(10);
+    let mut burst = Burst::new(app.view.revision());
+    while !stop.is_cancelled() {
+        // In a burst, such as a fleet that enrols, copying waits: readers find what waits in the outbox.
+        if burst.goes_on(app.view.revision()) && app.view.current().outbox_len() < BACKLOG {
+            tokio::select! { () = stop.cancelled() => return, () = tokio::time::sleep(BREATH) => {} }
+            continue;
+        }
+        let copied = if lead.is_held() { step(&app).await } else { Ok(0) };
+        let wait = match copied {
+            Ok(0) => {
+                let next = app.view.revision().next();
+                let news = app.view.reached(next, IDLE);
+                tokio::select! { () = stop.cancelled() => return, _ = news => {} }
+                // Let a burst gather, so that it is copied in few pieces.
+                Duration::from_millis(100)
+            }
+            Ok(_) => {
+                pause = Duration::from_millis(10);
+                pause
+            }
+            Err(()) => {
+                pause = (pause * 2).min(Duration::from_secs(10));
+                pause
+            }
+        };
+        tokio::select! { () = stop.cancelled() => return, () = tokio::time::sleep(wait) => {} }
+    }
+}
+
+async fn step(app: &App) -> Result<usize, ()> {
+    let snapshot = app.view.current();
+    let mut ordered: Vec<_> = snapshot.outbox().collect();
+    // By revision, so that the history never lacks something before what it has.
+    ordered.sort_by_key(|(_, untold)| untold.revision);
+    let mut records = Vec::new();
+    let mut copied: Vec<Key> = Vec::new();
+    for (name, untold) in ordered {
+        let Ok(key) = name.parse::<Key>() else { continue };
+        // What cannot be read stays where it is: it was reported, and somebody should look at it.
+        let Some(document) = untold.read(name) else {
+            continue;
+        };
+        let told = events::records(&snapshot, untold.revision, &document);
+        if records.len() + told.len() > aami_store::history::MOST_APPENDED {
+            break;
+        }
+        records.extend(told);
+        copied.push(key);
+    }
+    if copied.is_empty() {
+        return Ok(0);
+    }
+    let report = |error: &dyn std::error::Error| tracing::warn!(%error, "events wait in the outbox");
+    app.history
+        .append(records)
+        .await
+        .map_err(|error| report(&error))?;
+    // Several transactions at once, which the engine makes durable together.
+    let deletions = copied.chunks(BATCH).map(|keys| {
+        let txn = keys.iter().cloned().fold(Txn::new(), Txn::delete);
+        app.store.txn(txn)
+    });
+    let mut newest = None;
+    for outcome in futures::future::join_all(deletions).await {
+        match outcome {
+            Ok(TxnOutcome::Committed(revision)) => newest = newest.max(Some(revision)),
+            // What was copied is copied again, which changes nothing.
+            Ok(_) => return Err(()),
+            Err(error) => {
+                report(&error);
+                return Err(());
+            }
+        }
+    }
+    if let Some(revision) = newest {
+        app.view.reached(revision, IDLE).await;
+    }
+    Ok(copied.len())
+}
+
+/// Removes every idempotency key from before `since`: a busy program makes more of them than one
+/// transaction holds.
+async fn forget_answers(app: &App, since: Timestamp) {
+    loop {
+        let snapshot = app.view.current();
+        let old = snapshot
+            .idempotency_entries()
+            .filter(|(_, held)| held.doc.at < since)
+            .filter_map(|(key, _)| key.parse::<Key>().ok())
+            .take(BATCH);
+        let txn = old.fold(Txn::new(), Txn::delete);
+        if txn.ops().is_empty() {
+            return;
+        }
+        match app.store.txn(txn).await {
+            Ok(TxnOutcome::Committed(revision)) if app.view.reached(revision, IDLE).await => {}
+            // The next round goes on.
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, "old idempotency keys stay");
+                return;
+            }
+        }
+    }
+}
+
+/// Forgets what is old: history beyond its time, idempotency keys after a day, runs nobody reports to,
+/// and revisions no watcher needs.
+pub(super) async fn tidy(app: Arc<App>, lead: Lead) {
+    if !lead.is_held() {
+        return;
+    }
+    let now = app.world.now();
+    let before = |age: Duration| {
+        Timestamp::from_millis(
+            now.millis()
+                .saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
+        )
+    };
+    let keep = Keep {
+        since: Some(before(app.config.history_keep)),
+        newest: None,
+    };
+    for kind in Kind::ALL {
+        if let Err(error) = app.history.prune(kind, keep).await {
+            tracing::warn!(%error, kind = kind.name(), "the history cannot be pruned");
+        }
+    }
+    forget_answers(&app, before(REMEMBERED)).await;
+    while let Ok(swept) = app.sweep_runs().await {
+        let next = app.view.revision().next();
+        if swept == 0 || !app.view.reached(next, IDLE).await {
+            break;
+        }
+    }
+    let newest = app.view.revision().get();
+    if newest > REVISIONS_KEPT
+        && let Err(error) = app.store.compact(Revision::new(newest - REVISIONS_KEPT)).await
+    {
+        tracing::warn!(%error, "old revisions stay");
+    }
+}

@@ -1,0 +1,436 @@
+//! The picture itself: decoded documents in persistent maps, so that the next picture shares all that
+//! did not change with this one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aami_model::access::{ApiKey, Orgs};
+use aami_model::group::Group;
+use aami_model::node::Node;
+use aami_model::token::BootstrapToken;
+use aami_model::{GroupId, KeyId, NodeId, OrgId, RunId, TokenId};
+use aami_store::{Change, Entry, Key, Revision};
+use bytes::Bytes;
+use imbl::{OrdMap, OrdSet};
+
+use super::document::{
+    ClusterDocument, DocumentError, EpochDocument, IdempotencyDocument, OutboxDocument, Pointer, RunDocument,
+    decode,
+};
+
+/// A document with the revision it was last changed at.
+#[derive(Debug)]
+pub(crate) struct Held<T> {
+    pub(crate) doc: T,
+    pub(crate) revision: Revision,
+}
+
+/// What one transaction told, not yet copied to the history. Read only when somebody asks: most is copied
+/// before anybody does.
+#[derive(Debug, Clone)]
+pub(crate) struct Untold {
+    bytes: Bytes,
+    pub(crate) revision: Revision,
+}
+
+impl Untold {
+    /// Reads it; `key` is where it stands.
+    pub(crate) fn read(&self, key: &str) -> Option<OutboxDocument> {
+        let key: Key = key.parse().ok()?;
+        match decode(&key, &self.bytes) {
+            Ok(document) => Some(document),
+            Err(error) => {
+                tracing::error!(%error, "what a transaction told cannot be read");
+                None
+            }
+        }
+    }
+}
+
+type Table<K, T> = OrdMap<K, Arc<Held<T>>>;
+
+/// One picture of the state.
+#[derive(Clone, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) revision: Revision,
+    nodes: Table<NodeId, Node>,
+    hostnames: OrdMap<Arc<str>, (NodeId, Revision)>,
+    machines: OrdMap<Arc<str>, (NodeId, Revision)>,
+    node_keys: OrdMap<Arc<str>, (NodeId, Revision)>,
+    credentials: OrdMap<Arc<str>, NodeId>,
+    machine_ids: OrdSet<(Arc<str>, NodeId)>,
+    tokens: Table<TokenId, BootstrapToken>,
+    uses: OrdMap<TokenId, OrdMap<u32, NodeId>>,
+    groups: Table<GroupId, Group>,
+    keys: Table<KeyId, ApiKey>,
+    runs: Table<RunId, RunDocument>,
+    open_runs: OrdMap<TokenId, u32>,
+    outbox: OrdMap<Arc<str>, Untold>,
+    idempotency: Table<Arc<str>, IdempotencyDocument>,
+    cluster: Option<Arc<ClusterDocument>>,
+    epoch: Option<Arc<EpochDocument>>,
+}
+
+/// What a revision changed, for those who keep something of their own beside the picture.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    pub(crate) nodes: BTreeSet<NodeId>,
+    pub(crate) groups: BTreeSet<GroupId>,
+}
+
+fn held<T>(entry: &Entry, doc: T) -> Arc<Held<T>> {
+    Arc::new(Held {
+        doc,
+        revision: entry.mod_revision,
+    })
+}
+
+/// Counts towards the unfinished runs of its token.
+fn is_open(run: &RunDocument) -> bool {
+    !run.status.is_final()
+}
+
+impl Snapshot {
+    // --- reading ---------------------------------------------------------------------------------
+
+    pub(crate) fn node(&self, id: &NodeId, orgs: &Orgs) -> Option<&Arc<Held<Node>>> {
+        self.nodes.get(id).filter(|held| orgs.includes(&held.doc.org))
+    }
+
+    /// Nodes in the order of their ids, from after `after` on.
+    pub(crate) fn nodes<'a>(
+        &'a self,
+        orgs: &'a Orgs,
+        after: Option<&NodeId>,
+    ) -> impl Iterator<Item = &'a Arc<Held<Node>>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, |id| Excluded(id.clone()));
+        self.nodes
+            .range((from, Unbounded))
+            .map(|(_, held)| held)
+            .filter(|held| orgs.includes(&held.doc.org))
+    }
+
+    /// The node a hostname belongs to, with the revision of the index key.
+    pub(crate) fn by_hostname(&self, key: &Key) -> Option<&(NodeId, Revision)> {
+        self.hostnames.get(key.as_str())
+    }
+
+    pub(crate) fn by_machine(&self, key: &Key) -> Option<&(NodeId, Revision)> {
+        self.machines.get(key.as_str())
+    }
+
+    pub(crate) fn by_node_key(&self, key: &Key) -> Option<&(NodeId, Revision)> {
+        self.node_keys.get(key.as_str())
+    }
+
+    /// The node whose credential has this SHA-256.
+    pub(crate) fn by_credential(&self, hash: &str) -> Option<&Arc<Held<Node>>> {
+        self.nodes.get(self.credentials.get(hash)?)
+    }
+
+    /// The nodes that say they have this machine-id.
+    pub(crate) fn by_machine_id<'a>(&'a self, machine_id: &'a str) -> impl Iterator<Item = &'a NodeId> {
+        let first = (Arc::from(machine_id), NodeId::lowest());
+        self.machine_ids
+            .range(first..)
+            .take_while(move |(id, _)| **id == *machine_id)
+            .map(|(_, node)| node)
+    }
+
+    pub(crate) fn token(&self, id: &TokenId) -> Option<&Arc<Held<BootstrapToken>>> {
+        self.tokens.get(id)
+    }
+
+    pub(crate) fn tokens<'a>(
+        &'a self,
+        orgs: &'a Orgs,
+        after: Option<&TokenId>,
+    ) -> impl Iterator<Item = &'a Arc<Held<BootstrapToken>>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, |id| Excluded(id.clone()));
+        self.tokens
+            .range((from, Unbounded))
+            .map(|(_, held)| held)
+            .filter(|held| orgs.includes(&held.doc.org))
+    }
+
+    /// How many uses of a token are taken.
+    pub(crate) fn used(&self, token: &TokenId) -> u32 {
+        self.uses
+            .get(token)
+            .map_or(0, |uses| u32::try_from(uses.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Whether a use slot is taken.
+    pub(crate) fn is_taken(&self, token: &TokenId, slot: u32) -> bool {
+        self.uses.get(token).is_some_and(|uses| uses.contains_key(&slot))
+    }
+
+    pub(crate) fn open_runs(&self, token: &TokenId) -> u32 {
+        self.open_runs.get(token).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn group(&self, id: &GroupId, orgs: &Orgs) -> Option<&Arc<Held<Group>>> {
+        self.groups.get(id).filter(|held| orgs.includes(&held.doc.org))
+    }
+
+    pub(crate) fn groups<'a>(&'a self, orgs: &'a Orgs) -> impl Iterator<Item = &'a Arc<Held<Group>>> {
+        self.groups.values().filter(|held| orgs.includes(&held.doc.org))
+    }
+
+    /// A group of one organisation by its id or its name.
+    pub(crate) fn group_named(&self, org: &OrgId, name: &str) -> Option<&Arc<Held<Group>>> {
+        let by_id = name.parse::<GroupId>().ok().and_then(|id| self.groups.get(&id));
+        by_id.filter(|held| held.doc.org == *org).or_else(|| {
+            self.groups
+                .values()
+                .find(|held| held.doc.org == *org && held.doc.name == name)
+        })
+    }
+
+    pub(crate) fn key(&self, id: &KeyId) -> Option<&Arc<Held<ApiKey>>> {
+        self.keys.get(id)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Arc<Held<ApiKey>>> {
+        self.keys.values()
+    }
+
+    pub(crate) fn run(&self, id: &RunId) -> Option<&Arc<Held<RunDocument>>> {
+        self.runs.get(id)
+    }
+
+    /// The node a run installs, for as long as it is enrolled as that run enrolled it.
+    pub(crate) fn node_of(&self, run: &RunDocument) -> Option<&Arc<Held<Node>>> {
+        self.nodes
+            .get(run.node.as_ref()?)
+            .filter(|held| held.doc.enrolled_at == run.node_enrolled_at)
+    }
+
+    pub(crate) fn runs<'a>(&'a self, orgs: &'a Orgs) -> impl Iterator<Item = &'a Arc<Held<RunDocument>>> {
+        self.runs.values().filter(|held| orgs.includes(&held.doc.org))
+    }
+
+    /// What has been told but not yet copied to the history, with the last part of each key.
+    pub(crate) fn outbox(&self) -> impl Iterator<Item = (&str, &Untold)> {
+        self.outbox.iter().map(|(key, untold)| (&**key, untold))
+    }
+
+    pub(crate) fn outbox_len(&self) -> usize {
+        self.outbox.len()
+    }
+
+    pub(crate) fn idempotency(&self, key: &Key) -> Option<&Arc<Held<IdempotencyDocument>>> {
+        self.idempotency.get(key.as_str())
+    }
+
+    pub(crate) fn idempotency_entries(
+        &self,
+    ) -> impl Iterator<Item = (&str, &Arc<Held<IdempotencyDocument>>)> {
+        self.idempotency.iter().map(|(key, held)| (&**key, held))
+    }
+
+    pub(crate) fn cluster(&self) -> Option<&ClusterDocument> {
+        self.cluster.as_deref()
+    }
+
+    pub(crate) fn epoch(&self) -> Option<&EpochDocument> {
+        self.epoch.as_deref()
+    }
+
+    // --- following the store ---------------------------------------------------------------------
+
+    /// Applies one change. A document that cannot be read is reported and left out; everything else
+    /// goes on.
+    pub(super) fn apply(&mut self, change: &Change, touched: &mut Touched) -> Result<(), DocumentError> {
+        let key = change.key();
+        let entry = match change {
+            Change::Put(entry) => Some(entry),
+            Change::Delete(_) => None,
+        };
+        let mut parts = key.segments();
+        // Every key the view follows begins with `s`.
+        parts.next();
+        let room = parts.next().unwrap_or_default();
+        let id = parts.next().unwrap_or_default();
+        match room {
+            "nodes" => self.apply_node(key, id, entry, touched)?,
+            "idx" => {
+                let table = match id {
+                    "hostname" => &mut self.hostnames,
+                    "machine" => &mut self.machines,
+                    "nodekey" => &mut self.node_keys,
+                    _ => return Ok(()),
+                };
+                match entry {
+                    Some(entry) => {
+                        let pointer: Pointer = decode(key, &entry.value)?;
+                        table.insert(key.as_str().into(), (pointer.node, entry.mod_revision));
+                    }
+                    None => {
+                        table.remove(key.as_str());
+                    }
+                }
+            }
+            "tokens" => match parts.next() {
+                Some("uses") => self.apply_use(key, id, parts.next().unwrap_or_default(), entry)?,
+                _ => apply_document(&mut self.tokens, key, id, entry)?,
+            },
+            "groups" => {
+                apply_document(&mut self.groups, key, id, entry)?;
+                touched.groups.extend(id.parse::<GroupId>());
+            }
+            "keys" => apply_document(&mut self.keys, key, id, entry)?,
+            "runs" => self.apply_run(key, id, entry)?,
+            "outbox" => match entry {
+                Some(entry) => {
+                    let untold = Untold {
+                        bytes: entry.value.clone(),
+                        revision: entry.mod_revision,
+                    };
+                    self.outbox.insert(key.as_str().into(), untold);
+                }
+                None => {
+                    self.outbox.remove(key.as_str());
+                }
+            },
+            "idem" => match entry {
+                Some(entry) => {
+                    self.idempotency
+                        .insert(key.as_str().into(), held(entry, decode(key, &entry.value)?));
+                }
+                None => {
+                    self.idempotency.remove(key.as_str());
+                }
+            },
+            "meta" => match (id, entry) {
+                ("cluster", Some(entry)) => self.cluster = Some(Arc::new(decode(key, &entry.value)?)),
+                ("epoch", Some(entry)) => self.epoch = Some(Arc::new(decode(key, &entry.value)?)),
+                _ => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn apply_node(
+        &mut self,
+        key: &Key,
+        id: &str,
+        entry: Option<&Entry>,
+        touched: &mut Touched,
+    ) -> Result<(), DocumentError> {
+        let Ok(id) = id.parse::<NodeId>() else {
+            return Ok(());
+        };
+        if let Some(old) = self.nodes.get(&id) {
+            if let Some(hash) = old.doc.identity.credential_hash.as_deref()
+                && self.credentials.get(hash) == Some(&id)
+            {
+                self.credentials.remove(hash);
+            }
+            if let Some(machine_id) = old.doc.identity.machine_id.as_deref() {
+                self.machine_ids.remove(&(machine_id.into(), id.clone()));
+            }
+        }
+        match entry {
+            Some(entry) => {
+                let node: Node = decode(key, &entry.value)?;
+                if let Some(hash) = node.identity.credential_hash.as_deref() {
+                    self.credentials.insert(hash.into(), id.clone());
+                }
+                if let Some(machine_id) = node.identity.machine_id.as_deref() {
+                    self.machine_ids.insert((machine_id.into(), id.clone()));
+                }
+                self.nodes.insert(id.clone(), held(entry, node));
+            }
+            None => {
+                self.nodes.remove(&id);
+            }
+        }
+        touched.nodes.insert(id);
+        Ok(())
+    }
+
+    fn apply_use(
+        &mut self,
+        key: &Key,
+        token: &str,
+        slot: &str,
+        entry: Option<&Entry>,
+    ) -> Result<(), DocumentError> {
+        let (Ok(token), Ok(slot)) = (token.parse::<TokenId>(), slot.parse::<u32>()) else {
+            return Ok(());
+        };
+        match entry {
+            Some(entry) => {
+                let pointer: Pointer = decode(key, &entry.value)?;
+                self.uses.entry(token).or_default().insert(slot, pointer.node);
+            }
+            None => {
+                if let Some(uses) = self.uses.get_mut(&token) {
+                    uses.remove(&slot);
+                    if uses.is_empty() {
+                        self.uses.remove(&token);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_run(&mut self, key: &Key, id: &str, entry: Option<&Entry>) -> Result<(), DocumentError> {
+        let Ok(id) = id.parse::<RunId>() else {
+            return Ok(());
+        };
+        let before = self
+            .runs
+            .get(&id)
+            .filter(|held| is_open(&held.doc))
+            .and_then(|held| held.doc.token.clone());
+        if let Some(token) = before {
+            let left = self.open_runs(&token).saturating_sub(1);
+            if left == 0 {
+                self.open_runs.remove(&token)
+            } else {
+                self.open_runs.insert(token, left)
+            };
+        }
+        match entry {
+            Some(entry) => {
+                let run: RunDocument = decode(key, &entry.value)?;
+                if let Some(token) = run.token.clone().filter(|_| is_open(&run)) {
+                    *self.open_runs.entry(token).or_default() += 1;
+                }
+                self.runs.insert(id, held(entry, run));
+            }
+            None => {
+                self.runs.remove(&id);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn apply_document<K, T>(
+    table: &mut Table<K, T>,
+    key: &Key,
+    id: &str,
+    entry: Option<&Entry>,
+) -> Result<(), DocumentError>
+where
+    K: Ord + Clone + std::str::FromStr,
+    T: serde::de::DeserializeOwned,
+{
+    let Ok(id) = id.parse::<K>() else { return Ok(()) };
+    match entry {
+        Some(entry) => {
+            table.insert(id, held(entry, decode(key, &entry.value)?));
+        }
+        None => {
+            table.remove(&id);
+        }
+    }
+    Ok(())
+}

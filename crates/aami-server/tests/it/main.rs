@@ -1,0 +1,14 @@
+//! The control plane as its users meet it: over HTTP, with real parts below.
+#![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, missing_docs)]
+
+mod access;
+mod discovery;
+mod hostile;
+mod house;
+mod lifecycle;
+mod neighbours;
+mod register;
+mod replicas;
+mod script;
+mod upkeep;
+mod wire;

@@ -1,0 +1,220 @@
+//! One port for TLS and plain HTTP, trust by pin, and the script that enrols.
+
+use std::process::Command;
+use std::time::Duration;
+
+use aami_api::client::{ClientError, Pin, Settings, Trust, pinned_ca};
+use serde_json::Value;
+
+use crate::house::{House, Machine, code_of};
+
+#[test]
+fn one_port_speaks_tls_and_to_this_machine_plain_http() {
+    let house = House::new();
+    assert_eq!(house.stranger().health().unwrap().body.service, "aami");
+    assert_eq!(house.encrypted().health().unwrap().body.service, "aami");
+}
+
+#[test]
+fn a_pin_leads_to_the_ca_and_a_wrong_one_nowhere() {
+    let house = House::new();
+    let url = house.base.replace("http:", "https:");
+    let pin: Pin = house.running().pin().unwrap().parse().unwrap();
+    let ca = pinned_ca(&url, pin, Duration::from_secs(5)).unwrap();
+    assert_eq!(
+        ca.replace('\n', ""),
+        house.running().ca().unwrap().replace(['\n', '\r'], "")
+    );
+    let other: Pin = House::new().running().pin().unwrap().parse().unwrap();
+    let error = pinned_ca(&url, other, Duration::from_secs(5)).unwrap_err();
+    assert!(matches!(error, ClientError::Untrusted { .. }), "{error:?}");
+}
+
+#[test]
+fn a_control_plane_with_another_ca_is_not_trusted() {
+    let house = House::new();
+    let mut settings = Settings::new(house.base.replace("http:", "https:"));
+    settings.trust = Trust::Only(House::new().running().ca().unwrap().to_owned());
+    let client = aami_api::client::Client::new(&settings).unwrap();
+    let error = client.health().unwrap_err();
+    assert!(matches!(error, ClientError::Untrusted { .. }), "{error:?}");
+}
+
+#[test]
+fn plain_http_from_elsewhere_gets_health_and_the_https_address() {
+    // Listening on all addresses, asked at this machine's outward one: not loopback.
+    let house = House::with(|config| config.listen = "0.0.0.0:0".parse().unwrap());
+    let port = house.running().address().port();
+    let Some(outward) = outward() else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "this machine has no address but loopback"
+        );
+        println!("skipped: this machine has no address but loopback");
+        return;
+    };
+    let settings = Settings::new(format!("http://{outward}:{port}"));
+    let client = aami_api::client::Client::new(&settings)
+        .unwrap()
+        .with_bearer(&house.admin_key);
+    assert_eq!(client.health().unwrap().body.status, "ok");
+    match client.status() {
+        Err(ClientError::Refused(problem)) => {
+            assert_eq!((problem.code.as_str(), problem.status), ("TLS_REQUIRED", 403));
+            assert!(
+                problem.detail.contains(&format!("https://{outward}:{port}")),
+                "{}",
+                problem.detail
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    let open = House::with(|config| {
+        config.listen = "0.0.0.0:0".parse().unwrap();
+        config.plain_http = true;
+    });
+    let settings = Settings::new(format!("http://{outward}:{}", open.running().address().port()));
+    let client = aami_api::client::Client::new(&settings)
+        .unwrap()
+        .with_bearer(&open.admin_key);
+    client.status().unwrap();
+}
+
+fn outward() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket
+        .local_addr()
+        .ok()
+        .map(|address| address.ip())
+        .filter(|ip| !ip.is_loopback())
+}
+
+#[test]
+fn the_script_is_rendered_for_its_token_and_says_why_a_bad_one_is_refused() {
+    let house = House::new();
+    let token = house.token(|_| {}).token;
+    let script = house
+        .stranger()
+        .with_bearer(&token)
+        .text("/bootstrap.sh")
+        .unwrap();
+    assert!(script.contains(&token) && script.contains("BEGIN CERTIFICATE"));
+    let generic = house.stranger().text("/bootstrap.sh").unwrap();
+    assert!(generic.contains("server=''") && !generic.contains("BEGIN CERTIFICATE"));
+
+    // A bad token gets a script that exits 4 with sentence, code and hint.
+    house
+        .admin()
+        .delete(&format!(
+            "/api/v1/bootstrap-tokens/{}",
+            token.split('_').nth(1).unwrap()
+        ))
+        .unwrap();
+    let refused = house
+        .stranger()
+        .with_bearer(&token)
+        .text("/bootstrap.sh")
+        .unwrap();
+    assert!(!refused.contains(&token));
+    let ran = Command::new("sh").args(["-c", &refused]).output().unwrap();
+    assert_eq!(ran.status.code(), Some(4));
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(
+        said.contains("has been revoked. [AAMI-E-0004]") && said.contains("hint: "),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_stop_lets_what_has_begun_finish() {
+    let mut house = House::new();
+    let token = house.token(|t| t.max_uses = Some(200)).token;
+    let (client, count) = (house.stranger(), 60_u8);
+    let (told, done) = std::sync::mpsc::channel();
+    let registering = std::thread::spawn(move || {
+        let mut known = Vec::new();
+        for n in 0..count {
+            match Machine::new(&format!("gpu-{n}"), n + 1).register(&client, &token) {
+                Ok(answer) => known.push(answer.node.id),
+                Err(_) => break,
+            }
+            let _ = told.send(());
+        }
+        known
+    });
+    // In the middle of it.
+    for _ in 0..5 {
+        done.recv().unwrap();
+    }
+    house.stop();
+    let known = registering.join().unwrap();
+    // Everybody who got an answer is there.
+    let house = house.restart(|_| {});
+    for id in known {
+        house.admin().node(&id).unwrap();
+    }
+}
+
+#[test]
+fn the_checked_in_api_description_is_the_one_that_is_served() {
+    let house = House::new();
+    let served: Value = house.stranger().get("/api/v1/openapi.json").unwrap();
+    assert_eq!(served, aami_server::openapi());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/aami-v1.json");
+    if std::env::var_os("AAMI_WRITE_OPENAPI").is_some() {
+        std::fs::write(
+            path,
+            format!("{}\n", serde_json::to_string_pretty(&served).unwrap()),
+        )
+        .unwrap();
+    }
+    let checked_in: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert!(
+        checked_in == served,
+        "openapi/aami-v1.json is not what is served; run `cargo xtask openapi`"
+    );
+}
+
+#[test]
+fn a_person_opening_the_address_sees_a_true_page() {
+    let house = House::new();
+    let page = house.stranger().text("/").unwrap();
+    assert!(
+        page.contains("AAMI control plane") && page.contains("answers"),
+        "{page}"
+    );
+    let explained = house.stranger().text("/docs/explain/AAMI-P-0012").unwrap();
+    assert!(explained.contains("PORT_IN_USE"), "{explained}");
+    assert_eq!(
+        code_of(house.stranger().text("/docs/explain/AAMI-P-9999")),
+        "NOT_FOUND"
+    );
+}
+
+#[test]
+fn all_admin_keys_lost_are_recovered_on_the_server_machine() {
+    let mut house = House::new();
+    let url = format!("sqlite:{}", house.folder.path().join("data/store.db").display());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let recover = || {
+        runtime.block_on(aami_server::recover_admin_key(
+            &url,
+            "recovered",
+            &aami_server::World::system(),
+        ))
+    };
+    // Not while the control plane holds the store.
+    assert_eq!(recover().unwrap_err().code().symbol, "STORE_LOCKED");
+    house.stop();
+    let key = recover().unwrap();
+    let house = house.restart(|_| {});
+    let recovered = house.stranger().with_bearer(key.reveal());
+    let audit = recovered.audit(0, 1000).unwrap().entries;
+    assert!(
+        audit
+            .iter()
+            .any(|entry| entry.action == "key.recover" && entry.actor == "store")
+    );
+}

@@ -1,0 +1,332 @@
+//! Where everything is kept: the layout of the keys, in the order of the design. State lives under
+//! `s/`; the view watches that and nothing else.
+//!
+//! Every function is total: whatever text it is given becomes one part of a key and stays one.
+
+use std::fmt::Display;
+
+use aami_model::{GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId};
+
+use crate::key::{Key, Prefix};
+
+fn key(parts: &[&str]) -> Key {
+    let mut path = vec!["s"];
+    path.extend_from_slice(parts);
+    Key::from_parts(&path)
+}
+
+fn under(parts: &[&str]) -> Prefix {
+    let mut path = vec!["s"];
+    path.extend_from_slice(parts);
+    Prefix::from_parts(&path)
+}
+
+/// All state.
+pub fn state() -> Prefix {
+    under(&[])
+}
+
+/// A node with its exporters, groups, labels and status.
+pub fn node(id: &NodeId) -> Key {
+    key(&["nodes", id.as_str()])
+}
+
+/// All nodes.
+pub fn nodes() -> Prefix {
+    under(&["nodes"])
+}
+
+/// Who has a hostname in an organisation. `hostname` is lower case, without the trailing dot.
+pub fn hostname_index(org: &OrgId, hostname: &str) -> Key {
+    key(&["idx", "hostname", org.as_str(), hostname])
+}
+
+/// Which node a machine is, by its fingerprint.
+pub fn machine_index(machine: &str) -> Key {
+    key(&["idx", "machine", machine])
+}
+
+/// Which node has a node key.
+pub fn node_key_index(node_key: &str) -> Key {
+    key(&["idx", "nodekey", node_key])
+}
+
+/// A run: node or token, plan, steps, hash of its credential.
+pub fn run(id: &RunId) -> Key {
+    key(&["runs", id.as_str()])
+}
+
+/// All runs.
+pub fn runs() -> Prefix {
+    under(&["runs"])
+}
+
+/// What is known about a machine's hardware.
+pub fn machine(id: &str) -> Key {
+    key(&["machines", id])
+}
+
+/// All machines.
+pub fn machines() -> Prefix {
+    under(&["machines"])
+}
+
+/// One installation of one machine.
+pub fn task(id: &TaskId) -> Key {
+    key(&["tasks", id.as_str()])
+}
+
+/// All tasks.
+pub fn tasks() -> Prefix {
+    under(&["tasks"])
+}
+
+/// The one active task of a machine.
+pub fn task_index(machine: &str) -> Key {
+    key(&["idx", "task", machine])
+}
+
+/// A bootstrap token. Changes only when it is edited or revoked: its mod revision fences registration.
+pub fn token(id: &TokenId) -> Key {
+    key(&["tokens", id.as_str()])
+}
+
+/// All bootstrap tokens and their uses.
+pub fn tokens() -> Prefix {
+    under(&["tokens"])
+}
+
+/// One use of a token: created once, never counted.
+pub fn token_use(id: &TokenId, slot: u32) -> Key {
+    // Padded, so that the order of the keys is the order of the slots.
+    key(&["tokens", id.as_str(), "uses", &format!("{slot:05}")])
+}
+
+/// All uses of a token.
+pub fn token_uses(id: &TokenId) -> Prefix {
+    under(&["tokens", id.as_str(), "uses"])
+}
+
+/// A group. Its members are not here: a node names its groups.
+pub fn group(id: &GroupId) -> Key {
+    key(&["groups", id.as_str()])
+}
+
+/// All groups.
+pub fn groups() -> Prefix {
+    under(&["groups"])
+}
+
+/// A check.
+pub fn check(id: &str) -> Key {
+    key(&["checks", id])
+}
+
+/// All checks.
+pub fn checks() -> Prefix {
+    under(&["checks"])
+}
+
+/// An API key.
+pub fn api_key(id: &KeyId) -> Key {
+    key(&["keys", id.as_str()])
+}
+
+/// All API keys.
+pub fn api_keys() -> Prefix {
+    under(&["keys"])
+}
+
+/// A user.
+pub fn user(id: &str) -> Key {
+    key(&["users", id])
+}
+
+/// All users.
+pub fn users() -> Prefix {
+    under(&["users"])
+}
+
+/// A webhook.
+pub fn webhook(id: &str) -> Key {
+    key(&["webhooks", id])
+}
+
+/// All webhooks.
+pub fn webhooks() -> Prefix {
+    under(&["webhooks"])
+}
+
+/// An alert rule set.
+pub fn rule(id: &str) -> Key {
+    key(&["rules", id])
+}
+
+/// All alert rule sets.
+pub fn rules() -> Prefix {
+    under(&["rules"])
+}
+
+/// A Prometheus that is told what to scrape and to alert on.
+pub fn prometheus(id: &str) -> Key {
+    key(&["prometheuses", id])
+}
+
+/// All Prometheuses.
+pub fn prometheuses() -> Prefix {
+    under(&["prometheuses"])
+}
+
+/// Which replica holds a node's socket. Its mod revision is the connection's generation.
+pub fn conn(node: &NodeId) -> Key {
+    key(&["conn", node.as_str()])
+}
+
+/// All connections.
+pub fn conns() -> Prefix {
+    under(&["conn"])
+}
+
+/// What one transaction leaves for History: entry, audit, events.
+pub fn outbox(ulid: &str) -> Key {
+    key(&["outbox", ulid])
+}
+
+/// Everything not yet copied to History.
+pub fn outboxes() -> Prefix {
+    under(&["outbox"])
+}
+
+/// A bulk action and its progress.
+pub fn batch(id: &str) -> Key {
+    key(&["batches", id])
+}
+
+/// All bulk actions.
+pub fn batches() -> Prefix {
+    under(&["batches"])
+}
+
+/// What this cluster is.
+pub fn cluster() -> Key {
+    key(&["meta", "cluster"])
+}
+
+/// Which life of the store this is, and where its event numbers begin.
+pub fn epoch() -> Key {
+    key(&["meta", "epoch"])
+}
+
+/// Which versions of documents are written.
+pub fn schema() -> Key {
+    key(&["meta", "schema"])
+}
+
+/// Who leads. Held on a lease.
+pub fn leader() -> Key {
+    key(&["meta", "leader"])
+}
+
+/// A replica of the control plane. Held on a lease.
+pub fn replica(id: &str) -> Key {
+    key(&["replicas", id])
+}
+
+/// All replicas.
+pub fn replicas() -> Prefix {
+    under(&["replicas"])
+}
+
+/// The answer to a request that may be repeated. Both parts are the caller's own text.
+pub fn idem(caller: &str, idempotency_key: &str) -> Key {
+    key(&["idem", caller, idempotency_key])
+}
+
+/// All answers kept for repetition.
+pub fn idems() -> Prefix {
+    under(&["idem"])
+}
+
+/// A session of a person.
+pub fn session(id: &str) -> Key {
+    key(&["sessions", id])
+}
+
+/// All sessions.
+pub fn sessions() -> Prefix {
+    under(&["sessions"])
+}
+
+/// A place with a provisioner.
+pub fn region(id: &str) -> Key {
+    key(&["regions", id])
+}
+
+/// All regions.
+pub fn regions() -> Prefix {
+    under(&["regions"])
+}
+
+/// An operating system image.
+pub fn image(id: &str) -> Key {
+    key(&["images", id])
+}
+
+/// All images.
+pub fn images() -> Prefix {
+    under(&["images"])
+}
+
+/// What was found about a node's health.
+pub fn finding(node: &NodeId) -> Key {
+    key(&["findings", node.as_str()])
+}
+
+/// All findings.
+pub fn findings() -> Prefix {
+    under(&["findings"])
+}
+
+/// How far a lane of a destination has been told.
+pub fn cursor(destination: &str, lane: impl Display) -> Key {
+    key(&["cursors", destination, &lane.to_string()])
+}
+
+/// All cursors.
+pub fn cursors() -> Prefix {
+    under(&["cursors"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_state_is_under_its_noun_and_under_s() {
+        let node_id: NodeId = "n1".parse().expect("it is an id");
+        let token_id: TokenId = "t1".parse().expect("it is an id");
+        for (key, path, prefix) in [
+            (node(&node_id), "s/nodes/n1", nodes()),
+            (
+                hostname_index(&OrgId::default(), "gpu-1.lab"),
+                "s/idx/hostname/default/gpu-1.lab",
+                state(),
+            ),
+            (
+                token_use(&token_id, 7),
+                "s/tokens/t1/uses/00007",
+                token_uses(&token_id),
+            ),
+            (token_use(&token_id, 99_999), "s/tokens/t1/uses/99999", tokens()),
+            (idem("k1", "a/b c"), "s/idem/k1/a%2fb%20c", idems()),
+            (leader(), "s/meta/leader", state()),
+            (cursor("hook", 3), "s/cursors/hook/3", cursors()),
+        ] {
+            assert_eq!(key.as_str(), path);
+            assert!(
+                prefix.holds(&key) && state().holds(&key),
+                "{key} is not under {prefix}"
+            );
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The command line: `aami NOUN VERB`, one file per command.
+//!
+//! [`main`] reads the arguments, runs one command, and turns how it ended into an exit code. What a
+//! command shows goes to standard output, in the form `-o` asks for; everything else goes to standard
+//! error. No command reads the environment by itself: [`surroundings`] does, once.
+
+mod age;
+mod audit;
+mod completions;
+mod config;
+mod duration;
+mod each;
+mod events;
+mod explain;
+mod failure;
+mod find;
+mod groups;
+mod keys;
+mod labels;
+mod log;
+mod man;
+mod nodes;
+mod paging;
+mod query;
+mod reach;
+mod screen;
+mod secret;
+mod server;
+mod session;
+mod signals;
+mod status;
+mod surroundings;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod up;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use aami_model::Exit;
+use aami_plans::node::foreground;
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use screen::Format;
+use surroundings::Surroundings;
+
+/// AAMI takes accelerator machines from bare metal to monitored, and keeps them there.
+#[derive(Debug, Parser)]
+#[command(name = "aami", version, propagate_version = false, max_term_width = 110, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 ok, 1 failed, 2 usage, 3 checked and not healthy, 4 not authorised, 5 not found,
+6 conflict or locked, 7 some of many failed, 8 still pending or timed out, 9 interrupted,
+10 integrity, 64 and 78 a daemon's bad invocation or configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Up),
+    Server(server::Server),
+    Status(status::Status),
+    Nodes(nodes::Nodes),
+    Groups(groups::Groups),
+    Tokens(tokens::Tokens),
+    Keys(keys::Keys),
+    Events(events::Events),
+    Audit(audit::Audit),
+    Config(config::Config),
+    Explain(explain::Explain),
+    Completions(completions::Completions),
+    Man(man::Man),
+    Version(version::Version),
+}
+
+impl Command {
+    fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
+        match self {
+            Self::Up(command) => command.run(surroundings),
+            Self::Server(command) => command.run(surroundings),
+            Self::Status(command) => command.run(surroundings),
+            Self::Nodes(command) => command.run(surroundings),
+            Self::Groups(command) => command.run(surroundings),
+            Self::Tokens(command) => command.run(surroundings),
+            Self::Keys(command) => command.run(surroundings),
+            Self::Events(command) => command.run(surroundings),
+            Self::Audit(command) => command.run(surroundings),
+            Self::Config(command) => command.run(surroundings),
+            Self::Explain(command) => command.run(),
+            Self::Completions(command) => command.run(),
+            Self::Man(command) => command.run(),
+            Self::Version(command) => command.run(),
+        }
+    }
+
+    /// The form in which a failure is told.
+    const fn format(&self) -> Format {
+        match self {
+            Self::Status(command) => command.common.format(),
+            Self::Nodes(command) => command.common.format(),
+            Self::Groups(command) => command.common.format(),
+            Self::Tokens(command) => command.common.format(),
+            Self::Keys(command) => command.common.format(),
+            Self::Events(command) => command.common.format(),
+            Self::Audit(command) => command.common.format(),
+            Self::Config(command) => command.common.format(),
+            Self::Explain(command) => command.format(),
+            Self::Version(command) => command.format(),
+            Self::Up(_) | Self::Server(_) | Self::Completions(_) | Self::Man(_) => Format::Table,
+        }
+    }
+}
+
+/// Runs the command the arguments name.
+pub(crate) fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os().collect()).number())
+}
+
+fn run(arguments: Vec<OsString>) -> Exit {
+    // Not a command for people: how a program that `aami up` keeps running begins.
+    if arguments.get(1).is_some_and(|word| word == foreground::WORD) {
+        let error = foreground::become_child(arguments.into_iter().skip(2));
+        screen::complain(&Failure::Runtime(error), Format::Table);
+        return Exit::Failed;
+    }
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error, &arguments),
+    };
+    let format = cli.command.format();
+    match cli.command.run(&Surroundings::read()) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            screen::complain(&failure, format);
+            failure.exit()
+        }
+    }
+}
+
+/// What clap found wrong, or the help that was asked for.
+fn refused(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    // A closed pipe is no reason to say more.
+    let _ = error.print();
+    match arguments.get(1).and_then(|word| word.to_str()) {
+        _ if !error.use_stderr() => Exit::Ok,
+        // A service manager must not start a daemon again that was invoked wrongly.
+        Some("server") => Exit::DaemonUsage,
+        _ => Exit::Usage,
+    }
+}

@@ -1,0 +1,135 @@
+//! `aami explain`: what a code means. Needs no control plane.
+
+use aami_model::{Code, Exit, code};
+use clap::Args;
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::screen::{Format, Screen};
+use super::table::Table;
+
+/// Explain a code, or list them all
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami explain AAMI-P-0012
+  aami explain port_in_use
+  aami explain list")]
+pub(crate) struct Explain {
+    /// An id, a symbol, or `list`
+    #[arg(default_value = "list")]
+    code: String,
+    /// Form of the output
+    #[arg(short, long, value_name = "FORM", default_value = "table")]
+    output: Format,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    id: String,
+    code: &'static str,
+    sentence: &'static str,
+    hint: &'static str,
+    explanation: &'static str,
+    exit: u8,
+    http: u16,
+}
+
+impl From<&Code> for Entry {
+    fn from(code: &Code) -> Self {
+        Self {
+            id: code.id(),
+            code: code.symbol,
+            sentence: code.sentence,
+            hint: code.hint,
+            explanation: code.explain,
+            exit: code.exit.number(),
+            http: code.http,
+        }
+    }
+}
+
+impl Explain {
+    pub(crate) const fn format(&self) -> Format {
+        self.output
+    }
+
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let mut screen = Screen::new(self.output);
+        if self.code == "list" {
+            let entries: Vec<Entry> = Code::all().map(Entry::from).collect();
+            screen.show(&entries, |_| {
+                let mut table = Table::new(&["ID", "CODE", "WHAT IT SAYS"], "no codes");
+                for entry in &entries {
+                    table.row([entry.id.clone(), entry.code.to_owned(), entry.sentence.to_owned()]);
+                }
+                table
+            })?;
+            return Ok(Exit::Ok);
+        }
+        let code = Code::find(self.code.trim()).ok_or_else(|| {
+            Failure::found_with(
+                code::NOT_FOUND,
+                format!("there is no code {:?}", self.code),
+                "`aami explain list` lists them all.",
+            )
+        })?;
+        if screen.format().is_for_programs() {
+            screen.show(&Entry::from(code), |_| Table::of_one())?;
+        } else {
+            screen.write(&page(code))?;
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// The page of a code.
+pub(crate) fn page(code: &Code) -> String {
+    format!(
+        "{} {}\n\n{}\n\n{}\n\nWhat to do: {}\n\nCommands end with exit code {}; HTTP answers carry {}.\n",
+        code.id(),
+        code.symbol,
+        code.sentence,
+        wrapped(code.explain, 100),
+        code.hint,
+        code.exit.number(),
+        code.http
+    )
+}
+
+/// Breaks lines between words, after at most `width` columns.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_as_people_see_it() {
+        insta::assert_snapshot!(page(&code::PORT_IN_USE));
+    }
+
+    #[test]
+    fn every_page_keeps_to_a_hundred_columns() {
+        for code in Code::all() {
+            let long = wrapped(code.explain, 100)
+                .lines()
+                .find(|line| line.chars().count() > 100)
+                .map(str::to_owned);
+            assert_eq!(long, None, "{}", code.symbol);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `aami groups show`.
+
+use aami_model::Exit;
+use aami_model::group::Group;
+use clap::Args;
+
+use crate::cli::failure::Failure;
+use crate::cli::labels;
+use crate::cli::query::encoded;
+use crate::cli::session::Session;
+use crate::cli::table::Table;
+
+/// Show one group; `aami nodes list --group NAME` lists its nodes
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// Name or id
+    group: String,
+}
+
+impl Show {
+    pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
+        let group: Group = session.client.get(&path(&self.group))?;
+        session.screen.show(&group, |_| table(&group))?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Where a group is, by name or id.
+pub(super) fn path(group: &str) -> String {
+    format!("/api/v1/groups/{}", encoded(group))
+}
+
+pub(crate) fn table(group: &Group) -> Table {
+    let mut table = Table::of_one();
+    table.line("Name", &group.name);
+    table.line("Id", &group.id);
+    table.line("Description", &group.description);
+    table.line("Labels", labels::shown(&group.labels));
+    table.line("Made", group.created_at);
+    table
+}

@@ -1,0 +1,183 @@
+//! `aami nodes list`.
+
+use aami_api::node::NodeView;
+use aami_model::node_status::NodeStatus;
+use aami_model::{Exit, Timestamp};
+use clap::Args;
+
+use crate::cli::age::age;
+use crate::cli::failure::Failure;
+use crate::cli::labels;
+use crate::cli::paging;
+use crate::cli::query::Query;
+use crate::cli::session::Session;
+use crate::cli::table::Table;
+
+/// List nodes
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only nodes in this status
+    #[arg(long, value_parser = status)]
+    status: Option<NodeStatus>,
+    /// Only nodes of this group, by name or id
+    #[arg(long)]
+    group: Option<String>,
+    /// Only nodes with this label; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    label: Vec<String>,
+    /// Only nodes that hold this text in hostname, address or a label
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+fn status(text: &str) -> Result<NodeStatus, String> {
+    NodeStatus::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = NodeStatus::ALL.iter().map(|status| status.name()).collect();
+        format!("a status is one of {}", names.join(", "))
+    })
+}
+
+impl List {
+    pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
+        let mut query = Query::default();
+        query.add_if("status", self.status.map(NodeStatus::name));
+        query.add_if("group", self.group);
+        query.add_if("q", self.search);
+        for label in self.label {
+            query.add("label", label);
+        }
+        let nodes: Vec<NodeView> = paging::all(session, "/api/v1/nodes", &query, self.limit)?;
+        let now = session.screen.now();
+        session.screen.show(&nodes, |wide| table(&nodes, now, wide))?;
+        Ok(Exit::Ok)
+    }
+}
+
+pub(crate) fn table(nodes: &[NodeView], now: Timestamp, wide: bool) -> Table {
+    let mut headings = vec!["HOSTNAME", "STATUS", "SINCE", "ADDRESS", "EXPORTERS"];
+    if wide {
+        headings.extend(["ID", "GROUPS", "OS", "GPUS", "LABELS", "AGE"]);
+    }
+    let mut table = Table::new(&headings, "no nodes");
+    for node in nodes {
+        let exporters: Vec<&str> = node
+            .exporters
+            .iter()
+            .map(|exporter| exporter.exporter.kind.job())
+            .collect();
+        let mut cells = vec![
+            node.hostname.clone(),
+            node.status.name().to_owned(),
+            age(now, node.status_since),
+            node.ip_address.clone(),
+            dash(exporters.join(",")),
+        ];
+        if wide {
+            let groups: Vec<String> = node.groups.iter().map(ToString::to_string).collect();
+            let system = node.system_info.as_ref();
+            cells.extend([
+                node.id.to_string(),
+                dash(groups.join(",")),
+                dash(system.map_or_else(String::new, |system| {
+                    format!("{} {}", system.os, system.os_version)
+                })),
+                dash(system.map_or_else(String::new, gpus)),
+                dash(labels::shown(&node.labels)),
+                age(now, node.created_at),
+            ]);
+        }
+        table.row(cells);
+    }
+    table
+}
+
+/// `8 x H100-SXM5-80GB`, or as much of it as is known.
+pub(super) fn gpus(system: &aami_model::machine::SystemInfo) -> String {
+    let model = system.gpu_model.as_deref().or(system.gpu_vendor.as_deref());
+    match (system.gpu_count, model) {
+        (Some(count), Some(model)) => format!("{count} x {model}"),
+        (Some(count), None) => count.to_string(),
+        (None, model) => model.unwrap_or_default().to_owned(),
+    }
+}
+
+fn dash(text: String) -> String {
+    if text.trim().is_empty() {
+        "-".to_owned()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aami_model::exporter::{Exporter, ExporterKind};
+
+    use super::super::show;
+    use super::*;
+
+    pub(crate) fn node() -> NodeView {
+        serde_json::from_value(serde_json::json!({
+            "id": "abcdefghijklmnop",
+            "org": "default",
+            "hostname": "gpu-01.example.com",
+            "ip_address": "10.0.0.1",
+            "status": "offline",
+            "status_since": "2026-11-20T12:00:00.000Z",
+            "status_reason": "no scrape for 2 min",
+            "labels": {"rack": "A1", "note": "a\u{1b}[31mb"},
+            "groups": ["racks"],
+            "exporters": [
+                exporter(&Exporter::new(ExporterKind::NodeExporter, 9100)),
+                exporter(&Exporter { enabled: false, ..Exporter::new(ExporterKind::DcgmExporter, 9400) }),
+            ],
+            "system_info": {
+                "os": "debian", "os_version": "12", "architecture": "amd64", "kernel": "6.1.0",
+                "cpu_cores": 112, "memory_gb": 2048, "gpu_vendor": "nvidia", "gpu_model": "H100-SXM5-80GB",
+                "gpu_count": 8,
+            },
+            "created_at": "2026-11-01T12:00:00.000Z",
+            "enrolled_at": "2026-11-01T12:00:00.000Z",
+            "token": "qrstuvwxyz",
+        }))
+        .unwrap()
+    }
+
+    fn exporter(exporter: &Exporter) -> serde_json::Value {
+        let id = "abcdefghijklmnop".parse().unwrap();
+        serde_json::to_value(aami_api::register::ExporterView::of(&id, exporter)).unwrap()
+    }
+
+    #[test]
+    fn nodes_as_people_see_them() {
+        let now = "2026-11-20T12:30:00Z".parse().unwrap();
+        let declared = NodeView {
+            hostname: "win-01".into(),
+            status: NodeStatus::Pending,
+            exporters: vec![],
+            groups: vec![],
+            labels: aami_model::label::Labels::default(),
+            system_info: None,
+            ..node()
+        };
+        let nodes = [node(), declared];
+        insta::assert_snapshot!(table(&nodes, now, false));
+        insta::assert_snapshot!(table(&nodes, now, true));
+        insta::assert_snapshot!(table(&[], now, false));
+    }
+
+    #[test]
+    fn one_node_as_people_see_it() {
+        insta::assert_snapshot!(show::table(&node()));
+    }
+
+    #[test]
+    fn a_node_reads_back_from_json_and_yaml_alike() {
+        let json: NodeView = serde_json::from_str(&serde_json::to_string(&node()).unwrap()).unwrap();
+        let yaml: NodeView = serde_saphyr::from_str(&serde_saphyr::to_string(&node()).unwrap()).unwrap();
+        assert_eq!((&json, &yaml), (&node(), &node()));
+    }
+}

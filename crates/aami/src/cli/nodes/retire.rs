@@ -1,0 +1,34 @@
+//! `aami nodes retire`.
+
+use aami_api::node::{NodeView, Reason};
+use aami_model::Exit;
+use clap::Args;
+
+use crate::cli::each::{Done, each};
+use crate::cli::failure::Failure;
+use crate::cli::find;
+use crate::cli::session::Session;
+
+/// Take nodes out for good: no longer scraped, their credentials refused
+#[derive(Debug, Args)]
+pub(crate) struct Retire {
+    /// Hostnames or ids
+    #[arg(required = true, value_name = "NODE")]
+    nodes: Vec<String>,
+    /// Why
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+impl Retire {
+    pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
+        let reason = Reason { reason: self.reason };
+        each(session, &self.nodes, |session, name| {
+            let id = find::node(session, name)?.id;
+            let node: NodeView = session
+                .client
+                .post(&format!("/api/v1/nodes/{id}/decommission"), Some(&reason))?;
+            Ok(Done::new(&id, format!("{} is retired", node.hostname)))
+        })
+    }
+}

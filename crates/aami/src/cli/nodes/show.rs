@@ -1,0 +1,82 @@
+//! `aami nodes show`.
+
+use aami_api::node::NodeView;
+use aami_model::Exit;
+use clap::Args;
+
+use super::list::gpus;
+use crate::cli::failure::Failure;
+use crate::cli::find;
+use crate::cli::labels;
+use crate::cli::session::Session;
+use crate::cli::table::Table;
+
+/// Show one node
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// Hostname or id
+    node: String,
+}
+
+impl Show {
+    pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
+        let node = find::node(session, &self.node)?;
+        session.screen.show(&node, |_| table(&node))?;
+        Ok(Exit::Ok)
+    }
+}
+
+pub(crate) fn table(node: &NodeView) -> Table {
+    let mut table = Table::of_one();
+    table.line("Hostname", &node.hostname);
+    table.line("Id", &node.id);
+    if node.org != aami_model::OrgId::default() {
+        table.line("Org", &node.org);
+    }
+    table.line(
+        "Status",
+        format!("{} since {}", node.status.name(), node.status_since),
+    );
+    table.line("Reason", node.status_reason.as_deref().unwrap_or_default());
+    table.line("Address", &node.ip_address);
+    let groups: Vec<String> = node.groups.iter().map(ToString::to_string).collect();
+    table.line("Groups", groups.join(", "));
+    table.line("Labels", labels::shown(&node.labels));
+    if let Some(system) = &node.system_info {
+        table.line(
+            "System",
+            format!("{} {}, {}", system.os, system.os_version, system.architecture),
+        );
+        table.line("Kernel", system.kernel.as_deref().unwrap_or_default());
+        table.line(
+            "CPU",
+            format!("{} cores, {} GiB memory", system.cpu_cores, system.memory_gb),
+        );
+        table.line("GPUs", gpus(system));
+    }
+    for view in &node.exporters {
+        let exporter = &view.exporter;
+        let mut what = format!(
+            "{} on port {}{}",
+            exporter.kind.job(),
+            exporter.port,
+            exporter.metrics_path
+        );
+        if let Some(interval) = &exporter.scrape_interval {
+            what.push_str(&format!(", every {interval}"));
+        }
+        if !exporter.enabled {
+            what.push_str(", disabled");
+        }
+        table.line("Exporter", what);
+    }
+    table.line("Machine-id", node.machine_id.as_deref().unwrap_or_default());
+    table.line("Known since", node.created_at);
+    if let Some(enrolled) = node.enrolled_at {
+        table.line("Enrolled", enrolled);
+    }
+    if let Some(token) = &node.token {
+        table.line("Token", token);
+    }
+    table
+}

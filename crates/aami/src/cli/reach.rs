@@ -1,0 +1,347 @@
+//! Which control plane is asked, and with which key.
+//!
+//! What is named on the command line comes first, then `AAMI_SERVER` and `AAMI_API_KEY`, then what a
+//! control plane on this machine left in its data folder: `admin.key`, `address` and `tls/ca.pem`. What
+//! was found and not named is said on standard error, so nobody acts on the wrong fleet unawares.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aami_api::client::{Client, Pin, Settings, Trust, pinned_ca};
+use aami_model::code;
+use aami_model::secret::{Secret, SecretKind};
+use clap::Args;
+
+use super::failure::Failure;
+use super::surroundings::Surroundings;
+
+/// The file in a data folder that names the control plane's address.
+pub(crate) const ADDRESS_FILE: &str = "address";
+/// The file in a data folder that holds the first admin key.
+pub(crate) const ADMIN_KEY: &str = "admin.key";
+/// Where a control plane on this machine is, unless it says otherwise.
+const USUAL: &str = "http://127.0.0.1:8080";
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Control plane")]
+pub(crate) struct Reach {
+    /// Address of the control plane [AAMI_SERVER; else the one on this machine]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// File that holds an API key [AAMI_API_KEY holds the key itself; else admin.key of this machine]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Data folder of a control plane on this machine, for its admin.key and address
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// CA certificate of the control plane, PEM [the system's]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "pin")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Pin of the control plane's key, sha256//...
+    #[arg(long, global = true, value_name = "PIN")]
+    pub(crate) pin: Option<Pin>,
+}
+
+/// A client, and what to say about how it was found.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) client: Client,
+    pub(crate) notes: Vec<String>,
+}
+
+/// A key, and where it came from.
+struct Key {
+    secret: Secret,
+    from: String,
+    /// The data folder it lay in, if it was found there.
+    folder: Option<PathBuf>,
+    open_to_others: bool,
+}
+
+impl Reach {
+    /// Finds address, key and trust. Nothing is sent yet, except one handshake where a pin was given.
+    pub(crate) fn connect(&self, surroundings: &Surroundings) -> Result<Reached, Failure> {
+        let folders = match &self.data_dir {
+            Some(folder) => vec![folder.clone()],
+            None => surroundings.data_folders(),
+        };
+        let key = self.key(surroundings, &folders)?;
+        let named = self.server.as_ref().or(surroundings.server.as_ref());
+        // The folder whose control plane is meant: the one the key is from, else the one that was named.
+        let folder = key.folder.as_ref().or(self.data_dir.as_ref());
+        let local = folder.and_then(|folder| read_address(folder));
+        let server = match (named, &local) {
+            (Some(named), _) => named.trim_end_matches('/').to_owned(),
+            (None, Some(local)) => local.clone(),
+            (None, None) => USUAL.to_owned(),
+        };
+        let mut notes = Vec::new();
+        if self.key_file.is_none() && self.data_dir.is_none() && key.folder.is_some() {
+            // A key lying about here is for the control plane here; sent to another it would be stolen.
+            if !is_this_machine(&server) && local.as_deref() != Some(server.as_str()) {
+                return Err(Failure::found_with(
+                    code::UNAUTHENTICATED,
+                    format!(
+                        "no key was named for {server}, and the one in {} is this machine's own",
+                        key.from
+                    ),
+                    "Name a key with --key-file or AAMI_API_KEY.",
+                ));
+            }
+        }
+        if named.is_none() || key.folder.is_some() {
+            notes.push(format!("aami: asking {server} with the key in {}", key.from));
+        }
+        if key.open_to_others {
+            notes.push(format!(
+                "aami: {} can be read by others; `chmod 600` it",
+                key.from
+            ));
+        }
+        let settings = Settings {
+            trust: self.trust(&server, folder.map(PathBuf::as_path))?,
+            timeout: TIMEOUT,
+            ..Settings::new(server)
+        };
+        let client = Client::new(&settings)?.with_bearer(key.secret.reveal());
+        Ok(Reached { client, notes })
+    }
+
+    fn key(&self, surroundings: &Surroundings, folders: &[PathBuf]) -> Result<Key, Failure> {
+        if let Some(file) = &self.key_file {
+            return read_key(file, None).map_err(|why| unreadable(file, &why));
+        }
+        if let Some(text) = &surroundings.api_key {
+            let from = "AAMI_API_KEY".to_owned();
+            let secret = parse_key(text)
+                .map_err(|why| Failure::found(code::KEY_FILE_UNREADABLE, format!("AAMI_API_KEY {why}")))?;
+            return Ok(Key {
+                secret,
+                from,
+                folder: None,
+                open_to_others: false,
+            });
+        }
+        let mut hidden = None;
+        for folder in folders {
+            let file = folder.join(ADMIN_KEY);
+            match read_key(&file, Some(folder)) {
+                Ok(key) => return Ok(key),
+                Err(KeyProblem::Missing) => {}
+                Err(why) => hidden = hidden.or(Some(unreadable(&file, &why))),
+            }
+        }
+        Err(hidden.unwrap_or_else(|| {
+            let places: Vec<String> = folders
+                .iter()
+                .map(|folder| folder.join(ADMIN_KEY).display().to_string())
+                .collect();
+            Failure::found_with(
+                code::UNAUTHENTICATED,
+                format!("no API key was named, and none is in {}", places.join(" or ")),
+                "Name one with --key-file or AAMI_API_KEY, and the control plane with --server.",
+            )
+        }))
+    }
+
+    fn trust(&self, server: &str, folder: Option<&Path>) -> Result<Trust, Failure> {
+        let read = |path: &Path| {
+            fs::read_to_string(path).map_err(|source| Failure::File {
+                path: path.to_owned(),
+                doing: "read",
+                source,
+            })
+        };
+        if let Some(file) = &self.ca_file {
+            return Ok(Trust::Only(read(file)?));
+        }
+        if let Some(pin) = self.pin {
+            return Ok(Trust::Only(pinned_ca(server, pin, TIMEOUT)?));
+        }
+        match folder.map(|folder| folder.join("tls/ca.pem")) {
+            Some(own) if own.exists() => Ok(Trust::Only(read(&own)?)),
+            _ => Ok(Trust::System),
+        }
+    }
+}
+
+/// Why a file gives no key.
+enum KeyProblem {
+    Missing,
+    System(io::Error),
+    Content(String),
+}
+
+fn unreadable(file: &Path, why: &KeyProblem) -> Failure {
+    let file = file.display();
+    Failure::found(
+        code::KEY_FILE_UNREADABLE,
+        match why {
+            KeyProblem::Missing => format!("the key file {file} does not exist"),
+            KeyProblem::System(error) => format!("the key file {file} cannot be read: {error}"),
+            KeyProblem::Content(why) => format!("the key file {file} {why}"),
+        },
+    )
+}
+
+fn read_key(file: &Path, folder: Option<&Path>) -> Result<Key, KeyProblem> {
+    let problem = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => KeyProblem::Missing,
+        _ => KeyProblem::System(error),
+    };
+    let text = fs::read_to_string(file).map_err(problem)?;
+    let mode = fs::metadata(file).map_err(problem)?.permissions().mode();
+    Ok(Key {
+        secret: parse_key(&text).map_err(KeyProblem::Content)?,
+        from: file.display().to_string(),
+        folder: folder.map(Path::to_owned),
+        open_to_others: mode & 0o077 != 0,
+    })
+}
+
+fn parse_key(text: &str) -> Result<Secret, String> {
+    match Secret::parse(text) {
+        Ok(secret) if secret.kind() == SecretKind::ApiKey => Ok(secret),
+        Ok(secret) => Err(format!("holds {}, not an API key", secret.kind().name())),
+        Err(why) => Err(format!("holds no API key: {why}")),
+    }
+}
+
+fn read_address(folder: &Path) -> Option<String> {
+    let text = fs::read_to_string(folder.join(ADDRESS_FILE)).ok()?;
+    Some(text.trim().trim_end_matches('/').to_owned()).filter(|text| !text.is_empty())
+}
+
+fn is_this_machine(server: &str) -> bool {
+    let Ok(uri) = server.parse::<http::Uri>() else {
+        return false;
+    };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "aamik_abc_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        folder
+    }
+
+    fn in_folder(folder: &tempfile::TempDir) -> Reach {
+        Reach {
+            data_dir: Some(folder.path().to_owned()),
+            ..Reach::default()
+        }
+    }
+
+    #[test]
+    fn the_control_plane_of_this_machine_is_found_by_its_folder_and_said() {
+        let folder = folder(&[("admin.key", KEY), ("address", "http://127.0.0.1:9999\n")]);
+        let reached = in_folder(&folder).connect(&Surroundings::default()).unwrap();
+        assert_eq!(reached.client.server(), "http://127.0.0.1:9999");
+        let file = folder.path().join("admin.key");
+        assert_eq!(
+            reached.notes,
+            [format!(
+                "aami: asking http://127.0.0.1:9999 with the key in {}",
+                file.display()
+            )]
+        );
+    }
+
+    #[test]
+    fn what_is_named_comes_before_the_environment_and_that_before_what_is_found() {
+        let folder = folder(&[("admin.key", KEY), ("mine", KEY)]);
+        let surroundings = Surroundings {
+            server: Some("https://env:8080".into()),
+            api_key: Some(KEY.into()),
+            ..Surroundings::default()
+        };
+        let environment = Reach::default().connect(&surroundings).unwrap();
+        assert_eq!(environment.client.server(), "https://env:8080");
+        assert!(
+            environment.notes.is_empty(),
+            "nothing was guessed: {:?}",
+            environment.notes
+        );
+
+        let named = Reach {
+            server: Some("https://flag:1/".into()),
+            key_file: Some(folder.path().join("mine")),
+            ..Reach::default()
+        };
+        assert_eq!(
+            named.connect(&surroundings).unwrap().client.server(),
+            "https://flag:1"
+        );
+    }
+
+    #[test]
+    fn a_key_that_lies_about_is_not_sent_to_a_stranger() {
+        let up = folder(&[]);
+        fs::create_dir(up.path().join("aami-up")).unwrap();
+        fs::write(up.path().join("aami-up/admin.key"), KEY).unwrap();
+        let surroundings = Surroundings {
+            server: Some("https://elsewhere:8080".into()),
+            data: Some(up.path().to_owned()),
+            ..Surroundings::default()
+        };
+        // A machine that runs these tests may have a control plane of its own; its key is no better.
+        let failure = Reach::default().connect(&surroundings).unwrap_err();
+        let code = failure.code().unwrap();
+        assert!(
+            [code::UNAUTHENTICATED, code::KEY_FILE_UNREADABLE].contains(&code),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_key_is_named_and_never_repeated() {
+        let token = KEY.replace("aamik_", "aami_");
+        for (text, why) in [
+            (token.as_str(), "a bootstrap token"),
+            ("rubbish-secret", "no API key"),
+        ] {
+            let folder = folder(&[("admin.key", text)]);
+            let failure = in_folder(&folder).connect(&Surroundings::default()).unwrap_err();
+            assert_eq!(failure.code(), Some(code::KEY_FILE_UNREADABLE));
+            let said = failure.to_string();
+            assert!(said.contains(why) && !said.contains(text), "{said}");
+        }
+    }
+
+    #[test]
+    fn without_any_key_every_place_is_named() {
+        let folder = folder(&[]);
+        let failure = in_folder(&folder).connect(&Surroundings::default()).unwrap_err();
+        assert_eq!(failure.code(), Some(code::UNAUTHENTICATED));
+        assert!(failure.to_string().contains("admin.key"), "{failure}");
+    }
+
+    #[test]
+    fn a_key_file_others_can_read_is_said() {
+        let folder = folder(&[("admin.key", KEY)]);
+        fs::set_permissions(folder.path().join("admin.key"), fs::Permissions::from_mode(0o644)).unwrap();
+        let reached = in_folder(&folder).connect(&Surroundings::default()).unwrap();
+        assert!(
+            reached.notes.iter().any(|note| note.contains("chmod 600")),
+            "{:?}",
+            reached.notes
+        );
+    }
+}

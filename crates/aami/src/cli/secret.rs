@@ -1,0 +1,193 @@
+//! Secrets are shown only to a person, once; otherwise they go to a file only their owner can read.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use aami_model::code;
+use clap::Args;
+
+use super::failure::Failure;
+use super::screen::Screen;
+use super::surroundings::Surroundings;
+
+#[derive(Debug, Args)]
+pub(crate) struct Secrecy {
+    /// Show the secret itself although no person reads standard output
+    #[arg(long)]
+    pub(crate) show_secret: bool,
+    /// Save the secret here, readable by you alone; an existing file is never overwritten
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_to: Option<PathBuf>,
+}
+
+impl Secrecy {
+    /// Whether the secret itself is shown.
+    pub(crate) const fn shown(&self, screen: &Screen) -> bool {
+        self.show_secret
+            || (self.save_to.is_none() && screen.on_terminal() && !screen.format().is_for_programs())
+    }
+
+    /// Where it will be saved, if it will: as asked, or in this user's state folder as `KIND/ID`. Called
+    /// before the secret is made, so that none is made that cannot be kept.
+    pub(crate) fn place(
+        &self,
+        screen: &Screen,
+        surroundings: &Surroundings,
+        kind: &str,
+    ) -> Result<Option<Place>, Failure> {
+        if let Some(path) = &self.save_to {
+            let file = create(path).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Failure::found_with(
+                    code::CONFLICT,
+                    format!("{} exists and is not overwritten", path.display()),
+                    "Name another file with --save-to.",
+                ),
+                _ => written(path)(error),
+            })?;
+            return Ok(Some(Place::File(Reserved {
+                path: path.clone(),
+                file,
+                used: false,
+            })));
+        }
+        if self.shown(screen) {
+            return Ok(None);
+        }
+        let state = surroundings.state.as_ref().ok_or_else(|| {
+            Failure::found_with(
+                code::KEY_FILE_UNREADABLE,
+                "there is no home folder to save the secret in",
+                "Name a file with --save-to, or show it with --show-secret.",
+            )
+        })?;
+        let folder = state.join("aami").join(kind);
+        make_folder(&folder).map_err(written(&folder))?;
+        Ok(Some(Place::Folder(folder)))
+    }
+}
+
+/// Where a secret goes.
+pub(crate) enum Place {
+    File(Reserved),
+    Folder(PathBuf),
+}
+
+/// A file that was made for a secret; it goes again if there comes none.
+pub(crate) struct Reserved {
+    path: PathBuf,
+    file: File,
+    used: bool,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if !self.used {
+            // An empty file left behind does no harm.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Place {
+    /// Saves the secret of the thing with this id; answers with the file.
+    pub(crate) fn save(self, id: &str, secret: &str) -> Result<PathBuf, Failure> {
+        match self {
+            Self::File(mut reserved) => {
+                fill(&mut reserved.file, secret).map_err(written(&reserved.path))?;
+                reserved.used = true;
+                Ok(reserved.path.clone())
+            }
+            Self::Folder(folder) => {
+                let path = folder.join(id);
+                save(&path, secret)?;
+                Ok(path)
+            }
+        }
+    }
+}
+
+/// Writes a secret to a new file that only its owner can read.
+pub(crate) fn save(path: &Path, secret: &str) -> Result<(), Failure> {
+    create(path)
+        .and_then(|mut file| fill(&mut file, secret))
+        .map_err(written(path))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+fn fill(file: &mut File, secret: &str) -> io::Result<()> {
+    file.write_all(secret.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+/// Makes a folder and what is above it, for its owner alone.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// A failure to write `path`.
+pub(crate) fn written(path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    let path = path.to_owned();
+    move |source| Failure::File {
+        path,
+        doing: "written",
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn kept(save_to: Option<PathBuf>, state: &Path) -> Result<Place, Failure> {
+        let secrecy = Secrecy {
+            show_secret: false,
+            save_to,
+        };
+        let surroundings = Surroundings {
+            state: Some(state.to_owned()),
+            ..Surroundings::default()
+        };
+        let screen = Screen::new(super::super::screen::Format::Json);
+        Ok(secrecy.place(&screen, &surroundings, "tokens")?.unwrap())
+    }
+
+    #[test]
+    fn a_saved_secret_is_its_owners_alone() {
+        let state = tempfile::tempdir().unwrap();
+        let path = kept(None, state.path())
+            .unwrap()
+            .save("abc", "aami_abc_secret")
+            .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "aami_abc_secret\n");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn nothing_is_overwritten_and_nothing_is_left_of_a_secret_that_never_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        drop(kept(Some(path.clone()), folder.path()).unwrap());
+        assert!(!path.exists());
+
+        kept(Some(path.clone()), folder.path())
+            .unwrap()
+            .save("abc", "first")
+            .unwrap();
+        let failure = kept(Some(path.clone()), folder.path()).err().unwrap();
+        assert_eq!(failure.code(), Some(code::CONFLICT));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
+    }
+}

@@ -1,0 +1,86 @@
+//! What the environment says, read once.
+
+use std::path::{Path, PathBuf};
+
+use aami_plans::download::Proxies;
+use aami_server::config::SETTINGS;
+
+/// What commands take from the environment.
+#[derive(Clone, Default)]
+pub(crate) struct Surroundings {
+    /// `AAMI_SERVER`.
+    pub(crate) server: Option<String>,
+    /// `AAMI_API_KEY`: the key itself.
+    pub(crate) api_key: Option<String>,
+    /// The `AAMI_` variables that are settings of the control plane, by the setting's name.
+    pub(crate) settings: Vec<(&'static str, String)>,
+    /// `AAMI_CONFIG`: the control plane's configuration file.
+    pub(crate) config: Option<PathBuf>,
+    /// `AAMI_LOG`: what is logged, as `tracing` filters are written.
+    pub(crate) log: Option<String>,
+    /// `http_proxy`, `https_proxy`, `no_proxy`, in either case.
+    pub(crate) proxies: Proxies,
+    /// Where this user's data is kept: `XDG_DATA_HOME`, or `~/.local/share`.
+    pub(crate) data: Option<PathBuf>,
+    /// Where this user's state is kept: `XDG_STATE_HOME`, or `~/.local/state`.
+    pub(crate) state: Option<PathBuf>,
+    /// Where this user's cache is: `XDG_CACHE_HOME`, or `~/.cache`.
+    pub(crate) cache: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where `aami server` keeps its data.
+pub(crate) const SERVER_DATA: &str = "/var/lib/aami";
+
+impl Surroundings {
+    /// Reads the environment.
+    pub(crate) fn read() -> Self {
+        let given = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let either = |name: &str| given(name).or_else(|| given(&name.to_ascii_uppercase()));
+        let all = either("all_proxy");
+        let home = given("HOME").map(PathBuf::from);
+        // The XDG specification: a path that is not absolute is to be ignored.
+        let folder = |name: &str, below: &str| {
+            given(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+                .or_else(|| Some(home.as_ref()?.join(below)))
+        };
+        Self {
+            server: given("AAMI_SERVER"),
+            api_key: given("AAMI_API_KEY"),
+            settings: SETTINGS
+                .iter()
+                .filter_map(|setting| Some((setting.name, given(&setting.env())?)))
+                .collect(),
+            config: given("AAMI_CONFIG").map(PathBuf::from),
+            log: given("AAMI_LOG"),
+            proxies: Proxies {
+                http: either("http_proxy").or_else(|| all.clone()),
+                https: either("https_proxy").or(all),
+                without: either("no_proxy").map_or_else(Vec::new, |text| Proxies::split_without(&text)),
+            },
+            data: folder("XDG_DATA_HOME", ".local/share"),
+            state: folder("XDG_STATE_HOME", ".local/state"),
+            cache: folder("XDG_CACHE_HOME", ".cache"),
+        }
+    }
+
+    /// The folder of `aami up`.
+    pub(crate) fn up_data(&self) -> Option<PathBuf> {
+        Some(self.data.as_ref()?.join("aami-up"))
+    }
+
+    /// Folders in which a control plane of this machine may keep its data.
+    pub(crate) fn data_folders(&self) -> Vec<PathBuf> {
+        let server = Path::new(SERVER_DATA).to_owned();
+        std::iter::once(server).chain(self.up_data()).collect()
+    }
+}

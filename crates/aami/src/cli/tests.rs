@@ -1,0 +1,111 @@
+//! The whole help and the form of complaints, as people see them.
+
+use aami_api::client::ClientError;
+use aami_api::problem::Problem;
+use aami_model::{Exit, code};
+use clap::CommandFactory as _;
+
+use super::failure::Failure;
+use super::screen::complaint;
+use super::{Cli, run};
+
+/// The help of a command and of all below it.
+fn help(command: &mut clap::Command, path: &str, all: &mut String) {
+    all.push_str(&format!("### {path}\n\n{}\n", command.render_help()));
+    let names: Vec<String> = command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set() && below.get_name() != "help")
+        .map(|below| below.get_name().to_owned())
+        .collect();
+    for name in names {
+        if let Some(below) = command.find_subcommand_mut(&name) {
+            help(below, &format!("{path} {name}"), all);
+        }
+    }
+}
+
+#[test]
+fn the_whole_help() {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let mut all = String::new();
+    help(&mut command, "aami", &mut all);
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn a_mistyped_command_line_ends_as_usage() {
+    for arguments in [
+        vec!["aami", "nods"],
+        vec!["aami", "nodes", "list", "--status", "asleep"],
+        vec!["aami", "tokens", "create"],
+        vec![
+            "aami",
+            "tokens",
+            "create",
+            "--name",
+            "x",
+            "--labels",
+            "__address__=y",
+        ],
+        vec!["aami", "keys", "create", "--name", "x"],
+        vec![
+            "aami",
+            "keys",
+            "create",
+            "--name",
+            "x",
+            "--role",
+            "viewer",
+            "--scope",
+            "discovery",
+        ],
+        vec!["aami", "tokens", "edit", "x"],
+    ] {
+        let exit = run(arguments.iter().map(Into::into).collect());
+        assert_eq!(exit, Exit::Usage, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_refusal_is_told_with_its_hint_and_code() {
+    let refused = Failure::Client(ClientError::Refused(Box::new(Problem::new(
+        code::TOKEN_EXPIRED,
+        "The bootstrap token abc expired an hour ago.",
+    ))));
+    insta::assert_snapshot!(complaint(&refused), @"
+    error: The bootstrap token abc expired an hour ago.
+     hint: Create a new one with `aami tokens create --ttl 24h`.
+     code: AAMI-E-0002 TOKEN_EXPIRED (`aami explain AAMI-E-0002` says more)
+    ");
+    assert_eq!(refused.exit(), Exit::NotAuthorised);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named_with_its_cause() {
+    let failure = Failure::File {
+        path: "/no/such/token".into(),
+        doing: "written",
+        source: std::io::Error::from_raw_os_error(2),
+    };
+    insta::assert_snapshot!(complaint(&failure), @"
+    error: /no/such/token could not be written
+    cause: No such file or directory (os error 2)
+    ");
+    assert_eq!(failure.exit(), Exit::Failed);
+}
+
+#[test]
+fn a_hostile_answer_moves_no_cursor() {
+    let refused = Failure::Client(ClientError::NotAami {
+        url: "http://h/".into(),
+        status: 200,
+        line: "\u{1b}]0;owned\u{7}".into(),
+    });
+    assert!(!complaint(&refused).contains('\u{1b}'));
+}

@@ -1,0 +1,10 @@
+//! The real `aami`, driven as people and scripts drive it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
+
+mod daemon;
+mod explain;
+mod fleet;
+mod plane;
+mod secrets;
+mod up;

@@ -1,0 +1,36 @@
+//! Real parts to test against: nodes with a real systemd, a network of their own, and the engines that AAMI
+//! talks to.
+//!
+//! - [`Net`] is a network that no other process sees; [`Net::host`] adds a host to run servers on.
+//! - [`Node::boot`] starts Debian 11, 12 or 13 in it; run commands, read files, and compare two
+//!   [`Picture`]s of its file system.
+//! - [`engines`] starts etcd, Prometheus, node_exporter and nginx, on loopback or on a host of a [`Net`].
+//! - [`Mirror`] serves components the way their publishers pack them.
+//! - [`wait_until`] is how a test waits: for a condition, with a deadline, saying what it saw last.
+//!
+//! Everything it starts dies with the test, however the test ends; what it downloads stays in [`cache`]. Nodes
+//! and hosts need root, engines on loopback do not. A missing prerequisite is an error that says what to
+//! install, never a test skipped in silence.
+//!
+//! It only supports tests: nothing that is shipped depends on it, and it knows nothing of AAMI but the shape of
+//! the components that AAMI installs.
+
+pub mod cache;
+pub mod engines;
+mod keeper;
+mod mirror;
+mod net;
+mod node;
+mod place;
+mod process;
+mod rootfs;
+mod tool;
+mod wait;
+
+pub use mirror::{Mirror, Packed};
+pub use net::{Host, Net};
+pub use node::{Booting, Ended, Node, Picture};
+pub use place::Place;
+pub use process::Process;
+pub use rootfs::Release;
+pub use wait::wait_until;

@@ -1,0 +1,166 @@
+//! A picture of a node's file system, to compare before with after.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::Node;
+
+/// What changes on any running system, whoever does nothing.
+const RESTLESS: &[&str] = &[
+    "/run/log",
+    "/run/systemd",
+    "/run/udev",
+    "/run/dbus",
+    "/run/host",
+    "/run/lock",
+    "/run/user",
+    "/run/utmp",
+    "/tmp/systemd-private-",
+    "/var/cache/ldconfig",
+    "/var/lib/systemd",
+    "/var/log/btmp",
+    "/var/log/faillog",
+    "/var/log/journal",
+    "/var/log/lastlog",
+    "/var/log/wtmp",
+    "/var/tmp/systemd-private-",
+];
+
+/// Copies that the account tools leave beside the files they change: of the same content as one of ours would
+/// be, and not ours to remove.
+const ACCOUNT_BACKUPS: &[&str] = &[
+    "/etc/passwd-",
+    "/etc/group-",
+    "/etc/shadow-",
+    "/etc/gshadow-",
+    "/etc/subuid-",
+    "/etc/subgid-",
+];
+
+/// Every path with its type, mode, owner and content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    entries: BTreeMap<String, String>,
+}
+
+impl Node {
+    /// Takes a picture of the whole file system with `/run` and `/tmp`, without what changes by itself.
+    pub fn picture(&self) -> Result<Picture> {
+        // NUL ends a record, since a path may hold anything else.
+        let list = self.in_one_piece(
+            "find / /run /tmp -xdev \\( -type s -o -type p \\) -prune -o -printf '%p\\t%y %m %U:%G %l\\0'",
+        )?;
+        let sums = self.in_one_piece(
+            "find / /run /tmp -xdev -type f -not -path '/run/systemd/*' -print0 | xargs -0 sha256sum -z",
+        )?;
+        Picture::read(&list, &sums)
+    }
+
+    fn in_one_piece(&self, script: &str) -> Result<String> {
+        let ended = self.sh_within(Duration::from_secs(120), script, b"")?;
+        // A file that goes away while we look makes find and sha256sum end with 1; what is missing then shows.
+        ensure!(
+            !ended.stdout.is_empty(),
+            "{script}: said nothing but {}",
+            ended.stderr.trim_end()
+        );
+        Ok(ended.stdout)
+    }
+}
+
+impl Picture {
+    fn read(list: &str, sums: &str) -> Result<Self> {
+        let mut entries = BTreeMap::new();
+        for record in list.split_terminator('\0') {
+            let (path, facts) = record
+                .split_once('\t')
+                .with_context(|| format!("unreadable: {record:?}"))?;
+            if keeps_still(path) {
+                entries.insert(path.to_owned(), facts.trim_end().to_owned());
+            }
+        }
+        for record in sums.split_terminator('\0') {
+            let (sum, path) = record
+                .split_once("  ")
+                .with_context(|| format!("unreadable: {record:?}"))?;
+            if let Some(facts) = entries.get_mut(path) {
+                facts.push_str(" sha256:");
+                facts.push_str(sum);
+            }
+        }
+        Ok(Self { entries })
+    }
+
+    /// How many paths it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What differs in a later picture, one line a path; empty when nothing does.
+    pub fn changes_in(&self, later: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        for (path, before) in &self.entries {
+            match later.entries.get(path) {
+                None => changes.push(format!("gone: {path} ({before})")),
+                Some(after) if after != before => {
+                    changes.push(format!("changed: {path}: {before} -> {after}"))
+                }
+                Some(_) => {}
+            }
+        }
+        for (path, after) in &later.entries {
+            if !self.entries.contains_key(path) {
+                changes.push(format!("appeared: {path} ({after})"));
+            }
+        }
+        changes
+    }
+}
+
+fn keeps_still(path: &str) -> bool {
+    !RESTLESS.iter().any(|restless| path.starts_with(restless)) && !ACCOUNT_BACKUPS.contains(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(list: &str, sums: &str) -> Picture {
+        Picture::read(list, sums).expect("it reads")
+    }
+
+    #[test]
+    fn two_pictures_differ_where_something_came_went_or_changed() {
+        let before = picture(
+            "/a\tf 644 0:0 \0/b\tf 644 0:0 \0/c\td 755 0:0 \0",
+            "11  /a\x0022  /b\0",
+        );
+        let after = picture(
+            "/a\tf 644 0:0 \0/b\tf 600 0:0 \0/d\tl 777 0:0 /a\0",
+            "12  /a\x0022  /b\0",
+        );
+        assert_eq!(
+            before.changes_in(&after),
+            [
+                "changed: /a: f 644 0:0 sha256:11 -> f 644 0:0 sha256:12",
+                "changed: /b: f 644 0:0 sha256:22 -> f 600 0:0 sha256:22",
+                "gone: /c (d 755 0:0)",
+                "appeared: /d (l 777 0:0 /a)",
+            ]
+        );
+        assert!(before.changes_in(&before).is_empty());
+    }
+
+    #[test]
+    fn what_changes_by_itself_is_left_out() {
+        let picture = picture("/var/log/journal/x\tf 640 0:0 \0/etc/passwd-\tf 644 0:0 \0", "");
+        assert!(picture.is_empty());
+    }
+}
