@@ -370,20 +370,21 @@ impl App {
         }
     }
 
-    /// Moves a node by something the control plane saw itself. A refusal by the table is no fault here:
-    /// the node has moved on.
+    /// Notes what the control plane saw of a node itself, and moves the node where that is a trigger. A
+    /// refusal by the table is no fault here: the node has moved on.
     pub(crate) async fn observe_node(
         &self,
         id: &NodeId,
         reachable: Option<bool>,
-        trigger: Trigger,
+        trigger: Option<Trigger>,
         reason: Option<String>,
     ) -> Result<NodeStatus, Refusal> {
         let asking = Asking::by(Caller::system());
         let (view, _) = self
             .edit_node(&asking, id, "node.observe", |_, node, now| {
                 node.reachable = reachable.unwrap_or(node.reachable);
-                if let Ok(Outcome::Moved { to, events }) = node_status::next(node.status, trigger) {
+                let moved = trigger.map(|trigger| node_status::next(node.status, trigger));
+                if let Some(Ok(Outcome::Moved { to, events })) = moved {
                     (node.status, node.status_since) = (to, now);
                     node.status_reason.clone_from(&reason);
                     return Ok(events.iter().map(|event| event.name().to_owned()).collect());

@@ -141,7 +141,8 @@ impl App {
         let status = match (verified, node.status) {
             // An installation that failed at its last step and is reached after all has not failed.
             (true, NodeStatus::Installing | NodeStatus::Error) => {
-                self.observe_node(id, Some(true), Trigger::Verified, None).await?
+                self.observe_node(id, Some(true), Some(Trigger::Verified), None)
+                    .await?
             }
             (false, NodeStatus::Installing) => self.explain_node(id, reason).await?,
             (_, status) => status,
@@ -156,9 +157,7 @@ impl App {
 
     /// Notes on a node why it cannot be reached yet; its status stays.
     async fn explain_node(&self, id: &NodeId, reason: Option<String>) -> Result<NodeStatus, Refusal> {
-        // An installation that is reported is an installation that goes on: the trigger is a no-op.
-        self.observe_node(id, Some(false), Trigger::InstallerReported, reason)
-            .await
+        self.observe_node(id, Some(false), None, reason).await
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn give_up(app: Arc<App>, lead: Lead) {
             .and_then(|held| held.doc.status_reason.clone())
             .unwrap_or_else(|| format!("nothing was reported for {} min", silence.as_secs() / 60));
         if let Err(refusal) = app
-            .observe_node(&id, Some(false), Trigger::InstallSilent, Some(reason))
+            .observe_node(&id, Some(false), Some(Trigger::InstallSilent), Some(reason))
             .await
         {
             tracing::warn!(node = %id, error = %refusal, "a silent installation could not be given up");

@@ -4,7 +4,9 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use aami_api::node::{Hop, NodeView};
+use aami_api::register::ExporterInfo;
 use aami_api::token::Validated;
+use aami_model::exporter::ExporterKind;
 use aami_model::node_status::NodeStatus;
 use aami_model::run::{RunEvent, RunEventKind, RunStatus, StepOutcome, StepSummary};
 use serde_json::{Value, json};
@@ -355,6 +357,53 @@ fn an_installation_nobody_reports_of_is_given_up() {
             Err(view.status)
         }
     });
+}
+
+#[test]
+fn a_failure_reported_while_a_node_is_being_verified_stands() {
+    let house = House::new();
+    let token = house.token(|_| {}).token;
+    let opened: Validated = house.stranger().with_bearer(&token).validate().unwrap().body;
+    let run = opened.run.unwrap();
+    // Given an exporter that takes connections and says nothing yet.
+    let slow = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = slow.local_addr().unwrap().port();
+    let node = Machine::new("gpu-01", 1)
+        .with(|r| {
+            r.ip_address = "127.0.0.1".into();
+            r.exporters = vec![ExporterInfo::new(ExporterKind::NodeExporter, port)];
+            r.run_id = Some(run.id.clone());
+        })
+        .register(&house.stranger(), &token)
+        .unwrap()
+        .node;
+    let (waiting, _) = slow.accept().unwrap();
+
+    // When the installer gives up while the control plane still waits for the exporter,
+    let installer = house.stranger().with_bearer(&run.credential);
+    let ended = RunEventKind::RunFinished {
+        status: RunStatus::Failed,
+        duration_ms: 9,
+    };
+    installer.report(&run.id, vec![event(1, ended)]).unwrap();
+    let status = || house.admin().node(&node.id).unwrap().body.status;
+    assert_eq!(status(), NodeStatus::Error);
+    drop(slow);
+    drop(waiting);
+
+    // then what the control plane found out afterwards does not put the node back into installation.
+    let verified = house.admin().verify(&node.id).unwrap();
+    assert!(!verified.verified);
+    until("both verifications have ended", || {
+        let metrics = house.admin().text("/metrics").unwrap();
+        let failed = "aami_verifications_total{result=\"failed\"} 2";
+        if metrics.contains(failed) {
+            Ok(())
+        } else {
+            Err(metrics)
+        }
+    });
+    assert_eq!(status(), NodeStatus::Error);
 }
 
 #[test]
