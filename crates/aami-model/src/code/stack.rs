@@ -1,0 +1,49 @@
+//! Installing the server: the control plane and what runs beside it.
+
+use super::codes;
+
+codes! { Stack;
+    STACK_INCOMPLETE = 1, Partial, 422;
+    "A part of the server could not be had; everything else is installed.";
+    "Make the part available at the mirror or in the folder, then run the same command with --resume.";
+    "Prometheus, Alertmanager, Grafana and the agent for nodes are fetched one by one. One that no source has is named \
+     and left out, the others are installed and run, and the command ends with exit code 7. Running it again with \
+     --resume fetches what was missing and finishes the installation; what runs already is not touched."
+
+    STACK_UNHEALTHY = 2, Failed, 503;
+    "A service of the server does not answer.";
+    "Read the last lines of its log in the message, mend the cause, then run the same command again.";
+    "Each service was started and then asked at its own health address until a deadline. The message names the one \
+     that did not answer, what it said last and the last lines of its log."
+
+    ACME_NOT_YET = 3, Usage, 501;
+    "Certificates from Let's Encrypt come in a later version.";
+    "Leave --https out: the control plane speaks TLS with a CA of its own, or with yours by --tls-cert and --tls-key.";
+    "The control plane speaks TLS from its first start. Without a certificate it makes a CA of its own, and nodes trust \
+     that CA by a pin in the line they are enrolled with. A certificate of your own is taken with --tls-cert and \
+     --tls-key."
+
+    VERSION_ELSEWHERE = 4, Usage, 422;
+    "This program installs its own version and no other.";
+    "Fetch the release that is wanted with install.sh --version, and run its `aami server install`.";
+    "What is installed is the program that is running, so that what was verified is what is placed. Another version \
+     is installed by that version's own program."
+
+    RUNTIME_MISSING = 5, Failed, 422;
+    "What the server shall run under is not on this machine.";
+    "Install it, or choose the other with --runtime.";
+    "The runtime `systemd` needs systemd as the running init; the runtime `compose` needs a Docker engine that answers \
+     and its compose plugin. `--runtime auto` takes the first of the two that is there."
+
+    STACK_ELSEWHERE = 6, Conflict, 409;
+    "The server is installed in another way already.";
+    "Leave the option out, or take the server back with `aami server uninstall` first; data is kept by default.";
+    "The data folder and the runtime are chosen once. Changing them would leave the old ones behind, running or \
+     holding data, so it is refused. Everything else may be changed by running the install command again."
+
+    SECRET_UNUSABLE = 7, Usage, 422;
+    "A password cannot be used.";
+    "Give a file that holds one line of 1 to 256 printable characters.";
+    "Passwords are taken from a file or, with a warning, from the command line. An empty one, one of several lines or \
+     one with control characters is refused before anything is changed."
+}
