@@ -7,6 +7,7 @@
 //! JSON is `snake_case`. Readers ignore members they do not know, so that a newer node can talk to an
 //! older control plane and the other way round.
 
+pub mod check;
 pub mod discovery;
 pub mod event;
 pub mod group;

@@ -127,6 +127,8 @@ ids! {
     TokenId
     /// A named set of nodes.
     GroupId
+    /// A check's definition.
+    CheckId
     /// An API key (its public half).
     KeyId
     /// A fact that happened.

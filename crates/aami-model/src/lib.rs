@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod address;
+pub mod check;
 pub mod code;
 pub mod event;
 pub mod exporter;
@@ -26,5 +27,5 @@ pub mod time;
 pub mod token;
 
 pub use code::{Area, Code, Exit};
-pub use id::{EventId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId};
+pub use id::{CheckId, EventId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId};
 pub use time::Timestamp;

@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use aami_model::{GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId};
+use aami_model::{CheckId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId};
 
 use crate::key::{Key, Prefix};
 
@@ -118,8 +118,8 @@ pub fn groups() -> Prefix {
 }
 
 /// A check.
-pub fn check(id: &str) -> Key {
-    key(&["checks", id])
+pub fn check(id: &CheckId) -> Key {
+    key(&["checks", id.as_str()])
 }
 
 /// All checks.

@@ -6,6 +6,7 @@ use aami_model::{NodeId, RunId};
 use ureq::http::Method;
 
 use super::{Answer, Client, ClientError};
+use crate::check::NodeChecks;
 use crate::event::{Audit, Events};
 use crate::health::{Health, Status};
 use crate::key::{CreateKey, CreatedKey, KeyView};
@@ -106,6 +107,13 @@ impl Client {
     /// The groups, a page of them.
     pub fn groups(&self, query: &str) -> Result<Page<Group>, ClientError> {
         self.get(&format!("/api/v1/groups{query}"))
+    }
+
+    /// The checks meant for a node, asked with its own credential. `have` is the `set_sha256` of the answer
+    /// before, where there was one: while the set is the same, the answer is short.
+    pub fn node_checks(&self, hostname: &str, have: Option<&str>) -> Result<NodeChecks, ClientError> {
+        let have = have.map(|have| format!("&have={have}")).unwrap_or_default();
+        self.get(&format!("/api/v1/checks/node?hostname={hostname}{have}"))
     }
 
     /// Makes an API key.
