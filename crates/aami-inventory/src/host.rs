@@ -9,6 +9,15 @@ use crate::command::Commands;
 /// No file below `/proc` or `/sys` that is read here is longer; `/proc/cpuinfo` of a machine with a
 /// thousand threads comes to about 1.5 MB.
 const LONGEST_FILE: u64 = 4 * 1024 * 1024;
+/// Where a system's programs stand, in the order of a root shell's `PATH`.
+const PROGRAM_FOLDERS: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
 /// No folder that is listed here has more entries worth knowing.
 const MOST_ENTRIES: usize = 4096;
 
@@ -42,7 +51,20 @@ impl<'a> Host<'a> {
     /// A file's text without white space around it. `None` when it is absent, unreadable or empty:
     /// some drivers answer a read with EINVAL, and that says as much as no file.
     pub fn read(&self, path: &str) -> Option<String> {
-        read_text(&self.path(path))
+        read_text(&self.path(path), LONGEST_FILE)
+    }
+
+    /// The same for a file that may be longer than those of `/proc` and `/sys`, up to `most` bytes.
+    pub fn read_up_to(&self, path: &str, most: u64) -> Option<String> {
+        read_text(&self.path(path), most)
+    }
+
+    /// Where a program stands among the folders programs are looked for in.
+    pub fn program(&self, name: &str) -> Option<String> {
+        PROGRAM_FOLDERS
+            .into_iter()
+            .map(|folder| format!("{folder}/{name}"))
+            .find(|path| self.path(path).is_file())
     }
 
     /// The names in a folder, sorted; empty when there is no such folder.
@@ -71,10 +93,10 @@ impl<'a> Host<'a> {
 }
 
 /// Reads a text file up to a limit; invalid UTF-8 is replaced, not refused.
-fn read_text(path: &Path) -> Option<String> {
+fn read_text(path: &Path, most: u64) -> Option<String> {
     let file = File::open(path).ok()?;
     let mut bytes = Vec::new();
-    file.take(LONGEST_FILE).read_to_end(&mut bytes).ok()?;
+    file.take(most).read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
     (!text.is_empty()).then(|| text.to_owned())

@@ -12,21 +12,31 @@
 //!
 //! This room changes nothing on the host, opens no connection, and decides nothing about the facts.
 
+pub mod account;
 pub mod command;
+pub mod confine;
 pub mod disk;
+pub mod distribution;
+pub mod driver;
 pub mod elf;
+pub mod engine;
 mod error;
 pub mod fingerprint;
+pub mod firewall;
+pub mod foreign;
 pub mod gpu;
 mod host;
 pub mod infiniband;
+pub mod init;
 mod inventory;
 pub mod listener;
 pub mod name;
 pub mod nic;
+pub mod package;
 pub mod route;
 pub mod smbios;
 pub mod system;
+pub mod volume;
 
 pub use command::{CommandError, Commands, Output, SystemCommands};
 pub use elf::Arch;

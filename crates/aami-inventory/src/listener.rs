@@ -21,6 +21,9 @@ pub struct Listener {
     pub program: Option<String>,
     /// The systemd unit it runs in, `x.service`.
     pub unit: Option<String>,
+    /// The container it runs in, the first 12 characters of its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
 }
 
 impl Listener {
@@ -39,13 +42,18 @@ impl Listener {
 
 /// Everybody who listens on `port`, on any address.
 pub fn listeners(host: &Host<'_>, port: u16) -> Vec<Listener> {
+    listeners_on(host, &[port])
+}
+
+/// Everybody who listens on one of `ports`, on any address; the processes are gone through once.
+pub fn listeners_on(host: &Host<'_>, ports: &[u16]) -> Vec<Listener> {
     let mut sockets = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let text = host.read(table).unwrap_or_default();
         sockets.extend(
             text.lines()
                 .filter_map(listening)
-                .filter(|(address, _)| address.port() == port),
+                .filter(|(address, _)| ports.contains(&address.port())),
         );
     }
     if sockets.is_empty() {
@@ -70,6 +78,7 @@ pub fn listeners(host: &Host<'_>, port: u16) -> Vec<Listener> {
                     Some(one_line(target.to_str()?))
                 }),
                 unit: pid.and_then(|pid| unit_in(&host.read(&format!("/proc/{pid}/cgroup"))?)),
+                container: pid.and_then(|pid| container_in(&host.read(&format!("/proc/{pid}/cgroup"))?)),
             }
         })
         .collect()
@@ -162,6 +171,14 @@ fn unit_in(cgroup: &str) -> Option<String> {
     units.next().map(one_line)
 }
 
+/// The container a `/proc/PID/cgroup` tells of: Docker, podman and containerd put the 64 hexadecimal
+/// digits of its id into the path (`docker-ID.scope`, `/docker/ID`, `libpod-ID.scope`).
+pub(crate) fn container_in(cgroup: &str) -> Option<String> {
+    let is_id = |word: &&str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let id = cgroup.split(|c: char| !c.is_ascii_alphanumeric()).find(is_id)?;
+    Some(id[..12].to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -194,6 +211,18 @@ mod tests {
             assert_eq!(unit_in(text).as_deref(), Some("grafana-server.service"));
         }
         assert_eq!(unit_in("0::/user.slice/user-0.slice/session-1.scope"), None);
+    }
+
+    #[test]
+    fn a_container_is_read_from_its_control_group() {
+        let id = "0123456789abcdef".repeat(4);
+        for text in [
+            format!("0::/system.slice/docker-{id}.scope"),
+            format!("5:cpu:/docker/{id}\n"),
+        ] {
+            assert_eq!(container_in(&text).as_deref(), Some("0123456789ab"));
+        }
+        assert_eq!(container_in("0::/system.slice/x.service"), None);
     }
 
     proptest! {

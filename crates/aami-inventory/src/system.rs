@@ -47,7 +47,7 @@ pub fn system(host: &Host<'_>) -> System {
 }
 
 /// One value of an os-release(5) file: `NAME=value`, quoted as a shell would read it.
-fn os_release_value(text: &str, name: &str) -> Option<String> {
+pub(crate) fn os_release_value(text: &str, name: &str) -> Option<String> {
     let raw = text.lines().find_map(|line| {
         let (key, value) = line.trim().split_once('=')?;
         (key == name).then_some(value)

@@ -1,0 +1,191 @@
+//! What the kernel holds back: security modules, limits, control groups, namespaces, swap.
+
+use serde::Serialize;
+
+use crate::error::one_line;
+use crate::host::Host;
+
+/// SELinux' mode.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Selinux {
+    /// Not loaded.
+    #[default]
+    Disabled,
+    /// Loaded, and only logs.
+    Permissive,
+    /// Refuses.
+    Enforcing,
+}
+
+/// What holds processes back on this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Confinement {
+    /// SELinux.
+    pub selinux: Selinux,
+    /// Whether AppArmor is on.
+    pub apparmor: bool,
+    /// The most files a process of the service manager may open, by its hard limit.
+    pub open_files: Option<u64>,
+    /// The mode bits this process takes away from what it makes, octal as in umask(2).
+    pub umask: Option<u32>,
+    /// `v2`, `v1` or `hybrid`; `None` where no control groups are mounted.
+    pub cgroups: Option<&'static str>,
+    /// Whether mount namespaces can be made: hardened units need them.
+    pub mount_namespaces: bool,
+    /// Whether root here is somebody else outside (a user namespace).
+    pub user_namespace: bool,
+    /// Swap in bytes.
+    pub swap_bytes: Option<u64>,
+    /// Memory this process' control group may use at most, where there is a limit.
+    pub memory_limit: Option<u64>,
+    /// First and last of the ports the kernel gives to outgoing connections.
+    pub outgoing_ports: Option<(u16, u16)>,
+    /// Whether the loopback device is up.
+    pub loopback: bool,
+}
+
+/// Looks at what holds processes back.
+pub fn confinement(host: &Host<'_>) -> Confinement {
+    let mounts = host.read("/proc/self/mountinfo").unwrap_or_default();
+    let status = host.read("/proc/self/status").unwrap_or_default();
+    Confinement {
+        selinux: match host.read("/sys/fs/selinux/enforce").as_deref() {
+            Some("1") => Selinux::Enforcing,
+            Some(_) => Selinux::Permissive,
+            None => Selinux::Disabled,
+        },
+        apparmor: host.read("/sys/module/apparmor/parameters/enabled").as_deref() == Some("Y"),
+        open_files: host.read("/proc/1/limits").and_then(|text| open_files(&text)),
+        umask: status.lines().find_map(|line| {
+            let bits = line.strip_prefix("Umask:")?;
+            u32::from_str_radix(bits.trim(), 8).ok()
+        }),
+        cgroups: cgroups(&mounts),
+        mount_namespaces: host.read("/proc/sys/user/max_mnt_namespaces").as_deref() != Some("0"),
+        user_namespace: host.read("/proc/self/uid_map").is_some_and(|map| !is_whole(&map)),
+        swap_bytes: host
+            .read("/proc/meminfo")
+            .and_then(|text| kibibytes(&text, "SwapTotal:")),
+        memory_limit: [
+            "/sys/fs/cgroup/memory.max",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        ]
+        .into_iter()
+        .find_map(|path| host.read(path)?.parse().ok()),
+        outgoing_ports: host
+            .read("/proc/sys/net/ipv4/ip_local_port_range")
+            .and_then(|text| range(&text)),
+        loopback: host
+            .read("/sys/class/net/lo/flags")
+            .is_none_or(|flags| is_up(&flags)),
+    }
+}
+
+/// The hard limit in the line `Max open files   soft   hard   files` of `/proc/PID/limits`.
+fn open_files(limits: &str) -> Option<u64> {
+    let rest = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    match rest.split_whitespace().nth(1)? {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    }
+}
+
+fn cgroups(mounts: &str) -> Option<&'static str> {
+    let has = |kind: &str| mounts.lines().any(|line| line.contains(&format!(" - {kind} ")));
+    match (has("cgroup2"), has("cgroup")) {
+        (true, false) => Some("v2"),
+        (true, true) => Some("hybrid"),
+        (false, true) => Some("v1"),
+        (false, false) => None,
+    }
+}
+
+/// Whether a map of user numbers is the identity over all of them, as outside every user namespace.
+fn is_whole(map: &str) -> bool {
+    let numbers: Vec<&str> = map.split_whitespace().collect();
+    numbers == ["0", "0", "4294967295"]
+}
+
+fn kibibytes(meminfo: &str, name: &str) -> Option<u64> {
+    let rest = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+fn range(text: &str) -> Option<(u16, u16)> {
+    let mut numbers = text.split_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+/// `IFF_UP` of `include/uapi/linux/if.h` is the lowest bit.
+fn is_up(flags: &str) -> bool {
+    let hex = flags.trim().trim_start_matches("0x");
+    u32::from_str_radix(hex, 16).is_ok_and(|flags| flags & 1 == 1)
+}
+
+/// What keeps the clock right.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ClockKeeper {
+    /// The unit that does, where one is at work.
+    pub unit: Option<String>,
+    /// Units that could and are installed, but are not at work.
+    pub idle: Vec<String>,
+}
+
+/// Programs that keep a clock right, by their units.
+const KEEPERS: [&str; 8] = [
+    "systemd-timesyncd.service",
+    "chronyd.service",
+    "chrony.service",
+    "ntpd.service",
+    "ntp.service",
+    "ntpsec.service",
+    "openntpd.service",
+    "phc2sys.service",
+];
+
+/// Looks for what keeps the clock right.
+pub fn clock_keeper(host: &Host<'_>) -> ClockKeeper {
+    let mut found = ClockKeeper::default();
+    for unit in crate::init::stand(host, &KEEPERS) {
+        if unit.active == "active" && found.unit.is_none() {
+            found.unit = Some(unit.name);
+        } else if unit.load == "loaded" {
+            found.idle.push(one_line(&unit.name));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_and_maps_are_read() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+            Max open files            1024                 524288               files\n";
+        assert_eq!(open_files(limits), Some(524_288));
+        assert_eq!(open_files("Max open files  1 unlimited files"), Some(u64::MAX));
+        assert!(is_whole("         0          0 4294967295"));
+        assert!(!is_whole("0 100000 65536"));
+        assert_eq!(range("32768\t60999"), Some((32768, 60999)));
+        assert_eq!(range("1024 70000"), None);
+        assert!(is_up("0x9") && !is_up("0x8") && !is_up(""));
+    }
+
+    #[test]
+    fn control_groups_are_told_apart() {
+        let (one, two) = (
+            "1 2 0:1 / /a rw - cgroup cgroup rw",
+            "1 2 0:1 / /b rw - cgroup2 cgroup2 rw",
+        );
+        assert_eq!(cgroups(two), Some("v2"));
+        assert_eq!(cgroups(one), Some("v1"));
+        assert_eq!(cgroups(&format!("{one}\n{two}")), Some("hybrid"));
+        assert_eq!(cgroups("1 2 0:1 / / rw - ext4 /dev/sda rw"), None);
+    }
+}
