@@ -139,6 +139,8 @@ fn title(area: Area) -> &'static str {
         Area::Enrolment => "Bootstrap tokens and registration",
         Area::Install => "Changing a host and undoing it",
         Area::Preflight => "Before anything is changed",
+        Area::Release => "Releases and their signature",
+        Area::Stack => "Installing the server",
         Area::Store => "The control plane's store",
     }
 }

@@ -16,6 +16,8 @@ mod discovery;
 mod enrolment;
 mod install;
 mod preflight;
+mod release;
+mod stack;
 mod store;
 
 pub use access::*;
@@ -25,6 +27,8 @@ pub use discovery::*;
 pub use enrolment::*;
 pub use install::*;
 pub use preflight::*;
+pub use release::*;
+pub use stack::*;
 pub use store::*;
 
 use std::fmt;
@@ -46,13 +50,17 @@ pub enum Area {
     Install,
     /// What is checked before anything is changed.
     Preflight,
+    /// What is downloaded to install from, and its signature.
+    Release,
+    /// Installing the server: the control plane and what runs beside it.
+    Stack,
     /// The control plane's store.
     Store,
 }
 
 impl Area {
     /// Every area, in the order of their letters.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Access,
         Self::Agent,
         Self::Api,
@@ -60,6 +68,8 @@ impl Area {
         Self::Enrolment,
         Self::Install,
         Self::Preflight,
+        Self::Release,
+        Self::Stack,
         Self::Store,
     ];
 
@@ -73,6 +83,8 @@ impl Area {
             Self::Enrolment => 'E',
             Self::Install => 'I',
             Self::Preflight => 'P',
+            Self::Release => 'R',
+            Self::Stack => 'V',
             Self::Store => 'S',
         }
     }
@@ -86,6 +98,8 @@ impl Area {
             Self::Enrolment => enrolment::ENTRIES,
             Self::Install => install::ENTRIES,
             Self::Preflight => preflight::ENTRIES,
+            Self::Release => release::ENTRIES,
+            Self::Stack => stack::ENTRIES,
             Self::Store => store::ENTRIES,
         }
     }

@@ -1,7 +1,7 @@
 //! What AAMI installs: the plans, and how the programs in them are obtained.
 //!
 //! [`node`] is the plan that makes a machine a node. [`components`] is the catalogue of foreign programs, [`obtain`] fetches one of them from a folder,
-//! a mirror or its publisher, through [`download`] and [`extract`].
+//! a mirror or its publisher, through [`download`] and [`extract`]. `release` judges a release folder by its signature.
 //!
 //! One rule runs through the whole: nothing unverified is ever placed or run. A download becomes a
 //! [`download::Verified`] only by its SHA-256, and a program becomes an [`extract::Program`] only out
@@ -17,3 +17,5 @@ pub mod extract;
 #[cfg(feature = "node")]
 pub mod node;
 pub mod obtain;
+#[cfg(feature = "release")]
+pub mod release;
