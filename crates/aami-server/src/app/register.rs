@@ -6,6 +6,7 @@
 //! node key, and the use slot, must be as they were looked at.
 
 mod identity;
+mod news;
 mod request;
 
 pub(super) use request::check_metadata;
@@ -58,6 +59,10 @@ struct Draft {
 impl App {
     /// Registers. The same machine repeating itself gets the same answer and uses nothing more.
     pub(crate) async fn register(&self, arrival: Arrival<'_>) -> Result<(Registered, Written), Refusal> {
+        let own = Secret::parse(arrival.token).is_ok_and(|own| own.kind() == SecretKind::NodeCredential);
+        if own {
+            return self.take_news(arrival).await;
+        }
         let (token, _) = self.find_token(&self.view.current(), arrival.token)?;
         if token.revoked_at.is_some() {
             return Err(Refusal::plain(code::TOKEN_REVOKED));

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, missing_docs)]
 
 mod access;
+mod checks;
 mod discovery;
 mod hostile;
 mod house;
 mod lifecycle;
 mod neighbours;
+mod news;
 mod register;
 mod replicas;
 mod script;
