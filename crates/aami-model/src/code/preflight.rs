@@ -191,6 +191,12 @@ codes! { Preflight;
     "Upgrade it to 2.0 or later.";
     "Version 1 was a Python program with a file format of its own; it is no longer maintained."
 
+    PACKAGES_LOCKED = 33, Conflict, 409;
+    "Another program is installing packages.";
+    "Wait for it to end, then run the same command again.";
+    "The package manager's lock is held, and was for longer than it is waited for. The message names the file and the \
+     process where they are known; automatic upgrades after boot are the usual holder."
+
     PACKAGE_LOCK_STALE = 34, Conflict, 409;
     "A lock of the package manager was left behind.";
     "Remove the file named; its process is gone.";
