@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 pub(crate) mod address;
+pub(crate) mod checks;
 pub(crate) mod commit;
 pub(crate) mod discovery;
 pub(crate) mod events;

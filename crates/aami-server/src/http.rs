@@ -5,6 +5,7 @@
 //! Every refusal is `application/problem+json`.
 
 pub(crate) mod call;
+mod checks;
 mod dist;
 mod events;
 mod exporters;

@@ -23,7 +23,7 @@ fn id_of(org: &OrgId, name: &str) -> GroupId {
     GroupId::from_random(bytes)
 }
 
-fn check_description(text: &str) -> Result<(), Refusal> {
+pub(super) fn check_description(text: &str) -> Result<(), Refusal> {
     if text.chars().count() <= 500 && !text.chars().any(|c| c.is_control() && c != '\n') {
         return Ok(());
     }
@@ -196,6 +196,19 @@ impl App {
                         code::CONFLICT,
                         format!(
                             "{members} nodes are in the group {:?}; take them out first",
+                            held.doc.name
+                        ),
+                    ));
+                }
+                let meant = snapshot
+                    .checks(&Orgs::All)
+                    .filter(|check| check.doc.scope.group.as_ref() == Some(&id))
+                    .count();
+                if meant > 0 {
+                    return Err(Refusal::new(
+                        code::CONFLICT,
+                        format!(
+                            "{meant} checks are meant for the group {:?}; delete them first",
                             held.doc.name
                         ),
                     ));

@@ -266,6 +266,10 @@ fn permit(caller: &Caller, access: Access, request: &Request) -> Result<(), Refu
 /// Waits until the view shows the revision the caller must see.
 async fn seen(app: &App, asked: Option<HeaderValue>) -> Result<(), Refusal> {
     let Some(value) = asked else { return Ok(()) };
+        Access::RoleOrAnyNode(role) => (
+            Some(role),
+            caller.scopes.iter().any(|scope| matches!(scope, Scope::Node(_))),
+        ),
     let unknown = || {
         Refusal::invalid(
             "AAMI-Min-Revision",

@@ -101,6 +101,13 @@ fn described(access: Access) -> String {
         Access::Role(role) => format!("Needs the role {}.", role.name()),
         Access::RoleOrDiscovery(role) => format!("Needs the role {} or the scope discovery.", role.name()),
         Access::RoleOrOwnNode(role) => format!("Needs the role {}, or is the node itself.", role.name()),
+        Access::RoleOrOwnNodeOrItsToken(role) => format!(
+            "Needs the role {}, or is the node itself, or carries the bootstrap token it enrolled with.",
+            role.name()
+        ),
+        Access::RoleOrAnyNode(role) => {
+            format!("Needs the role {}, or is the node it asks about.", role.name())
+        }
         Access::OwnRun => "Is the run itself.".to_owned(),
     }
 }

@@ -9,7 +9,7 @@ use axum::routing::{delete, get, patch, post};
 
 use super::gate::{self, Gate};
 use super::{
-    dist, events, exporters, groups, health, keys, nodes, openapi, pages, runs, scripts, sd, tokens,
+    checks, dist, events, exporters, groups, health, keys, nodes, openapi, pages, runs, scripts, sd, tokens,
 };
 use crate::app::{App, Refusal};
 
@@ -23,6 +23,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/", get(pages::status))
         .route("/bootstrap.sh", get(scripts::bootstrap))
+        .route("/preflight-check.sh", get(scripts::preflight))
+        .route("/uninstall.sh", get(scripts::uninstall))
+        .route("/install.sh", get(scripts::install))
         .route("/ca.pem", get(scripts::ca))
         .route("/dist/{*path}", get(dist::download))
         .route("/docs/explain/{id}", get(pages::explain))
@@ -63,6 +66,12 @@ fn api() -> Router<Arc<App>> {
         .route(
             "/groups/{id}",
             get(groups::show).patch(groups::edit).delete(groups::delete),
+        )
+        .route("/checks", post(checks::create).get(checks::list))
+        .route("/checks/node", get(checks::node))
+        .route(
+            "/checks/{id}",
+            get(checks::show).patch(checks::edit).delete(checks::delete),
         )
         .route("/sd/prometheus", get(sd::all))
         .route("/sd/prometheus/active", get(sd::active))

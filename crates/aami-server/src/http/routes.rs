@@ -1,6 +1,7 @@
 //! Every route there is, who may call it, and what goes in and out. The gate enforces it, the OpenAPI
 //! document is written from it, and the authorisation matrix is tested along it.
 
+use aami_api::check::{CreateCheck, NodeChecks, PatchCheck};
 use aami_api::discovery::TargetGroup;
 use aami_api::event::{Audit, Events};
 use aami_api::group::{CreateGroup, PatchGroup};
@@ -11,6 +12,7 @@ use aami_api::register::{ExporterView, RegisterRequest, Registered};
 use aami_api::run::{ReportEvents, Reported, RunView};
 use aami_api::token::{CreateToken, CreatedToken, PatchToken, TokenView, Validated};
 use aami_model::access::Role;
+use aami_model::check::Check;
 use aami_model::group::Group;
 use http::Method;
 use serde_json::{Value, json};
@@ -29,6 +31,10 @@ pub(crate) enum Access {
     RoleOrDiscovery(Role),
     /// The same, or the node itself by its own or its run's credential.
     RoleOrOwnNode(Role),
+    /// The same, or whoever carries the bootstrap token that this node enrolled with.
+    RoleOrOwnNodeOrItsToken(Role),
+    /// Keys with at least this role, or any node; the use case tells a node its own and nothing else.
+    RoleOrAnyNode(Role),
     /// The run itself.
     OwnRun,
 }
@@ -115,6 +121,7 @@ fn list<T: ToSchema>(all: &mut Vec<(String, Value)>) -> Value {
 
 const PAGE: &[&str] = &["limit", "page_token"];
 const NODES: &[&str] = &["hostname", "status", "group", "label", "q", "limit", "page_token"];
+const CHECKS: &[&str] = &["hostname", "have"];
 const SHAPE: &[&str] = &["shape"];
 const AFTER: &[&str] = &["after", "limit"];
 
@@ -254,6 +261,27 @@ pub(crate) fn all() -> Vec<Route> {
             O,
             "Remove a group nobody is in",
         ),
+        // Checks
+        route(post.clone(), "/api/v1/checks", A, "Define a check")
+            .takes(of::<CreateCheck>)
+            .gives(of::<Check>)
+            .created(),
+        route(get.clone(), "/api/v1/checks", V, "List checks")
+            .gives(page::<Check>)
+            .query(PAGE),
+        route(
+            get.clone(),
+            "/api/v1/checks/node",
+            Access::RoleOrAnyNode(Role::Operator),
+            "The checks meant for one node",
+        )
+        .gives(of::<NodeChecks>)
+        .query(CHECKS),
+        route(get.clone(), "/api/v1/checks/{id}", V, "One check, by id or name").gives(of::<Check>),
+        route(patch.clone(), "/api/v1/checks/{id}", A, "Change a check")
+            .takes(of::<PatchCheck>)
+            .gives(of::<Check>),
+        route(delete.clone(), "/api/v1/checks/{id}", A, "Remove a check"),
         // Discovery
         route(get.clone(), "/api/v1/sd/prometheus", SD, "Every target")
             .gives(list::<TargetGroup>)
@@ -308,6 +336,24 @@ pub(crate) fn all() -> Vec<Route> {
             "/bootstrap.sh",
             OPEN,
             "The script that enrols a node",
+        ),
+        route(
+            get.clone(),
+            "/preflight-check.sh",
+            OPEN,
+            "The script that looks at a host before anything is installed",
+        ),
+        route(
+            get.clone(),
+            "/uninstall.sh",
+            OPEN,
+            "The script that takes AAMI off a node",
+        ),
+        route(
+            get.clone(),
+            "/install.sh",
+            OPEN,
+            "The script that installs a server from the release held here",
         ),
         route(get.clone(), "/ca.pem", OPEN, "The control plane's own CA"),
         route(get.clone(), "/dist/{*path}", OPEN, "What nodes download"),

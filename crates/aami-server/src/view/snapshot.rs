@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aami_model::access::{ApiKey, Orgs};
+use aami_model::check::Check;
 use aami_model::group::Group;
 use aami_model::node::Node;
 use aami_model::token::BootstrapToken;
-use aami_model::{GroupId, KeyId, NodeId, OrgId, RunId, TokenId};
+use aami_model::{CheckId, GroupId, KeyId, NodeId, OrgId, RunId, TokenId};
 use aami_store::{Change, Entry, Key, Revision};
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
@@ -62,6 +63,7 @@ pub(crate) struct Snapshot {
     tokens: Table<TokenId, BootstrapToken>,
     uses: OrdMap<TokenId, OrdMap<u32, NodeId>>,
     groups: Table<GroupId, Group>,
+    checks: Table<CheckId, Check>,
     keys: Table<KeyId, ApiKey>,
     runs: Table<RunId, RunDocument>,
     open_runs: OrdMap<TokenId, u32>,
@@ -189,6 +191,14 @@ impl Snapshot {
         })
     }
 
+    pub(crate) fn check(&self, id: &CheckId, orgs: &Orgs) -> Option<&Arc<Held<Check>>> {
+        self.checks.get(id).filter(|held| orgs.includes(&held.doc.org))
+    }
+
+    pub(crate) fn checks<'a>(&'a self, orgs: &'a Orgs) -> impl Iterator<Item = &'a Arc<Held<Check>>> {
+        self.checks.values().filter(|held| orgs.includes(&held.doc.org))
+    }
+
     pub(crate) fn key(&self, id: &KeyId) -> Option<&Arc<Held<ApiKey>>> {
         self.keys.get(id)
     }
@@ -281,6 +291,7 @@ impl Snapshot {
                 apply_document(&mut self.groups, key, id, entry)?;
                 touched.groups.extend(id.parse::<GroupId>());
             }
+            "checks" => apply_document(&mut self.checks, key, id, entry)?,
             "keys" => apply_document(&mut self.keys, key, id, entry)?,
             "runs" => self.apply_run(key, id, entry)?,
             "outbox" => match entry {

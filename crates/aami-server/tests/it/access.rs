@@ -42,6 +42,13 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/groups/{group}", "voa"),
     ("PATCH", "/api/v1/groups/{group}", "oa"),
     ("DELETE", "/api/v1/groups/{group}", "oa"),
+    ("POST", "/api/v1/checks", "fa"),
+    ("GET", "/api/v1/checks", "fvoa"),
+    ("GET", "/api/v1/checks/{check}", "voa"),
+    ("PATCH", "/api/v1/checks/{check}", "a"),
+    ("DELETE", "/api/v1/checks/{check}", "a"),
+    // The name of the node is in the query; a foreign key finds no such node.
+    ("GET", "/api/v1/checks/node", "foaNR"),
     ("GET", "/api/v1/sd/prometheus", "fvoad"),
     ("GET", "/api/v1/sd/prometheus/active", "fvoad"),
     ("GET", "/api/v1/sd/prometheus/group/{group}", "voad"),
@@ -55,6 +62,9 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/keys", "fa"),
     ("DELETE", "/api/v1/keys/{key}", "a"),
     ("GET", "/bootstrap.sh", "nwtfvoaNRd"),
+    ("GET", "/preflight-check.sh", "nwtfvoaNRd"),
+    ("GET", "/uninstall.sh", "nwtfvoaNRd"),
+    ("GET", "/install.sh", "nwtfvoaNRd"),
     ("GET", "/ca.pem", "nwtfvoaNRd"),
     ("GET", "/dist/{path}", "nwtfvoaNRd"),
     ("GET", "/", "nwtfvoaNRd"),
@@ -112,6 +122,12 @@ fn scene() -> Scene {
     let group: aami_model::group::Group = admin
         .post("/api/v1/groups", Some(&json!({ "name": "g" })))
         .unwrap();
+    let check: aami_model::check::Check = admin
+        .post(
+            "/api/v1/checks",
+            Some(&json!({ "name": "c", "script": "exit 0" })),
+        )
+        .unwrap();
     let spare = key(role("spare", Role::Viewer));
 
     let callers = vec![
@@ -136,6 +152,7 @@ fn scene() -> Scene {
         ("{token}", token.view.id.to_string()),
         ("{exporter}", node.exporters[0].id.clone()),
         ("{group}", group.id.to_string()),
+        ("{check}", check.id.to_string()),
         ("{run}", run.id.to_string()),
         ("{key}", spare.view.id.to_string()),
         ("{node}", node.id.to_string()),
@@ -182,7 +199,7 @@ fn every_route_lets_in_exactly_those_it_should() {
                 None
             } else {
                 Some(json!({ "name": "", "reason": "\u{1}", "labels": { "__x": "y" },
-                "max_uses": 0, "events": [], "node_id": scene.ids["{node}"], "type": "custom", "port": 0, "metrics_path": "x" }))
+                "max_uses": 0, "events": [], "node_id": scene.ids["{node}"], "type": "custom", "port": 0, "metrics_path": "x", "timeout_seconds": 0 }))
             };
             let method: ureq::http::Method = method.parse().unwrap();
             if destroys(&method, path) && allowed.contains(*letter) {
