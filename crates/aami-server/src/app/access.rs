@@ -3,7 +3,7 @@
 use aami_model::access::{Caller, Orgs, Role, Scope};
 use aami_model::secret::{NotASecret, Secret, SecretKind};
 use aami_model::token::BootstrapToken;
-use aami_model::{KeyId, RunId, TokenId, code};
+use aami_model::{KeyId, NodeId, RunId, TokenId, code};
 use aami_store::Revision;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
@@ -83,6 +83,35 @@ impl App {
             // A bootstrap token opens two routes, which judge it themselves.
             SecretKind::BootstrapToken => Err(refused()),
         }
+    }
+
+    /// Lets the holder of a bootstrap token speak for a node that enrolled with it: only to take it out again,
+    /// and only while the token is good.
+    pub(crate) fn sign_in_to_leave(&self, bearer: &str, node: &NodeId) -> Result<Caller, Refusal> {
+        let snapshot = self.view.current();
+        let (token, _) = self.find_token(&snapshot, bearer)?;
+        if token.revoked_at.is_some() {
+            return Err(Refusal::plain(code::TOKEN_REVOKED));
+        }
+        if self.world.now() >= token.expires_at {
+            return Err(Refusal::plain(code::TOKEN_EXPIRED));
+        }
+        let orgs = Orgs::Only(vec![token.org.clone()]);
+        let enrolled = snapshot
+            .node(node, &orgs)
+            .is_some_and(|held| held.doc.token.as_ref() == Some(&token.id));
+        if !enrolled {
+            return Err(Refusal::new(
+                code::FORBIDDEN,
+                "a bootstrap token takes out only nodes that enrolled with it",
+            ));
+        }
+        Ok(Caller {
+            id: format!("token:{}", token.id),
+            role: None,
+            scopes: vec![Scope::Node(node.clone())],
+            orgs,
+        })
     }
 
     /// Reads a bootstrap token and finds its record, whatever it is good for.

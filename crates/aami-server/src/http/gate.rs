@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use aami_api::MIN_REVISION;
 use aami_model::access::{Caller, Scope};
+use aami_model::secret::SecretKind;
 use aami_model::{Code, code};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -220,7 +221,7 @@ fn admit(gate: &Gate, request: &mut Request) -> Result<IpAddr, Refusal> {
         }
         _ => {
             let caller = match bearer(request.headers()) {
-                Some(credential) => gate.app.sign_in(credential),
+                Some(credential) => sign_in(gate, credential, access, request),
                 None => Err(Refusal::plain(code::UNAUTHENTICATED)),
             };
             // Somebody who guesses is slowed down; who has a working credential is not made to pay for it.
@@ -238,16 +239,36 @@ fn admit(gate: &Gate, request: &mut Request) -> Result<IpAddr, Refusal> {
     Ok(peer.client)
 }
 
+/// Who a credential speaks for here. A bootstrap token speaks for nobody, but where a machine leaves again it may
+/// take back what it brought about.
+fn sign_in(gate: &Gate, credential: &str, access: Access, request: &Request) -> Result<Caller, Refusal> {
+    let is_token = credential.starts_with(SecretKind::BootstrapToken.prefix());
+    match (access, node_of(request).parse()) {
+        (Access::RoleOrOwnNodeOrItsToken(_), Ok(node)) if is_token => {
+            gate.app.sign_in_to_leave(credential, &node)
+        }
+        _ => gate.app.sign_in(credential),
+    }
+}
+
+fn node_of(request: &Request) -> &str {
+    request.uri().path().split('/').nth(4).unwrap_or_default()
+}
+
 /// Whether this caller may call a route of this access.
 fn permit(caller: &Caller, access: Access, request: &Request) -> Result<(), Refusal> {
-    let id = request.uri().path().split('/').nth(4).unwrap_or_default();
+    let id = node_of(request);
     let (role, scoped) = match access {
         Access::Open | Access::Token => return Ok(()),
         Access::Role(role) => (Some(role), false),
         Access::RoleOrDiscovery(role) => (Some(role), caller.has_scope(&Scope::Discovery)),
-        Access::RoleOrOwnNode(role) => (
+        Access::RoleOrOwnNode(role) | Access::RoleOrOwnNodeOrItsToken(role) => (
             Some(role),
             id.parse().is_ok_and(|id| caller.has_scope(&Scope::Node(id))),
+        ),
+        Access::RoleOrAnyNode(role) => (
+            Some(role),
+            caller.scopes.iter().any(|scope| matches!(scope, Scope::Node(_))),
         ),
         Access::OwnRun => (None, id.parse().is_ok_and(|id| caller.has_scope(&Scope::Run(id)))),
     };
@@ -266,10 +287,6 @@ fn permit(caller: &Caller, access: Access, request: &Request) -> Result<(), Refu
 /// Waits until the view shows the revision the caller must see.
 async fn seen(app: &App, asked: Option<HeaderValue>) -> Result<(), Refusal> {
     let Some(value) = asked else { return Ok(()) };
-        Access::RoleOrAnyNode(role) => (
-            Some(role),
-            caller.scopes.iter().any(|scope| matches!(scope, Scope::Node(_))),
-        ),
     let unknown = || {
         Refusal::invalid(
             "AAMI-Min-Revision",

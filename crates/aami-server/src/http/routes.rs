@@ -389,7 +389,7 @@ pub(crate) fn all() -> Vec<Route> {
             route(
                 delete.clone(),
                 one,
-                Access::RoleOrOwnNode(Role::Operator),
+                Access::RoleOrOwnNodeOrItsToken(Role::Operator),
                 "Retire a node; on a retired one, purge it",
             )
             .gives(of::<NodeView>),
