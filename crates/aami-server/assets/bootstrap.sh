@@ -1,59 +1,23 @@
 #!/bin/sh
-# AAMI @VERSION@: enrols this machine as a node. Fetches the agent, verifies it, runs it; all else is in
-# the agent (`aami-agent bootstrap --help`). Nothing happens before the last line has been read.
+# AAMI @VERSION@: @PURPOSE@ Fetches the agent, verifies it, runs it; all else
+# is in the agent (`aami-agent @VERB@ --help`). Nothing happens before the last line has been read.
 set -u
 
+verb=@VERB@
 server=@SERVER@
 token=@TOKEN@
 ca=@CA@
 sum_amd64=@SHA256_AMD64@
 sum_arm64=@SHA256_ARM64@
 
-stop() { # exit code, symbol, sentence, hint
-  printf 'error: %s [%s]\nhint: %s\n' "$3" "$2" "$4" >&2
-  exit "$1"
-}
-
-fetch() { # URL, file
-  if command -v curl >/dev/null 2>&1; then
-    set -- -fsSL --retry 3 --connect-timeout 15 --max-time 900 --max-filesize 104857600 -o "$2" "$1"
-    [ -z "$ca_file" ] || set -- --cacert "$ca_file" "$@"
-    [ -z "$pin" ] || set -- -k --pinnedpubkey "$pin" "$@"
-    curl "$@" </dev/null
-  elif command -v wget >/dev/null 2>&1; then
-    [ -z "$pin" ] || stop 10 SERVER_NOT_TRUSTED 'wget cannot check a pin.' 'Install curl, or give the CA with --ca-file.'
-    set -- -q -T 60 -O "$2" "$1"
-    [ -z "$ca_file" ] || set -- "--ca-certificate=$ca_file" "$@"
-    wget "$@" </dev/null
-  else
-    stop 1 TOOL_MISSING 'Neither curl nor wget is installed.' 'Install curl.'
-  fi
-}
-
-sha256() { # file
-  if command -v sha256sum >/dev/null 2>&1; then sha256sum "$1" | cut -d' ' -f1
-  elif command -v shasum >/dev/null 2>&1; then shasum -a 256 "$1" | cut -d' ' -f1
-  elif command -v openssl >/dev/null 2>&1; then openssl dgst -sha256 -r "$1" | cut -d' ' -f1
-  fi
-}
-
-room() { # a folder in which programs may be run
-  for base in "${TMPDIR:-/tmp}" /var/tmp /root "$PWD"; do
-    dir=$(mktemp -d "$base/aami.XXXXXX" 2>/dev/null) || continue
-    printf '#!/bin/sh\nexit 7\n' 2>/dev/null >"$dir/try" && chmod 700 "$dir/try" && "$dir/try" 2>/dev/null
-    [ $? -ne 7 ] || return 0
-    rm -rf "$dir"
-  done
-  stop 1 DISK_FULL 'No folder was found in which a program can be written and run.' 'Free some space, or set TMPDIR to a folder that is not mounted noexec.'
-}
-
+@FETCH@
 plain_elsewhere() { # a name may begin like a loopback address and lead anywhere
   [ -n "$plain" ] || stop 10 SERVER_NOT_TRUSTED "Nobody can tell who answers at $server." 'Use https://, or say --plain-http if you trust the network.'
 }
 
 main() {
   umask 077
-  pin='' ca_file='' token_file='' plain='' on_argv=''
+  pin='' ca_file='' token_file='' plain='' on_argv='' largest=104857600
   count=$#
   while [ "$count" -gt 0 ]; do
     arg=$1 value=''
@@ -62,7 +26,7 @@ main() {
     case $arg in
       --token=* | --server=* | --ca-file=* | --pin=* | --token-file=*) value=${arg#*=} arg=${arg%%=*} ;;
       --token | --server | --ca-file | --pin | --token-file)
-        [ "$count" -gt 0 ] || stop 2 INVALID "$arg needs a value." 'See `aami-agent bootstrap --help`.'
+        [ "$count" -gt 0 ] || stop 2 INVALID "$arg needs a value." "See \`aami-agent $verb --help\`."
         value=$1
         shift
         count=$((count - 1))
@@ -78,9 +42,14 @@ main() {
       *) set -- "$@" "$arg" ;;
     esac
   done
-  [ -n "$server" ] || stop 2 INVALID 'Which control plane is not said.' 'Give it with --server https://HOST:PORT.'
+  installed=''
+  case $verb in
+    uninstall) installed=$(command -v aami-agent) ;;
+    preflight) [ -n "$server" ] || installed=$(command -v aami-agent) ;;
+  esac
+  [ -n "$server$installed" ] || stop 2 INVALID 'Which control plane is not said.' 'Give it with --server https://HOST:PORT.'
   case $server in
-    https://*) ;;
+    https://* | '') ;;
     http://*@* | http://127.*[!0-9.:]*) plain_elsewhere ;;
     http://127.* | http://localhost | http://localhost:* | 'http://[::1]'*) ;;
     http://*) plain_elsewhere ;;
@@ -95,9 +64,6 @@ main() {
 
   dir=''
   room
-  trap 'rm -rf "$dir"' EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM HUP
   if [ -n "$ca" ] && [ -z "$ca_file$pin" ]; then
     ca_file=$dir/ca.pem
     printf '%s\n' "$ca" >"$ca_file" || stop 1 DISK_FULL 'The CA cannot be written.' "Free some space in $dir."
@@ -106,6 +72,18 @@ main() {
     token_file=$dir/token
     printf '%s\n' "$token" >"$token_file" || stop 1 DISK_FULL 'The token cannot be written.' "Free some space in $dir."
   fi
+  agent=$installed
+  [ -n "$agent" ] || get_agent
+
+  [ -z "$server" ] || set -- --server "$server" "$@"
+  [ -z "$ca_file" ] || set -- "$@" --ca-file "$ca_file"
+  [ -z "$pin" ] || set -- "$@" --pin "$pin"
+  [ -z "$token_file" ] || set -- "$@" --token-file "$token_file"
+  [ -z "$plain" ] || set -- "$@" --plain-http
+  "$agent" "$verb" "$@" </dev/null
+}
+
+get_agent() {
   if [ -z "$sum" ]; then
     if [ -n "$ca" ]; then
       stop 5 AGENT_ARCH_MISSING "This control plane has no agent for $arch." 'The guide says how to build it and where to place it.'
@@ -118,13 +96,7 @@ main() {
   [ -n "$got" ] || stop 10 TOOL_MISSING 'The agent cannot be verified: sha256sum, shasum and openssl are all missing.' 'Install coreutils.'
   [ "$got" = "$sum" ] || stop 10 CHECKSUM_MISMATCH "The agent that arrived is not the one expected: expected $sum, got $got." 'Check whether a proxy or captive portal answers in the place of the server. Nothing was placed.'
   chmod 700 "$dir/aami-agent" || stop 1 DISK_FULL 'The agent cannot be made ready.' "Look at $dir."
-
-  set -- bootstrap --server "$server" "$@"
-  [ -z "$ca_file" ] || set -- "$@" --ca-file "$ca_file"
-  [ -z "$pin" ] || set -- "$@" --pin "$pin"
-  [ -z "$token_file" ] || set -- "$@" --token-file "$token_file"
-  [ -z "$plain" ] || set -- "$@" --plain-http
-  "$dir/aami-agent" "$@" </dev/null
+  agent=$dir/aami-agent
 }
 
 untrusted() { # the downloader's exit code

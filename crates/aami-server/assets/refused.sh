@@ -1,6 +1,6 @@
 #!/bin/sh
-# AAMI: the bootstrap token is not good. This script only says why.
+# AAMI: what was asked for cannot be had. This script only says why.
 {
   printf 'error: %s [%s]\nhint: %s\n' @DETAIL@ @CODE@ @HINT@ >&2
-  exit 4
+  exit @EXIT@
 }
