@@ -142,6 +142,7 @@ fn title(area: Area) -> &'static str {
         Area::Release => "Releases and their signature",
         Area::Stack => "Installing the server",
         Area::Store => "The control plane's store",
+        Area::Tools => "What a host's own tools refuse",
     }
 }
 

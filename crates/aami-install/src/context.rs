@@ -47,6 +47,8 @@ struct Ready<'a> {
     effect: &'a Effect,
     due: Option<&'a Due>,
     payload: Option<prepare::Prepared>,
+    /// What its record says, where that had to be found out first.
+    foreseen: Option<Recorded>,
 }
 
 impl<'a> StepContext<'a> {
@@ -119,7 +121,7 @@ impl<'a> StepContext<'a> {
                 Standing::Holds => {
                     let mut ledger = self.shared.ledger();
                     ledger.confirm(&effect.key());
-                    let unclaimed = ledger.unclaimed(&effect.key());
+                    let unclaimed = ledger.unclaimed(effect);
                     drop(ledger);
                     if unclaimed {
                         let payload = prepare::as_it_is(self.shared, effect)?;
@@ -127,6 +129,7 @@ impl<'a> StepContext<'a> {
                             effect,
                             due: None,
                             payload,
+                            foreseen: None,
                         });
                     }
                 }
@@ -138,10 +141,12 @@ impl<'a> StepContext<'a> {
                         return Err(EffectError::NotApproved { what, approval }.into());
                     }
                     let payload = prepare::payload(self.shared, &self.voice, effect, due)?;
+                    let foreseen = prepare::foreseen(self.shared, &self.voice, effect)?;
                     ready.push(Ready {
                         effect,
                         due: Some(due),
                         payload,
+                        foreseen,
                     });
                 }
             }
@@ -152,10 +157,14 @@ impl<'a> StepContext<'a> {
     fn record(&self, ready: &[Ready<'_>]) -> Result<(), StepError> {
         let entering: Vec<_> = ready
             .iter()
-            .map(|Ready { effect, due, payload }| Entering {
-                effect,
-                due: *due,
-                content: payload.as_ref().map(|payload| payload.digest),
+            .map(|ready| {
+                let content = ready.payload.as_ref().map(|payload| payload.digest);
+                let foreseen = ready.foreseen.clone();
+                Entering {
+                    effect: ready.effect,
+                    due: ready.due,
+                    recorded: foreseen.unwrap_or_else(|| ready.effect.record(content)),
+                }
             })
             .collect();
         let mut ledger = self.shared.ledger();
@@ -209,6 +218,15 @@ impl<'a> StepContext<'a> {
             .ledger()
             .done(&key, |recorded| match (recorded, done) {
                 (Recorded::UnitState { started_with, .. }, Happened::Started(with)) => *started_with = with,
+                (
+                    Recorded::ContainerProject {
+                        came_up_with, hashes, ..
+                    },
+                    Happened::CameUp(now),
+                ) => {
+                    *came_up_with = Some(now.with);
+                    *hashes = now.hashes;
+                }
                 (Recorded::Registration { node, .. }, Happened::Registered(id)) => *node = Some(id),
                 _ => {}
             });

@@ -10,12 +10,16 @@ pub(crate) mod account;
 mod apply;
 mod directory;
 mod error;
+pub mod firewall;
 mod mark;
 mod owner;
+pub mod package;
 pub(crate) mod place;
 pub(crate) mod placement;
+pub(crate) mod project;
 mod registration;
 mod symlink;
+mod tool;
 mod undo;
 pub(crate) mod unit;
 
@@ -28,10 +32,13 @@ pub(crate) use apply::Happened;
 pub use directory::MakeDirectory;
 pub use error::EffectError;
 pub(crate) use error::fs_code;
+pub use firewall::FirewallRule;
 pub use mark::Mark;
 pub(crate) use mark::Signature;
 pub use owner::Owner;
+pub use package::PackageSet;
 pub use placement::Placement;
+pub use project::ContainerProject;
 pub use registration::{Irreversible, Registration, Unregister};
 pub use symlink::Symlink;
 pub(crate) use undo::undo as undo_one;
@@ -61,6 +68,12 @@ pub enum Effect {
     GroupMembership(GroupMembership),
     /// A unit enabled or not, running or not.
     UnitState(UnitState),
+    /// Packages of the distribution.
+    PackageSet(PackageSet),
+    /// A port opened in the firewall.
+    FirewallRule(FirewallRule),
+    /// A compose project that runs.
+    ContainerProject(ContainerProject),
     /// This host known to a control plane.
     Registration(Registration),
     /// Something that cannot be taken back, and needs an approval.
@@ -111,6 +124,9 @@ impl fmt::Display for Described {
             "create_user" => "create user",
             "group_membership" => "add to group",
             "unit_state" => "set unit",
+            "package_set" => "install packages",
+            "firewall_rule" => "open port",
+            "container_project" => "run containers",
             "registration" => "register with",
             _ => "irreversibly",
         };
@@ -198,6 +214,9 @@ impl Effect {
             Self::CreateUser(effect) => Key::named("user", &effect.name),
             Self::GroupMembership(effect) => effect.key(),
             Self::UnitState(effect) => Key::named("unit", &effect.unit),
+            Self::PackageSet(effect) => Key::named("packages", &effect.name),
+            Self::FirewallRule(effect) => effect.key(),
+            Self::ContainerProject(effect) => Key::named("project", &effect.name),
             Self::Registration(effect) => Key::named("registration", &effect.server),
             Self::Irreversible(effect) => Key::named("irreversible", &effect.what),
         }
@@ -222,6 +241,9 @@ impl Effect {
                 format!("group {}", effect.group),
             ),
             Self::UnitState(effect) => ("unit_state", effect.unit.clone(), effect.detail()),
+            Self::PackageSet(effect) => ("package_set", effect.name.clone(), effect.detail()),
+            Self::FirewallRule(effect) => ("firewall_rule", effect.subject(), effect.detail()),
+            Self::ContainerProject(effect) => ("container_project", effect.name.clone(), effect.detail()),
             Self::Registration(effect) => ("registration", effect.server.clone(), effect.detail()),
             Self::Irreversible(effect) => ("irreversible", effect.what.clone(), effect.detail()),
         };
@@ -237,6 +259,7 @@ impl Effect {
         match self {
             Self::WriteFile(effect) => Self::WriteFile(effect.sealed(signature)),
             Self::CreateUser(effect) => Self::CreateUser(effect.sealed(signature)),
+            Self::FirewallRule(effect) => Self::FirewallRule(effect.sealed(signature)),
             other => other.clone(),
         }
     }
@@ -251,6 +274,9 @@ impl Effect {
             Self::CreateUser(effect) => effect.inspect(scene),
             Self::GroupMembership(effect) => effect.inspect(scene),
             Self::UnitState(effect) => effect.inspect(scene),
+            Self::PackageSet(effect) => effect.inspect(scene),
+            Self::FirewallRule(effect) => effect.inspect(scene),
+            Self::ContainerProject(effect) => effect.inspect(scene),
             Self::Registration(effect) => Ok(effect.inspect(scene)),
             Self::Irreversible(effect) => Ok(effect.inspect(scene)),
         }
@@ -269,6 +295,9 @@ impl Effect {
             Self::CreateUser(effect) => effect.record(),
             Self::GroupMembership(effect) => effect.record(),
             Self::UnitState(effect) => effect.record(),
+            Self::PackageSet(effect) => effect.record(),
+            Self::FirewallRule(effect) => effect.record(),
+            Self::ContainerProject(effect) => effect.record(),
             Self::Registration(effect) => effect.record(),
             Self::Irreversible(effect) => effect.record(),
         }

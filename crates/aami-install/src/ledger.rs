@@ -22,8 +22,8 @@ pub(crate) struct Entering<'a> {
     pub(crate) effect: &'a Effect,
     /// `None` where it holds and only our share in it is recorded.
     pub(crate) due: Option<&'a Due>,
-    /// Digest of what is about to be written, for files.
-    pub(crate) content: Option<Digest>,
+    /// What its record says.
+    pub(crate) recorded: Recorded,
 }
 
 pub(crate) struct Ledger {
@@ -127,8 +127,10 @@ impl Ledger {
     }
 
     /// Whether another plan made the thing, and our share in it is not recorded yet.
-    pub(crate) fn unclaimed(&self, key: &Key) -> bool {
-        self.receipt.find(key).is_none() && self.sharer(key).is_some()
+    pub(crate) fn unclaimed(&self, effect: &Effect) -> bool {
+        let key = effect.key();
+        self.receipt.find(&key).is_none()
+            && (self.sharer(&key).is_some() || self.others.iter().any(|(_, other)| other.brought(effect)))
     }
 
     /// Makes the folder and the first receipt, once.
@@ -158,14 +160,19 @@ impl Ledger {
         let now = host.clock.now();
         let mut receipt = self.receipt.clone();
         let mut saved_any = false;
-        for Entering { effect, due, content } in entering {
+        for Entering {
+            effect,
+            due,
+            recorded,
+        } in entering
+        {
             let key = effect.key();
             let shared = self.sharer(&key).map(|by| Before::Shared { by: by.to_string() });
             let before = shared.unwrap_or_else(|| due.map_or(Before::Unknown, |due| due.before.clone()));
             if let (Before::File { saved, .. }, None) = (&before, receipt.find(&key)) {
                 saved_any |= self.save(host, effect, *saved)?;
             }
-            receipt.put(step, now, effect.record(*content), before);
+            receipt.put(step, now, recorded.clone(), before);
             if due.is_none()
                 && let Some(record) = receipt.find_mut(&key)
             {

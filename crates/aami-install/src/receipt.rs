@@ -6,6 +6,7 @@
 mod rebuild;
 mod record;
 mod store;
+mod succession;
 
 use aami_model::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ pub use record::{Before, Record, Recorded, WrittenFile};
 pub use store::ReceiptError;
 pub(crate) use store::{load, others, remove, set_aside, store};
 
-use crate::effect::Key;
+use crate::effect::{Effect, Key};
 
 /// The version this program writes; it reads this one and every older one.
 pub(crate) const VERSION: u32 = 1;
@@ -58,6 +59,17 @@ impl Receipt {
         self.effects.iter().find(|record| record.effect.key() == *key)
     }
 
+    /// Whether this plan installed packages that `effect` of another plan is about as well.
+    pub(crate) fn brought(&self, effect: &Effect) -> bool {
+        let Effect::PackageSet(set) = effect else {
+            return false;
+        };
+        self.effects.iter().any(|record| {
+            matches!(&record.effect, Recorded::PackageSet { added, .. }
+                if added.iter().any(|package| set.packages.contains(package)))
+        })
+    }
+
     pub(crate) fn find_mut(&mut self, key: &Key) -> Option<&mut Record> {
         self.effects.iter_mut().find(|record| record.effect.key() == *key)
     }
@@ -89,7 +101,7 @@ impl Receipt {
 
 #[cfg(test)]
 mod tests {
-    use super::record::REMEMBERED;
+    use super::succession::REMEMBERED;
     use super::*;
     use crate::digest::Digest;
     use crate::path::HostPath;

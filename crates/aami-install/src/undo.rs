@@ -274,16 +274,22 @@ impl Undoing<'_> {
         if let Some(other) = self.pass_on(folder, key, record)? {
             return Ok(Undone::Left(format!("{key} is also {other}'s")));
         }
+        let (record, shared) = self.pass_on_packages(key, record)?;
         let scene = Scene {
             host: self.host,
-            record: Some(record),
+            record: Some(&record),
         };
-        undo_one(
+        let undone = undo_one(
             scene,
-            record,
+            &record,
             &Saved::new(&self.host.root, folder.saved()),
             self.unregister,
-        )
+        )?;
+        Ok(match (undone, shared) {
+            (undone, None) => undone,
+            (Undone::Left(why), Some(shared)) => Undone::Left(format!("{why}; {shared}")),
+            (_, Some(shared)) => Undone::Left(shared),
+        })
     }
 
     /// Whether the record is of a folder our own tracking lies in.

@@ -19,6 +19,7 @@ mod preflight;
 mod release;
 mod stack;
 mod store;
+mod tools;
 
 pub use access::*;
 pub use agent::*;
@@ -30,6 +31,7 @@ pub use preflight::*;
 pub use release::*;
 pub use stack::*;
 pub use store::*;
+pub use tools::*;
 
 use std::fmt;
 
@@ -56,11 +58,13 @@ pub enum Area {
     Stack,
     /// The control plane's store.
     Store,
+    /// What a host's own tools refuse: packages, firewall, containers.
+    Tools,
 }
 
 impl Area {
     /// Every area, in the order of their letters.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Access,
         Self::Agent,
         Self::Api,
@@ -71,6 +75,7 @@ impl Area {
         Self::Release,
         Self::Stack,
         Self::Store,
+        Self::Tools,
     ];
 
     /// The letter in `AAMI-<letter>-0000`.
@@ -86,6 +91,7 @@ impl Area {
             Self::Release => 'R',
             Self::Stack => 'V',
             Self::Store => 'S',
+            Self::Tools => 'T',
         }
     }
 
@@ -101,6 +107,7 @@ impl Area {
             Self::Release => release::ENTRIES,
             Self::Stack => stack::ENTRIES,
             Self::Store => store::ENTRIES,
+            Self::Tools => tools::ENTRIES,
         }
     }
 }

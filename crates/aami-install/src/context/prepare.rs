@@ -6,8 +6,9 @@ use super::Shared;
 use crate::content::{Content, Fetch};
 use crate::digest::{Digest, Hasher};
 use crate::effect::placement::Payload;
-use crate::effect::{Due, Effect, EffectError, Placement};
+use crate::effect::{Due, Effect, EffectError, Placement, Scene};
 use crate::path::HostPath;
+use crate::receipt::Recorded;
 use crate::root::{Attributes, FsError, Root};
 use crate::step::{StepError, Voice};
 
@@ -51,6 +52,23 @@ pub(super) fn payload(
             fetched(shared, voice, file, origin, *sha256, from.as_ref()).map(Some)
         }
     }
+}
+
+/// What the record of `effect` will say, where only the host's tools know.
+pub(super) fn foreseen(
+    shared: &Shared<'_>,
+    voice: &Voice<'_>,
+    effect: &Effect,
+) -> Result<Option<Recorded>, StepError> {
+    let scene = Scene {
+        host: shared.host,
+        record: None,
+    };
+    Ok(match effect {
+        Effect::PackageSet(set) => Some(set.foresee(scene, voice)?),
+        Effect::FirewallRule(rule) => Some(rule.foresee(scene)?),
+        _ => None,
+    })
 }
 
 /// What the file of `effect` holds now, if it is a file.

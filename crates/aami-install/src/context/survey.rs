@@ -3,6 +3,7 @@
 use super::Shared;
 use crate::effect::{Effect, EffectError, Key, Scene, Standing};
 use crate::host::Host;
+use crate::path::HostPath;
 use crate::receipt::Record;
 use crate::step::{Probe, StepError};
 
@@ -56,12 +57,16 @@ impl<'a> Survey<'a> {
                 record: record.as_ref(),
             };
             let mut standing = effect.inspect(scene)?;
-            if let (Standing::Holds, Effect::UnitState(unit)) = (&standing, effect)
-                && unit.running
-                && unit.inputs.iter().any(|input| due.contains(&Key::path(input)))
-            {
-                standing = unit.due_with_its_inputs(scene)?;
-            }
+            let changes = |files: &[HostPath]| files.iter().any(|file| due.contains(&Key::path(file)));
+            standing = match (standing, effect) {
+                (Standing::Holds, Effect::UnitState(unit)) if unit.running && changes(&unit.inputs) => {
+                    unit.due_with_its_inputs(scene)?
+                }
+                (Standing::Holds, Effect::ContainerProject(project)) if changes(&project.files()) => {
+                    project.due_with_its_files(scene)?
+                }
+                (standing, _) => standing,
+            };
             if matches!(standing, Standing::Due(_)) {
                 due.push(key);
             }

@@ -1,6 +1,7 @@
 //! Bringing one effect about.
 
 use super::placement::Payload;
+use super::project::CameUp;
 use super::{Effect, Scene};
 use crate::digest::Digest;
 use crate::path::HostPath;
@@ -12,6 +13,8 @@ pub(crate) enum Happened {
     Plainly,
     /// A unit was started with this.
     Started(Option<Digest>),
+    /// A compose project came up.
+    CameUp(CameUp),
     /// The host was registered as this node.
     Registered(String),
 }
@@ -44,6 +47,9 @@ impl Effect {
             Self::CreateUser(effect) => effect.apply(scene)?,
             Self::GroupMembership(effect) => effect.apply(scene)?,
             Self::UnitState(effect) => return Ok(Happened::Started(effect.apply(scene)?)),
+            Self::PackageSet(effect) => effect.apply(scene, voice)?,
+            Self::FirewallRule(effect) => effect.apply(scene)?,
+            Self::ContainerProject(effect) => return effect.apply(scene, voice).map(Happened::CameUp),
             Self::Registration(effect) => return effect.apply(scene.host, voice).map(Happened::Registered),
             Self::Irreversible(effect) => effect.apply(scene.host, voice)?,
         }

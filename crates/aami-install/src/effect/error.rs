@@ -73,6 +73,19 @@ pub enum EffectError {
         /// The unit.
         unit: String,
     },
+    /// One of the host's own tools did not do what was asked of it.
+    #[error("{what}: {complaint}")]
+    Refused {
+        /// The condition.
+        code: Code,
+        /// What was asked.
+        what: String,
+        /// The line of its output that says why.
+        complaint: String,
+    },
+    /// A tool could not be run.
+    #[error(transparent)]
+    Tool(#[from] CommandError),
     /// Something irreversible without its approval.
     #[error("{what} cannot be taken back and needs the approval {approval}")]
     NotApproved {
@@ -109,12 +122,13 @@ impl EffectError {
     pub fn code(&self) -> Code {
         match self {
             Self::Fs(error) | Self::Account(AccountError::Read(error)) => fs_code(error),
-            Self::Account(AccountError::Command(error)) | Self::Unit(UnitError::Command(error)) => {
-                command_code(error)
-            }
+            Self::Account(AccountError::Command(error))
+            | Self::Unit(UnitError::Command(error))
+            | Self::Tool(error) => command_code(error),
             Self::Unit(_) | Self::NoServiceManager { .. } => code::UNIT_FAILED,
             Self::Mismatch { .. } => code::CHECKSUM_MISMATCH,
             Self::NotApproved { .. } => code::APPROVAL_MISSING,
+            Self::Refused { code, .. } => *code,
             Self::Called(failure) => failure.code,
             Self::Account(AccountError::Cut { .. })
             | Self::InTheWay { .. }

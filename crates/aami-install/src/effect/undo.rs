@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{EffectError, Scene, Unregister, account, directory, place, unit};
+use super::{EffectError, Scene, Unregister, account, directory, firewall, package, place, project, unit};
 use crate::path::HostPath;
 use crate::receipt::{Record, Recorded};
 use crate::saved::Saved;
@@ -35,6 +35,9 @@ pub(crate) fn undo(
         Recorded::CreateUser { name, comment } => account::undo_user(scene, name, comment),
         Recorded::GroupMembership { user, group } => account::undo_membership(scene, user, group),
         Recorded::UnitState { unit, .. } => unit::undo(scene, unit, before),
+        Recorded::PackageSet { .. } => package::undo(scene, &record.effect),
+        Recorded::FirewallRule { .. } => firewall::undo(scene, &record.effect, before),
+        Recorded::ContainerProject { .. } => project::undo(scene, &record.effect, before),
         Recorded::Registration {
             server,
             credential,

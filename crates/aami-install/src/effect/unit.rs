@@ -52,18 +52,7 @@ impl UnitState {
         if self.inputs.is_empty() || !self.running {
             return Ok(None);
         }
-        let mut all = Hasher::default();
-        for path in &self.inputs {
-            let digest = scene.host.root.digest(path)?;
-            all.update(
-                format!(
-                    "{path} {}\n",
-                    digest.map_or("-".to_owned(), |digest| digest.to_string())
-                )
-                .as_bytes(),
-            );
-        }
-        Ok(Some(all.finish()))
+        digest_of(scene, &self.inputs).map(Some)
     }
 
     pub(super) fn inspect(&self, scene: Scene<'_>) -> Result<Standing, EffectError> {
@@ -140,6 +129,17 @@ impl UnitState {
     ) -> Result<(), EffectError> {
         act(scene, verb, &self.unit, run)
     }
+}
+
+/// One digest of what all of `files` hold.
+pub(super) fn digest_of(scene: Scene<'_>, files: &[HostPath]) -> Result<Digest, EffectError> {
+    let mut all = Hasher::default();
+    for path in files {
+        let digest = scene.host.root.digest(path)?;
+        let digest = digest.map_or("-".to_owned(), |digest| digest.to_string());
+        all.update(format!("{path} {digest}\n").as_bytes());
+    }
+    Ok(all.finish())
 }
 
 /// Units that cannot be enabled because something else brings them up.

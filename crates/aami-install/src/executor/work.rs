@@ -127,7 +127,7 @@ fn claim(step: &dyn Step, shared: &Shared<'_>) -> Result<(), StepError> {
     let effects = step.desired(&Survey::new(shared)).unwrap_or_default();
     let mut ledger = shared.ledger();
     effects.iter().for_each(|effect| ledger.confirm(&effect.key()));
-    let unclaimed = effects.iter().any(|effect| ledger.unclaimed(&effect.key()));
+    let unclaimed = effects.iter().any(|effect| ledger.unclaimed(effect));
     drop(ledger);
     if unclaimed {
         StepContext::new(shared, step.id()).perform(&effects)?;

@@ -50,6 +50,21 @@ pub(crate) fn rebuilt(
                 });
                 ours.then(|| effect.record(None))
             }
+            // The containers of a compose file of ours.
+            Effect::ContainerProject(project) => {
+                let files = receipt.effects.iter().filter_map(Record::file);
+                let ours = files.map(|file| &file.path).any(|path| *path == project.file);
+                ours.then(|| effect.record(None))
+            }
+            // Where the firewall keeps comments.
+            Effect::FirewallRule(rule) => {
+                let scene = crate::effect::Scene { host, record: None };
+                if crate::effect::firewall::is_marked(scene, rule)? {
+                    Some(rule.foresee(scene)?)
+                } else {
+                    None
+                }
+            }
             // Only this node's own registration leaves a credential there.
             Effect::Registration(registration) => host
                 .root

@@ -1,16 +1,16 @@
 //! One line of a receipt: an effect, and what stood in its place before.
 
+use std::collections::BTreeMap;
+
 use aami_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::effect::firewall::{self, Firewall};
+use crate::effect::package::Packaging;
 use crate::effect::{Key, Owner};
 use crate::path::HostPath;
 use crate::root::Meta;
-
-/// How many digests of earlier contents a record keeps, so that a file from any of the last
-/// upgrades is still known for ours.
-pub(super) const REMEMBERED: usize = 16;
 
 /// One effect that happened, or was about to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +87,63 @@ pub enum Recorded {
         /// What it was last started with; absent until that start is known to have happened.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         started_with: Option<Digest>,
+    },
+    /// Installed packages.
+    PackageSet {
+        /// What for.
+        name: String,
+        /// With which package manager; absent where nothing had to be installed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        packaging: Option<Packaging>,
+        /// The packages asked for.
+        wanted: Vec<String>,
+        /// The packages that were not there and came, dependencies included, as the package manager
+        /// foretold before it began.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        added: Vec<String>,
+        /// Packages that were there and became newer; that cannot be taken back.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        upgraded: Vec<String>,
+        /// Those of `added` whose configuration was there already, from an earlier installation.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        had_configuration: Vec<String>,
+    },
+    /// Opened a port.
+    FirewallRule {
+        /// In which firewall; absent where it was open already.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        firewall: Option<Firewall>,
+        /// The TCP port.
+        port: u16,
+        /// For whom; anybody where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
+        /// In which zone, for firewalld.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zone: Option<String>,
+        /// The comment of the rule: the mark that it is ours.
+        comment: String,
+    },
+    /// Brought a compose project up.
+    ContainerProject {
+        /// Its name.
+        name: String,
+        /// The folder its relative paths start from.
+        folder: HostPath,
+        /// Its compose file.
+        file: HostPath,
+        /// Where its variables come from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        env_file: Option<HostPath>,
+        /// Whether volumes it made go with it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        owns_volumes: bool,
+        /// The digest of the files it last came up with; absent until it is known to have.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        came_up_with: Option<Digest>,
+        /// The configuration hash each service's container had then.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        hashes: BTreeMap<String, String>,
     },
     /// Registered the host.
     Registration {
@@ -166,6 +223,21 @@ pub enum Before {
         /// Whether it ran.
         active: bool,
     },
+    /// A firewall rule.
+    Firewall {
+        /// Whether it was in force.
+        runtime: bool,
+        /// Whether it would have been after the next boot.
+        permanent: bool,
+    },
+    /// A compose project.
+    Project {
+        /// Whether it had containers.
+        existed: bool,
+        /// The volumes of its name that were there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        volumes: Vec<String>,
+    },
     /// What another plan of ours had made; that plan's receipt knows what was there before it.
     Shared {
         /// `cluster/plan` of the other.
@@ -195,67 +267,17 @@ impl Recorded {
             Self::CreateUser { name, .. } => Key::named("user", name),
             Self::GroupMembership { user, group } => Key::named("member", &format!("{user} {group}")),
             Self::UnitState { unit, .. } => Key::named("unit", unit),
+            Self::PackageSet { name, .. } => Key::named("packages", name),
+            Self::FirewallRule { port, source, .. } => firewall::key(*port, source.as_deref()),
+            Self::ContainerProject { name, .. } => Key::named("project", name),
             Self::Registration { server, .. } => Key::named("registration", server),
             Self::Irreversible { what, .. } => Key::named("irreversible", what),
         }
     }
-
-    /// Takes over from an earlier effect of the same kind what undoing must go on knowing. `false`
-    /// where it was of another kind.
-    fn take_over(&mut self, earlier: &Self) -> bool {
-        match (self, earlier) {
-            (
-                Self::WriteFile(new) | Self::PlaceBinary(new),
-                Self::WriteFile(old) | Self::PlaceBinary(old),
-            ) => {
-                new.wrote = remembered(&old.wrote, &new.wrote);
-            }
-            (Self::Symlink { wrote: new, .. }, Self::Symlink { wrote: old, .. }) => {
-                *new = remembered(old, new)
-            }
-            (Self::Registration { node: new, .. }, Self::Registration { node: old, .. }) => {
-                if new.is_none() {
-                    new.clone_from(old);
-                }
-            }
-            (new, old) => return std::mem::discriminant(new) == std::mem::discriminant(old),
-        }
-        true
-    }
 }
 
 impl Record {
-    /// Makes `effect` the latest on this thing.
-    pub(super) fn supersede(&mut self, mut effect: Recorded) {
-        let latest = std::mem::replace(&mut self.effect, effect.clone());
-        self.earlier.push(latest);
-        self.earlier.retain(|known| !effect.take_over(known));
-        self.effect = effect;
-    }
-
-    /// Learns from another plan's record of the same thing what is not foreign, when that plan goes.
-    pub(crate) fn learn(&mut self, other: &Self) {
-        for theirs in other.all() {
-            match (&mut self.effect, theirs) {
-                (Recorded::CreateUser { comment: mine, .. }, Recorded::CreateUser { comment, .. }) => {
-                    // Whoever made the user gave it the comment.
-                    if !matches!(other.before, Before::Shared { .. }) {
-                        mine.clone_from(comment);
-                    }
-                }
-                (mine, theirs) => {
-                    let mut both = mine.clone();
-                    if both.take_over(theirs) {
-                        *mine = both;
-                    } else if !self.earlier.contains(theirs) {
-                        self.earlier.push(theirs.clone());
-                    }
-                }
-            }
-        }
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Recorded> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Recorded> {
         std::iter::once(&self.effect).chain(&self.earlier)
     }
 
@@ -298,12 +320,4 @@ impl Record {
         };
         !ours && !original
     }
-}
-
-/// `old` then `new`, each once at its last place, only the last [`REMEMBERED`].
-fn remembered<T: Clone + PartialEq>(old: &[T], new: &[T]) -> Vec<T> {
-    let mut all: Vec<T> = old.iter().filter(|one| !new.contains(one)).cloned().collect();
-    all.extend_from_slice(new);
-    all.drain(..all.len().saturating_sub(REMEMBERED));
-    all
 }

@@ -1,0 +1,136 @@
+//! ufw (`ufw(8)`): one rule is in force and permanent, and carries our comment.
+
+use super::super::EffectError;
+use super::{FirewallRule, Found, act, ask};
+use crate::host::{Command, Host};
+use crate::undo::Undone;
+
+pub(super) fn is_active(host: &Host) -> Result<bool, EffectError> {
+    let status = ask(host, &["ufw", "status"])?.text();
+    Ok(status.lines().any(|line| line.trim() == "Status: active"))
+}
+
+/// The words that say what the rule is, without verb and comment.
+fn words(rule: &FirewallRule) -> Vec<String> {
+    let source = rule.source.as_deref().unwrap_or("any");
+    let port = rule.port.to_string();
+    ["proto", "tcp", "from", source, "to", "any", "port", &port]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// A rule as `ufw show added` tells it.
+struct Added {
+    is_this: bool,
+    comment: String,
+}
+
+/// Reads `ufw allow 9100/tcp comment 'x'` or `ufw allow from 10.0.0.0/8 to any port 9100 proto tcp`.
+fn read(line: &str, rule: &FirewallRule) -> Option<Added> {
+    let rest = line.trim().strip_prefix("ufw allow ")?;
+    let (what, comment) = rest.split_once(" comment ").unwrap_or((rest, ""));
+    let words: Vec<&str> = what.split_whitespace().filter(|word| *word != "in").collect();
+    let after = |name: &str| {
+        let at = words.iter().position(|word| *word == name)?;
+        words.get(at + 1).copied()
+    };
+    let port = rule.port.to_string();
+    let short = format!("{port}/tcp");
+    let is_this = match (&rule.source, words.as_slice()) {
+        // Without a protocol it is open for both.
+        (None, [one]) => *one == short || *one == port,
+        (source, _) => {
+            let from = after("from").filter(|from| *from != "any");
+            after("port") == Some(&port)
+                && after("proto").is_none_or(|proto| proto == "tcp")
+                && after("to").is_none_or(|to| to == "any")
+                && from == source.as_deref()
+        }
+    };
+    let comment = comment.trim().trim_matches('\'').to_owned();
+    Some(Added { is_this, comment })
+}
+
+fn added(host: &Host, rule: &FirewallRule) -> Result<Option<String>, EffectError> {
+    let text = ask(host, &["ufw", "show", "added"])?.text();
+    let mut found = text.lines().filter_map(|line| read(line, rule));
+    Ok(found.find(|added| added.is_this).map(|added| added.comment))
+}
+
+pub(super) fn found(host: &Host, rule: &FirewallRule) -> Result<Found, EffectError> {
+    let there = added(host, rule)?.is_some();
+    Ok(Found {
+        runtime: there,
+        permanent: there,
+    })
+}
+
+pub(super) fn is_ours(host: &Host, rule: &FirewallRule) -> Result<bool, EffectError> {
+    Ok(added(host, rule)?.is_some_and(|comment| comment == rule.comment))
+}
+
+/// Called only where there is no such rule: ufw would give an existing one our comment.
+pub(super) fn open(host: &Host, rule: &FirewallRule) -> Result<(), EffectError> {
+    let mut argv = vec!["ufw".to_owned(), "allow".to_owned()];
+    argv.extend(words(rule));
+    argv.extend(["comment".to_owned(), rule.comment.clone()]);
+    act(host, &Command::change(argv)).map(drop)
+}
+
+pub(super) fn close(host: &Host, rule: &FirewallRule) -> Result<Undone, EffectError> {
+    match added(host, rule)? {
+        None => Ok(Undone::Gone),
+        Some(comment) if comment == rule.comment => {
+            let mut argv = ["ufw", "--force", "delete", "allow"].map(str::to_owned).to_vec();
+            argv.extend(words(rule));
+            act(host, &Command::change(argv))?;
+            Ok(Undone::Gone)
+        }
+        Some(comment) => Ok(Undone::Left(format!(
+            "the rule of ufw for {} is another by now (comment {comment:?})",
+            rule.subject()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ufw_tells_is_read() {
+        // As ufw 0.36 prints them.
+        let any = FirewallRule::tcp(9100);
+        let some = FirewallRule::tcp(9100).from("10.0.0.0/8");
+        let cases = [
+            (
+                "ufw allow 9100/tcp comment 'AAMI plan=node cluster=default'",
+                true,
+                false,
+            ),
+            ("ufw allow 9100", true, false),
+            ("ufw allow 9101/tcp", false, false),
+            ("ufw allow 9100/udp", false, false),
+            (
+                "ufw allow from 10.0.0.0/8 to any port 9100 proto tcp comment 'x'",
+                false,
+                true,
+            ),
+            (
+                "ufw allow from 10.0.0.0/8 to any port 9100 proto udp",
+                false,
+                false,
+            ),
+            ("ufw allow from 10.0.0.0/8", false, false),
+        ];
+        for (line, is_any, is_some) in cases {
+            assert_eq!(read(line, &any).unwrap().is_this, is_any, "{line}");
+            assert_eq!(read(line, &some).unwrap().is_this, is_some, "{line}");
+        }
+        assert!(read("ufw deny 9100/tcp", &any).is_none());
+        assert_eq!(
+            read(cases[0].0, &any).unwrap().comment,
+            "AAMI plan=node cluster=default"
+        );
+    }
+}
