@@ -375,7 +375,7 @@ fn seconds(response: &Response<ureq::Body>, name: &str) -> Option<Duration> {
 }
 
 /// The SHA-256 of a file.
-#[cfg(feature = "node")]
+#[cfg(any(feature = "node", feature = "stack"))]
 pub(crate) fn sum_of(path: &Path) -> io::Result<Sha256Sum> {
     transfer::sum_of(path).map(|(sum, _)| sum)
 }

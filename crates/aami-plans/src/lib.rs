@@ -1,6 +1,6 @@
 //! What AAMI installs: the plans, and how the programs in them are obtained.
 //!
-//! [`node`] is the plan that makes a machine a node. [`components`] is the catalogue of foreign programs, [`obtain`] fetches one of them from a folder,
+//! [`node`] is the plan that makes a machine a node, `stack` the one that makes it a server. [`components`] is the catalogue of foreign programs, [`obtain`] fetches one of them from a folder,
 //! a mirror or its publisher, through [`download`] and [`extract`]. `release` judges a release folder by its signature.
 //!
 //! One rule runs through the whole: nothing unverified is ever placed or run. A download becomes a
@@ -19,3 +19,5 @@ pub mod node;
 pub mod obtain;
 #[cfg(feature = "release")]
 pub mod release;
+#[cfg(feature = "stack")]
+pub mod stack;

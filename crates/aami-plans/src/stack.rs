@@ -1,0 +1,230 @@
+//! The stack plan: a machine becomes a server, in seven steps.
+//!
+//! [`Stack::new`] makes the plan from [`StackOptions`]; whoever has it runs it with
+//! `aami_install::Installer`. What is chosen ([`Wishes`]) is noted on the host ([`Note`]), so that the
+//! next run, a look and an uninstall need no flags.
+//!
+//! There are two runtimes behind the one plan: systemd units, or containers of a compose project. Users,
+//! folders, configurations and ports are the same in both; only step 4 differs.
+//!
+//! A component that cannot be had stops nothing: it is named ([`Session::missing`]), and the same plan run
+//! again finishes it. Every outside part (downloads, listeners, health, the control plane's API) is a value
+//! in the options. What the services wrote themselves is data: [`keep`] leaves it and says so, [`purge`]
+//! removes it.
+
+mod compose;
+mod config;
+mod dist;
+mod fetch;
+pub mod health;
+pub mod keep;
+mod layout;
+mod part;
+mod place;
+mod plane;
+pub mod purge;
+mod service;
+mod session;
+mod step;
+mod unit;
+mod wishes;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aami_install::{NotAHostPath, Plan, PlanError};
+use aami_inventory::Arch;
+use aami_inventory::listener::Listener;
+use aami_model::code::{self, Code};
+
+pub use layout::Layout;
+pub use part::{NotAPart, Part};
+pub use plane::{Api, ControlPlane, FirstToken, TokenWish};
+pub use session::Session;
+pub use wishes::{Note, Runtime, Wishes};
+
+use crate::download::Downloader;
+use crate::obtain::Source;
+
+/// The plan's name: its folder, and the name in its events.
+pub const NAME: &str = "stack";
+
+/// Says who listens on a port.
+pub type Listeners = dyn Fn(u16) -> Vec<Listener> + Send + Sync;
+/// Asks a part whether it is well.
+pub type Ask = dyn Fn(&health::Question) -> Result<(), String> + Send + Sync;
+
+/// What the plan is made for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Purpose {
+    /// To be run, or shown before it is.
+    Install,
+    /// To see how an installed server stands, or to take it back: as it was installed, whatever would be
+    /// installed today.
+    Look(Box<Note>),
+}
+
+/// A secret somebody gave, shown to nobody.
+#[derive(Clone)]
+pub struct Given(String);
+
+impl Given {
+    /// Wraps it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// A certificate of the operator's own, PEM.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// The chain.
+    pub chain: String,
+    /// Its key.
+    pub key: Given,
+}
+
+/// What to install, where, and how.
+pub struct StackOptions {
+    /// What for.
+    pub purpose: Purpose,
+    /// What was chosen.
+    pub wishes: Wishes,
+    /// Why this runtime, for people.
+    pub why_runtime: String,
+    /// Grafana's first password; made here where absent.
+    pub grafana_password: Option<Given>,
+    /// A certificate for the control plane.
+    pub certificate: Option<Certificate>,
+    /// What the first bootstrap token is good for.
+    pub token: TokenWish,
+    /// Skip step 1.
+    pub skip_preflight: bool,
+    /// Where components come from, in this order.
+    pub sources: Vec<Source>,
+    /// Fetches them.
+    pub downloader: Downloader,
+    /// This program.
+    pub program: PathBuf,
+    /// Agents on this machine that nodes will download.
+    pub agents: Vec<(Arch, PathBuf)>,
+    /// This machine's processor.
+    pub arch: Arch,
+    /// Says who listens on a port.
+    pub listeners: Box<Listeners>,
+    /// Asks a part whether it is well; [`health::ask`] does it over HTTP.
+    pub ask: Box<Ask>,
+    /// The control plane that is started; [`Api`] is the real one.
+    pub control_plane: Box<dyn ControlPlane>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum StackPlanError {
+    /// A folder that is none.
+    #[error(transparent)]
+    Path(#[from] NotAHostPath),
+    /// A value that would have to be quoted in a unit, a configuration or a compose file.
+    #[error("{what} {value:?} cannot be used: {rule}")]
+    Value {
+        /// Which.
+        what: &'static str,
+        /// As given.
+        value: String,
+        /// What it has to be.
+        rule: &'static str,
+    },
+    /// Two parts on one port.
+    #[error("{one} and {other} cannot both listen on port {port}")]
+    SamePort {
+        /// The first.
+        one: Part,
+        /// The second.
+        other: Part,
+        /// The port.
+        port: u16,
+    },
+    /// The steps make no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl StackPlanError {
+    /// The registry's entry for it.
+    pub const fn code(&self) -> Code {
+        code::INVALID
+    }
+}
+
+/// The stack plan with what its steps know.
+pub struct Stack {
+    plan: Plan,
+    session: Arc<Session>,
+}
+
+impl Stack {
+    /// Makes the plan. Nothing is looked at or sent yet.
+    pub fn new(options: StackOptions) -> Result<Self, StackPlanError> {
+        check(&options.wishes)?;
+        let layout = Layout::of(&options.wishes)?;
+        let session = Arc::new(Session::new(options, layout));
+        let plan = Plan::new(NAME, "AAMI Server Installation", step::all(&session))?;
+        Ok(Self { plan, session })
+    }
+
+    /// The plan.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What its steps know.
+    pub const fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+}
+
+/// Values that stand in units, YAML, INI and compose files as they are.
+fn check(wishes: &Wishes) -> Result<(), StackPlanError> {
+    let plain = |text: &str, more: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    let refuse = |what, value: &str, rule| {
+        let value = value.chars().take(200).collect();
+        Err(StackPlanError::Value { what, value, rule })
+    };
+    for (what, path) in [
+        ("the installation folder", &wishes.install_dir),
+        ("the data folder", &wishes.data_dir),
+    ] {
+        if !plain(path.as_str(), "/._-") || path.as_str().len() < 2 {
+            return refuse(what, path.as_str(), "it is a path of A-Z a-z 0-9 / . _ -");
+        }
+    }
+    if let Some(domain) = &wishes.domain
+        && !(plain(domain, ".-") && domain.len() <= 253)
+    {
+        return refuse("the domain", domain, "it is a host name or an IPv4 address");
+    }
+    let parts: Vec<Part> = Part::ALL.into_iter().filter(|part| wishes.wants(*part)).collect();
+    for (at, one) in parts.iter().enumerate() {
+        let port = wishes.port(*one);
+        if let Some(other) = parts[at + 1..].iter().find(|other| wishes.port(**other) == port) {
+            let (one, other) = (*one, *other);
+            return Err(StackPlanError::SamePort { one, other, port });
+        }
+    }
+    Ok(())
+}

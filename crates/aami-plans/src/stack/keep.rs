@@ -1,0 +1,95 @@
+//! What stays when a server is taken back: its data, and the users the data belongs to.
+//!
+//! The services' data is no effect of the plan, so no receipt names it; but the folders it lies in and
+//! their owners are, and taking those back would leave data that belongs to numbers of nobody, or of
+//! somebody else one day. This plan claims them under a name of its own. The stack then leaves them as
+//! another plan's, and a later purge takes them back.
+
+use aami_install::root::Entry;
+use aami_install::{Effect, EffectError, HostPath, Owner, Plan, PlanError, Step, StepError, Survey};
+
+use super::config::broken;
+use super::layout::Layout;
+use super::part::Part;
+use super::place::{account, folder, owner};
+use super::wishes::{Note, Wishes};
+
+/// The plan's name.
+pub const NAME: &str = "stack-data";
+
+/// The plan that claims what stays.
+pub fn plan(wishes: &Wishes) -> Result<Plan, PlanError> {
+    let step = Claim {
+        wishes: wishes.clone(),
+    };
+    Plan::new(NAME, "AAMI Server Data", vec![Box::new(step)])
+}
+
+struct Claim {
+    wishes: Wishes,
+}
+
+impl Claim {
+    /// The folders from the root down to `path`, as far as the stack made them.
+    fn folders(survey: &Survey<'_>, path: &HostPath) -> Vec<Effect> {
+        let mut chain = vec![path.clone()];
+        while let Some(parent) = chain.last().and_then(HostPath::parent) {
+            chain.push(parent);
+        }
+        let all = chain.iter().rev().map(folder);
+        all.filter(|effect| survey.record(&effect.key()).is_some())
+            .collect()
+    }
+}
+
+impl Step for Claim {
+    fn id(&self) -> &str {
+        "data"
+    }
+
+    fn title(&self) -> String {
+        "Keeping data".to_owned()
+    }
+
+    fn desired(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
+        let layout = Layout::of(&self.wishes).map_err(broken)?;
+        let is_there = |path: &HostPath| {
+            let entry = survey.host().root.entry(path);
+            entry
+                .map(|entry| entry != Entry::Absent)
+                .map_err(EffectError::from)
+        };
+        let mut effects = Vec::new();
+        let mut folders = Vec::new();
+        for part in Part::ALL {
+            let data = layout.data_of(part).map_err(broken)?;
+            if is_there(&data)? {
+                effects.extend(account(part)?);
+                folders.push(Effect::directory(data, 0o700, Some(owner(part))));
+            }
+        }
+        effects.extend(Self::folders(survey, &layout.data));
+        effects.extend(folders);
+        effects.extend(Self::folders(survey, &layout.configuration));
+        if is_there(&layout.targets)? {
+            let owner = Some(owner(Part::ControlPlane));
+            effects.push(Effect::directory(layout.targets.clone(), 0o755, owner));
+        }
+        // What was chosen, so that a later install or purge knows where to look.
+        if let (Some(note), path) = (Note::read(survey.host()), Note::path().map_err(broken)?) {
+            let text = note
+                .text()
+                .map_err(|error| StepError::new(aami_model::code::STEP_FAILED, error.to_string()))?;
+            let content = aami_install::Content::bytes(text);
+            effects.push(Effect::file(path, content, 0o644, Some(Owner::root())));
+        }
+        // The operator's own routing of alerts.
+        let routing = layout.file_of(Part::Alertmanager).map_err(broken)?;
+        if is_there(&routing)? {
+            let content = aami_install::Content::once(|_| Err(std::io::ErrorKind::NotFound.into()));
+            let owner = Some(super::place::reader(Part::Alertmanager));
+            effects.push(Effect::file(routing, content, 0o640, owner));
+        }
+        Ok(effects)
+    }
+}

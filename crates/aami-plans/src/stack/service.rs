@@ -1,0 +1,141 @@
+//! How each part is run: its command line, its unit, and what it is restarted for.
+
+use aami_install::effect::{Placement, UnitState};
+use aami_install::{Content, Effect, HostPath, Mark, Owner, StepError};
+
+use super::config::broken;
+use super::layout::Layout;
+use super::part::Part;
+use super::session::Session;
+use super::unit::Unit;
+
+/// One part, ready to be run.
+pub(crate) struct Service {
+    pub(crate) part: Part,
+    /// The program, as the host sees it.
+    pub(crate) program: HostPath,
+    /// The program and its arguments.
+    pub(crate) command: Vec<String>,
+    /// Folders it writes to.
+    pub(crate) writes: Vec<HostPath>,
+    /// Files it reads once, at its start.
+    pub(crate) inputs: Vec<HostPath>,
+    homepage: Option<String>,
+}
+
+impl Service {
+    /// The service of a part, with its program where this plan puts it.
+    pub(crate) fn of(session: &Session, part: Part) -> Result<Self, StepError> {
+        let (wishes, layout) = (session.wishes(), session.layout());
+        let (folder, homepage) = match part {
+            Part::ControlPlane => (layout.release.clone(), None),
+            _ => {
+                let (component, _) = session.component(part.name(), session.options.arch)?;
+                let folder = layout.component(part.name(), &component.version);
+                (folder.map_err(broken)?, component.homepage)
+            }
+        };
+        let program = folder.join(part.programs()[0]).map_err(broken)?;
+        let data = layout.data_of(part).map_err(broken)?;
+        let file = layout.file_of(part).map_err(broken)?;
+        let listen = wishes.listen(part);
+        let arguments = match part {
+            Part::ControlPlane => vec![
+                "server".to_owned(),
+                "--config".to_owned(),
+                file.to_string(),
+                "--log=json".to_owned(),
+            ],
+            Part::Prometheus => vec![
+                format!("--config.file={file}"),
+                format!("--storage.tsdb.path={data}"),
+                format!("--web.listen-address={listen}"),
+            ],
+            Part::Alertmanager => vec![
+                format!("--config.file={file}"),
+                format!("--storage.path={data}"),
+                format!("--web.listen-address={listen}"),
+                // One of a kind: it looks for no others.
+                "--cluster.listen-address=".to_owned(),
+            ],
+            Part::Grafana => vec![
+                "server".to_owned(),
+                format!("--config={file}"),
+                format!("--homepath={folder}"),
+            ],
+        };
+        let mut writes = vec![data];
+        let mut inputs = vec![file];
+        match part {
+            Part::ControlPlane => writes.push(layout.targets.clone()),
+            // It is the operator's to edit, and read again when they say so.
+            Part::Alertmanager => inputs.clear(),
+            Part::Prometheus | Part::Grafana => {}
+        }
+        if part == Part::ControlPlane && wishes.own_certificate {
+            for name in ["server.crt", "server.key"] {
+                inputs.push(layout.tls.join(name).map_err(broken)?);
+            }
+        }
+        if part == Part::Grafana {
+            for name in ["datasources/aami.yaml", "dashboards/aami.yaml"] {
+                inputs.push(layout.provisioning.join(name).map_err(broken)?);
+            }
+        }
+        let command = std::iter::once(program.to_string()).chain(arguments).collect();
+        Ok(Self {
+            part,
+            program,
+            command,
+            writes,
+            inputs,
+            homepage,
+        })
+    }
+
+    /// One of these, for tests of what is made from it.
+    #[cfg(test)]
+    pub(crate) fn plain(part: Part, program: HostPath, arguments: &[&str], writes: Vec<HostPath>) -> Self {
+        let arguments = arguments.iter().map(|text| (*text).to_owned());
+        Self {
+            part,
+            command: std::iter::once(program.to_string()).chain(arguments).collect(),
+            program,
+            writes,
+            inputs: Vec::new(),
+            homepage: None,
+        }
+    }
+
+    /// Its unit file.
+    pub(crate) fn unit_file(&self, port: u16) -> Result<Effect, StepError> {
+        let part = self.part;
+        let after: &[&str] = match part {
+            Part::ControlPlane => &[],
+            _ => &[Part::ControlPlane.unit()],
+        };
+        let text = Unit {
+            description: &format!("{part}, installed by AAMI"),
+            homepage: self.homepage.as_deref(),
+            user: part.user(),
+            command: &self.command,
+            writes: &self.writes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            after,
+            low_port: port < 1024,
+            reloads: matches!(part, Part::Prometheus | Part::Alertmanager),
+        }
+        .text();
+        let path = Layout::unit(part.unit()).map_err(broken)?;
+        let placement = Placement::new(path, Content::bytes(text), 0o644, Some(Owner::root()));
+        Ok(Effect::WriteFile(placement.marked(Mark::Hash)))
+    }
+
+    /// That it runs, with what is installed now.
+    pub(crate) fn unit_state(&self) -> Result<Effect, StepError> {
+        let file = Layout::unit(self.part.unit()).map_err(broken)?;
+        let inputs = [file, self.program.clone()]
+            .into_iter()
+            .chain(self.inputs.clone());
+        Ok(Effect::UnitState(UnitState::up(self.part.unit(), inputs)))
+    }
+}

@@ -1,0 +1,217 @@
+//! Step 3: a configuration for each part, and the passwords that are made here.
+
+use std::io;
+use std::sync::Arc;
+
+use aami_install::HostPath;
+use aami_install::effect::Placement;
+use aami_install::host::Random;
+use aami_install::{Content, Effect, Mark, Owner, Probe, Step, StepContext, StepError, Survey};
+use aami_model::run::StepOutcome;
+
+use super::super::config::{self, broken};
+use super::super::part::Part;
+use super::super::place::{folder, owner, reader};
+use super::super::session::Session;
+use super::needs;
+
+/// Step 3.
+pub(super) struct Configure(pub(super) Arc<Session>);
+
+impl Configure {
+    fn effects(&self) -> Result<Vec<Effect>, StepError> {
+        let (session, layout) = (&self.0, &self.0.layout);
+        let wishes = session.wishes();
+        let parts = session.parts()?;
+        let has = |part| parts.contains(&part);
+        let file = |part| layout.file_of(part).map_err(broken);
+        // Secrets lie in a folder that others may pass and not list.
+        let mut effects = vec![Effect::directory(
+            layout.secrets.clone(),
+            0o711,
+            Some(Owner::root()),
+        )];
+        if wishes.own_certificate {
+            effects.extend(self.certificate()?);
+        }
+        effects.push(text(
+            file(Part::ControlPlane)?,
+            config::server(wishes, layout)?,
+            Owner::root(),
+            0o644,
+        ));
+        if has(Part::Prometheus) {
+            effects.push(folder(&layout.rules));
+            effects.push(text(
+                file(Part::Prometheus)?,
+                config::prometheus(wishes, layout, has(Part::Alertmanager))?,
+                reader(Part::Prometheus),
+                0o640,
+            ));
+        }
+        if has(Part::Alertmanager) {
+            let first = Content::once(|_| Ok(config::ALERTMANAGER.as_bytes().to_vec()));
+            let path = file(Part::Alertmanager)?;
+            effects.push(Effect::file(path, first, 0o640, Some(reader(Part::Alertmanager))));
+        }
+        if has(Part::Grafana) {
+            effects.extend(self.grafana(has(Part::Prometheus), has(Part::Alertmanager))?);
+        }
+        Ok(effects)
+    }
+
+    fn grafana(&self, prometheus: bool, alertmanager: bool) -> Result<Vec<Effect>, StepError> {
+        let (session, layout) = (&self.0, &self.0.layout);
+        let wishes = session.wishes();
+        let below = |name: &str| layout.provisioning.join(name).map_err(broken);
+        let given = session.options.grafana_password.clone();
+        // Made once: Grafana takes it at its first start and keeps its own from then on.
+        let password = Content::once(move |random| match &given {
+            Some(password) => Ok(password.reveal().as_bytes().to_vec()),
+            None => made(random),
+        });
+        let configuration = layout.file_of(Part::Grafana).map_err(broken)?;
+        let plain = |path, content: String| text(path, content, Owner::root(), 0o644);
+        let mut effects = vec![
+            Effect::file(
+                layout.grafana_password.clone(),
+                password,
+                0o600,
+                Some(owner(Part::Grafana)),
+            ),
+            folder(&layout.provisioning),
+        ];
+        for name in ["datasources", "dashboards", "json"] {
+            effects.push(folder(&below(name)?));
+        }
+        effects.push(plain(
+            below("datasources/aami.yaml")?,
+            config::data_sources(wishes, prometheus, alertmanager),
+        ));
+        effects.push(plain(below("dashboards/aami.yaml")?, config::dashboards(layout)));
+        let ini = Placement::new(
+            configuration,
+            Content::bytes(config::grafana(wishes, layout)?),
+            0o640,
+            Some(reader(Part::Grafana)),
+        );
+        effects.push(Effect::WriteFile(ini.marked(Mark::Semicolon)));
+        Ok(effects)
+    }
+
+    /// The operator's certificate and key, where the control plane may read them.
+    fn certificate(&self) -> Result<Vec<Effect>, StepError> {
+        let layout = &self.0.layout;
+        let mut effects = vec![folder(&layout.tls)];
+        let given = self.0.options.certificate.as_ref();
+        let pair = [
+            (
+                "server.crt",
+                given.map(|pair| pair.chain.clone()),
+                0o644,
+                Owner::root(),
+            ),
+            (
+                "server.key",
+                given.map(|pair| pair.key.reveal().to_owned()),
+                0o600,
+                owner(Part::ControlPlane),
+            ),
+        ];
+        for (name, pem, mode, owner) in pair {
+            let path = layout.tls.join(name).map_err(broken)?;
+            // Where none is given now, the one of an earlier run stays.
+            let content = match pem {
+                Some(pem) => Content::bytes(pem),
+                None => Content::once(|_| {
+                    Err(io::Error::new(
+                        io::ErrorKind::NotFound,
+                        "the certificate is gone; name it with --tls-cert and --tls-key",
+                    ))
+                }),
+            };
+            effects.push(Effect::file(path, content, mode, Some(owner)));
+        }
+        Ok(effects)
+    }
+}
+
+/// A text file with a first line that says whose it is.
+fn text(path: HostPath, content: String, owner: Owner, mode: u32) -> Effect {
+    Effect::WriteFile(Placement::new(path, Content::bytes(content), mode, Some(owner)).marked(Mark::Hash))
+}
+
+/// A password of 24 letters and digits (about 120 bits), from the host's random source.
+fn made(random: &dyn Random) -> io::Result<Vec<u8>> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = [0; 24];
+    random.fill(&mut bytes)?;
+    Ok(bytes
+        .iter()
+        .map(|byte| ALPHABET[usize::from(byte % 32)])
+        .collect())
+}
+
+impl Step for Configure {
+    fn id(&self) -> &str {
+        "configure"
+    }
+
+    fn title(&self) -> String {
+        "Configuring environment".to_owned()
+    }
+
+    fn needs(&self) -> Vec<String> {
+        needs(&["download"])
+    }
+
+    fn desired(&self, _: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
+        self.effects()
+    }
+
+    fn probe(&self, survey: &Survey<'_>) -> Result<Probe, StepError> {
+        survey.probe(&self.effects()?)
+    }
+
+    fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
+        let outcome = context.perform(&self.effects()?)?;
+        if outcome == StepOutcome::Changed {
+            context.note(format!("Configuration in {}", self.0.layout.configuration));
+            if self.0.parts()?.contains(&Part::Grafana) {
+                context.note(format!(
+                    "Grafana's password in {}",
+                    self.0.layout.grafana_password
+                ));
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Counting;
+
+    impl Random for Counting {
+        fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
+            for (n, byte) in bytes.iter_mut().enumerate() {
+                *byte = u8::try_from(n * 11 % 256).unwrap_or(0);
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_password_is_24_characters_nobody_mistakes() {
+        let password = String::from_utf8(made(&Counting).unwrap()).unwrap();
+        assert_eq!(password.len(), 24);
+        assert!(
+            password
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() && !"loO01".contains(c)),
+            "{password}"
+        );
+    }
+}
