@@ -23,6 +23,7 @@ mod nodes;
 mod paging;
 mod query;
 mod reach;
+mod release;
 mod screen;
 mod secret;
 mod server;
@@ -73,6 +74,7 @@ enum Command {
     Events(events::Events),
     Audit(audit::Audit),
     Config(config::Config),
+    Release(release::Release),
     Explain(explain::Explain),
     Completions(completions::Completions),
     Man(man::Man),
@@ -92,6 +94,7 @@ impl Command {
             Self::Events(command) => command.run(surroundings),
             Self::Audit(command) => command.run(surroundings),
             Self::Config(command) => command.run(surroundings),
+            Self::Release(command) => command.run(),
             Self::Explain(command) => command.run(),
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),
@@ -110,6 +113,7 @@ impl Command {
             Self::Events(command) => command.common.format(),
             Self::Audit(command) => command.common.format(),
             Self::Config(command) => command.common.format(),
+            Self::Release(command) => command.format(),
             Self::Explain(command) => command.format(),
             Self::Version(command) => command.format(),
             Self::Up(_) | Self::Server(_) | Self::Completions(_) | Self::Man(_) => Format::Table,

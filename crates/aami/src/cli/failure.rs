@@ -43,6 +43,9 @@ pub(crate) enum Failure {
     /// A program that is to be run could not be had.
     #[error(transparent)]
     Obtain(#[from] aami_plans::obtain::ObtainError),
+    /// A release folder that is not to be used.
+    #[error(transparent)]
+    Release(#[from] aami_plans::release::ReleaseError),
     /// The same, for what was had.
     #[error(transparent)]
     Extract(#[from] aami_plans::extract::ExtractError),
@@ -91,6 +94,7 @@ impl Failure {
             Self::Start(error) => Some(error.code()),
             Self::Obtain(error) => Some(error.code()),
             Self::Extract(error) => Some(error.code()),
+            Self::Release(error) => Some(error.code()),
             Self::File { .. } | Self::Runtime(_) | Self::Closed | Self::Output(_) => None,
         }
     }
