@@ -37,6 +37,9 @@ pub struct Component {
     pub homepage: Option<String>,
     /// The ports it listens on unless told otherwise.
     pub ports: Vec<u16>,
+    /// What it is started with, where AAMI does not know it itself; `{port}` stands for its port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
     /// How its builds are packed.
     pub archive: Archive,
     /// Its builds.
@@ -48,6 +51,8 @@ pub struct Component {
 pub struct Absent {
     /// Why, and what to do instead.
     pub why: String,
+    /// The container image its publisher offers in place of a file, with its tag.
+    pub image: Option<String>,
 }
 
 /// What a component is for.
@@ -231,6 +236,11 @@ impl Catalogue {
         self.components.values()
     }
 
+    /// The container image that stands in for a component nobody offers as a file.
+    pub fn image(&self, name: &str) -> Option<&str> {
+        self.absent.get(name)?.image.as_deref()
+    }
+
     /// A component and its build for a processor.
     pub fn build(&self, name: &str, arch: Arch) -> Result<(&Component, &Build), CatalogueError> {
         let Some(component) = self.components.get(name) else {
@@ -291,6 +301,9 @@ mod tests {
             catalogue.build("grafana", Arch::Amd64),
             Err(CatalogueError::Unknown(_))
         ));
+        let image = catalogue.image("dcgm_exporter").unwrap();
+        assert!(image.starts_with("nvcr.io/nvidia/"), "{image}");
+        assert_eq!(catalogue.image("all_smi"), None);
     }
 
     #[test]

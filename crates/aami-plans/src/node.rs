@@ -11,7 +11,10 @@
 //! The plan does not choose where its input comes from: inventory, listeners, downloads and the API
 //! are values in the options.
 
+pub mod check;
+mod doors;
 mod exporter;
+mod extra;
 pub mod foreground;
 mod identity;
 mod installed;
@@ -35,6 +38,7 @@ use aami_inventory::{Inventory, InventoryError};
 use aami_model::label::Labels;
 use aami_model::secret::Secret;
 
+pub use extra::Change;
 pub use foreground::Foreground;
 pub use layout::{Form, Layout};
 pub use report::Reporter;
@@ -61,12 +65,19 @@ pub enum Purpose {
     /// no meaning then, and the last one asks the control plane when it is probed. What was installed is
     /// taken from the enrolment, whatever would be installed today.
     Look(Option<Box<Enrolment>>),
+    /// To change which exporters an enrolled node has; everything else stays as it was installed.
+    Exporters {
+        /// The node.
+        enrolment: Box<Enrolment>,
+        /// What changes.
+        change: Change,
+    },
 }
 
 impl Purpose {
     fn told(&self) -> Option<&register::Told> {
         match self {
-            Self::Look(Some(enrolment)) => Some(&enrolment.told),
+            Self::Look(Some(enrolment)) | Self::Exporters { enrolment, .. } => Some(&enrolment.told),
             Self::Install | Self::Look(None) => None,
         }
     }
@@ -94,6 +105,9 @@ pub struct NodeOptions {
     pub skip_preflight: bool,
     /// Do not look for firewalls.
     pub skip_firewall: bool,
+    /// The addresses and networks that exporters are scraped from: a firewall is opened for them alone. Those of
+    /// the control plane where there are none.
+    pub scrape_from: Vec<String>,
     /// Skip step 5.
     pub skip_gpu: bool,
     /// Where components come from, in this order.

@@ -33,6 +33,8 @@ struct RawComponent {
     homepage: Option<HttpUrl>,
     #[serde(default)]
     ports: Vec<u16>,
+    #[serde(default)]
+    arguments: Vec<Argument>,
     archive: Archive,
     #[serde(default)]
     build: BTreeMap<String, toml::Spanned<RawBuild>>,
@@ -58,6 +60,7 @@ struct RawAbsent {
     #[serde(default, rename = "ports")]
     _ports: Vec<u16>,
     why: String,
+    image: Option<Image>,
 }
 
 /// A text that keeps a rule; the rule is the error.
@@ -105,6 +108,23 @@ checked!(HttpUrl, "an http:// or https:// address", |text| {
         && after.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains('@'))
 });
 checked!(FileName, "a plain file name", is_file_name);
+checked!(
+    Argument,
+    "an argument of at most 256 printable characters",
+    |text| { (1..=256).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b)) }
+);
+checked!(Image, "a container image with a tag or digest", |text| {
+    (3..=255).contains(&text.len())
+        && text.contains('/')
+        && text
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| last.contains([':', '@']))
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b))
+});
 checked!(
     ArchivePath,
     "a relative path inside an archive, without ..",
@@ -163,7 +183,8 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Catalogue, CatalogueError>
         if catalogue.components.contains_key(&name) {
             return Err(invalid(0, format!("{name} is a component and absent at once")));
         }
-        catalogue.absent.insert(name, Absent { why: raw.why });
+        let image = raw.image.map(|image| image.0);
+        catalogue.absent.insert(name, Absent { why: raw.why, image });
     }
     Ok(catalogue)
 }
@@ -196,6 +217,7 @@ fn component(raw: RawComponent) -> Result<Component, Fault> {
         license: raw.license.0,
         homepage: raw.homepage.map(|url| url.0),
         ports: raw.ports,
+        arguments: raw.arguments.into_iter().map(|argument| argument.0).collect(),
         archive: raw.archive,
         builds,
     })

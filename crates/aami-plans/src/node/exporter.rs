@@ -1,110 +1,128 @@
 //! Putting one exporter on a host and having it run, in either form.
 
-use std::io::Write;
+mod container;
+mod program;
+
 use std::net::SocketAddr;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aami_install::effect::{CreateGroup, CreateUser, Placement, UnitState};
-use aami_install::host::{Clock as _, SystemClock};
 use aami_install::root::Entry;
-use aami_install::{
-    Content, Digest, Effect, Fetch, Host, HostPath, Mark, Owner, StepContext, StepError, Voice,
-};
+use aami_install::{Content, Digest, Effect, Host, HostPath, Mark, Owner, StepContext, StepError};
 use aami_model::code;
 use aami_model::run::StepOutcome;
+
+pub(crate) use container::Container;
+use program::Program;
 
 use super::foreground::Task;
 use super::layout::real;
 use super::session::Session;
-use super::unit::Unit;
-use super::{Form, installed, local};
+use super::unit::{Hardening, Unit};
+use super::{Form, doors, installed, local};
 use crate::components::{Archive, Build, Checksum, Component};
-use crate::extract;
-use crate::obtain;
 
 /// How long an exporter may take from its start to its first metrics.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A download that takes no longer shows no progress.
-const SHORT: Duration = Duration::from_secs(1);
+/// The same for one whose image may have to be fetched first: a few hundred megabytes.
+const IMAGE_PATIENCE: Duration = Duration::from_secs(600);
 
 /// One exporter, as a step wants it.
+#[derive(Debug, Clone)]
 pub(crate) struct Setup {
     /// Its name in the catalogue.
-    pub(crate) component: &'static str,
+    pub(crate) component: String,
     /// The program's name in the catalogue.
-    pub(crate) program: &'static str,
+    pub(crate) program: String,
     /// Its unit, in the host form.
-    pub(crate) unit: &'static str,
+    pub(crate) unit: String,
     /// The user it runs as, in the host form; made where it does not exist.
     pub(crate) user: &'static str,
     /// For people.
-    pub(crate) description: &'static str,
-    /// Whether it must reach device nodes.
-    pub(crate) devices: bool,
+    pub(crate) description: String,
+    /// What its unit may do.
+    pub(crate) hardening: Hardening,
     /// Its arguments.
     pub(crate) arguments: Vec<String>,
     /// Folders it needs, each parent before what lies in it.
     pub(crate) folders: Vec<HostPath>,
+    /// Files it reads, and what they hold. They carry our mark in a comment.
+    pub(crate) files: Vec<(HostPath, &'static str)>,
     /// Where it serves.
     pub(crate) port: u16,
     /// What stands in its metrics when they are its own.
     pub(crate) expected: &'static str,
+    /// Where it runs in a container and not from a file.
+    pub(crate) container: Option<Container>,
+    /// Whether its port is opened in a firewall.
+    pub(crate) door: Option<doors::Door>,
 }
 
 impl Setup {
-    /// The same as it was installed, where that is what is looked at.
-    pub(crate) fn or_installed(mut self, session: &Session, host: &Host) -> Self {
-        if let Some(installed) = session.installed(host, self.component) {
-            self.port = installed.port;
-            self.arguments = installed.arguments;
+    /// The same as it was installed, where that is what is looked at; else with its port open where this host
+    /// has a firewall.
+    pub(crate) fn settled(mut self, session: &Session, host: &Host) -> Result<Self, StepError> {
+        match session.installed(host, &self.component) {
+            Some(installed) => {
+                self.port = installed.port;
+                self.arguments = installed.arguments;
+                self.container = installed.container;
+                self.door = installed.door;
+            }
+            None => self.door = doors::needed(session, host, self.port)?,
         }
-        self
+        Ok(self)
+    }
+
+    /// What the catalogue says of it: a component and its build, or the image that stands in.
+    fn component(&self, session: &Session, host: &Host) -> Result<(Component, Option<Build>), StepError> {
+        match &self.container {
+            Some(container) => Ok((container.component(&self.component), None)),
+            None => {
+                let (component, build) = session.component(host, &self.component)?;
+                Ok((component, Some(build)))
+            }
+        }
     }
 
     /// Everything that must hold on the host for it to run.
     pub(crate) fn effects(&self, session: &Arc<Session>, host: &Host) -> Result<Vec<Effect>, StepError> {
-        let (component, build) = session.component(host, self.component)?;
+        let (component, build) = self.component(session, host)?;
         let is_host = session.options.form == Form::Host;
         let owner = is_host.then(Owner::root);
-        let folder = session
-            .layout
-            .programs
-            .join(&format!("{}-{}", component.name, component.version));
-        let folder = folder.map_err(|error| StepError::new(code::CATALOGUE_INVALID, error.to_string()))?;
-        let program = path(&folder, self.program)?;
-
         let mut effects = Vec::new();
         if is_host && self.user != "root" {
-            effects.push(Effect::CreateGroup(CreateGroup::system(self.user)));
-            let (home, shell) = (host_path("/nonexistent")?, host_path("/usr/sbin/nologin")?);
-            effects.push(Effect::CreateUser(CreateUser::system(
-                self.user, self.user, home, shell,
-            )));
+            effects.extend(account(self.user)?);
         }
-        for path in missing_parents(host, &session.layout.programs)?
-            .iter()
-            .chain([&session.layout.programs, &folder])
-        {
-            effects.push(Effect::directory(path.clone(), 0o755, owner.clone()));
+        let folder = path(
+            &session.layout.programs,
+            &format!("{}-{}", component.name, component.version),
+        )?;
+        if build.is_some() {
+            for path in missing_parents(host, &session.layout.programs)?
+                .iter()
+                .chain([&session.layout.programs, &folder])
+            {
+                effects.push(Effect::directory(path.clone(), 0o755, owner.clone()));
+            }
         }
         // Before the program: whatever happens to the rest, what was meant is known.
         let note = installed::Exporter {
             component: component.clone(),
             port: self.port,
             arguments: self.arguments.clone(),
+            container: self.container.clone(),
+            door: self.door.clone(),
         };
         effects.extend(installed::effects(
             &session.layout,
-            self.component,
+            &self.component,
             &note,
             owner.as_ref(),
         )?);
         let logs = &session.layout.logs;
-        let folders = self.folders.iter().chain((!is_host).then_some(logs));
-        for path in folders {
+        for path in self.folders.iter().chain((!is_host).then_some(logs)) {
             let folder = Effect::directory(path.clone(), 0o755, owner.clone());
             if !effects.iter().any(|known| known.key() == folder.key()) {
                 effects.push(folder);
@@ -115,27 +133,49 @@ impl Setup {
             let log = Placement::new(log, Content::bytes([]), 0o644, None).changing_in_use();
             effects.push(Effect::WriteFile(log));
         }
-        effects.push(Effect::binary(
-            program.clone(),
-            self.content(session, host, &component, &build)?,
-            owner.clone(),
-        ));
+        let mut inputs = Vec::new();
+        for (path, text) in &self.files {
+            let placement = Placement::new(path.clone(), Content::bytes(text), 0o644, owner.clone());
+            effects.push(Effect::WriteFile(placement.marked(Mark::Hash)));
+            inputs.push(path.clone());
+        }
+        let program = path(&folder, &self.program)?;
+        if let Some(build) = &build {
+            effects.push(Effect::binary(
+                program.clone(),
+                self.content(session, host, &component, build)?,
+                owner.clone(),
+            ));
+            inputs.push(program.clone());
+        }
         if is_host {
-            let unit_file = path(&host_path("/etc/systemd/system")?, self.unit)?;
-            let text = Unit {
-                description: self.description,
-                homepage: component.homepage.as_deref(),
-                user: self.user,
-                program: program.as_str(),
-                arguments: &self.arguments,
-                devices: self.devices,
-            }
-            .text();
+            let unit_file = path(&host_path("/etc/systemd/system")?, &self.unit)?;
+            let text = self.unit_text(&component, &program);
             let placement = Placement::new(unit_file.clone(), Content::bytes(text), 0o644, owner);
             effects.push(Effect::WriteFile(placement.marked(Mark::Hash)));
-            effects.push(Effect::UnitState(UnitState::up(self.unit, [unit_file, program])));
+            inputs.insert(0, unit_file);
+            effects.push(Effect::UnitState(UnitState::up(&self.unit, inputs)));
+            effects.extend(self.door.iter().flat_map(doors::Door::effects));
         }
         Ok(effects)
+    }
+
+    fn unit_text(&self, component: &Component, program: &HostPath) -> String {
+        let mounts: Vec<&HostPath> = self.files.iter().map(|(path, _)| path).collect();
+        let run = self
+            .container
+            .as_ref()
+            .map(|container| container.run(&self.component, &self.arguments, &mounts));
+        Unit {
+            description: &self.description,
+            homepage: component.homepage.as_deref(),
+            user: self.user,
+            program: run.as_ref().map_or(program.as_str(), |run| run.program.as_str()),
+            arguments: run.as_ref().map_or(&self.arguments, |run| &run.arguments),
+            before: run.as_ref().map(|run| run.before.as_str()),
+            hardening: run.as_ref().map_or(self.hardening, |run| run.hardening),
+        }
+        .text()
     }
 
     fn content(
@@ -159,7 +199,7 @@ impl Setup {
             session: session.clone(),
             component: component.clone(),
             build: build.clone(),
-            program: self.program,
+            program: self.program.clone(),
             staging: real(host.root.path(), &session.layout.staging),
         };
         Ok(Content::fetched(origin, sha256, Arc::new(fetch)))
@@ -184,18 +224,30 @@ impl Setup {
             outcome = StepOutcome::Changed;
         }
         let address = session.near(self.port)?;
+        let patience = self.patience();
         match local::wait_for(
             context.host().clock.as_ref(),
             context.voice(),
             address,
             self.expected,
-            PATIENCE,
+            patience,
         )? {
             Ok(()) => {
                 context.note(format!("{} answers at {}", self.component, shown(address)));
+                if let Some(door) = &self.door {
+                    context.note(door.said());
+                }
                 Ok(outcome)
             }
             Err(seen) => Err(self.silent(session, context.host(), &seen)),
+        }
+    }
+
+    const fn patience(&self) -> Duration {
+        if self.container.is_some() {
+            IMAGE_PATIENCE
+        } else {
+            PATIENCE
         }
     }
 
@@ -206,16 +258,16 @@ impl Setup {
                 format!("{} cannot be started: {error}", self.component),
             )
         };
-        let (component, _) = session.component(host, self.component)?;
+        let (component, _) = session.component(host, &self.component)?;
         let root = host.root.path();
         let logs = real(root, &session.layout.logs);
         let folder = real(root, &session.layout.programs);
         foreground
             .start(Task {
-                name: self.component.to_owned(),
+                name: self.component.clone(),
                 program: folder
                     .join(format!("{}-{}", component.name, component.version))
-                    .join(self.program),
+                    .join(&self.program),
                 arguments: self.arguments.clone(),
                 log: logs.join(format!("{}.log", self.component)),
             })
@@ -223,7 +275,7 @@ impl Setup {
     }
 
     fn silent(&self, session: &Session, host: &Host, seen: &str) -> StepError {
-        let waited = PATIENCE.as_secs();
+        let waited = self.patience().as_secs();
         let message = format!("{} did not answer within {waited} s: {seen}", self.component);
         let hint = match session.options.form {
             Form::Host => format!("Read its log with `journalctl -u {}`.", self.unit),
@@ -237,6 +289,15 @@ impl Setup {
         };
         StepError::new(code::UNIT_FAILED, message).with_hint(hint)
     }
+}
+
+/// A system user of its own, with its group.
+pub(crate) fn account(user: &str) -> Result<[Effect; 2], StepError> {
+    let (home, shell) = (host_path("/nonexistent")?, host_path("/usr/sbin/nologin")?);
+    Ok([
+        Effect::CreateGroup(CreateGroup::system(user)),
+        Effect::CreateUser(CreateUser::system(user, user, home, shell)),
+    ])
 }
 
 /// An address as it stands in a URL people can open.
@@ -271,68 +332,4 @@ pub(crate) fn missing_parents(host: &Host, path: &HostPath) -> Result<Vec<HostPa
     }
     missing.reverse();
     Ok(missing)
-}
-
-/// Fetches a component's file, verifies it, and hands on the one program wanted out of it.
-struct Program {
-    session: Arc<Session>,
-    component: Component,
-    build: Build,
-    program: &'static str,
-    staging: std::path::PathBuf,
-}
-
-impl Fetch for Program {
-    fn fetch(&self, voice: &Voice<'_>, into: &mut dyn Write) -> Result<(), StepError> {
-        let options = &self.session.options;
-        let (component, build) = (&self.component, &self.build);
-        let arch = self.session.inventory()?.arch;
-        let inside = build.programs.get(self.program).ok_or_else(|| {
-            let what = format!(
-                "{} {} has no program {}",
-                component.name, component.version, self.program
-            );
-            StepError::new(code::CATALOGUE_INVALID, what)
-        })?;
-        let title = format!("{} {}", component.name, component.version);
-        let clock = SystemClock::new();
-        let started = clock.elapsed();
-        let mut progress = |done: u64, total: Option<u64>| {
-            // What is here within a second needs no bar.
-            let is_long = clock.elapsed() - started > SHORT;
-            if let Some(total) = total.filter(|total| *total > 0 && is_long) {
-                #[expect(clippy::cast_precision_loss, reason = "a fraction shown to people")]
-                voice.progress(done as f64 / total as f64, &format!("downloading {title}"));
-            }
-            if voice.check().is_err() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        };
-        let obtained = obtain::obtain(
-            &options.downloader,
-            component,
-            build,
-            arch,
-            &options.sources,
-            &self.staging,
-            &mut progress,
-        );
-        voice.check()?;
-        let obtained = obtained.map_err(|error| StepError::new(error.code(), error.to_string()))?;
-        if obtained.by_published_list {
-            voice.warn(format!(
-                "{title}: no checksum is pinned; the publisher's own list was used"
-            ));
-        }
-        let program = extract::program(&obtained.verified, component.archive, inside, arch, &self.staging)
-            .map_err(|error| StepError::new(error.code(), error.to_string()))?;
-        voice.note(format!("{title} from {}, SHA-256 verified", obtained.origin));
-        let unreadable =
-            |error: std::io::Error| StepError::new(code::STEP_FAILED, format!("{title}: {error}"));
-        let mut file = std::fs::File::open(program.path()).map_err(unreadable)?;
-        std::io::copy(&mut file, into).map_err(unreadable)?;
-        Ok(())
-    }
 }

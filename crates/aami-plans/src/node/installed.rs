@@ -6,6 +6,8 @@ use aami_model::code;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::doors::Door;
+use super::exporter::Container;
 use super::layout::Layout;
 use crate::components::Component;
 
@@ -21,6 +23,12 @@ pub(crate) struct Exporter {
     pub(crate) port: u16,
     /// What it was started with.
     pub(crate) arguments: Vec<String>,
+    /// The container it runs in, where it is not a program of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) container: Option<Container>,
+    /// What was opened for it in a firewall.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) door: Option<Door>,
 }
 
 /// The program that stays on a host.

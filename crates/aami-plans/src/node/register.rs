@@ -7,19 +7,22 @@ use aami_install::effect::Registration;
 use aami_install::receipt::Recorded;
 use aami_install::{Effect, Host, StepError, Survey, Voice};
 use aami_model::exporter::ExporterKind;
+use aami_model::label::Labels;
 use aami_model::{NodeId, code};
 use serde::{Deserialize, Serialize};
 
-use super::Form;
+use super::extra::Extra;
 use super::identity::{self, NodeKey};
 use super::layout::Layout;
 use super::session::Session;
-use super::step::Accelerator;
+use super::{Form, Purpose, installed};
 
 /// How long a control plane that is busy or restarting is asked again.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The first pause between two tries, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+/// The labels that the hardware decides.
+const HARDWARE: [&str; 3] = ["gpu_vendor", "gpu_count", "gpu_model"];
 /// The note of what was told is not longer.
 const LONGEST: u64 = 256 * 1024;
 
@@ -34,24 +37,22 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// What there is to tell now, but for key and credential, which never change.
+    /// What there is to tell now, but for key and credential, which never change. Where an enrolled node is only
+    /// looked at or given an exporter, everything else is as it was told.
     pub(crate) fn now(session: &Session, host: &Host) -> Result<Self, StepError> {
-        let inventory = session.inventory()?;
-        let options = &session.options;
-        let mut exporters = vec![ExporterInfo::new(ExporterKind::NodeExporter, session.port(host)?)];
-        // In the foreground form nobody starts it; somebody else may have.
-        if let Some(accelerator) = Accelerator::of(session, host)?
-            && (options.form == Form::Host || accelerator.setup(session, host)?.answers(session)?)
-        {
-            exporters.push(ExporterInfo::new(accelerator.kind(), accelerator.port()));
+        let exporters = exporters(session, host)?;
+        if let Some(told) = session.options.purpose.told() {
+            let mut told = told.clone();
+            told.request.exporters = exporters;
+            return Ok(told);
         }
+        let inventory = session.inventory()?;
         Ok(Self {
             server: session.client.server().to_owned(),
             request: RegisterRequest {
                 hostname: inventory.hostname.to_string(),
                 ip_address: session.address()?.to_string(),
-                // What the operator says stands above what was detected.
-                labels: inventory.labels().overlaid(&options.labels),
+                labels: labels(session, host)?,
                 exporters,
                 system_info: Some(inventory.system_info()),
                 machine: inventory.machine.clone(),
@@ -78,6 +79,42 @@ impl Told {
     }
 }
 
+fn exporters(session: &Session, host: &Host) -> Result<Vec<ExporterInfo>, StepError> {
+    let mut exporters = vec![ExporterInfo::new(ExporterKind::NodeExporter, session.port(host)?)];
+    for extra in Extra::wanted(session, host)? {
+        let setup = extra.setup(session, host)?;
+        // In the foreground form nobody starts it; somebody else may have.
+        if session.options.form == Form::Host || setup.answers(session)? {
+            exporters.push(ExporterInfo::new(extra.kind(), setup.port));
+        }
+    }
+    // One that was here before us, and is registered as it is, has no note.
+    if let Some(told) = session.options.purpose.told() {
+        let mut known: Vec<u16> = exporters.iter().map(|exporter| exporter.port).collect();
+        if let Purpose::Exporters { change, .. } = &session.options.purpose {
+            let note: Option<installed::Exporter> = installed::read(host, &session.layout, change.name());
+            known.extend(note.map(|note| note.port));
+        }
+        let others = told.request.exporters.iter();
+        exporters.extend(others.filter(|other| !known.contains(&other.port)).cloned());
+    }
+    Ok(exporters)
+}
+
+/// The labels of the hardware, and above them what the operator says: now, or, where nothing is said now, last
+/// time.
+fn labels(session: &Session, host: &Host) -> Result<Labels, StepError> {
+    let detected = session.inventory()?.labels();
+    let said = &session.options.labels;
+    if !said.0.is_empty() {
+        return Ok(detected.overlaid(said));
+    }
+    let mut before =
+        last_told(host, &session.layout).map_or_else(Labels::default, |told| told.request.labels);
+    before.0.retain(|name, _| !HARDWARE.contains(&name.as_str()));
+    Ok(detected.overlaid(&before))
+}
+
 /// What was told last, to whichever control plane.
 pub(super) fn last_told(host: &Host, layout: &Layout) -> Option<Told> {
     let bytes = host.root.read(&layout.registration, LONGEST).ok()??;
@@ -98,13 +135,22 @@ pub(super) fn node_on_record(session: &Session, survey: &Survey<'_>) -> Option<N
 }
 
 /// Registers, and answers the node's id. The same key gets the same answer however often it asks, so
-/// a lost reply is simply asked for again.
-pub(super) fn register(session: &Session, host: &Host, voice: &Voice<'_>) -> Result<String, StepError> {
+/// a lost reply is simply asked for again. A node that is enrolled tells its news by its own credential.
+pub(super) fn register(
+    session: &Session,
+    host: &Host,
+    voice: &Voice<'_>,
+    is_enrolled: bool,
+) -> Result<String, StepError> {
     let key = NodeKey::read(host, &session.layout)?;
     let credential = identity::credential(host, &session.layout)?;
-    let Some(token) = &session.options.token else {
-        let why = "this node has news for the control plane, and telling it needs a bootstrap token";
-        return Err(StepError::new(code::TOKEN_REQUIRED, why));
+    let bearer = match &session.options.token {
+        Some(token) => token.reveal(),
+        None if is_enrolled => credential.reveal(),
+        None => {
+            let why = "this machine is not enrolled, and enrolling it needs a bootstrap token";
+            return Err(StepError::new(code::TOKEN_REQUIRED, why));
+        }
     };
     let mut request = Told::now(session, host)?.request;
     request.node_key = Some(key.public());
@@ -118,7 +164,7 @@ pub(super) fn register(session: &Session, host: &Host, voice: &Voice<'_>) -> Res
     })?;
     let proof = key.proof(&body);
 
-    let client = session.client.with_bearer(token.reveal());
+    let client = session.client.with_bearer(bearer);
     let deadline = host.clock.elapsed() + PATIENCE;
     let mut pause = PAUSES.0;
     loop {

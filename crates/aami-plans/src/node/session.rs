@@ -9,6 +9,7 @@ use aami_api::node::Verified;
 use aami_api::register::Registered;
 use aami_api::token::{OpenedRun, Validated};
 use aami_install::effect::Registration;
+use aami_install::effect::firewall::Firewall;
 use aami_install::{Effect, Host, StepError, Survey};
 use aami_inventory::{Inventory, route};
 use aami_model::code;
@@ -38,6 +39,7 @@ pub struct Session {
     agent: Once<installed::Agent>,
     port: Once<u16>,
     address: Once<IpAddr>,
+    pub(crate) firewall: Once<Option<Firewall>>,
     pub(crate) validated: OnceLock<Validated>,
     pub(crate) registered: OnceLock<Registered>,
     pub(crate) verified: OnceLock<Verified>,
@@ -75,14 +77,14 @@ pub struct Summary {
 }
 
 /// A value that is found once; a failure to find it is no value.
-struct Once<T>(Mutex<Option<Arc<T>>>);
+pub(crate) struct Once<T>(Mutex<Option<Arc<T>>>);
 
 impl<T> Once<T> {
     const fn new() -> Self {
         Self(Mutex::new(None))
     }
 
-    fn get(&self, find: impl FnOnce() -> Result<T, StepError>) -> Result<Arc<T>, StepError> {
+    pub(crate) fn get(&self, find: impl FnOnce() -> Result<T, StepError>) -> Result<Arc<T>, StepError> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = &*held {
             return Ok(found.clone());
@@ -110,6 +112,7 @@ impl Session {
             agent: Once::new(),
             port: Once::new(),
             address: Once::new(),
+            firewall: Once::new(),
             validated: OnceLock::new(),
             registered: OnceLock::new(),
             verified: OnceLock::new(),
@@ -191,7 +194,7 @@ impl Session {
     pub(crate) fn installed(&self, host: &Host, name: &str) -> Option<installed::Exporter> {
         match self.options.purpose {
             Purpose::Install => None,
-            Purpose::Look(_) => installed::read(host, &self.layout, name),
+            Purpose::Look(_) | Purpose::Exporters { .. } => installed::read(host, &self.layout, name),
         }
     }
 
@@ -210,7 +213,7 @@ impl Session {
     /// The program that stays on a host: this one, or, when an installed node is looked at, the one that
     /// was left there.
     pub(crate) fn agent(&self, host: &Host) -> Result<Option<installed::Agent>, StepError> {
-        if let Purpose::Look(_) = self.options.purpose {
+        if self.options.purpose != Purpose::Install {
             return Ok(installed::read(host, &self.layout, "aami-agent"));
         }
         let Some(path) = self
@@ -341,6 +344,13 @@ impl Session {
 /// The first address of the server; where its name cannot be looked up here (a proxy does that), an
 /// address that stands for "anywhere": the documentation network (RFC 5737), to which nothing is sent.
 fn server_address(server: &str) -> Result<SocketAddr, StepError> {
+    let found = resolved(server)?;
+    let anywhere = SocketAddr::from(([192, 0, 2, 1], 443));
+    Ok(found.first().copied().unwrap_or(anywhere))
+}
+
+/// All addresses of a server; none where its name is not known here.
+pub(crate) fn resolved(server: &str) -> Result<Vec<SocketAddr>, StepError> {
     let uri: ureq::http::Uri = server
         .parse()
         .map_err(|_| StepError::new(code::INVALID, format!("{server:?} is not a URL")))?;
@@ -350,9 +360,8 @@ fn server_address(server: &str) -> Result<SocketAddr, StepError> {
     } else {
         80
     });
-    let found = (host, port)
+    Ok((host, port)
         .to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next());
-    Ok(found.unwrap_or_else(|| SocketAddr::from(([192, 0, 2, 1], port))))
+        .map(Iterator::collect)
+        .unwrap_or_default())
 }

@@ -15,8 +15,6 @@ use aami_install::Step;
 
 use super::session::Session;
 
-pub(super) use gpu_exporter::Accelerator;
-
 /// All of them.
 pub(super) fn all(session: &Arc<Session>) -> Vec<Box<dyn Step>> {
     let s = || session.clone();

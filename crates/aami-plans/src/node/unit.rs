@@ -14,15 +14,28 @@ pub(crate) struct Unit<'a> {
     pub(crate) program: &'a str,
     /// Its arguments.
     pub(crate) arguments: &'a [String],
-    /// Whether it must reach device nodes, as GPU exporters must.
-    pub(crate) devices: bool,
+    /// A command that is run before it and may fail.
+    pub(crate) before: Option<&'a str>,
+    /// What it may do.
+    pub(crate) hardening: Hardening,
+}
+
+/// What a unit may do on its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hardening {
+    /// Next to nothing.
+    Tight,
+    /// The same, but it must reach device nodes with their drivers' calls, as GPU exporters must.
+    Devices,
+    /// Everything: it makes a container out of what it has.
+    None,
 }
 
 /// Settings every exporter can live with (systemd.exec(5)). Those a systemd does not know yet it
 /// passes over with a warning in its log, so newer ones cost nothing on older hosts. `/proc` stays
 /// whole: an exporter's job is to read it. So does the clock, which node_exporter reads with the call that
 /// would also set it; without a capability it cannot.
-const HARDENING: &str = "\
+pub(super) const HARDENING: &str = "\
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=read-only
@@ -51,13 +64,18 @@ impl Unit<'_> {
         }
         text.push_str("After=network.target\n\n[Service]\nType=simple\n");
         let _ = writeln!(text, "User={}", self.user);
+        if let Some(before) = self.before {
+            let _ = writeln!(text, "ExecStartPre=-{before}");
+        }
         let _ = write!(text, "ExecStart={}", quoted(self.program));
         for argument in self.arguments {
             let _ = write!(text, " {}", quoted(argument));
         }
         text.push_str("\nRestart=on-failure\nRestartSec=5\n");
-        text.push_str(HARDENING);
-        if !self.devices {
+        if self.hardening != Hardening::None {
+            text.push_str(HARDENING);
+        }
+        if self.hardening == Hardening::Tight {
             text.push_str("CapabilityBoundingSet=\nDevicePolicy=closed\nMemoryDenyWriteExecute=yes\n");
             // A call that is not on the list fails and is seen in the exporter's log; the default would kill it.
             text.push_str(
@@ -71,7 +89,7 @@ impl Unit<'_> {
 
 /// An argument as a unit file takes it: `%` and `$` mean something there, blanks part arguments
 /// (systemd.service(5), COMMAND LINES).
-fn quoted(argument: &str) -> String {
+pub(super) fn quoted(argument: &str) -> String {
     let escaped = argument.replace('%', "%%").replace('$', "$$");
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:,%$@+[]".contains(c);
     if !escaped.is_empty() && escaped.chars().all(plain) {
@@ -93,7 +111,8 @@ mod tests {
             user: "node_exporter",
             program: "/opt/aami/node_exporter-1/node_exporter",
             arguments: &arguments,
-            devices: false,
+            before: None,
+            hardening: Hardening::Tight,
         };
         let text = unit.text();
         let line =
@@ -103,7 +122,7 @@ mod tests {
         assert!(text.contains("\nCapabilityBoundingSet=\n"));
         assert!(
             !Unit {
-                devices: true,
+                hardening: Hardening::Devices,
                 ..unit
             }
             .text()

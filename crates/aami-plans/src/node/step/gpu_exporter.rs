@@ -1,116 +1,65 @@
-//! Step 5: the exporter of this machine's GPUs, where it has any.
+//! Step 5: the exporter of this machine's GPUs, where it has any, and those its operator asked for.
 
 use std::sync::Arc;
 
 use aami_install::{Effect, Host, Probe, Step, StepContext, StepError, Survey};
-use aami_inventory::gpu::Vendor;
-use aami_model::exporter::ExporterKind;
+use aami_model::code;
 use aami_model::run::StepOutcome;
 
 use super::super::exporter::Setup;
+use super::super::extra::{Extra, Wish};
 use super::super::session::Session;
 use super::super::{Form, Purpose};
-use super::needs;
+use super::{needs, preflight};
 
 /// Step 5.
 pub(super) struct InstallGpuExporter(pub(super) Arc<Session>);
 
-/// The exporter that fits this machine's GPUs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::node) enum Accelerator {
-    /// NVIDIA's own.
-    Dcgm,
-    /// For GPUs of other vendors.
-    AllSmi,
-}
-
-impl Accelerator {
-    /// The one for this host; `None` without a GPU or under `--skip-gpu`.
-    pub(in crate::node) fn of(session: &Session, host: &Host) -> Result<Option<Self>, StepError> {
-        if session.options.skip_gpu {
-            return Ok(None);
+impl InstallGpuExporter {
+    /// Those that this step brings, and those that are here already without it.
+    fn sorted(&self, survey: &Survey<'_>) -> Result<(Vec<Setup>, Vec<Setup>), StepError> {
+        let session = &self.0;
+        let (mut ours, mut elsewhere) = (Vec::new(), Vec::new());
+        for extra in Extra::wanted(session, survey.host())? {
+            let setup = extra.setup(session, survey.host())?;
+            if extra.is_elsewhere(&setup, session, survey)? {
+                elsewhere.push(setup);
+            } else if session.options.form == Form::Host {
+                ours.push(setup);
+            }
         }
-        if session.options.purpose != Purpose::Install {
-            let is_installed = |one: &Self| session.installed(host, one.component()).is_some();
-            return Ok([Self::Dcgm, Self::AllSmi].into_iter().find(is_installed));
-        }
-        Ok(session.inventory()?.gpus.vendor().map(|vendor| match vendor {
-            Vendor::Nvidia => Self::Dcgm,
-            Vendor::Amd | Vendor::Intel => Self::AllSmi,
-        }))
+        Ok((ours, elsewhere))
     }
 
-    /// Its name in the catalogue.
-    pub(in crate::node) const fn component(self) -> &'static str {
-        match self {
-            Self::Dcgm => "dcgm_exporter",
-            Self::AllSmi => "all_smi",
+    /// That a stranger holds the port of one that does not run yet.
+    fn port_is_free(&self, setup: &Setup, host: &Host) -> Result<(), StepError> {
+        match preflight::stranger_on(&self.0, host, setup.port) {
+            Some(stranger) => Err(StepError::new(
+                code::PORT_IN_USE,
+                format!(
+                    "port {} is in use by {stranger}, and {} needs it",
+                    setup.port, setup.component
+                ),
+            )),
+            None => Ok(()),
         }
     }
 
-    /// What it is registered as.
-    pub(in crate::node) const fn kind(self) -> ExporterKind {
-        match self {
-            Self::Dcgm => ExporterKind::DcgmExporter,
-            Self::AllSmi => ExporterKind::AllSmi,
+    /// Why nothing is to be done here.
+    fn nothing(&self, elsewhere: &[Setup]) -> String {
+        if let Some(setup) = elsewhere.first() {
+            let (name, port) = (&setup.component, setup.port);
+            return format!("{name} already answers on port {port}; it is registered as it is");
         }
-    }
-
-    /// Where it serves.
-    pub(in crate::node) const fn port(self) -> u16 {
-        match self {
-            Self::Dcgm => 9400,
-            Self::AllSmi => 9401,
+        match (&self.0.options.purpose, self.0.options.form) {
+            (Purpose::Install, _) if self.0.options.skip_gpu => "skipped by --skip-gpu",
+            (Purpose::Install, Form::Foreground) => {
+                "GPU exporters need root and are not started in this form"
+            }
+            (Purpose::Install, Form::Host) => "this machine has no GPU",
+            _ => "none was installed",
         }
-    }
-
-    /// How it is set up. Both need device nodes, and reading a GPU's state needs root with them.
-    pub(in crate::node) fn setup(self, session: &Session, host: &Host) -> Result<Setup, StepError> {
-        let port = self.port();
-        let (program, unit, description, expected, arguments) = match self {
-            Self::Dcgm => (
-                "dcgm-exporter",
-                "aami-dcgm-exporter.service",
-                "NVIDIA dcgm-exporter, installed by AAMI",
-                "DCGM_FI_",
-                vec!["-a".to_owned(), session.listen(port)?],
-            ),
-            Self::AllSmi => (
-                "all-smi",
-                "aami-all-smi.service",
-                "all-smi, installed by AAMI",
-                "all_smi_",
-                vec!["api".to_owned(), "--port".to_owned(), port.to_string()],
-            ),
-        };
-        Ok(Setup {
-            component: self.component(),
-            program,
-            unit,
-            user: "root",
-            description,
-            devices: true,
-            arguments,
-            folders: Vec::new(),
-            port,
-            expected,
-        }
-        .or_installed(session, host))
-    }
-
-    /// Whether somebody else's installation of it answers already; then it is registered as it is.
-    fn is_elsewhere(self, session: &Arc<Session>, survey: &Survey<'_>) -> Result<bool, StepError> {
-        let setup = self.setup(session, survey.host())?;
-        if !setup.answers(session)? {
-            return Ok(false);
-        }
-        let ours = setup.effects(session, survey.host()).ok().and_then(|effects| {
-            effects
-                .iter()
-                .find(|effect| matches!(effect, Effect::UnitState(_)))
-                .map(Effect::key)
-        });
-        Ok(ours.is_none_or(|unit| survey.record(&unit).is_none()))
+        .to_owned()
     }
 }
 
@@ -128,50 +77,52 @@ impl Step for InstallGpuExporter {
     }
 
     fn desired(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
-        let Some(accelerator) = Accelerator::of(&self.0, survey.host())? else {
-            return Ok(Vec::new());
-        };
-        if self.0.options.form == Form::Foreground || accelerator.is_elsewhere(&self.0, survey)? {
-            return Ok(Vec::new());
+        let host = survey.host();
+        let mut effects = Wish::effects(&self.0, host)?;
+        for setup in self.sorted(survey)?.0 {
+            for effect in setup.effects(&self.0, host)? {
+                if !effects.iter().any(|known| known.key() == effect.key()) {
+                    effects.push(effect);
+                }
+            }
         }
-        accelerator
-            .setup(&self.0, survey.host())?
-            .effects(&self.0, survey.host())
+        Ok(effects)
     }
 
     fn probe(&self, survey: &Survey<'_>) -> Result<Probe, StepError> {
-        if self.0.options.skip_gpu {
-            return Ok(Probe::NotApplicable("skipped by --skip-gpu".to_owned()));
+        let (ours, elsewhere) = self.sorted(survey)?;
+        let desired = self.desired(survey)?;
+        if desired.is_empty() {
+            return Ok(Probe::NotApplicable(self.nothing(&elsewhere)));
         }
-        let Some(accelerator) = Accelerator::of(&self.0, survey.host())? else {
-            let why = match self.0.options.purpose {
-                Purpose::Install => "this machine has no GPU",
-                Purpose::Look(_) => "none was installed",
-            };
-            return Ok(Probe::NotApplicable(why.to_owned()));
-        };
-        let (name, port) = (accelerator.component(), accelerator.port());
-        if accelerator.is_elsewhere(&self.0, survey)? {
-            let why = format!("{name} already answers on port {port}; it is registered as it is");
-            return Ok(Probe::NotApplicable(why));
+        let probe = survey.probe(&desired)?;
+        if probe != Probe::Holds {
+            return Ok(probe);
         }
-        if self.0.options.form == Form::Foreground {
-            let why = format!("{name} needs root and is not started in the foreground form");
-            return Ok(Probe::NotApplicable(why));
+        for setup in &ours {
+            if !setup.answers(&self.0)? {
+                let why = format!("{} is installed and does not answer", setup.component);
+                return Ok(Probe::Missing(why));
+            }
         }
-        let probe = survey.probe(&self.desired(survey)?)?;
-        if probe == Probe::Holds && !accelerator.setup(&self.0, survey.host())?.answers(&self.0)? {
-            return Ok(Probe::Missing("it is installed and does not answer".to_owned()));
-        }
-        Ok(probe)
+        Ok(Probe::Holds)
     }
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
-        match Accelerator::of(&self.0, context.host())? {
-            Some(accelerator) => accelerator
-                .setup(&self.0, context.host())?
-                .apply(&self.0, context),
-            None => Ok(StepOutcome::NotApplicable),
+        let (ours, elsewhere) = self.sorted(&context.survey())?;
+        for setup in &elsewhere {
+            context.note(self.nothing(std::slice::from_ref(setup)));
         }
+        for setup in &ours {
+            self.port_is_free(setup, context.host())?;
+        }
+        let wish = Wish::effects(&self.0, context.host())?;
+        let mut outcome = context.perform(&wish)?;
+        for setup in &ours {
+            if setup.apply(&self.0, context)? == StepOutcome::Changed {
+                outcome = StepOutcome::Changed;
+            }
+        }
+        Ok(outcome)
     }
 }

@@ -5,9 +5,14 @@ use std::sync::Arc;
 use aami_install::{Probe, Step, StepContext, StepError, Survey};
 use aami_model::run::StepOutcome;
 
+use super::super::extra::Extra;
 use super::super::session::Session;
 use super::super::{Form, Purpose};
-use super::{Accelerator, needs};
+use super::needs;
+
+/// What to do about an exporter that nobody offers.
+const CANNOT_BE_HAD: &str = "Install it yourself, name a mirror that carries it with --mirror, install Docker or Podman \
+                             for NVIDIA's own, or pass --skip-gpu.";
 
 /// Step 3.
 pub(super) struct DetectHardware(pub(super) Arc<Session>);
@@ -42,6 +47,18 @@ impl Step for DetectHardware {
         for line in gpus {
             context.note(format!("GPU: {line}"));
         }
+        for disk in inventory
+            .disks
+            .iter()
+            .filter(|disk| disk.name.starts_with("nvme"))
+        {
+            context.note(format!(
+                "NVMe: {} {} GB {}",
+                disk.name,
+                disk.size_bytes / 1_000_000_000,
+                disk.model.as_deref().unwrap_or("of unknown model")
+            ));
+        }
         for port in &inventory.infiniband {
             let generation = port
                 .generation
@@ -57,18 +74,16 @@ impl Step for DetectHardware {
         for warning in inventory.warnings.iter().chain(&inventory.gpus.warnings) {
             context.warn(format!("{}: {}", warning.code, warning.message));
         }
-        // A GPU whose exporter cannot be had is said here, while nothing is changed yet.
-        if self.0.options.form == Form::Host
-            && let Some(accelerator) = Accelerator::of(&self.0, context.host())?
-            && !accelerator.setup(&self.0, context.host())?.answers(&self.0)?
-        {
-            self.0
-                .component(context.host(), accelerator.component())
-                .map_err(|error| {
-                    error.with_hint(
-                    "Install it yourself, name a mirror that carries it with --mirror, or pass --skip-gpu.",
-                )
-                })?;
+        // An exporter that cannot be had is said here, while nothing is changed yet.
+        if self.0.options.form == Form::Host {
+            for extra in Extra::wanted(&self.0, context.host())? {
+                let setup = extra.setup(&self.0, context.host())?;
+                if setup.container.is_none() && !setup.answers(&self.0)? {
+                    self.0
+                        .component(context.host(), extra.component())
+                        .map_err(|error| error.with_hint(CANNOT_BE_HAD))?;
+                }
+            }
         }
         context.note(format!("Address: {}", self.0.address()?));
         Ok(StepOutcome::AlreadySo)

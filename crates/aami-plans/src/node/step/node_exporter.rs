@@ -7,6 +7,7 @@ use aami_model::run::StepOutcome;
 
 use super::super::exporter::{Setup, missing_parents};
 use super::super::session::Session;
+use super::super::unit::Hardening;
 use super::super::{Form, Purpose};
 use super::needs;
 
@@ -32,22 +33,25 @@ impl InstallNodeExporter {
         }
         folders.push(textfile.clone());
         let folder = super::super::layout::real(host.root.path(), textfile);
-        Ok(Setup {
-            component: "node_exporter",
-            program: "node_exporter",
-            unit: UNIT,
+        Setup {
+            component: "node_exporter".to_owned(),
+            program: "node_exporter".to_owned(),
+            unit: UNIT.to_owned(),
             user: "node_exporter",
-            description: "Prometheus node_exporter, installed by AAMI",
-            devices: false,
+            description: "Prometheus node_exporter, installed by AAMI".to_owned(),
+            hardening: Hardening::Tight,
             arguments: vec![
                 format!("--web.listen-address={}", session.listen(port)?),
                 format!("--collector.textfile.directory={}", folder.display()),
             ],
             folders,
+            files: Vec::new(),
             port,
             expected: "node_exporter_build_info",
+            container: None,
+            door: None,
         }
-        .or_installed(session, host))
+        .settled(session, host)
     }
 }
 

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aami_install::host::{Command, Ended};
 use aami_install::{Host, HostPath, Probe, Step, StepContext, StepError, Survey};
 use aami_inventory::listener::Listener;
 use aami_model::code::{self, Code};
 use aami_model::run::StepOutcome;
 use rustix::fs::StatVfsMountFlags;
 
+use super::super::extra::Extra;
 use super::super::layout::real;
 use super::super::session::Session;
-use super::super::{Form, Purpose};
+use super::super::{Form, Purpose, doors};
 use super::node_exporter;
 
 /// The oldest systemd whose units do what ours say.
@@ -23,6 +23,9 @@ const SPACE: u64 = 200 * 1024 * 1024;
 const INODES: u64 = 1000;
 /// A clock further off than this is worth a warning.
 const SKEW: Duration = Duration::from_secs(30);
+
+/// Units of ours whose listeners may run out of an image and not out of our folder.
+const OTHER_UNITS: [&str; 2] = ["aami-dcgm-exporter.service", "aami-all-smi.service"];
 
 /// Step 1.
 pub(super) struct Preflight(pub(super) Arc<Session>);
@@ -55,9 +58,13 @@ impl Step for Preflight {
         self.system(context, &mut findings)?;
         self.space(host, &mut findings);
         self.port(context, &mut findings)?;
+        self.other_ports(context, &mut findings)?;
         self.network(context, &mut findings);
-        if !self.0.options.skip_firewall && self.0.options.form == Form::Host {
-            firewall(context, self.0.port(host)?);
+        if let Some(firewall) = doors::at_work(&self.0, host)? {
+            let name = firewall.name();
+            context.note(format!(
+                "Firewall: {name} is active; exporters' ports are opened in it"
+            ));
         }
         context.voice().check()?;
         let mut findings = findings.into_iter();
@@ -154,13 +161,9 @@ impl Preflight {
     fn port(&self, context: &StepContext<'_>, findings: &mut Vec<Finding>) -> Result<(), StepError> {
         let port = self.0.port(context.host())?;
         let holders: Vec<Listener> = (self.0.options.listeners)(port);
-        let strangers: Vec<&Listener> = holders
-            .iter()
-            .filter(|holder| !is_ours(&self.0, context.host(), holder))
-            .collect();
-        match strangers.first() {
+        match stranger_on(&self.0, context.host(), port) {
             Some(stranger) => {
-                let message = format!("port {port} is in use by {}", stranger.holder());
+                let message = format!("port {port} is in use by {stranger}");
                 findings.push((code::PORT_IN_USE, message));
             }
             None if holders.is_empty() && self.0.port_is_another(port) => {
@@ -174,6 +177,28 @@ impl Preflight {
             }
             None if holders.is_empty() => context.note(format!("Ports: {port} available")),
             None => context.note(format!("Ports: {port} is held by AAMI's own exporter")),
+        }
+        Ok(())
+    }
+
+    /// The ports of the exporters beside node_exporter.
+    fn other_ports(&self, context: &StepContext<'_>, findings: &mut Vec<Finding>) -> Result<(), StepError> {
+        if self.0.options.form == Form::Foreground {
+            return Ok(());
+        }
+        for extra in Extra::wanted(&self.0, context.host())? {
+            // One that cannot be had is said by the next step but one, with what to do about it.
+            let Ok(setup) = extra.setup(&self.0, context.host()) else {
+                continue;
+            };
+            let survey = context.survey();
+            if let Some(stranger) = stranger_on(&self.0, context.host(), setup.port)
+                && !extra.is_elsewhere(&setup, &self.0, &survey)?
+            {
+                let (port, name) = (setup.port, &setup.component);
+                let message = format!("port {port} is in use by {stranger}, and {name} needs it");
+                findings.push((code::PORT_IN_USE, message));
+            }
         }
         Ok(())
     }
@@ -205,41 +230,27 @@ impl Preflight {
     }
 }
 
+/// Who holds a port that an exporter of this plan needs, if that is anybody else.
+pub(super) fn stranger_on(session: &Session, host: &Host, port: u16) -> Option<String> {
+    let holders = (session.options.listeners)(port);
+    let stranger = holders.iter().find(|holder| !is_ours(session, host, holder));
+    stranger.map(Listener::holder)
+}
+
 /// Whether a listener is an exporter of this plan: it runs in our unit, or out of our folder. In the
 /// foreground form nobody is: its exporters begin with this run.
 fn is_ours(session: &Session, host: &Host, listener: &Listener) -> bool {
     if session.options.form == Form::Foreground {
         return false;
     }
-    let in_unit = listener.unit.as_deref() == Some(node_exporter::UNIT);
+    let in_unit = listener
+        .unit
+        .as_deref()
+        .is_some_and(|unit| unit == node_exporter::UNIT || OTHER_UNITS.contains(&unit));
     let programs = real(host.root.path(), &session.layout.programs);
     let from_folder = listener.program.as_deref().is_some_and(|program| {
         // A program that was replaced while it runs is shown with " (deleted)" behind its name.
         std::path::Path::new(program.trim_end_matches(" (deleted)")).starts_with(&programs)
     });
     in_unit || from_folder
-}
-
-/// Says how to open the port where a firewall is at work. Rules are the site's business.
-fn firewall(context: &StepContext<'_>, port: u16) {
-    let Some(commands) = &context.host().commands else {
-        return;
-    };
-    let says = |argv: &[&str], wanted: &str| {
-        let output = commands.run(&Command::look(argv.iter().copied()));
-        output.is_ok_and(|output| output.ended == Ended::Status(0) && output.text().contains(wanted))
-    };
-    let (name, command) = if says(&["firewall-cmd", "--state"], "running") {
-        (
-            "firewalld",
-            format!("firewall-cmd --permanent --add-port={port}/tcp && firewall-cmd --reload"),
-        )
-    } else if says(&["ufw", "status"], "Status: active") {
-        ("ufw", format!("ufw allow {port}/tcp"))
-    } else {
-        return;
-    };
-    context.warn(format!(
-        "{name} is active; if the control plane cannot reach port {port}, run `{command}`"
-    ));
 }

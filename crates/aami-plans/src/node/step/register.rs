@@ -46,7 +46,7 @@ impl Register {
             self.0.layout.credential.clone(),
         );
         Effect::Registration(Registration::new(server, credential, move |host, voice| {
-            register::register(&session, host, voice)
+            register::register(&session, host, voice, false)
         }))
     }
 
@@ -120,7 +120,8 @@ impl Step for Register {
         // Known already, but something about it changed: it is told again. The control plane answers
         // the same key with the same node.
         if self.0.registered.get().is_none() && is_news {
-            register::register(&self.0, host, context.voice())?;
+            let is_enrolled = self.0.is_enrolled(&context.survey());
+            register::register(&self.0, host, context.voice(), is_enrolled)?;
             outcome = StepOutcome::Changed;
         }
         // Written last: until the control plane has it, it is news.

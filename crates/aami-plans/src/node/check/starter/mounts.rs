@@ -1,0 +1,221 @@
+//! What `/etc/fstab` promises is mounted, can be written, and has room.
+
+use std::collections::BTreeMap;
+
+use aami_inventory::Host;
+
+use super::{Report, Status, worst};
+
+/// Less free space or inodes than this share is worth a look, or broken.
+const LOW: (f64, f64) = (0.10, 0.03);
+/// File systems that hold something; the others are the kernel's own.
+const REAL: [&str; 20] = [
+    "bcachefs", "beegfs", "btrfs", "ceph", "cifs", "exfat", "ext2", "ext3", "ext4", "f2fs", "gpfs", "jfs",
+    "lustre", "nfs", "nfs4", "overlay", "reiserfs", "vfat", "xfs", "zfs",
+];
+/// At most this many are looked at.
+const MOST: usize = 64;
+
+struct Mounted {
+    kind: String,
+    read_only: bool,
+}
+
+struct Promised {
+    place: String,
+    read_only: bool,
+    may_fail: bool,
+}
+
+pub(super) fn run(host: &Host<'_>) -> Report {
+    // This process may see mounts of its own; the first process sees the host's.
+    let Some(text) = host
+        .read("/proc/1/mounts")
+        .or_else(|| host.read("/proc/self/mounts"))
+    else {
+        return Report::new(Status::Unknown, "the mounts cannot be read");
+    };
+    let mounted = mounted(&text);
+    let promised = promised(&host.read("/etc/fstab").unwrap_or_default());
+    let mut findings = Vec::new();
+    for promise in &promised {
+        let place = &promise.place;
+        match mounted.get(place) {
+            None if promise.may_fail => findings.push((Status::Warning, format!("{place} is not mounted"))),
+            None => findings.push((Status::Critical, format!("{place} is not mounted"))),
+            // A file system with errors is made read-only by the kernel.
+            Some(found) if found.read_only && !promise.read_only => {
+                findings.push((Status::Critical, format!("{place} became read-only")));
+            }
+            Some(_) => {}
+        }
+    }
+    let mut values: Vec<(&String, &str, f64)> = Vec::new();
+    let mut looked = 0;
+    for (place, found) in mounted.iter().take(MOST) {
+        let writable = promised
+            .iter()
+            .all(|promise| promise.place != *place || !promise.read_only);
+        values.push((place, "read_only", f64::from(u8::from(found.read_only))));
+        // What is read-only by design is full by design.
+        if found.read_only && writable && !promised.iter().any(|promise| promise.place == *place) {
+            continue;
+        }
+        let Ok(room) = rustix::fs::statvfs(host.path(place)) else {
+            findings.push((Status::Unknown, format!("{place} does not answer")));
+            continue;
+        };
+        looked += 1;
+        for (name, free, all) in [
+            ("free_ratio", room.f_bavail, room.f_blocks),
+            ("free_inodes_ratio", room.f_favail, room.f_files),
+        ] {
+            // File systems without a fixed number of inodes say 0.
+            if all == 0 || found.kind == "vfat" && name == "free_inodes_ratio" {
+                continue;
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a share for people")]
+            let share = free as f64 / all as f64;
+            values.push((place, name, share));
+            let what = if name == "free_ratio" { "space" } else { "inodes" };
+            let percent = share * 100.0;
+            if share < LOW.1 {
+                findings.push((
+                    Status::Critical,
+                    format!("{place} has {percent:.1} % of its {what} free"),
+                ));
+            } else if share < LOW.0 {
+                findings.push((
+                    Status::Warning,
+                    format!("{place} has {percent:.1} % of its {what} free"),
+                ));
+            }
+        }
+    }
+    let mut report = worst(findings, &format!("{looked} file systems are well"));
+    for (place, name, value) in values {
+        report = report.with(name, &[("mount", place)], value);
+    }
+    report
+}
+
+/// `/proc/PID/mounts` (proc(5)); the last mount on a place is the one that is seen.
+fn mounted(text: &str) -> BTreeMap<String, Mounted> {
+    let mut found = BTreeMap::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [_, place, kind, options, ..] = fields.as_slice() else {
+            continue;
+        };
+        let place = unescaped(place);
+        if !REAL.contains(kind) && !kind.starts_with("fuse.") || is_inside_a_container(&place) {
+            continue;
+        }
+        found.insert(
+            place,
+            Mounted {
+                kind: (*kind).to_owned(),
+                read_only: options.split(',').any(|option| option == "ro"),
+            },
+        );
+    }
+    found
+}
+
+/// Mounts that container engines make by the hundred; their host's are looked at.
+fn is_inside_a_container(place: &str) -> bool {
+    [
+        "/var/lib/docker/",
+        "/var/lib/containers/",
+        "/var/lib/kubelet/",
+        "/run/",
+    ]
+    .iter()
+    .any(|folder| place.starts_with(folder))
+}
+
+/// `/etc/fstab` (fstab(5)), without swap and what is mounted only on demand.
+fn promised(text: &str) -> Vec<Promised> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [device, place, kind, rest @ ..] = fields.as_slice() else {
+            continue;
+        };
+        let options: Vec<&str> = rest
+            .first()
+            .map_or(Vec::new(), |options| options.split(',').collect());
+        let has = |name: &str| options.contains(&name);
+        let on_demand = has("noauto") || has("x-systemd.automount");
+        if device.starts_with('#') || !place.starts_with('/') || *kind == "swap" || on_demand {
+            continue;
+        }
+        found.push(Promised {
+            place: unescaped(place),
+            read_only: has("ro"),
+            may_fail: has("nofail"),
+        });
+    }
+    found
+}
+
+/// Blanks stand as `\040` in both files.
+fn unescaped(text: &str) -> String {
+    text.replace("\\040", " ")
+        .replace("\\011", "\t")
+        .replace("\\012", "\n")
+        .replace("\\134", "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use aami_inventory::SystemCommands;
+
+    use super::*;
+
+    fn look(root: &Path, mounts: &str, fstab: &str) -> Report {
+        for (path, text) in [("proc/1/mounts", mounts), ("etc/fstab", fstab)] {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        std::fs::create_dir_all(root.join("data")).unwrap();
+        let commands = SystemCommands::default();
+        run(&Host {
+            root,
+            privileged: false,
+            commands: &commands,
+        })
+    }
+
+    #[test]
+    fn a_mount_that_is_missing_or_became_read_only_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let fstab = "UUID=1 / ext4 errors=remount-ro 0 1\nUUID=2 /data xfs defaults 0 2\n\
+                     UUID=3 none swap sw 0 0\nUUID=4 /usb vfat noauto 0 0\nUUID=5 /spare ext4 nofail 0 0\n# /x /y z\n";
+        let well = "/dev/a / ext4 rw 0 0\n/dev/b /data xfs rw,relatime 0 0\nproc /proc proc rw 0 0\n\
+                    /dev/c /spare ext4 rw 0 0\n";
+        let report = look(folder.path(), well, fstab);
+        assert!(!report.message.contains("mounted"), "{}", report.message);
+        assert!(report.values.iter().any(|value| value.labels["mount"] == "/data"));
+
+        let report = look(folder.path(), "/dev/a / ext4 ro 0 0\n", fstab);
+        assert_eq!(report.status, Status::Critical);
+        for said in [
+            "/ became read-only",
+            "/data is not mounted",
+            "/spare is not mounted",
+        ] {
+            assert!(report.message.contains(said), "{said}: {}", report.message);
+        }
+        assert!(!report.message.contains("/usb"), "{}", report.message);
+    }
+
+    #[test]
+    fn names_with_blanks_are_read() {
+        let found = mounted("/dev/a /my\\040disk ext4 ro,noatime 0 0\nnonsense\n");
+        assert!(found["/my disk"].read_only);
+    }
+}

@@ -1,0 +1,117 @@
+//! Ports in the host's firewall: opened where one is at work, for whoever scrapes, and closed again when the
+//! exporter goes.
+
+use std::net::{IpAddr, SocketAddr};
+
+use aami_install::effect::FirewallRule;
+use aami_install::effect::firewall::{self, Firewall};
+use aami_install::{Effect, Host, StepError};
+use serde::{Deserialize, Serialize};
+
+use super::session::{Session, resolved};
+use super::{Form, Purpose};
+
+/// One open port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Door {
+    /// Which.
+    pub(crate) port: u16,
+    /// Addresses and networks it is open for alone; everybody where there are none.
+    pub(crate) sources: Vec<String>,
+}
+
+impl Door {
+    /// The rules that open it.
+    pub(crate) fn effects(&self) -> Vec<Effect> {
+        let rule = || FirewallRule::tcp(self.port);
+        if self.sources.is_empty() {
+            return vec![Effect::FirewallRule(rule())];
+        }
+        let sources = self.sources.iter();
+        sources
+            .map(|source| Effect::FirewallRule(rule().from(source)))
+            .collect()
+    }
+
+    /// For people.
+    pub(crate) fn said(&self) -> String {
+        let from = if self.sources.is_empty() {
+            "anybody".to_owned()
+        } else {
+            self.sources.join(", ")
+        };
+        format!("Firewall: port {} is open for {from}", self.port)
+    }
+}
+
+/// The firewall that is at work on this host, where its ports are this run's business.
+pub(crate) fn at_work(session: &Session, host: &Host) -> Result<Option<Firewall>, StepError> {
+    let options = &session.options;
+    let is_ours = options.form == Form::Host && !options.skip_firewall;
+    if !is_ours || matches!(options.purpose, Purpose::Look(_)) {
+        return Ok(None);
+    }
+    let found = session
+        .firewall
+        .get(|| firewall::active(host).map_err(StepError::from))?;
+    Ok(*found)
+}
+
+/// What has to be opened for an exporter on `port`; nothing where there is no firewall, or where nobody comes
+/// from outside.
+pub(crate) fn needed(session: &Session, host: &Host, port: u16) -> Result<Option<Door>, StepError> {
+    if at_work(session, host)?.is_none() || session.bind_address()?.is_loopback() {
+        return Ok(None);
+    }
+    let mut sources = session.options.scrape_from.clone();
+    if sources.is_empty() {
+        sources = control_plane(session.client.server())
+            .iter()
+            .map(IpAddr::to_string)
+            .collect();
+    }
+    sources.sort();
+    sources.dedup();
+    Ok(Some(Door { port, sources }))
+}
+
+/// Where the control plane is. None where its name is known to a proxy alone: then it comes from anywhere.
+fn control_plane(server: &str) -> Vec<IpAddr> {
+    let found = resolved(server).unwrap_or_default();
+    found.iter().map(SocketAddr::ip).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_door_is_one_rule_a_source_or_one_for_everybody() {
+        let key = |door: &Door| -> Vec<String> {
+            let effects = door.effects();
+            effects.iter().map(|effect| effect.key().to_string()).collect()
+        };
+        let mut door = Door {
+            port: 9100,
+            sources: Vec::new(),
+        };
+        assert_eq!(key(&door), ["firewall tcp 9100 from anybody"]);
+        door.sources = vec!["10.0.0.1".to_owned(), "fd00::/8".to_owned()];
+        assert_eq!(
+            key(&door),
+            [
+                "firewall tcp 9100 from 10.0.0.1",
+                "firewall tcp 9100 from fd00::/8"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_control_plane_by_address_is_known_and_one_by_an_unknown_name_is_not() {
+        assert_eq!(
+            control_plane("https://127.0.0.9:8080"),
+            ["127.0.0.9".parse::<IpAddr>().unwrap()]
+        );
+        assert!(control_plane("https://no-such-name.invalid:8080").is_empty());
+    }
+}

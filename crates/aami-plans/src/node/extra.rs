@@ -1,0 +1,293 @@
+//! The exporters beside node_exporter: which ones a host shall have, and how each is set up.
+//!
+//! A host has the one that fits its GPUs, and those its operator asked for; what its operator removed stays away.
+//! That wish is kept on the host, so that every later run knows it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aami_install::{Effect, Host, Owner, StepError, Survey};
+use aami_inventory::gpu::Vendor;
+use aami_model::code;
+use aami_model::exporter::ExporterKind;
+use serde::{Deserialize, Serialize};
+
+use super::exporter::{Container, Setup, host_path};
+use super::session::Session;
+use super::unit::Hardening;
+use super::{Form, Purpose, installed};
+use crate::components::Kind;
+
+/// Where dcgm-exporter reads what to export.
+const COUNTERS: &str = "/etc/aami/dcgm-counters.csv";
+/// The user that exporters of the site's own run as.
+const USER: &str = "aami-exporter";
+/// The name of the wish's note.
+const NOTE: &str = "exporters";
+
+/// One exporter beside node_exporter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Extra {
+    /// NVIDIA's own.
+    Dcgm,
+    /// For GPUs of every vendor.
+    AllSmi,
+    /// One that a site's catalogue brings, by its name there.
+    Custom(String),
+}
+
+/// What the operator wants beside what the hardware asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Wish {
+    /// To be there whatever the hardware.
+    pub(crate) also: BTreeSet<String>,
+    /// Not to be there whatever the hardware.
+    pub(crate) without: BTreeSet<String>,
+}
+
+impl Wish {
+    /// As it was last kept on this host.
+    pub(crate) fn kept(session: &Session, host: &Host) -> Self {
+        installed::read(host, &session.layout, NOTE).unwrap_or_default()
+    }
+
+    /// As it holds in this run.
+    fn now(session: &Session, host: &Host) -> Self {
+        let kept = Self::kept(session, host);
+        match &session.options.purpose {
+            Purpose::Exporters { change, .. } => change.apply(kept),
+            Purpose::Install | Purpose::Look(_) => kept,
+        }
+    }
+
+    /// What keeps it; nothing where there is none.
+    pub(crate) fn effects(session: &Session, host: &Host) -> Result<Vec<Effect>, StepError> {
+        let (wish, kept) = (Self::now(session, host), Self::kept(session, host));
+        if wish == Self::default() && kept == Self::default() {
+            return Ok(Vec::new());
+        }
+        let owner = (session.options.form == Form::Host).then(Owner::root);
+        Ok(installed::effects(&session.layout, NOTE, &wish, owner.as_ref())?.into())
+    }
+}
+
+/// One change of the wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// This one shall be there.
+    Add(String),
+    /// This one shall not.
+    Remove(String),
+}
+
+impl Change {
+    /// The exporter's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Add(name) | Self::Remove(name) => name,
+        }
+    }
+
+    fn apply(&self, mut wish: Wish) -> Wish {
+        match self {
+            Self::Add(name) => {
+                wish.without.remove(name);
+                wish.also.insert(name.clone());
+            }
+            Self::Remove(name) => {
+                wish.also.remove(name);
+                wish.without.insert(name.clone());
+            }
+        }
+        wish
+    }
+}
+
+impl Extra {
+    /// By its name in the catalogue.
+    pub(crate) fn named(name: &str) -> Self {
+        match name {
+            "dcgm_exporter" => Self::Dcgm,
+            "all_smi" => Self::AllSmi,
+            other => Self::Custom(other.to_owned()),
+        }
+    }
+
+    /// Its name in the catalogue.
+    pub(crate) fn component(&self) -> &str {
+        match self {
+            Self::Dcgm => "dcgm_exporter",
+            Self::AllSmi => "all_smi",
+            Self::Custom(name) => name,
+        }
+    }
+
+    /// What it is registered as.
+    pub(crate) const fn kind(&self) -> ExporterKind {
+        match self {
+            Self::Dcgm => ExporterKind::DcgmExporter,
+            Self::AllSmi => ExporterKind::AllSmi,
+            Self::Custom(_) => ExporterKind::Custom,
+        }
+    }
+
+    /// All that this host shall have.
+    pub(crate) fn wanted(session: &Session, host: &Host) -> Result<Vec<Self>, StepError> {
+        if let Purpose::Look(_) = session.options.purpose {
+            return Ok(Self::installed(session, host));
+        }
+        let wish = Wish::now(session, host);
+        let mut wanted: BTreeSet<Self> = wish.also.iter().map(|name| Self::named(name)).collect();
+        if let Purpose::Exporters { .. } = session.options.purpose {
+            wanted.extend(Self::installed(session, host));
+        } else if !session.options.skip_gpu {
+            let vendor = session.inventory()?.gpus.vendor();
+            wanted.extend(vendor.map(|vendor| match vendor {
+                Vendor::Nvidia => Self::Dcgm,
+                Vendor::Amd | Vendor::Intel => Self::AllSmi,
+            }));
+        }
+        wanted.retain(|extra| !wish.without.contains(extra.component()));
+        Ok(wanted.into_iter().collect())
+    }
+
+    /// Those that are there by our own notes.
+    pub(crate) fn installed(session: &Session, host: &Host) -> Vec<Self> {
+        let files = host.root.list(&session.layout.agent).ok().flatten();
+        let mut found: Vec<Self> = files
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|file| file.strip_suffix(".json"))
+            .filter(|name| *name != "node_exporter")
+            .filter(|name| installed::read::<installed::Exporter>(host, &session.layout, name).is_some())
+            .map(Self::named)
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// How it is set up here: as it was installed, or as the catalogue has it.
+    pub(crate) fn setup(&self, session: &Session, host: &Host) -> Result<Setup, StepError> {
+        let setup = match self {
+            Self::Dcgm => Self::dcgm(session, host)?,
+            Self::AllSmi => Setup {
+                component: "all_smi".to_owned(),
+                program: "all-smi".to_owned(),
+                unit: "aami-all-smi.service".to_owned(),
+                user: "root",
+                description: "all-smi, installed by AAMI".to_owned(),
+                hardening: Hardening::Devices,
+                // Its own default is Prometheus' port.
+                arguments: vec!["api".to_owned(), "--port".to_owned(), "9401".to_owned()],
+                folders: Vec::new(),
+                files: Vec::new(),
+                port: 9401,
+                expected: "all_smi_",
+                container: None,
+                door: None,
+            },
+            Self::Custom(name) => Self::custom(name, session, host)?,
+        };
+        setup.settled(session, host)
+    }
+
+    /// Reading a GPU's state needs root beside its device nodes.
+    fn dcgm(session: &Session, host: &Host) -> Result<Setup, StepError> {
+        let port = 9400;
+        let counters = host_path(COUNTERS)?;
+        // The folder is the site's as well; it is made where it is not there, and goes when it is empty.
+        let folders = counters.parent().into_iter().collect();
+        Ok(Setup {
+            component: "dcgm_exporter".to_owned(),
+            program: "dcgm-exporter".to_owned(),
+            unit: "aami-dcgm-exporter.service".to_owned(),
+            user: "root",
+            description: "NVIDIA dcgm-exporter, installed by AAMI".to_owned(),
+            hardening: Hardening::Devices,
+            arguments: vec![
+                "-a".to_owned(),
+                session.listen(port)?,
+                "-f".to_owned(),
+                COUNTERS.to_owned(),
+            ],
+            folders,
+            files: vec![(counters, include_str!("dcgm-counters.csv"))],
+            port,
+            expected: "DCGM_FI_",
+            container: Self::image(session, host, "dcgm_exporter")?,
+            door: None,
+        })
+    }
+
+    /// The container that stands in where the catalogue offers no build for this host.
+    fn image(session: &Session, host: &Host, name: &str) -> Result<Option<Container>, StepError> {
+        // What is looked at was installed in the way its note says.
+        if session.options.form == Form::Foreground || session.installed(host, name).is_some() {
+            return Ok(None);
+        }
+        if let Purpose::Look(_) = session.options.purpose {
+            return Ok(None);
+        }
+        let catalogue = session.catalogue()?;
+        let image = catalogue.image(name);
+        Ok(image.and_then(|image| Container::on(host, image)))
+    }
+
+    /// One of the site's own: whatever its catalogue says of it, with next to no rights.
+    fn custom(name: &str, session: &Session, host: &Host) -> Result<Setup, StepError> {
+        let (component, build) = session.component(host, name)?;
+        let no_exporter = |why: &str| {
+            StepError::new(
+                code::CATALOGUE_INVALID,
+                format!("{name} of the catalogue {why}, so it cannot be run as an exporter"),
+            )
+        };
+        if component.kind != Kind::Exporter {
+            return Err(no_exporter("is no exporter"));
+        }
+        let port = *component
+            .ports
+            .first()
+            .ok_or_else(|| no_exporter("names no port"))?;
+        let program = build.programs.keys().next();
+        let program = program.ok_or_else(|| no_exporter("names no program"))?.clone();
+        let shown = port.to_string();
+        let arguments = component.arguments.iter();
+        Ok(Setup {
+            component: name.to_owned(),
+            program,
+            unit: format!("aami-{}.service", name.replace('_', "-")),
+            user: USER,
+            description: format!("{name}, installed by AAMI"),
+            hardening: Hardening::Tight,
+            arguments: arguments.map(|text| text.replace("{port}", &shown)).collect(),
+            folders: Vec::new(),
+            files: Vec::new(),
+            port,
+            expected: "",
+            container: None,
+            door: None,
+        })
+    }
+
+    /// Whether somebody else's installation of it answers already; then it is registered as it is.
+    pub(crate) fn is_elsewhere(
+        &self,
+        setup: &Setup,
+        session: &Arc<Session>,
+        survey: &Survey<'_>,
+    ) -> Result<bool, StepError> {
+        // What answers on a custom one's port could be anything.
+        if matches!(self, Self::Custom(_)) || !setup.answers(session)? {
+            return Ok(false);
+        }
+        Ok(!is_ours(setup, survey)?)
+    }
+}
+
+/// Whether its unit is one that we brought up.
+fn is_ours(setup: &Setup, survey: &Survey<'_>) -> Result<bool, StepError> {
+    let unit = aami_install::effect::UnitState::up(&setup.unit, []);
+    Ok(survey.record(&Effect::UnitState(unit).key()).is_some())
+}
