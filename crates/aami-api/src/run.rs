@@ -1,6 +1,7 @@
 //! Runs: what an installer reports while it works.
 
-use aami_model::run::{RunEvent, RunStatus, StepStatus};
+use aami_model::hostname::Hostname;
+use aami_model::run::{RunEvent, RunStatus, StepOutcome, StepStatus};
 use aami_model::{NodeId, OrgId, RunId, Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ pub struct RunView {
     /// The node it works on, once that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_id: Option<NodeId>,
+    /// What that node is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Hostname>,
     /// The token it was opened with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<TokenId>,
@@ -43,6 +47,9 @@ pub struct RunView {
     pub steps: Vec<RunStep>,
     /// When it was opened.
     pub created_at: Timestamp,
+    /// When its last try began, by its host's clock, once it has reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// When it last reported.
     pub updated_at: Timestamp,
     /// The number of the last event known.
@@ -62,6 +69,15 @@ pub struct RunStep {
     pub status: StepStatus,
     /// Which try.
     pub attempts: u32,
+    /// When its last try began, by its host's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// How long its last try took, once that has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// How it ended well, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<StepOutcome>,
     /// Why it failed, if it did: `CODE: sentence`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

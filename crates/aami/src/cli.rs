@@ -6,6 +6,7 @@
 
 mod age;
 mod audit;
+mod checks;
 mod completions;
 mod config;
 mod duration;
@@ -24,6 +25,7 @@ mod paging;
 mod query;
 mod reach;
 mod release;
+mod runs;
 mod screen;
 mod secret;
 mod server;
@@ -69,8 +71,10 @@ enum Command {
     Status(status::Status),
     Nodes(nodes::Nodes),
     Groups(groups::Groups),
+    Checks(checks::Checks),
     Tokens(tokens::Tokens),
     Keys(keys::Keys),
+    Runs(runs::Runs),
     Events(events::Events),
     Audit(audit::Audit),
     Config(config::Config),
@@ -89,8 +93,10 @@ impl Command {
             Self::Status(command) => command.run(surroundings),
             Self::Nodes(command) => command.run(surroundings),
             Self::Groups(command) => command.run(surroundings),
+            Self::Checks(command) => command.run(surroundings),
             Self::Tokens(command) => command.run(surroundings),
             Self::Keys(command) => command.run(surroundings),
+            Self::Runs(command) => command.run(surroundings),
             Self::Events(command) => command.run(surroundings),
             Self::Audit(command) => command.run(surroundings),
             Self::Config(command) => command.run(surroundings),
@@ -108,8 +114,10 @@ impl Command {
             Self::Status(command) => command.common.format(),
             Self::Nodes(command) => command.common.format(),
             Self::Groups(command) => command.common.format(),
+            Self::Checks(command) => command.common.format(),
             Self::Tokens(command) => command.common.format(),
             Self::Keys(command) => command.common.format(),
+            Self::Runs(command) => command.common.format(),
             Self::Events(command) => command.common.format(),
             Self::Audit(command) => command.common.format(),
             Self::Config(command) => command.common.format(),

@@ -1,11 +1,13 @@
 //! Runs: opened by a bootstrap token, reported to by their installer, ended or swept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aami_api::page::Page;
 use aami_api::run::{RunStep, RunView};
 use aami_api::token::{OpenedRun, Validated};
-use aami_model::access::{Caller, Role, Scope};
+use aami_model::access::{Caller, Orgs, Role, Scope};
+use aami_model::node::Node;
 use aami_model::node_status::{self, Outcome, Trigger};
 use aami_model::run::{RunEvent, RunEventKind, RunStatus, StepStatus};
 use aami_model::secret::{Secret, SecretKind};
@@ -16,6 +18,7 @@ use serde_json::json;
 use super::commit::{Change, Wanted, Written, Wrote, node_data};
 use super::{App, Asking, Refusal, access};
 use crate::view::document::{RunDocument, StepDocument, encode};
+use crate::view::{Held, Snapshot};
 
 const CREDENTIAL_TTL: Duration = Duration::from_secs(24 * 3600);
 /// How many unfinished runs a token may have beyond its uses.
@@ -26,11 +29,17 @@ const MOST_STEPS: usize = 64;
 /// The most events one report may hold.
 pub(crate) const MOST_REPORTED: usize = 256;
 
-pub(crate) fn shown(run: &RunDocument) -> RunView {
+/// The node a run worked on, whoever it is enrolled by now.
+pub(crate) fn host_of<'a>(snapshot: &'a Snapshot, run: &RunDocument) -> Option<&'a Arc<Held<Node>>> {
+    snapshot.node(run.node.as_ref()?, &Orgs::All)
+}
+
+pub(crate) fn shown(snapshot: &Snapshot, run: &RunDocument) -> RunView {
     RunView {
         id: run.id.clone(),
         org: run.org.clone(),
         node_id: run.node.clone(),
+        hostname: host_of(snapshot, run).map(|node| node.doc.hostname.clone()),
         token_id: run.token.clone(),
         plan: run.plan.clone(),
         status: run.status,
@@ -42,10 +51,14 @@ pub(crate) fn shown(run: &RunDocument) -> RunView {
                 title: step.title.clone(),
                 status: step.status,
                 attempts: step.attempts,
+                started_at: step.started_at,
+                duration_ms: step.duration_ms,
+                outcome: step.outcome,
                 error: step.error.clone(),
             })
             .collect(),
         created_at: run.created_at,
+        started_at: run.started_at,
         updated_at: run.updated_at,
         last_event: run.last_event,
     }
@@ -63,6 +76,7 @@ fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
         RunEventKind::RunStarted { plan, steps } => {
             run.plan = Some(line(plan, 64));
             run.status = RunStatus::Running;
+            run.started_at = Some(event.at);
             if run.steps.is_empty() {
                 run.steps = steps
                     .iter()
@@ -77,21 +91,33 @@ fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
         }
         RunEventKind::StepStarted { step, attempt } => {
             if let Some(at) = find(run, step) {
-                run.steps[at].status = StepStatus::InProgress;
-                run.steps[at].attempts = *attempt;
+                let step = &mut run.steps[at];
+                (step.status, step.attempts) = (StepStatus::InProgress, *attempt);
+                step.started_at = Some(event.at);
+                (step.duration_ms, step.outcome) = (None, None);
             }
         }
-        RunEventKind::StepCompleted { step, .. } => {
+        RunEventKind::StepCompleted {
+            step,
+            outcome,
+            duration_ms,
+        } => {
             if let Some(at) = find(run, step) {
-                run.steps[at].status = StepStatus::Completed;
-                run.steps[at].error = None;
+                let step = &mut run.steps[at];
+                (step.status, step.outcome) = (StepStatus::Completed, Some(*outcome));
+                (step.duration_ms, step.error) = (Some(*duration_ms), None);
             }
         }
         RunEventKind::StepFailed {
-            step, code, message, ..
+            step,
+            code,
+            message,
+            duration_ms,
+            ..
         } => {
             if let Some(at) = find(run, step) {
                 run.steps[at].status = StepStatus::Failed;
+                run.steps[at].duration_ms = Some(*duration_ms);
                 run.steps[at].error = Some(format!("{}: {}", line(code, 64), line(message, 500)));
             }
         }
@@ -131,6 +157,7 @@ impl App {
                     status: RunStatus::Pending,
                     steps: Vec::new(),
                     created_at: now,
+                    started_at: None,
                     updated_at: now,
                     last_event: 0,
                 };
@@ -249,7 +276,7 @@ impl App {
             .runs(&caller.orgs)
             .filter(|held| after.is_none_or(|after| held.doc.id > *after))
             .take(limit + 1)
-            .map(|held| shown(&held.doc))
+            .map(|held| shown(&snapshot, &held.doc))
             .collect();
         let more = items.len() > limit;
         items.truncate(limit);
@@ -267,7 +294,7 @@ impl App {
             .run(id)
             .filter(|held| caller.orgs.includes(&held.doc.org))
             .ok_or_else(|| Refusal::not_found("run"))?;
-        Ok(shown(&held.doc))
+        Ok(shown(&snapshot, &held.doc))
     }
 
     /// Calls a run off; its credential ends.
@@ -284,7 +311,7 @@ impl App {
                     .filter(|held| asking.caller.orgs.includes(&held.doc.org))
                     .ok_or_else(|| Refusal::not_found("run"))?;
                 if held.doc.status == RunStatus::Cancelled {
-                    return Ok(Wanted::Nothing(shown(&held.doc)));
+                    return Ok(Wanted::Nothing(shown(snapshot, &held.doc)));
                 }
                 if !held.doc.status.may_become(RunStatus::Cancelled) {
                     return Err(Refusal::new(
@@ -301,7 +328,7 @@ impl App {
                         txn.when_unchanged(key.clone(), held.revision)
                             .put(key, encode(&run))
                     });
-                Ok(Wanted::Write(Box::new(change), shown(&run)))
+                Ok(Wanted::Write(Box::new(change), shown(snapshot, &run)))
             })
             .await?;
         match wrote {

@@ -4,7 +4,7 @@
 //! version before it believes anything else.
 
 use aami_model::event::Event;
-use aami_model::run::{RunStatus, StepStatus};
+use aami_model::run::{RunStatus, StepOutcome, StepStatus};
 use aami_model::{NodeId, OrgId, RunId, Timestamp, TokenId};
 use aami_store::Key;
 use bytes::Bytes;
@@ -102,6 +102,9 @@ pub(crate) struct RunDocument {
     #[serde(default)]
     pub(crate) steps: Vec<StepDocument>,
     pub(crate) created_at: Timestamp,
+    /// When its last try began, by its host's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) started_at: Option<Timestamp>,
     pub(crate) updated_at: Timestamp,
     #[serde(default)]
     pub(crate) last_event: u64,
@@ -116,6 +119,13 @@ pub(crate) struct StepDocument {
     pub(crate) status: StepStatus,
     #[serde(default)]
     pub(crate) attempts: u32,
+    /// By its host's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) duration_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome: Option<StepOutcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
 }

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
+mod checks;
 mod daemon;
 mod explain;
 mod fleet;
 mod plane;
+mod runs;
 mod secrets;
 mod up;
