@@ -1,4 +1,4 @@
-//! One HTTP connection, kept open.
+//! One HTTP connection, kept open; and one that weighs nothing, for what is timed.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A connection to one address.
@@ -89,12 +90,63 @@ impl Connection {
             frame.unwrap();
         }
     }
+}
 
-    pub(crate) async fn register(&mut self, token: &str, body: Vec<u8>, proof: &str) {
-        let request = Self::request("POST", "/api/v1/bootstrap/register", token)
-            .header(PROOF, proof)
-            .body(Full::new(Bytes::from(body)))
-            .unwrap();
-        self.send(request).await.into_body().collect().await.unwrap();
+/// A connection for registrations that were written before the clock started. The machines of a fleet bring
+/// cores of their own; here they share those of the control plane, so a client does as little as it can.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Wire {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            stream,
+            answer: Vec::with_capacity(16 * 1024),
+        }
     }
+
+    /// A registration as it goes over the wire.
+    pub(crate) fn registration(token: &str, body: &[u8], proof: &str) -> Vec<u8> {
+        let head = format!(
+            "POST /api/v1/bootstrap/register HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n\
+             {PROOF}: {proof}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.as_bytes(), body].concat()
+    }
+
+    /// Sends a request and reads its answer to the end.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) {
+        self.stream.write_all(request).await.unwrap();
+        self.answer.clear();
+        loop {
+            let read = self.stream.read_buf(&mut self.answer).await.unwrap();
+            assert!(read > 0, "the connection was closed");
+            if let Some(length) = whole(&self.answer)
+                && self.answer.len() >= length
+            {
+                break;
+            }
+        }
+        assert!(
+            self.answer.starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(&self.answer)
+        );
+    }
+}
+
+/// How long an answer is, once its head is there.
+fn whole(answer: &[u8]) -> Option<usize> {
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&answer[..head]).unwrap();
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .unwrap();
+    Some(head + length.parse::<usize>().unwrap())
 }

@@ -13,7 +13,7 @@ mod served;
 
 use std::time::{Duration, Instant};
 
-use client::Connection;
+use client::{Connection, Wire};
 use machine::Machine;
 use served::Served;
 
@@ -145,21 +145,21 @@ async fn measure() {
 
 /// Registers machines `from..from + count` by [`CLIENTS`] clients; answers how many a second.
 async fn register(served: &Served, token: &str, from: usize, count: usize) -> f64 {
-    // Making keys and signatures is the machines' work, each on its own cores: it is not timed.
-    let mut requests: Vec<Vec<(Vec<u8>, String)>> = vec![Vec::new(); CLIENTS];
+    // Making keys, signatures and requests is the machines' work, each on its own cores: it is not timed.
+    let mut requests: Vec<Vec<Vec<u8>>> = vec![Vec::new(); CLIENTS];
     for n in 0..count {
-        requests[n % CLIENTS].push(Machine::new(from + n).registration());
+        let (body, proof) = Machine::new(from + n).registration();
+        requests[n % CLIENTS].push(Wire::registration(token, &body, &proof));
     }
     let mut ready = Vec::new();
     for requests in requests {
-        ready.push((Connection::open(served.address).await, requests));
+        ready.push((Wire::open(served.address).await, requests));
     }
     let start = Instant::now();
-    let clients = ready.into_iter().map(|(mut connection, requests)| {
-        let token = token.to_owned();
+    let clients = ready.into_iter().map(|(mut wire, requests)| {
         tokio::spawn(async move {
-            for (body, proof) in requests {
-                connection.register(&token, body, &proof).await;
+            for request in requests {
+                wire.exchange(&request).await;
             }
         })
     });

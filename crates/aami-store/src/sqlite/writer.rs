@@ -28,9 +28,10 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 const SLICE: usize = 1000;
 /// Batches after which a slice is due even if requests wait.
 const BATCHES_PER_SLICE: usize = 16;
-/// How long a commit is held back for as many requests as the last one had. Much shorter than making a
-/// commit durable, and callers that wait for an answer come back together; one caller alone never waits.
-const GATHERING: Duration = Duration::from_millis(1);
+/// How long a commit is held back for as many requests as the last one had: as long as that one took to be
+/// made durable, within these bounds. Callers that wait for an answer come back together, and what they do
+/// in between uses the time; one caller alone never waits.
+const GATHERING: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
 /// How long the thread waits when nothing is due.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -57,6 +58,7 @@ impl Writer {
             sweeping: (opened.compacted > Revision::ZERO).then_some(opened.compacted),
             unswept: 0,
             last: 0,
+            took: Duration::ZERO,
             ledger: Ledger::of(opened, Arc::clone(&place)),
             ring,
         };
@@ -114,6 +116,8 @@ struct Thread {
     unswept: usize,
     /// Requests of the last commit.
     last: usize,
+    /// How long it took.
+    took: Duration,
     ring: Arc<Ring>,
 }
 
@@ -139,7 +143,8 @@ impl Thread {
             };
             let mut jobs = self.due();
             let mut bytes = 0;
-            let (expected, deadline) = (self.last, Instant::now() + GATHERING);
+            let patience = self.took.clamp(GATHERING.0, GATHERING.1);
+            let (expected, deadline) = (self.last, Instant::now() + patience);
             let mut taken = usize::from(job.is_some());
             let gather = || {
                 taken += 1;
@@ -162,7 +167,9 @@ impl Thread {
                 }
             }
             self.last = jobs.len();
+            let start = Instant::now();
             self.settle(jobs);
+            self.took = start.elapsed();
             // Otherwise when nobody waits; but where somebody always does, the log must not grow for ever.
             self.unswept += 1;
             if self.unswept >= BATCHES_PER_SLICE {
