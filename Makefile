@@ -47,15 +47,25 @@ check: ## format, house rules, lints, unit tests (under 5 minutes)
 tidy: ## the house rules and the generated files
 	@$(XTASK) tidy
 	@$(XTASK) explain --check
+	@$(XTASK) scripts --check
 
 .PHONY: generate
 generate: ## write the generated files anew (docs/explain, openapi)
 	@$(XTASK) explain
 	@$(XTASK) openapi
+	@$(XTASK) scripts
 
 .PHONY: agent
 agent: ## the node's binary, static: target/dist/ARCH/aami-agent (ARCH="amd64 arm64")
-	@scripts/with-tools.sh scripts/build-agent.sh $(ARCH)
+	@scripts/with-tools.sh scripts/build-static.sh aami-agent $(ARCH)
+
+.PHONY: static
+static: agent ## both binaries, static: target/dist/ARCH (ARCH="amd64 arm64")
+	@scripts/with-tools.sh scripts/build-static.sh aami $(ARCH)
+
+.PHONY: dist
+dist: ## a release folder: target/release-folder (DIST_ARGS="--key FILE --arch amd64,arm64 --components DIR")
+	@$(XTASK) dist $(DIST_ARGS)
 
 .PHONY: test
 test: prerequisites test-build ## everything the project checks; boots nodes, so part of it runs as root (sudo)
@@ -72,7 +82,7 @@ prerequisites:
 .PHONY: test-build
 test-build:
 	@$(SUITE) build 420 $(CARGO) build $(LOCKED) --workspace --all-targets
-	@$(SUITE) agent 240 $(MAKE) --no-print-directory agent
+	@$(SUITE) static 540 $(MAKE) --no-print-directory static
 	@$(SUITE) fetch 240 $(MAKE) --no-print-directory fetch
 
 # What tests stand on: engines, and as root the root file systems of nodes.
