@@ -1,17 +1,21 @@
-//! Stand-ins for the parts of a system that a test cannot have: systemd, shadow's programs, the
-//! clock, a process that is killed, a disk that is full.
+//! Stand-ins for the parts of a system that a test cannot have: systemd, shadow's programs, package
+//! managers, firewalls, a container engine, the clock, a process that is killed, a disk that is full.
 //!
 //! They are state machines with their state in files, so that it outlives a "killed" installer as
 //! the real ones' does. For tests only, behind the feature `doubles`; real systems are driven by the
 //! project's rig.
 
 mod accounts;
+mod containers;
 mod cut;
+mod firewall;
+mod packages;
 mod system;
 mod systemd;
 mod time;
 
 pub use cut::{CutOff, FullDisk};
+pub use packages::Repository;
 pub use system::System;
 pub use systemd::UnitPicture;
 pub use time::{Sequence, StillClock};

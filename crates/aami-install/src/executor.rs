@@ -9,7 +9,7 @@ mod report;
 mod schedule;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aami_model::run::{RunEventKind, RunStatus};
@@ -20,7 +20,7 @@ pub use report::{RunReport, StepReport, Verdict};
 
 use crate::cancel::Cancel;
 use crate::context::{Shared, Survey};
-use crate::effect::{Effect, EffectError, Signature, Unregister};
+use crate::effect::{Effect, EffectError, Scene, Signature, Standing, Unregister, firewall};
 use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::lock::{Lock, LockError};
@@ -181,20 +181,49 @@ impl<'a> Installer<'a> {
     pub fn uninstall(mut self, unregister: Option<&dyn Unregister>) -> Result<UninstallReport, InstallError> {
         let lock = self.lock()?;
         let stream = Stream::new(self.host.clock.clone(), std::mem::take(&mut self.sinks));
-        let report = self.uninstall_locked(unregister, &stream);
+        let report = self.uninstall_locked(unregister, &stream, None);
         stream.close(PATIENCE);
         lock.release_for_good(self.host);
         report
+    }
+
+    /// Takes back what `effects` are about, as far as no step of the plan wants it. Everything else stays as it
+    /// is, and recorded. For a part that a plan had and has no longer.
+    pub fn take_back(mut self, effects: &[Effect]) -> Result<UninstallReport, InstallError> {
+        let lock = self.lock()?;
+        let stream = Stream::new(self.host.clock.clone(), std::mem::take(&mut self.sinks));
+        let report = self.uninstall_locked(None, &stream, Some(effects));
+        stream.close(PATIENCE);
+        lock.release(self.host);
+        report
+    }
+
+    /// What is on record, last first: what uninstalling would take back. Looks only.
+    pub fn recorded(&self) -> Result<Vec<String>, InstallError> {
+        let ledger = self.ledger()?;
+        let keys = ledger.receipt().effects.iter().rev();
+        Ok(keys.map(|record| record.effect.key().to_string()).collect())
     }
 
     fn uninstall_locked(
         &self,
         unregister: Option<&dyn Unregister>,
         stream: &Stream,
+        part: Option<&[Effect]>,
     ) -> Result<UninstallReport, InstallError> {
         let mut unknown = Vec::new();
+        let mut only = None;
         let (receipt, others) = {
             let shared = self.shared(self.ledger()?, stream);
+            if let Some(part) = part {
+                let wanted: BTreeSet<_> = self
+                    .all_desired(&shared)
+                    .iter()
+                    .map(|(_, one)| one.key())
+                    .collect();
+                let gone = part.iter().map(Effect::key).filter(|key| !wanted.contains(key));
+                only = Some(gone.collect());
+            }
             if shared.ledger().is_empty() {
                 let rebuilt = self.rebuilt(&shared)?;
                 // On a host that never was installed to, nothing is "left".
@@ -228,6 +257,7 @@ impl<'a> Installer<'a> {
             stream,
             cancel: &self.cancel,
             titles,
+            only,
         };
         let mut report = undoing.run();
         report.left.extend(unknown);
@@ -332,16 +362,31 @@ impl<'a> Installer<'a> {
                 Effect::MakeDirectory(folder) => self.host.root.entry(&folder.path),
                 Effect::WriteFile(file) | Effect::PlaceBinary(file) => self.host.root.entry(&file.path),
                 Effect::Symlink(link) => self.host.root.entry(&link.path),
+                // What carries no mark at all: it holds, and may have before us.
+                Effect::CreateGroup(_) | Effect::PackageSet(_) | Effect::FirewallRule(_) => {
+                    let (host, record) = (self.host, None);
+                    let holds = matches!(effect.inspect(Scene { host, record }), Ok(Standing::Holds));
+                    let open = !matches!(effect, Effect::FirewallRule(_))
+                        || matches!(firewall::active(host), Ok(Some(_)));
+                    if holds && open && rebuilt.find(&effect.key()).is_none() {
+                        unknown.push(unowned(&effect));
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             let there = there.map_err(EffectError::from)? != Entry::Absent;
             if there && rebuilt.find(&effect.key()).is_none() {
-                unknown.push(format!(
-                    "{}: the receipt is lost, and nothing on it says whose it is",
-                    effect.key()
-                ));
+                unknown.push(unowned(&effect));
             }
         }
         Ok(unknown)
     }
+}
+
+fn unowned(effect: &Effect) -> String {
+    format!(
+        "{}: the receipt is lost, and nothing on it says whose it is",
+        effect.key()
+    )
 }

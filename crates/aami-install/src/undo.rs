@@ -8,7 +8,7 @@
 
 mod inherit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aami_model::Code;
@@ -89,6 +89,8 @@ pub(crate) struct Undoing<'a> {
     pub(crate) cancel: &'a Cancel,
     /// Titles of the steps, where they are known.
     pub(crate) titles: BTreeMap<String, String>,
+    /// The only things that are taken back; all of them where absent.
+    pub(crate) only: Option<BTreeSet<Key>>,
 }
 
 impl Undoing<'_> {
@@ -113,6 +115,7 @@ impl Undoing<'_> {
             self.end(&step, &mut open, &report);
         }
         if self.receipt.effects.is_empty()
+            && self.only.is_none()
             && !report.interrupted
             && let Err(error) = self.forget(&folder, &mut report)
         {
@@ -143,6 +146,7 @@ impl Undoing<'_> {
             .into_iter()
             .chain(last)
             .map(|record| (record.effect.key(), record.step.clone()))
+            .filter(|(key, _)| self.only.as_ref().is_none_or(|only| only.contains(key)))
             .collect()
     }
 

@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::{accounts, systemd};
+use super::{accounts, containers, firewall, packages, systemd};
 use crate::host::{Command, CommandError, Commands, Ended, Output};
 
 /// The programs `systemctl`, `journalctl`, `useradd`, `userdel`, `usermod`, `groupadd`, `groupdel`
-/// and `gpasswd`, acting below a root.
+/// and `gpasswd`, acting below a root; and, where a test placed a file of that name in `/usr/bin` or
+/// `/usr/sbin`, package managers, firewalls and a container engine.
 #[derive(Debug)]
 pub struct System {
     root: PathBuf,
     memory: PathBuf,
     /// One program at a time, as the real ones lock their files.
     busy: Mutex<()>,
+    /// Every command line that changes something, in order.
+    changes: Mutex<Vec<String>>,
 }
 
 /// What a program answers: status, output, error output.
@@ -40,7 +43,28 @@ impl System {
             root: root.to_owned(),
             memory: memory.to_owned(),
             busy: Mutex::new(()),
+            changes: Mutex::new(Vec::new()),
         }
+    }
+
+    /// What the container engine holds.
+    pub fn containers(&self) -> Vec<String> {
+        containers::picture(&self.memory)
+    }
+
+    /// Every command line so far that was to change something.
+    pub fn changes(&self) -> Vec<String> {
+        self.changes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Whether a test placed a program of this name.
+    fn has(&self, program: &str) -> bool {
+        ["usr/bin", "usr/sbin"]
+            .iter()
+            .any(|folder| self.root.join(folder).join(program).exists())
     }
 
     /// What systemd knows of its units.
@@ -58,17 +82,29 @@ impl Commands for System {
                 program: String::new(),
             });
         };
+        if command.changes {
+            let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            changes.push(command.line());
+        }
         let answer = match *program {
             "systemctl" => systemd::Systemd::load(&self.root, &self.memory).systemctl(args),
             "journalctl" => systemd::Systemd::load(&self.root, &self.memory).journalctl(args),
             "useradd" | "userdel" | "usermod" | "groupadd" | "groupdel" | "gpasswd" => {
                 accounts::run(&self.root, program, args)
             }
-            other => {
+            other if !self.has(other) => {
                 return Err(CommandError::Missing {
                     program: other.to_owned(),
                 });
             }
+            "firewall-cmd" => firewall::firewalld(&self.root, &self.memory, args),
+            "ufw" => firewall::ufw(&self.root, args),
+            "nft" => firewall::nft(&self.memory, args, &command.stdin),
+            "docker" | "docker-compose" => containers::run(&self.memory, program, args),
+            "apt-get" | "dpkg" | "dpkg-query" | "dnf" | "yum" | "rpm" => {
+                packages::run(&self.root, &self.memory, program, args)
+            }
+            other => Answer::failed(127, format!("{other}: no double of it")),
         };
         let Answer(status, stdout, stderr) = answer;
         Ok(Output {

@@ -159,10 +159,18 @@ impl ContainerProject {
         docker: &Docker<'_>,
         containers: &[docker::Container],
     ) -> Result<Option<String>, EffectError> {
-        if scene.host.root.digest(&self.file)?.is_none() {
-            return Ok(Some(format!("{} is missing", self.file)));
+        for file in std::iter::once(&self.file).chain(&self.env_file) {
+            if scene.host.root.digest(file)?.is_none() {
+                return Ok(Some(format!("{file} is missing")));
+            }
         }
-        let wanted = docker.wanted(self)?;
+        let wanted = match docker.wanted(self) {
+            // Its file may be about to be written anew.
+            Err(EffectError::Refused { code, complaint, .. }) if code != code::CONTAINERS_UNAVAILABLE => {
+                return Ok(Some(format!("compose cannot read {}: {complaint}", self.file)));
+            }
+            wanted => wanted?,
+        };
         let known = came_up(scene.record);
         let now = digest_of(scene, &self.files())?;
         for (service, hash) in &wanted {
@@ -189,10 +197,12 @@ impl ContainerProject {
         if let Some(extra) = containers.iter().find(|one| !wanted.contains_key(&one.service)) {
             return Ok(Some(format!("{} is not in the file any more", extra.service)));
         }
-        if known.is_some_and(|known| known.with != now) {
-            return Ok(Some("a file it reads changed since it came up".to_owned()));
-        }
-        Ok(None)
+        Ok(match known {
+            Some(known) if known.with != now => Some("a file it reads changed since it came up".to_owned()),
+            // A run of ours was cut off: bringing up what is up changes nothing, and tells.
+            None if scene.record.is_some() => Some("what it came up with is not known".to_owned()),
+            _ => None,
+        })
     }
 
     /// The standing of a project that holds now, when one of its files is about to change.

@@ -2,27 +2,37 @@
 
 use std::sync::Arc;
 
+use aami_install::Plan;
 use aami_install::doubles::FullDisk;
 use aami_model::{Exit, code};
 
 use crate::house::House;
 use crate::plan;
+use crate::toolshed::{self, SHEDS};
 
 #[test]
 fn at_every_write_a_full_disk_leaves_nothing_half_done() {
-    let undisturbed = House::new();
-    undisturbed.install(&plan::node(&undisturbed));
+    fill(House::new, plan::node, 20);
+    for shed in [0, 1, 2] {
+        let houses: [fn() -> House; 3] = [|| SHEDS[0].house(), || SHEDS[1].house(), || SHEDS[2].house()];
+        fill(houses[shed], |_| toolshed::plan(), 12);
+    }
+}
+
+fn fill(new: fn() -> House, plan: fn(&House) -> Plan, least: u64) {
+    let undisturbed = new();
+    undisturbed.install(&plan(&undisturbed));
     let wanted = undisturbed.picture();
-    let before = House::new().picture();
+    let before = new().picture();
     let mut hits = 0;
     for room in 0.. {
         // Given a disk with room for so many writes,
-        let house = House::new();
+        let house = new();
         let watch = Arc::new(FullDisk::after(room));
         // when the plan is run on it,
-        let report = house.run(&plan::node(&house), Some(watch.clone()));
+        let report = house.run(&plan(&house), Some(watch.clone()));
         if !watch.was_hit() {
-            assert!(room > 20, "the disk was never full");
+            assert!(room > least, "the disk was never full");
             break;
         }
         hits += 1;
@@ -45,17 +55,17 @@ fn at_every_write_a_full_disk_leaves_nothing_half_done() {
         }
         // and with room again either way is open.
         if room % 2 == 0 {
-            house.install(&plan::node(&house));
+            house.install(&plan(&house));
             house
                 .picture()
                 .must_be(&wanted, &format!("disk full after {room} writes, then continued"));
         } else {
-            house.uninstall(&plan::node(&house));
+            house.uninstall(&plan(&house));
             house.picture().must_be(
                 &before,
                 &format!("disk full after {room} writes, then uninstalled"),
             );
         }
     }
-    assert!(hits > 20, "only {hits} writes were refused");
+    assert!(hits > least, "only {hits} writes were refused");
 }

@@ -128,7 +128,17 @@ impl House {
             paths: picture::paths(&self.root()),
             units: System::new(&self.root(), &self.memory()).units(),
             registered: self.control_plane().nodes(),
+            tools: self.tools(),
         }
+    }
+
+    fn tools(&self) -> Vec<String> {
+        let mut tools = System::new(&self.root(), &self.memory()).containers();
+        for file in ["firewalld", "nft.json"] {
+            let text = std::fs::read_to_string(self.memory().join(file)).unwrap_or_default();
+            tools.extend(text.lines().map(|line| format!("{file} {line}")));
+        }
+        tools
     }
 
     /// Runs `plan` once, one step at a time.

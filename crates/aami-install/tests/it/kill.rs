@@ -4,106 +4,192 @@ use std::sync::Arc;
 
 use aami_install::checkpoint::Act;
 use aami_install::doubles::CutOff;
-use aami_install::{Installer, Mode};
+use aami_install::receipt::Receipt;
+use aami_install::{Installer, Mode, Plan};
 
 use crate::house::House;
 use crate::plan;
+use crate::toolshed::{self, SHEDS};
 
-/// The checkpoints of an undisturbed run.
-fn boundaries() -> Vec<(Act, String)> {
-    let house = House::new();
-    let watch = Arc::new(CutOff::never());
-    let report = house.run(&plan::node(&house), Some(watch.clone())).unwrap();
-    assert_eq!(report.failure(), None);
-    watch.passed()
+/// A host and a plan for it.
+#[derive(Clone, Copy)]
+struct Story {
+    name: &'static str,
+    house: fn() -> House,
+    plan: fn(&House) -> Plan,
+    /// The plan's name, as its receipt has it.
+    receipt: &'static str,
 }
 
-/// Runs the plan on a fresh host and kills it at boundary `at`.
-fn killed(at: usize) -> House {
-    let house = House::new();
-    let watch = Arc::new(CutOff::at(at as u64));
-    let _ = house.run(&plan::node(&house), Some(watch.clone()));
-    assert!(watch.has_killed(), "the run ended before boundary {at}");
-    house
+/// Every kind of effect, and for packages and firewalls every tool.
+const STORIES: [Story; 5] = [
+    Story {
+        name: "node",
+        house: House::new,
+        plan: plan::node,
+        receipt: "node",
+    },
+    Story {
+        name: "apt and firewalld",
+        house: || SHEDS[0].house(),
+        plan: |_| toolshed::plan(),
+        receipt: "stack",
+    },
+    Story {
+        name: "dnf and ufw",
+        house: || SHEDS[1].house(),
+        plan: |_| toolshed::plan(),
+        receipt: "stack",
+    },
+    Story {
+        name: "apt and nft",
+        house: || SHEDS[2].house(),
+        plan: |_| toolshed::plan(),
+        receipt: "stack",
+    },
+    Story {
+        name: "dnf and no firewall",
+        house: || SHEDS[3].house(),
+        plan: |_| toolshed::plan(),
+        receipt: "stack",
+    },
+];
+
+impl Story {
+    /// The checkpoints of an undisturbed run.
+    fn boundaries(self) -> Vec<(Act, String)> {
+        let house = (self.house)();
+        let watch = Arc::new(CutOff::never());
+        let report = house.run(&(self.plan)(&house), Some(watch.clone())).unwrap();
+        assert_eq!(report.failure(), None, "{}", self.name);
+        watch.passed()
+    }
+
+    /// Runs the plan on a fresh host and kills it at boundary `at`.
+    fn killed(self, at: usize) -> House {
+        let house = (self.house)();
+        let watch = Arc::new(CutOff::at(at as u64));
+        let _ = house.run(&(self.plan)(&house), Some(watch.clone()));
+        assert!(
+            watch.has_killed(),
+            "{}: the run ended before boundary {at}",
+            self.name
+        );
+        house
+    }
+}
+
+const NODE: Story = STORIES[0];
+
+fn boundaries() -> Vec<(Act, String)> {
+    NODE.boundaries()
+}
+
+fn records(receipt: &Receipt) -> Vec<String> {
+    let told = receipt
+        .effects
+        .iter()
+        .map(|r| format!("{} {:?} {:?} {}", r.step, r.effect, r.before, r.done));
+    let mut records: Vec<_> = told.collect();
+    records.sort();
+    records
 }
 
 #[test]
 fn killed_at_every_boundary_a_second_run_comes_to_the_same_end() {
-    // Given what an undisturbed run makes,
-    let undisturbed = House::new();
-    undisturbed.install(&plan::node(&undisturbed));
-    let (wanted, receipt) = (undisturbed.picture(), undisturbed.receipt("node"));
-    let boundaries = boundaries();
-    assert!(boundaries.len() > 150, "only {} boundaries", boundaries.len());
-    for (at, boundary) in boundaries.iter().enumerate() {
-        // when a run is killed at any boundary and the command is given again,
-        let house = killed(at);
-        house.install(&plan::node(&house));
-        // then the host is the same, and so is what is recorded for undoing it.
-        let story = format!("killed at {at} {boundary:?}, then continued");
-        house.picture().must_be(&wanted, &story);
-        let again = house.receipt("node");
-        let records = |receipt: &aami_install::receipt::Receipt| {
-            let mut records: Vec<_> = receipt
-                .effects
-                .iter()
-                .map(|r| format!("{} {:?} {:?} {}", r.step, r.effect, r.before, r.done))
-                .collect();
-            records.sort();
-            records
-        };
-        assert_eq!(records(&again), records(&receipt), "{story}");
+    for story in STORIES {
+        // Given what an undisturbed run makes,
+        let undisturbed = (story.house)();
+        undisturbed.install(&(story.plan)(&undisturbed));
+        let (wanted, receipt) = (undisturbed.picture(), undisturbed.receipt(story.receipt));
+        let boundaries = story.boundaries();
+        let least = if story.receipt == "node" { 150 } else { 50 };
+        assert!(
+            boundaries.len() > least,
+            "{}: only {} boundaries",
+            story.name,
+            boundaries.len()
+        );
+        for (at, boundary) in boundaries.iter().enumerate() {
+            // when a run is killed at any boundary and the command is given again,
+            let house = story.killed(at);
+            house.install(&(story.plan)(&house));
+            // then the host is the same, and so is what is recorded for undoing it.
+            let told = format!("{} killed at {at} {boundary:?}, then continued", story.name);
+            house.picture().must_be(&wanted, &told);
+            assert_eq!(
+                records(&house.receipt(story.receipt)),
+                records(&receipt),
+                "{told}"
+            );
+        }
     }
 }
 
 #[test]
 fn killed_at_every_boundary_uninstalling_leaves_the_host_as_it_was() {
-    let before = House::new().picture();
-    for (at, boundary) in boundaries().iter().enumerate() {
-        let house = killed(at);
-        let report = house.uninstall(&plan::node(&house));
-        assert_eq!(report.left, Vec::<String>::new(), "killed at {at} {boundary:?}");
-        house
-            .picture()
-            .must_be(&before, &format!("killed at {at} {boundary:?}, then uninstalled"));
+    for story in STORIES {
+        let before = (story.house)().picture();
+        for (at, boundary) in story.boundaries().iter().enumerate() {
+            let house = story.killed(at);
+            let report = house.uninstall(&(story.plan)(&house));
+            let told = format!("{} killed at {at} {boundary:?}, then uninstalled", story.name);
+            assert_eq!(report.left, Vec::<String>::new(), "{told}");
+            house.picture().must_be(&before, &told);
+        }
     }
 }
 
 #[test]
 fn an_uninstall_killed_at_every_boundary_is_continued_by_the_next() {
-    let before = House::new().picture();
-    let whole = House::new();
-    whole.install(&plan::node(&whole));
-    let watch = Arc::new(CutOff::never());
-    whole.undo(&plan::node(&whole), Some(watch.clone())).unwrap();
-    whole.picture().must_be(&before, "installed, then uninstalled");
-    let boundaries = watch.passed();
-    assert!(boundaries.len() > 100, "only {} boundaries", boundaries.len());
-    for (at, boundary) in boundaries.iter().enumerate() {
-        let house = House::new();
-        house.install(&plan::node(&house));
-        let watch = Arc::new(CutOff::at(at as u64));
-        let _ = house.undo(&plan::node(&house), Some(watch.clone()));
-        assert!(watch.has_killed());
-        let report = house.uninstall(&plan::node(&house));
-        assert!(report.kept.is_empty(), "{at} {boundary:?}: {:?}", report.kept);
-        house.picture().must_be(
-            &before,
-            &format!("uninstall killed at {at} {boundary:?}, then repeated"),
+    for story in STORIES {
+        let before = (story.house)().picture();
+        let whole = (story.house)();
+        whole.install(&(story.plan)(&whole));
+        let watch = Arc::new(CutOff::never());
+        whole.undo(&(story.plan)(&whole), Some(watch.clone())).unwrap();
+        whole
+            .picture()
+            .must_be(&before, &format!("{} installed, then uninstalled", story.name));
+        let boundaries = watch.passed();
+        let least = if story.receipt == "node" { 100 } else { 30 };
+        assert!(
+            boundaries.len() > least,
+            "{}: only {} boundaries",
+            story.name,
+            boundaries.len()
         );
+        for (at, boundary) in boundaries.iter().enumerate() {
+            let house = (story.house)();
+            house.install(&(story.plan)(&house));
+            let watch = Arc::new(CutOff::at(at as u64));
+            let _ = house.undo(&(story.plan)(&house), Some(watch.clone()));
+            assert!(watch.has_killed());
+            let report = house.uninstall(&(story.plan)(&house));
+            let told = format!(
+                "{}: uninstall killed at {at} {boundary:?}, then repeated",
+                story.name
+            );
+            assert!(report.kept.is_empty(), "{told}: {:?}", report.kept);
+            house.picture().must_be(&before, &told);
+        }
     }
 }
 
 #[test]
 fn every_effect_is_durably_recorded_before_it_begins() {
-    let mut receipt_durable = false;
-    for (act, subject) in boundaries() {
-        match act {
-            Act::Record => receipt_durable = false,
-            // The folder's sync is what makes the renamed receipt durable.
-            Act::Sync if subject.ends_with("/install/default/node") => receipt_durable = true,
-            Act::Effect => assert!(receipt_durable, "{subject} began before its record was durable"),
-            _ => {}
+    for story in STORIES {
+        let mut receipt_durable = false;
+        for (act, subject) in story.boundaries() {
+            match act {
+                Act::Record => receipt_durable = false,
+                // The folder's sync is what makes the renamed receipt durable.
+                Act::Sync if subject.ends_with(&format!("/install/default/{}", story.receipt)) => {
+                    receipt_durable = true;
+                }
+                Act::Effect => assert!(receipt_durable, "{subject} began before its record was durable"),
+                _ => {}
+            }
         }
     }
 }

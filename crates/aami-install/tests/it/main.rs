@@ -17,3 +17,5 @@ mod receipt;
 mod roundtrip;
 mod second_run;
 mod sharing;
+mod tools;
+mod toolshed;

@@ -27,6 +27,8 @@ pub(crate) struct Picture {
     pub(crate) paths: BTreeMap<String, Thing>,
     pub(crate) units: Vec<UnitPicture>,
     pub(crate) registered: Vec<String>,
+    /// What the firewall has in force and the container engine runs.
+    pub(crate) tools: Vec<String>,
 }
 
 /// Takes the picture of all below `root`. Left out: the lock, which lies in memory on a real host, and
@@ -76,6 +78,9 @@ impl Picture {
         }
         if self.units != other.units {
             lines.push(format!("units: {:?} / {:?}", self.units, other.units));
+        }
+        if self.tools != other.tools {
+            lines.push(format!("tools: {:?} / {:?}", self.tools, other.tools));
         }
         if self.registered != other.registered {
             lines.push(format!(

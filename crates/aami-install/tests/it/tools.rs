@@ -1,0 +1,430 @@
+//! Packages, firewall rules and containers: installed with what they need, taken back exactly, refused
+//! with a word that helps.
+
+use std::sync::Arc;
+
+use aami_install::doubles::{CutOff, Repository, System};
+use aami_install::effect::{FirewallRule, PackageSet};
+use aami_install::receipt::Recorded;
+use aami_install::{Content, Effect, Mode, Plan};
+use aami_model::code;
+
+use crate::house::{House, path};
+use crate::plan::Wants;
+use crate::toolshed::{self, SHEDS, Shed, repository};
+
+const APT: Shed = SHEDS[0];
+
+fn packages(name: &'static str, set: &'static str, packages: &'static [&'static str]) -> Plan {
+    let step = Wants::step("packages", &[], move || {
+        vec![Effect::PackageSet(PackageSet::new(set, packages.iter().copied()))]
+    });
+    Plan::new(name, name, vec![step]).unwrap()
+}
+
+fn installed(house: &House) -> String {
+    std::fs::read_to_string(house.real("var/lib/packages")).unwrap_or_default()
+}
+
+#[test]
+fn a_plan_with_packages_firewall_and_containers_comes_and_goes_without_a_trace() {
+    for shed in SHEDS {
+        let house = shed.house();
+        let before = house.picture();
+        let report = house.install(&toolshed::plan());
+        assert_eq!(
+            report.executed.len(),
+            8 - if shed.firewall == "none" { 2 } else { 0 },
+            "{shed:?}"
+        );
+        let installed = installed(&house);
+        for name in ["jq", "libjq1", "libonig5", "smartmontools"] {
+            assert!(
+                installed.contains(&format!("{name} installed")),
+                "{shed:?}: {installed}"
+            );
+        }
+        let tools = house.picture().tools.join("\n");
+        for told in [
+            "container aami prometheus",
+            "container aami grafana",
+            "volume aami_data",
+        ] {
+            assert!(tools.contains(told), "{shed:?}: {tools}");
+        }
+        // A second run changes nothing at all.
+        let report = house.install(&toolshed::plan());
+        assert!(!report.wrote, "{shed:?}: {:?}", report.executed);
+        let report = house.uninstall(&toolshed::plan());
+        assert_eq!(report.left, Vec::<String>::new(), "{shed:?}");
+        house.picture().must_be(&before, &format!("{shed:?}"));
+    }
+}
+
+#[test]
+fn a_package_somebody_else_needs_by_now_stays_with_what_it_needs() {
+    for shed in SHEDS {
+        let house = shed.house();
+        house.install(&packages("node", "tools", &["jq", "smartmontools"]));
+        // Given an operator who since installed something that needs one of the libraries,
+        let mut now = installed(&house);
+        now.push_str("curl installed\n");
+        house.write("var/lib/packages", &now, 0o644);
+        // when the plan goes,
+        let report = house.uninstall(&packages("node", "tools", &["jq", "smartmontools"]));
+        // then all of it goes but that library, and the report says why.
+        assert_eq!(
+            installed(&house),
+            "curl installed\nlibonig5 installed\n",
+            "{shed:?}"
+        );
+        assert_eq!(report.left.len(), 1, "{:?}", report.left);
+        assert!(
+            report.left[0].contains("libonig5 is needed by curl"),
+            "{:?}",
+            report.left
+        );
+    }
+}
+
+#[test]
+fn packages_that_were_there_are_never_removed() {
+    let house = APT.house();
+    house.write(
+        "var/lib/packages",
+        "libonig5 installed\nlibjq1 config-files\n",
+        0o644,
+    );
+    house.write("etc/libjq1.conf", "# of an earlier installation\n", 0o644);
+    let before = installed(&house);
+    let node = || packages("node", "tools", &["jq", "libonig5"]);
+    house.install(&node());
+    let receipt = house.receipt("node");
+    let Recorded::PackageSet {
+        added,
+        had_configuration,
+        ..
+    } = &receipt.effects[0].effect
+    else {
+        panic!("{receipt:?}")
+    };
+    assert_eq!(
+        (added.len(), had_configuration.as_slice()),
+        (2, &["libjq1".to_owned()][..])
+    );
+    house.uninstall(&node());
+    assert_eq!(
+        installed(&house),
+        before
+            .lines()
+            .rev()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>()
+    );
+    assert!(
+        house.exists("etc/libjq1.conf"),
+        "its configuration was there before"
+    );
+}
+
+#[test]
+fn two_plans_that_want_the_same_package_each_go_alone() {
+    for first in [0, 1] {
+        let house = APT.house();
+        let before = house.picture();
+        let plans = [
+            packages("one", "tools", &["jq", "smartmontools"]),
+            packages("two", "others", &["jq"]),
+        ];
+        plans.iter().for_each(|plan| drop(house.install(plan)));
+        house.uninstall(&plans[first]);
+        let now = installed(&house);
+        assert!(
+            now.contains("jq installed") && now.contains("libjq1 installed"),
+            "{first}: {now}"
+        );
+        assert_eq!(now.contains("smartmontools"), first == 1, "{now}");
+        let report = house.uninstall(&plans[1 - first]);
+        assert_eq!(report.left, Vec::<String>::new(), "{first}");
+        house
+            .picture()
+            .must_be(&before, &format!("plan {first} went first"));
+    }
+}
+
+#[test]
+fn a_held_lock_is_waited_for_and_then_named() {
+    for shed in SHEDS {
+        let house = shed.house();
+        Repository {
+            locked: 3,
+            ..repository()
+        }
+        .set(&house.memory());
+        house.install(&packages("node", "tools", &["jq"]));
+        // Held for longer than anybody waits:
+        let house = shed.house();
+        Repository {
+            locked: u32::MAX,
+            ..repository()
+        }
+        .set(&house.memory());
+        let report = house.run(&packages("node", "tools", &["jq"]), None).unwrap();
+        let (code, sentence) = report.failure().unwrap();
+        assert_eq!(code, code::PACKAGES_LOCKED, "{shed:?}: {sentence}");
+        assert!(installed(&house).is_empty());
+    }
+}
+
+#[test]
+fn each_way_packages_cannot_be_had_has_its_own_word() {
+    type Break = fn(&mut Repository);
+    let cases: [(&str, Break, _, &str); 4] = [
+        (
+            "unknown",
+            |it| drop(it.packages.remove("libjq1")),
+            code::PACKAGE_UNKNOWN,
+            "libjq1",
+        ),
+        (
+            "offline",
+            |it| it.unreachable = true,
+            code::PACKAGES_UNREACHABLE,
+            "deb.example",
+        ),
+        (
+            "offline, with lists",
+            |it| (it.unreachable, it.listed) = (true, true),
+            code::PACKAGES_UNREACHABLE,
+            "deb.example",
+        ),
+        (
+            "full",
+            |it| it.full = true,
+            code::DISK_FULL,
+            "/var/cache/apt/archives",
+        ),
+    ];
+    for (name, set, wanted, telling) in cases {
+        let house = APT.house();
+        let mut broken = repository();
+        set(&mut broken);
+        broken.set(&house.memory());
+        let before = house.picture();
+        let report = house.run(&packages("node", "tools", &["jq"]), None).unwrap();
+        let (code, sentence) = report.failure().unwrap();
+        assert_eq!(code, wanted, "{name}: {sentence}");
+        assert!(sentence.contains(telling), "{name}: {sentence}");
+        // And when it is mended, the same command goes on; or everything goes.
+        if name == "unknown" {
+            house.uninstall(&packages("node", "tools", &["jq"]));
+            house.picture().must_be(&before, name);
+        } else {
+            repository().set(&house.memory());
+            house.install(&packages("node", "tools", &["jq"]));
+        }
+    }
+}
+
+#[test]
+fn an_installation_of_ours_that_broke_off_is_finished_and_one_of_others_is_not_touched() {
+    // Given our own installation that broke off between unpacking and configuring,
+    let house = APT.house();
+    Repository {
+        breaks: Some("libjq1".into()),
+        ..repository()
+    }
+    .set(&house.memory());
+    let plan = || packages("node", "tools", &["jq", "libjq1"]);
+    let report = house.run(&plan(), None).unwrap();
+    assert_eq!(report.failure().unwrap().0, code::PACKAGES_BROKEN);
+    assert!(installed(&house).contains("libjq1 half-configured"));
+    // when the same command is given again, then it is finished.
+    house.install(&plan());
+    assert!(
+        !installed(&house).contains("half-configured"),
+        "{}",
+        installed(&house)
+    );
+    // Given somebody else's,
+    let house = APT.house();
+    house.write("var/lib/packages", "theirs half-configured\n", 0o644);
+    let report = house.run(&plan(), None).unwrap();
+    // then it is named and left to them.
+    assert_eq!(report.failure().unwrap().0, code::PACKAGES_BROKEN);
+    assert_eq!(installed(&house), "theirs half-configured\n");
+}
+
+#[test]
+fn a_rule_somebody_else_has_is_left_to_them() {
+    for (shed, file, rule) in [
+        (SHEDS[0], "etc/firewalld/zones/public.xml", "port=9100/tcp\n"),
+        (SHEDS[1], "etc/ufw/user.rules", "9100/tcp comment 'theirs'\n"),
+    ] {
+        let house = shed.house();
+        house.write(file, rule, 0o644);
+        if shed.firewall == "firewalld" {
+            std::fs::write(house.memory().join("firewalld"), rule).unwrap();
+        }
+        let before = house.picture();
+        let plan = || {
+            let step = Wants::step("firewall", &[], || {
+                vec![Effect::FirewallRule(FirewallRule::tcp(9100))]
+            });
+            Plan::new("node", "Node", vec![step]).unwrap()
+        };
+        let report = house.install(&plan());
+        assert!(report.executed.is_empty(), "{shed:?}: {:?}", report.executed);
+        house.uninstall(&plan());
+        house.picture().must_be(&before, &format!("{shed:?}"));
+    }
+}
+
+#[test]
+fn a_rule_open_only_until_the_next_boot_becomes_permanent_and_is_so_again() {
+    let house = SHEDS[0].house();
+    std::fs::write(house.memory().join("firewalld"), "port=22/tcp\nport=9100/tcp\n").unwrap();
+    let before = house.picture();
+    let plan = || {
+        let step = Wants::step("firewall", &[], || {
+            vec![Effect::FirewallRule(FirewallRule::tcp(9100))]
+        });
+        Plan::new("node", "Node", vec![step]).unwrap()
+    };
+    house.install(&plan());
+    assert!(
+        house
+            .read("etc/firewalld/zones/public.xml")
+            .contains("port=9100/tcp")
+    );
+    house.uninstall(&plan());
+    house
+        .picture()
+        .must_be(&before, "only the permanent half was ours");
+}
+
+#[test]
+fn containers_follow_their_file_and_their_volumes_stay_unless_owned() {
+    let house = APT.house();
+    let wanted = |compose: &'static str| {
+        let step = Wants::step("stack", &[], move || {
+            let file = path("/opt/compose.yaml");
+            vec![
+                Effect::file(file.clone(), Content::bytes(compose), 0o600, None),
+                Effect::ContainerProject(aami_install::effect::ContainerProject::new("aami", file)),
+            ]
+        });
+        Plan::new("stack", "Stack", vec![step]).unwrap()
+    };
+    house.install(&wanted(toolshed::COMPOSE));
+    // When the file loses a service, its container goes; the other is not made anew.
+    let report = house.install(&wanted(
+        "services:\n  prometheus:\n    image: prometheus\nvolumes:\n  data:\n",
+    ));
+    assert_eq!(report.executed.len(), 2, "{:?}", report.executed);
+    let tools = house.picture().tools.join("\n");
+    assert!(
+        !tools.contains("grafana") && tools.contains("prometheus"),
+        "{tools}"
+    );
+    // When it is taken back, its data stays and is named.
+    let report = house.uninstall(&wanted(toolshed::COMPOSE));
+    assert_eq!(report.left, ["the volumes of aami stay: aami_data"]);
+    assert_eq!(
+        house.picture().tools.last().map(String::as_str),
+        Some("port=22/tcp").map(|_| "firewalld port=22/tcp")
+    );
+    assert!(house.picture().tools.contains(&"volume aami_data".to_owned()));
+}
+
+#[test]
+fn each_way_containers_do_not_come_up_has_its_own_word() {
+    let cases = [
+        (
+            "services:\n  a:\n    image: missing\n",
+            code::IMAGE_UNAVAILABLE,
+            "pull access denied",
+        ),
+        (
+            "services:\n  a:\n    image: dies\n",
+            code::PROJECT_FAILED,
+            "its last words",
+        ),
+    ];
+    for (compose, wanted, telling) in cases {
+        let house = APT.house();
+        let before = house.picture();
+        let report = house.run(&toolshed::plan_of(compose), None).unwrap();
+        let (code, sentence) = report.failure().unwrap();
+        assert_eq!(code, wanted, "{sentence}");
+        assert!(sentence.contains(telling), "{sentence}");
+        house.uninstall(&toolshed::plan());
+        house.picture().must_be(&before, telling);
+    }
+    // An engine that does not answer is a condition of the host, not of the file; and it stops an
+    // uninstall only where something may still be there.
+    let house = APT.house();
+    house.install(&toolshed::plan());
+    std::fs::write(house.memory().join("docker.down"), "").unwrap();
+    let report = house.run(&toolshed::plan(), None).unwrap();
+    assert_eq!(report.failure().unwrap().0, code::CONTAINERS_UNAVAILABLE);
+    let report = house.undo(&toolshed::plan(), None).unwrap();
+    assert_eq!(report.failed.len(), 1, "{:?}", report.failed);
+    assert_eq!(report.failed[0].code, code::CONTAINERS_UNAVAILABLE);
+    std::fs::remove_file(house.memory().join("docker.down")).unwrap();
+    assert_eq!(house.uninstall(&toolshed::plan()).left, Vec::<String>::new());
+}
+
+#[test]
+fn no_secret_reaches_a_command_line_or_the_record() {
+    let house = APT.house();
+    let watch = Arc::new(CutOff::never());
+    house.run(&toolshed::plan(), Some(watch.clone())).unwrap();
+    let lines: Vec<String> = watch.passed().into_iter().map(|(_, subject)| subject).collect();
+    assert!(lines.iter().any(|line| line.contains("--env-file")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("hunter2")));
+    assert!(
+        !house
+            .read("var/lib/aami/install/default/stack/receipt.json")
+            .contains("hunter2")
+    );
+    assert!(
+        !house
+            .read("var/lib/aami/install/default/stack/log")
+            .contains("hunter2")
+    );
+}
+
+#[test]
+fn without_the_receipt_what_carries_a_mark_is_still_taken_back() {
+    for shed in SHEDS {
+        let house = shed.house();
+        house.install(&toolshed::plan());
+        std::fs::remove_dir_all(house.real("var/lib/aami")).unwrap();
+        let report = house.uninstall(&toolshed::plan());
+        let tools = house.picture().tools.join("\n");
+        assert!(!tools.contains("container"), "{shed:?}: {tools}");
+        // firewalld keeps no comments, so there the rule may be anybody's.
+        let rules = format!(
+            "{tools}{}",
+            std::fs::read_to_string(house.real("etc/ufw/user.rules")).unwrap_or_default()
+        );
+        assert_eq!(
+            rules.contains("9100"),
+            shed.firewall == "firewalld",
+            "{shed:?}: {rules}"
+        );
+        // Packages carry no mark either: they stay and are named.
+        assert!(installed(&house).contains("jq installed"));
+        assert!(
+            report
+                .left
+                .iter()
+                .any(|why| why.starts_with("packages prerequisites")),
+            "{shed:?}: {:?}",
+            report.left
+        );
+        let _ = System::new(&house.root(), &house.memory());
+        house.run_as(&toolshed::plan(), Mode::Fresh, None).unwrap();
+    }
+}
