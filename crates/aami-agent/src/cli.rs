@@ -1,6 +1,8 @@
 //! The command line, one file per command.
 
 mod bootstrap;
+mod checks;
+mod exporters;
 mod failure;
 mod inventory;
 mod node;
@@ -37,6 +39,8 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 checked and not healthy, 4 not authorised
 enum Command {
     Bootstrap(Box<bootstrap::Bootstrap>),
     Status(status::Status),
+    Exporters(exporters::Exporters),
+    Checks(checks::Checks),
     Inventory(inventory::Show),
     Uninstall(uninstall::Uninstall),
     Version(version::Version),
@@ -78,6 +82,8 @@ impl Command {
         match self {
             Self::Bootstrap(command) => (command.json, command.run(surroundings)),
             Self::Status(command) => (command.json, command.run(surroundings)),
+            Self::Exporters(command) => (command.is_json(), command.run(surroundings)),
+            Self::Checks(command) => (command.is_json(), command.run(surroundings)),
             Self::Inventory(command) => (command.json, command.run()),
             Self::Uninstall(command) => (command.json, command.run(surroundings)),
             Self::Version(command) => (command.json, command.run()),

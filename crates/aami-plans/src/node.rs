@@ -12,6 +12,7 @@
 //! are values in the options.
 
 pub mod check;
+mod check_units;
 mod doors;
 mod exporter;
 mod extra;
@@ -20,6 +21,7 @@ mod identity;
 mod installed;
 mod layout;
 mod local;
+pub mod proxy_file;
 mod register;
 mod report;
 mod session;
@@ -32,20 +34,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aami_api::client::{ClientError, Settings};
-use aami_install::{NotAHostPath, Plan, PlanError};
+use aami_install::{Effect, NotAHostPath, Plan, PlanError, StepError};
 use aami_inventory::listener::Listener;
 use aami_inventory::{Inventory, InventoryError};
 use aami_model::label::Labels;
 use aami_model::secret::Secret;
 
-pub use extra::Change;
+use extra::Extra;
+pub use extra::{Change, Listed};
 pub use foreground::Foreground;
 pub use layout::{Form, Layout};
 pub use report::Reporter;
 pub use session::{Session, Summary};
 pub use unregister::{Enrolment, Unregisterer};
 
-use crate::download::Downloader;
+use crate::download::{Downloader, Proxies};
 use crate::obtain::Source;
 
 /// The plan's name: its folder, and the name in its events.
@@ -101,6 +104,8 @@ pub struct NodeOptions {
     pub labels: Labels,
     /// The address to register; that of the route to the control plane where absent.
     pub address: Option<IpAddr>,
+    /// Take a node_exporter that is here already for this node's, as it is.
+    pub adopt: bool,
     /// Skip step 1.
     pub skip_preflight: bool,
     /// Do not look for firewalls.
@@ -110,6 +115,10 @@ pub struct NodeOptions {
     pub scrape_from: Vec<String>,
     /// Skip step 5.
     pub skip_gpu: bool,
+    /// Leave checks out of step 6.
+    pub skip_checks: bool,
+    /// Proxies that services shall use as well.
+    pub proxies: Proxies,
     /// Where components come from, in this order.
     pub sources: Vec<Source>,
     /// Fetches them.
@@ -166,6 +175,22 @@ impl Node {
     /// The plan.
     pub const fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Everything that an exporter which is installed here stands on, also what it shares with others.
+    pub fn exporter_effects(&self, host: &aami_install::Host, name: &str) -> Result<Vec<Effect>, StepError> {
+        let extra = Extra::named(name);
+        if !Extra::installed(&self.session, host).contains(&extra) {
+            let message = format!("{name} was not installed by AAMI on this host");
+            return Err(StepError::new(aami_model::code::NOT_FOUND, message)
+                .with_hint("`aami-agent exporters list` shows what was."));
+        }
+        extra.setup(&self.session, host)?.effects(&self.session, host)
+    }
+
+    /// The exporters there are, and those there could be.
+    pub fn exporters(&self, host: &aami_install::Host) -> Result<Vec<Listed>, StepError> {
+        extra::listed(&self.session, host)
     }
 
     /// What its steps know.

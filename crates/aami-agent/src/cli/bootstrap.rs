@@ -17,7 +17,9 @@ use aami_model::{Exit, code};
 use aami_plans::node::{Foreground, Form, Node, NodeOptions, Purpose, Reporter};
 use clap::Args;
 
-pub(crate) use plan::summary_lines;
+pub(crate) use plan::{Named, show, sources, summary_lines};
+pub(crate) use stay::launcher;
+pub(crate) use token::read as read_secret;
 
 use super::failure::Failure;
 use super::node::{Which, downloader, listeners, look, settings};
@@ -90,12 +92,22 @@ pub(crate) struct Bootstrap {
     /// Skip preflight checks (not recommended)
     #[arg(long)]
     skip_preflight: bool,
-    /// Do not look for firewalls
+    /// Do not touch a firewall
     #[arg(long)]
     skip_firewall: bool,
     /// Do not install a GPU exporter
     #[arg(long)]
     skip_gpu: bool,
+    /// Run no checks
+    #[arg(long)]
+    skip_checks: bool,
+    /// An address or network that exporters are scraped from, for which a firewall is opened; may be given several
+    /// times [default: the control plane's]
+    #[arg(long, value_name = "ADDRESS")]
+    scrape_from: Vec<String>,
+    /// Register a node_exporter that is on this machine already as it is, in place of installing ours
+    #[arg(long)]
+    adopt: bool,
     /// Never ask anything
     #[arg(long)]
     unattended: bool,
@@ -105,6 +117,32 @@ pub(crate) struct Bootstrap {
     /// Speak JSON lines
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Addresses and networks, each as it stands in a firewall's rule.
+pub(crate) fn networks(given: &[String]) -> Result<Vec<String>, Failure> {
+    for text in given {
+        let (address, prefix) = text
+            .split_once('/')
+            .map_or((text.as_str(), None), |(a, p)| (a, Some(p)));
+        let most = address
+            .parse::<IpAddr>()
+            .ok()
+            .map(|ip| if ip.is_ipv4() { 32_u8 } else { 128 });
+        let fits = match prefix {
+            None => true,
+            Some(prefix) => prefix
+                .parse::<u8>()
+                .is_ok_and(|n| most.is_some_and(|most| n <= most)),
+        };
+        if most.is_none() || !fits {
+            let shown: String = text.chars().take(60).collect();
+            return Err(Failure::invalid(format!(
+                "--scrape-from {shown:?} is neither an address nor a network such as 10.0.0.0/8"
+            )));
+        }
+    }
+    Ok(given.to_vec())
 }
 
 impl Bootstrap {
@@ -250,7 +288,11 @@ impl Bootstrap {
             address: self.address,
             skip_preflight: self.skip_preflight,
             skip_firewall: self.skip_firewall,
+            scrape_from: networks(&self.scrape_from)?,
+            adopt: self.adopt,
             skip_gpu: self.skip_gpu,
+            skip_checks: self.skip_checks,
+            proxies: surroundings.proxies.clone(),
             sources,
             downloader: downloader(surroundings.proxies.clone()),
             agent: Some(stay::launcher()?),

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use aami_api::client::ClientError;
-use aami_install::InstallError;
+use aami_install::{InstallError, StepError};
 use aami_inventory::InventoryError;
 use aami_model::{Code, code};
 use aami_plans::node::NodePlanError;
+use aami_plans::node::check::CheckRoundError;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -78,5 +79,18 @@ impl From<InventoryError> for Failure {
 impl From<NodePlanError> for Failure {
     fn from(error: NodePlanError) -> Self {
         Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<CheckRoundError> for Failure {
+    fn from(error: CheckRoundError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<StepError> for Failure {
+    fn from(error: StepError) -> Self {
+        let hint = error.hint();
+        Self::new(error.code(), error.to_string()).with_hint(hint)
     }
 }

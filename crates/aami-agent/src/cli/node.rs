@@ -87,6 +87,14 @@ impl Which {
     ) -> Result<Node, Failure> {
         Ok(Node::new(NodeOptions {
             purpose: Purpose::Look(enrolment.map(Box::new)),
+            ..self.bare(api, proxies)
+        })?)
+    }
+
+    /// Options that look, install nothing new, and ask for nothing.
+    pub(crate) fn bare(&self, api: Settings, proxies: Proxies) -> NodeOptions {
+        NodeOptions {
+            purpose: Purpose::Look(None),
             form: self.form(),
             cluster: self.cluster.clone(),
             api,
@@ -94,16 +102,20 @@ impl Which {
             port: None,
             labels: Labels::default(),
             address: None,
+            adopt: false,
             skip_preflight: true,
             skip_firewall: true,
+            scrape_from: Vec::new(),
             skip_gpu: false,
+            skip_checks: false,
             sources: Vec::new(),
-            downloader: downloader(proxies),
+            downloader: downloader(proxies.clone()),
+            proxies,
             agent: None,
             look: Box::new(look),
             listeners: Box::new(listeners),
             foreground: None,
-        })?)
+        }
     }
 
     /// An installer for a plan.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use aami_plans::download::Proxies;
+use aami_plans::node::proxy_file;
 
 /// What commands take from the environment.
 #[derive(Debug, Clone, Default)]
@@ -28,13 +29,24 @@ impl Surroundings {
             server: given("AAMI_SERVER"),
             token_file: given("AAMI_TOKEN_FILE").map(PathBuf::from),
             colour: given("NO_COLOR").is_none() && given("TERM").is_none_or(|term| term != "dumb"),
-            proxies: Proxies {
+            proxies: or_kept(Proxies {
                 http: either("http_proxy").or_else(|| all.clone()),
                 https: either("https_proxy").or(all),
                 without: either("no_proxy")
                     .map(|text| Proxies::split_without(&text))
                     .unwrap_or_default(),
-            },
+            }),
         }
+    }
+}
+
+/// The proxies of the bootstrap, where the environment names none: sudo and cron drop its variables.
+fn or_kept(given: Proxies) -> Proxies {
+    if given.http.is_some() || given.https.is_some() {
+        return given;
+    }
+    match std::fs::read_to_string(proxy_file::PATH) {
+        Ok(text) => proxy_file::read(&text),
+        Err(_) => given,
     }
 }

@@ -1,13 +1,16 @@
 //! `aami-agent uninstall`.
 
+use std::path::{Path, PathBuf};
+
 use aami_api::client::Settings;
 use aami_install::UninstallReport;
-use aami_model::Exit;
+use aami_model::secret::{Secret, SecretKind};
+use aami_model::{Exit, code};
 use aami_plans::node::Unregisterer;
 use clap::Args;
 use serde_json::json;
 
-use super::bootstrap::signals;
+use super::bootstrap::{read_secret, signals};
 use super::failure::Failure;
 use super::node::{Which, settings};
 use super::screen;
@@ -24,74 +27,152 @@ pub(crate) struct Uninstall {
     /// Retire the node at the control plane too; this is the default
     #[arg(long, conflicts_with = "keep_registration")]
     unregister: bool,
+    /// The control plane's address, where it is another by now
+    #[arg(long, value_name = "URL", conflicts_with = "keep_registration")]
+    server: Option<String>,
+    /// A file with an operator's key, or with the bootstrap token this node enrolled with, in place of the node's own
+    /// credential
+    #[arg(long, value_name = "FILE", conflicts_with = "keep_registration")]
+    token_file: Option<PathBuf>,
+    /// Show what would be taken back and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Never ask anything; this command asks nothing anyway
+    #[arg(long)]
+    unattended: bool,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+/// What stays by design, whatever was installed.
+const KEPT: [&str; 3] = [
+    "exporters that were here before AAMI, and everything that was not made by it",
+    "what the journal holds of our units",
+    "the history that the control plane has of this node",
+];
+
 impl Uninstall {
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
-        self.which.need_root()?;
+        if !self.dry_run {
+            self.which.need_root()?;
+        }
+        let secret = self.token_file.as_deref().map(speaks_for_us).transpose()?;
         let enrolment = self.which.enrolment()?;
-        let api = match &enrolment {
+        let mut api = match &enrolment {
             Some(enrolment) => settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?,
             None => Settings::new("http://127.0.0.1"),
         };
+        let server = self
+            .server
+            .as_deref()
+            .map(|server| server.trim_end_matches('/').to_owned());
+        if let Some(server) = &server {
+            api = settings(server, api.trust.clone(), &surroundings.proxies)?;
+        }
         let host = self.which.host()?;
         let node = self
             .which
             .look(enrolment, api.clone(), surroundings.proxies.clone())?;
-        let unregisterer = Unregisterer { api };
-        let installer = self
-            .which
-            .installer(&host, &node)?
-            .cancelled_by(signals::cancel_on_signals()?);
+        let installer = self.which.installer(&host, &node)?;
+        if self.dry_run {
+            self.show_plan(&installer.recorded()?);
+            return Ok(Exit::Ok);
+        }
+        let unregisterer = Unregisterer { api, server, secret };
+        let installer = installer.cancelled_by(signals::cancel_on_signals()?);
         let report = installer.uninstall((!self.keep_registration).then_some(&unregisterer as _))?;
-        self.show(&report);
+        show(&report, self.json, "This machine is as it was before AAMI.");
+        if !self.json && report.code().is_none() && !report.undone.is_empty() {
+            for kept in KEPT {
+                screen::line(&format!("  kept         {kept}"));
+            }
+        }
         Ok(report.code().map_or(Exit::Ok, |code| code.exit))
     }
 
-    fn show(&self, report: &UninstallReport) {
+    fn show_plan(&self, recorded: &[String]) {
+        let stays = |key: &&String| self.keep_registration && key.starts_with("registration ");
         if self.json {
-            let failed: Vec<_> = report
-                .failed
-                .iter()
-                .map(|failure| {
-                    let (subject, code, message) = (&failure.subject, failure.code.symbol, &failure.message);
-                    json!({ "subject": subject, "code": code, "message": message })
-                })
-                .collect();
-            screen::json(&json!({
-                "type": "uninstalled", "undone": report.undone, "kept": report.kept, "left": report.left,
-                "failed": failed, "interrupted": report.interrupted,
-            }));
+            let undo: Vec<&String> = recorded.iter().filter(|key| !stays(key)).collect();
+            screen::json(&json!({ "type": "uninstall", "would_undo": undo, "kept": KEPT }));
             return;
         }
-        for undone in &report.undone {
-            screen::line(&format!("  taken back   {undone}"));
+        for key in recorded {
+            let verb = if stays(&key) {
+                "would leave    "
+            } else {
+                "would take back"
+            };
+            screen::line(&format!("  {verb} {key}"));
         }
-        for kept in &report.kept {
-            screen::line(&format!("  edit kept    {kept}"));
+        for kept in KEPT {
+            screen::line(&format!("  would keep      {kept}"));
         }
-        for left in &report.left {
-            screen::line(&format!("  left         {left}"));
-        }
-        for failure in &report.failed {
-            let hint = failure.code.hint;
-            screen::line(&format!(
-                "  not possible {}: {} ({hint})",
-                failure.subject, failure.message
-            ));
-        }
-        match (
-            report.undone.is_empty(),
-            report.failed.is_empty(),
-            report.interrupted,
-        ) {
-            (_, _, true) => screen::line("Interrupted; run it again to continue."),
-            (_, false, _) => screen::line("Not all of it could be taken back; what is left stays recorded."),
-            (true, ..) => screen::line("There was nothing to take back."),
-            (false, ..) => screen::line("This machine is as it was before AAMI."),
-        }
+        screen::line(&format!(
+            "{} things are recorded. Nothing was changed.",
+            recorded.len()
+        ));
+    }
+}
+
+/// A secret that may take a node out: an operator's key, the token it enrolled with, or its own credential.
+fn speaks_for_us(path: &Path) -> Result<Secret, Failure> {
+    let secret = read_secret(path)?;
+    match secret.kind() {
+        SecretKind::ApiKey | SecretKind::BootstrapToken | SecretKind::NodeCredential => Ok(secret),
+        other => Err(Failure::new(
+            code::TOKEN_FOREIGN,
+            format!(
+                "{} holds {}, which takes no node out",
+                path.display(),
+                other.name()
+            ),
+        )),
+    }
+}
+
+/// What was taken back, and what was not.
+pub(crate) fn show(report: &UninstallReport, is_json: bool, well: &str) {
+    if is_json {
+        let failed: Vec<_> = report
+            .failed
+            .iter()
+            .map(|failure| {
+                let (subject, code, message) = (&failure.subject, failure.code.symbol, &failure.message);
+                json!({ "subject": subject, "code": code, "message": message })
+            })
+            .collect();
+        screen::json(&json!({
+            "type": "uninstalled", "undone": report.undone, "kept": report.kept, "left": report.left,
+            "failed": failed, "interrupted": report.interrupted,
+        }));
+        return;
+    }
+    for undone in &report.undone {
+        screen::line(&format!("  taken back   {undone}"));
+    }
+    for kept in &report.kept {
+        screen::line(&format!("  edit kept    {kept}"));
+    }
+    for left in &report.left {
+        screen::line(&format!("  left         {left}"));
+    }
+    for failure in &report.failed {
+        let hint = failure.code.hint;
+        screen::line(&format!(
+            "  not possible {}: {} ({hint})",
+            failure.subject, failure.message
+        ));
+    }
+    match (
+        report.undone.is_empty(),
+        report.failed.is_empty(),
+        report.interrupted,
+    ) {
+        (_, _, true) => screen::line("Interrupted; run it again to continue."),
+        (_, false, _) => screen::line("Not all of it could be taken back; what is left stays recorded."),
+        (true, ..) => screen::line("There was nothing to take back."),
+        (false, ..) => screen::line(well),
     }
 }

@@ -20,13 +20,31 @@ mod trust;
 
 use std::path::{Path, PathBuf};
 
+use aami_install::Host;
+
 pub use error::CheckRoundError;
 pub use memory::{Remembered, Seen};
 pub use report::Status;
 pub use round::{Outcome, Planned, Round};
+pub use run::Identity;
 
 /// The user that checks run as.
 pub const USER: &str = "aami-check";
+
+/// The numbers of that user on this host; `None` where there is none.
+pub fn identity_of(host: &Host) -> Result<Option<Identity>, CheckRoundError> {
+    let found = host
+        .accounts()
+        .user(USER)
+        .map_err(|error| CheckRoundError::File {
+            path: host.root.path().join("etc/passwd"),
+            source: std::io::Error::other(error.to_string()),
+        })?;
+    Ok(found.map(|user| Identity {
+        uid: user.uid,
+        gid: user.gid,
+    }))
+}
 
 /// Where a node keeps what belongs to checks.
 #[derive(Debug, Clone)]

@@ -291,3 +291,68 @@ fn is_ours(setup: &Setup, survey: &Survey<'_>) -> Result<bool, StepError> {
     let unit = aami_install::effect::UnitState::up(&setup.unit, []);
     Ok(survey.record(&Effect::UnitState(unit).key()).is_some())
 }
+
+/// One exporter in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// Its name, as `exporters install` takes it.
+    pub name: String,
+    /// Where it serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Its version, where it is ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// `installed`, `elsewhere` (somebody else's answers), `removed` (not wanted here) or `available`.
+    pub standing: &'static str,
+    /// Whether it answers now.
+    pub answers: bool,
+}
+
+/// node_exporter, what is installed beside it, and what could be.
+pub(crate) fn listed(session: &Session, host: &Host) -> Result<Vec<Listed>, StepError> {
+    let wish = Wish::kept(session, host);
+    let mut names: BTreeSet<String> = ["dcgm_exporter", "all_smi"].map(str::to_owned).into();
+    let ours = Extra::installed(session, host);
+    names.extend(ours.iter().map(|extra| extra.component().to_owned()));
+    names.extend(wish.without.iter().cloned());
+    let answers = |port: u16, expected: &str| -> Result<bool, StepError> {
+        let near = session.near(port)?;
+        Ok(super::local::metrics(near).is_ok_and(|text| text.contains(expected)))
+    };
+    let mut all = Vec::new();
+    if let Some(note) = installed::read::<installed::Exporter>(host, &session.layout, "node_exporter") {
+        all.push(Listed {
+            name: "node_exporter".to_owned(),
+            port: Some(note.port),
+            version: Some(note.component.version),
+            standing: "installed",
+            answers: answers(note.port, "node_exporter_build_info")?,
+        });
+    }
+    for name in names {
+        let extra = Extra::named(&name);
+        let (usual, expected) = match &extra {
+            Extra::Dcgm => (Some(9400), "DCGM_FI_"),
+            Extra::AllSmi => (Some(9401), "all_smi_"),
+            Extra::Custom(_) => (None, ""),
+        };
+        let note = installed::read::<installed::Exporter>(host, &session.layout, &name);
+        let port = note.as_ref().map(|note| note.port).or(usual);
+        let answers = port.map_or(Ok(false), |port| answers(port, expected))?;
+        let standing = match (&note, answers) {
+            (Some(_), _) => "installed",
+            (None, true) => "elsewhere",
+            (None, false) if wish.without.contains(&name) => "removed",
+            (None, false) => "available",
+        };
+        all.push(Listed {
+            name,
+            port,
+            version: note.map(|note| note.component.version),
+            standing,
+            answers,
+        });
+    }
+    Ok(all)
+}

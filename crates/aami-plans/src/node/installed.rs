@@ -38,6 +38,13 @@ pub(crate) struct Agent {
     pub(crate) version: String,
     /// Its SHA-256.
     pub(crate) sha256: String,
+    /// Whether it runs checks here.
+    #[serde(default = "yes")]
+    pub(crate) checks: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// The note about the thing of this name, if there is one.

@@ -234,6 +234,7 @@ impl Session {
             Ok(installed::Agent {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 sha256: sum.to_string(),
+                checks: !self.options.skip_checks,
             })
         })?;
         Ok(Some(found.as_ref().clone()))

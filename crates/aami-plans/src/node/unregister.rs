@@ -33,6 +33,11 @@ impl PartialEq for Enrolment {
 }
 
 impl Enrolment {
+    /// How many GPUs it had when it last told.
+    pub fn gpus(&self) -> Option<u32> {
+        self.told.request.system_info.as_ref()?.gpu_count
+    }
+
     /// Reads it; `None` where the host is not enrolled, or its files are not readable.
     pub fn read(root: &Path, form: Form, cluster: &str) -> Result<Option<Self>, NotAHostPath> {
         let layout = Layout::of(form, cluster)?;
@@ -53,11 +58,15 @@ impl Enrolment {
     }
 }
 
-/// Takes registrations back with the node's own credential.
+/// Takes registrations back: with the node's own credential, or with another that may.
 #[derive(Debug, Clone)]
 pub struct Unregisterer {
     /// How to reach control planes; the address comes with each registration.
     pub api: Settings,
+    /// The address to use in place of the one it was registered at, where that has moved.
+    pub server: Option<String>,
+    /// An operator's key, or the bootstrap token this node enrolled with; the node's own credential where absent.
+    pub secret: Option<Secret>,
 }
 
 impl Unregister for Unregisterer {
@@ -75,17 +84,24 @@ impl Unregister for Unregisterer {
         let node = node
             .parse()
             .map_err(|_| StepError::new(code::STEP_FAILED, format!("{node:?} on record is no node id")))?;
-        let bytes = host
-            .root
-            .read(credential, 4096)
-            .map_err(aami_install::EffectError::from)?;
-        let secret = bytes.and_then(|bytes| Secret::parse(std::str::from_utf8(&bytes).ok()?).ok());
+        let secret = match &self.secret {
+            Some(secret) => Some(secret.clone()),
+            None => {
+                let bytes = host
+                    .root
+                    .read(credential, 4096)
+                    .map_err(aami_install::EffectError::from)?;
+                bytes.and_then(|bytes| Secret::parse(std::str::from_utf8(&bytes).ok()?).ok())
+            }
+        };
         let Some(secret) = secret else {
             let message = format!("{credential} is gone, so {server} cannot be told that this node is");
             return Err(StepError::new(code::UNAUTHENTICATED, message).with_hint(
-                "Retire it with `aami nodes retire`, then run this again with --keep-registration.",
+                "Name an operator's key with --token-file, or retire it with `aami nodes retire` and run this again \
+                 with --keep-registration.",
             ));
         };
+        let server = self.server.as_deref().unwrap_or(server);
         let api = Settings {
             server: server.to_owned(),
             ..self.api.clone()
@@ -93,8 +109,14 @@ impl Unregister for Unregisterer {
         let client = Client::new(&api).map_err(refused)?.with_bearer(secret.reveal());
         match client.retire(&node) {
             Ok(()) => Ok(()),
-            // It knows no such node, or has retired it: that is what was wanted.
-            Err(ClientError::Refused(problem)) if is_gone(&problem.code, problem.status) => Ok(()),
+            // It knows no such node, or has retired it: that is what was wanted. What is not signed in with somebody
+            // else's secret says nothing about the node.
+            Err(ClientError::Refused(problem))
+                if is_gone(&problem.code, problem.status)
+                    && (self.secret.is_none() || problem.code != code::UNAUTHENTICATED.symbol) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(refused(error)),
         }
     }

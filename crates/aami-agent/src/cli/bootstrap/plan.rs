@@ -15,17 +15,17 @@ use super::super::failure::Failure;
 use super::super::screen;
 
 /// What the command line says about where components come from.
-pub(super) struct Named<'a> {
-    pub(super) server: &'a str,
-    pub(super) trust: &'a Trust,
-    pub(super) mirror: Option<&'a str>,
-    pub(super) mirror_credential: Option<&'a Path>,
-    pub(super) components: Option<&'a Path>,
+pub(crate) struct Named<'a> {
+    pub(crate) server: &'a str,
+    pub(crate) trust: &'a Trust,
+    pub(crate) mirror: Option<&'a str>,
+    pub(crate) mirror_credential: Option<&'a Path>,
+    pub(crate) components: Option<&'a Path>,
 }
 
 /// The folder and the mirror where they are named, and then nothing else: whoever names one may have no
 /// way out. Otherwise the control plane, then each publisher.
-pub(super) fn sources(named: &Named<'_>) -> Result<Vec<Source>, Failure> {
+pub(crate) fn sources(named: &Named<'_>) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
     sources.extend(named.components.map(|folder| Source::Folder(folder.to_owned())));
     if let Some(url) = named.mirror {
@@ -68,7 +68,7 @@ fn host(url: &str) -> Option<String> {
 }
 
 /// Shows exactly what a run would do.
-pub(super) fn show(dry: &DryRun, is_json: bool) -> Result<Exit, Failure> {
+pub(crate) fn show(dry: &DryRun, is_json: bool) -> Result<Exit, Failure> {
     if is_json {
         screen::json(dry);
         return Ok(Exit::Ok);

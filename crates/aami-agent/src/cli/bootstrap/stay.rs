@@ -33,7 +33,7 @@ pub(super) fn alone(which: &Which) -> Result<Option<File>, Failure> {
 
 /// This program, for starting children through it. The link is the kernel's: it holds also when the
 /// file was replaced meanwhile.
-pub(super) fn launcher() -> Result<PathBuf, Failure> {
+pub(crate) fn launcher() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| {
         Failure::new(
             code::STEP_FAILED,

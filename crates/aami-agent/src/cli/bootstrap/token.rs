@@ -15,11 +15,23 @@ const LONGEST: u64 = 4096;
 
 /// A token from a file.
 pub(super) fn from_file(path: &Path) -> Result<Secret, Failure> {
+    parse(&text_of(path)?)
+}
+
+/// A secret of any kind from a file. What it is not is said; what the file holds is not.
+pub(crate) fn read(path: &Path) -> Result<Secret, Failure> {
+    Secret::parse(&text_of(path)?).map_err(|error| {
+        let sentence = format!("{} holds no secret of AAMI's: {error}", path.display());
+        Failure::new(code::TOKEN_FOREIGN, sentence)
+    })
+}
+
+fn text_of(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(LONGEST).read_to_string(&mut text))
         .map_err(|error| Failure::file(path, &error))?;
-    parse(&text)
+    Ok(text)
 }
 
 /// Reads a token. What it is not is said; what it holds is not.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use aami_install::effect::UnitState;
 use aami_install::{Effect, Host, Probe, Step, StepContext, StepError, Survey};
 use aami_model::run::StepOutcome;
 
-use super::super::exporter::{Setup, missing_parents};
+use super::super::exporter::{Setup, host_path, missing_parents};
 use super::super::session::Session;
 use super::super::unit::Hardening;
 use super::super::{Form, Purpose};
@@ -17,42 +18,58 @@ pub(super) const UNIT: &str = "aami-node-exporter.service";
 /// Step 4.
 pub(super) struct InstallNodeExporter(pub(super) Arc<Session>);
 
-impl InstallNodeExporter {
-    fn setup(&self, host: &Host) -> Result<Setup, StepError> {
-        let session = &self.0;
-        let port = session.port(host)?;
-        let textfile = &session.layout.textfile;
-        let mut folders = missing_parents(host, textfile)?;
-        let is_host = session.options.form == Form::Host;
-        // The folder above it is ours, whether or not it is there by now.
-        if let Some(above) = textfile
-            .parent()
-            .filter(|above| is_host && !folders.contains(above))
-        {
-            folders.push(above);
-        }
-        folders.push(textfile.clone());
-        let folder = super::super::layout::real(host.root.path(), textfile);
-        Setup {
-            component: "node_exporter".to_owned(),
-            program: "node_exporter".to_owned(),
-            unit: UNIT.to_owned(),
-            user: "node_exporter",
-            description: "Prometheus node_exporter, installed by AAMI".to_owned(),
-            hardening: Hardening::Tight,
-            arguments: vec![
-                format!("--web.listen-address={}", session.listen(port)?),
-                format!("--collector.textfile.directory={}", folder.display()),
-            ],
-            folders,
-            files: Vec::new(),
-            port,
-            expected: "node_exporter_build_info",
-            container: None,
-            door: None,
-        }
-        .settled(session, host)
+/// Whether a node_exporter that was here before us answers, and is this node's: it is registered as it is, and never
+/// touched. A node is enrolled with it by the operator's word alone.
+pub(super) fn is_adopted(session: &Arc<Session>, survey: &Survey<'_>) -> Result<bool, StepError> {
+    let may =
+        session.options.adopt || session.options.purpose != Purpose::Install || session.is_enrolled(survey);
+    if !may || session.options.form == Form::Foreground {
+        return Ok(false);
     }
+    let unit = Effect::UnitState(UnitState::up(UNIT, []));
+    let file = host_path(&format!("/etc/systemd/system/{UNIT}"))?;
+    let is_ours = survey.record(&unit.key()).is_some()
+        || session.installed(survey.host(), "node_exporter").is_some()
+        || survey.host().root.outside(&file).exists();
+    if is_ours {
+        return Ok(false);
+    }
+    setup(session, survey.host())?.answers(session)
+}
+
+fn setup(session: &Session, host: &Host) -> Result<Setup, StepError> {
+    let port = session.port(host)?;
+    let textfile = &session.layout.textfile;
+    let mut folders = missing_parents(host, textfile)?;
+    let is_host = session.options.form == Form::Host;
+    // The folder above it is ours, whether or not it is there by now.
+    if let Some(above) = textfile
+        .parent()
+        .filter(|above| is_host && !folders.contains(above))
+    {
+        folders.push(above);
+    }
+    folders.push(textfile.clone());
+    let folder = super::super::layout::real(host.root.path(), textfile);
+    Setup {
+        component: "node_exporter".to_owned(),
+        program: "node_exporter".to_owned(),
+        unit: UNIT.to_owned(),
+        user: "node_exporter",
+        description: "Prometheus node_exporter, installed by AAMI".to_owned(),
+        hardening: Hardening::Tight,
+        arguments: vec![
+            format!("--web.listen-address={}", session.listen(port)?),
+            format!("--collector.textfile.directory={}", folder.display()),
+        ],
+        folders,
+        files: Vec::new(),
+        port,
+        expected: "node_exporter_build_info",
+        container: None,
+        door: None,
+    }
+    .settled(session, host)
 }
 
 impl Step for InstallNodeExporter {
@@ -69,10 +86,19 @@ impl Step for InstallNodeExporter {
     }
 
     fn desired(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
-        self.setup(survey.host())?.effects(&self.0, survey.host())
+        if is_adopted(&self.0, survey)? {
+            return Ok(Vec::new());
+        }
+        setup(&self.0, survey.host())?.effects(&self.0, survey.host())
     }
 
     fn probe(&self, survey: &Survey<'_>) -> Result<Probe, StepError> {
+        if is_adopted(&self.0, survey)? {
+            let port = self.0.port(survey.host())?;
+            return Ok(Probe::NotApplicable(format!(
+                "a node_exporter of this machine's own answers on port {port}; it is registered as it is"
+            )));
+        }
         let probe = survey.probe(&self.desired(survey)?)?;
         if probe != Probe::Holds {
             return Ok(probe);
@@ -82,13 +108,13 @@ impl Step for InstallNodeExporter {
                 "its process begins anew with every run".to_owned(),
             ));
         }
-        if self.setup(survey.host())?.answers(&self.0)? {
+        if setup(&self.0, survey.host())?.answers(&self.0)? {
             return Ok(Probe::Holds);
         }
         Ok(Probe::Missing("it is installed and does not answer".to_owned()))
     }
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
-        self.setup(context.host())?.apply(&self.0, context)
+        setup(&self.0, context.host())?.apply(&self.0, context)
     }
 }

@@ -12,7 +12,7 @@ use rustix::fs::StatVfsMountFlags;
 use super::super::extra::Extra;
 use super::super::layout::real;
 use super::super::session::Session;
-use super::super::{Form, Purpose, doors};
+use super::super::{Form, Purpose, doors, local};
 use super::node_exporter;
 
 /// The oldest systemd whose units do what ours say.
@@ -162,8 +162,24 @@ impl Preflight {
         let port = self.0.port(context.host())?;
         let holders: Vec<Listener> = (self.0.options.listeners)(port);
         match stranger_on(&self.0, context.host(), port) {
+            Some(stranger) if node_exporter::is_adopted(&self.0, &context.survey())? => {
+                context.note(format!(
+                    "Ports: {port} is held by {stranger}, which is registered as it is"
+                ));
+                let folder = &self.0.layout.textfile;
+                context.warn(format!(
+                    "what checks find is served by it only when it is started with --collector.textfile.directory={folder}"
+                ));
+            }
             Some(stranger) => {
-                let message = format!("port {port} is in use by {stranger}");
+                let near = self.0.near(port)?;
+                let is_one = local::metrics(near).is_ok_and(|text| text.contains("node_exporter_build_info"));
+                let way_out = if is_one {
+                    "; it is a node_exporter: --adopt registers it as it is, --port puts ours beside it"
+                } else {
+                    ""
+                };
+                let message = format!("port {port} is in use by {stranger}{way_out}");
                 findings.push((code::PORT_IN_USE, message));
             }
             None if holders.is_empty() && self.0.port_is_another(port) => {
