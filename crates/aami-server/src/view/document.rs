@@ -3,6 +3,8 @@
 //! This program writes version 1 and reads 1. The member comes first so that a reader can tell the
 //! version before it believes anything else.
 
+use std::cell::RefCell;
+
 use aami_model::event::Event;
 use aami_model::run::{RunStatus, StepOutcome, StepStatus};
 use aami_model::{NodeId, OrgId, RunId, Timestamp, TokenId};
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 /// The version written.
 const VERSION: u32 = 1;
 const HEAD: &[u8] = b"{\"v\":1,";
+/// How much of the room for writing is kept from one document to the next.
+const MOST_KEPT: usize = 64 * 1024;
 
 /// Why a document cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -42,19 +46,30 @@ struct Head {
     v: u32,
 }
 
+thread_local! {
+    /// Where documents are written before they are copied to their size: what is kept holds no room to grow.
+    static DRAFT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Writes a document. Every document of ours is a JSON object.
 pub(crate) fn encode<T: Serialize>(document: &T) -> Bytes {
-    let body = serde_json::to_vec(document).unwrap_or_default();
-    let mut bytes = Vec::with_capacity(HEAD.len() + body.len());
-    bytes.extend_from_slice(HEAD);
-    match body.get(1) {
-        Some(b'}') => {
-            bytes.pop();
-            bytes.push(b'}');
+    // The object's own brace is where the comma of the head goes.
+    let comma = HEAD.len() - 1;
+    DRAFT.with_borrow_mut(|draft| {
+        draft.clear();
+        draft.extend_from_slice(&HEAD[..comma]);
+        let written = serde_json::to_writer(&mut *draft, document);
+        match draft.get(HEAD.len()) {
+            Some(b'"') if written.is_ok() => draft[comma] = b',',
+            _ => {
+                draft.truncate(comma);
+                draft.push(b'}');
+            }
         }
-        _ => bytes.extend_from_slice(body.get(1..).unwrap_or_default()),
-    }
-    Bytes::from(bytes)
+        let bytes = Bytes::copy_from_slice(draft);
+        draft.shrink_to(MOST_KEPT);
+        bytes
+    })
 }
 
 /// Reads a document.
@@ -179,6 +194,7 @@ mod tests {
 
     #[test]
     fn a_document_begins_with_its_version() {
+        assert_eq!(encode(&serde_json::json!({})), "{\"v\":1}");
         let key: Key = "s/meta/epoch".parse().unwrap();
         let bytes = encode(&EpochDocument {
             epoch: "e".into(),
