@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 
+use aami_inventory::Arch;
+use aami_plans::components::{Catalogue, Checksum};
 use aami_plans::release::{self, Demand, PublicKey};
 
 use super::*;
@@ -102,7 +104,15 @@ fn what_is_made_is_judged_whole_by_who_installs_from_it() {
     let list = fs::read(folder.join("SHA256SUMS")).unwrap();
     let signature = minisign::SignatureBox::from_file(folder.join("SHA256SUMS.minisig")).unwrap();
     let public = minisign::PublicKey::from_file(bench.at("key.pub")).unwrap();
-    minisign::verify(&public, &signature, std::io::Cursor::new(list), true, false, false).unwrap();
+    minisign::verify(
+        &public,
+        &signature,
+        std::io::Cursor::new(list),
+        true,
+        false,
+        false,
+    )
+    .unwrap();
     // What lies above it is what the one line fetches.
     let script = fs::read_to_string(bench.at("out/install.sh")).unwrap();
     assert_eq!(script, fs::read_to_string(folder.join("install.sh")).unwrap());
@@ -192,17 +202,27 @@ fn components_are_taken_as_their_catalogue_names_them() {
     let bench = Bench::new();
     let sum = checksum(b"an archive");
     let catalogue = format!(
-        "format = 1\n[[component]]\nname = \"x\"\n[component.build.amd64]\nfile = \"x.tar.gz\"\nsha256 = \"{sum}\"\n"
+        "format = 1\n\n[[component]]\nname = \"x\"\nversion = \"1\"\nkind = \"exporter\"\nlicense = \"MIT\"\narchive = \"tar.gz\"\n\
+         [component.build.amd64]\nfile = \"x.tar.gz\"\nsha256 = \"{sum}\"\nprograms = {{ x = \"x/x\" }}\n"
     );
     bench.put("components/components.toml", catalogue.as_bytes());
     bench.put("components/x.tar.gz", b"an archive");
     bench.put("components/not-named", b"left behind");
     let folder = bench.made("out").unwrap();
-    assert_eq!(
-        fs::read(folder.join("components/x.tar.gz")).unwrap(),
-        b"an archive"
-    );
-    assert!(!folder.join("components/not-named").exists());
+    assert_eq!(fs::read(folder.join("amd64/x.tar.gz")).unwrap(), b"an archive");
+    assert!(!folder.join("amd64/not-named").exists());
+    // Who installs reads the catalogue, and finds each file where it says.
+    let text = fs::read_to_string(folder.join("components.toml")).unwrap();
+    let catalogue = Catalogue::parse(&text, "the release").unwrap();
+    for name in ["x", "aami-agent"] {
+        let (_, build) = catalogue.build(name, Arch::Amd64).unwrap();
+        let bytes = fs::read(folder.join("amd64").join(&build.file)).unwrap();
+        assert_eq!(
+            build.checksum,
+            Checksum::Pinned(checksum(&bytes).parse().unwrap())
+        );
+    }
+    assert!(catalogue.build("aami-agent", Arch::Arm64).is_ok());
 
     bench.put("components/x.tar.gz", b"another archive");
     assert!(
