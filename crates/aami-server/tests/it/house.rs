@@ -145,11 +145,17 @@ pub struct Machine {
 impl Machine {
     /// A machine with a key and a credential that follow from `seed`.
     pub fn new(hostname: &str, seed: u8) -> Self {
-        let key = SigningKey::from_bytes(&[seed; 32]);
+        Self::numbered(hostname, seed.into())
+    }
+
+    /// As [`Machine::new`], for fleets.
+    pub fn numbered(hostname: &str, seed: u64) -> Self {
+        let bytes = [seed.to_le_bytes(); 4].concat();
+        let key = SigningKey::from_bytes(bytes.as_slice().try_into().unwrap());
         let secret = aami_model::secret::Secret::from_random(
             aami_model::secret::SecretKind::NodeCredential,
             &hostname.split('.').next().unwrap().to_lowercase(),
-            [seed; 20],
+            bytes[..20].try_into().unwrap(),
         );
         let credential = secret.reveal().to_owned();
         let request = RegisterRequest {

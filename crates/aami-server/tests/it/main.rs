@@ -3,6 +3,7 @@
 
 mod access;
 mod checks;
+mod crowd;
 mod discovery;
 mod hostile;
 mod house;
@@ -12,5 +13,7 @@ mod news;
 mod register;
 mod replicas;
 mod script;
+mod script_errands;
+mod script_install;
 mod upkeep;
 mod wire;
