@@ -21,3 +21,5 @@ pub mod obtain;
 pub mod release;
 #[cfg(feature = "stack")]
 pub mod stack;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;

@@ -72,7 +72,7 @@ impl Credential {
         }
     }
 
-    pub(super) fn header(&self) -> &str {
+    pub(crate) fn header(&self) -> &str {
         &self.0
     }
 }
