@@ -99,7 +99,7 @@ nodes:
 
 .PHONY: test-full
 test-full: test ## test, and what does not fit into its 25 minutes (as root, like test)
-	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	@command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny
 	@$(SUITE) deny 60 cargo deny --all-features check bans licenses sources
 	@AAMI_FULL=1 $(MAKE) --no-print-directory nodes
 
