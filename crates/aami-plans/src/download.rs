@@ -375,7 +375,6 @@ fn seconds(response: &Response<ureq::Body>, name: &str) -> Option<Duration> {
 }
 
 /// The SHA-256 of a file.
-#[cfg(any(feature = "node", feature = "stack"))]
-pub(crate) fn sum_of(path: &Path) -> io::Result<Sha256Sum> {
+pub fn sum_of(path: &Path) -> io::Result<Sha256Sum> {
     transfer::sum_of(path).map(|(sum, _)| sum)
 }

@@ -9,23 +9,24 @@
 //!
 //! A component that cannot be had stops nothing: it is named ([`Session::missing`]), and the same plan run
 //! again finishes it. Every outside part (downloads, listeners, health, the control plane's API) is a value
-//! in the options. What the services wrote themselves is data: [`keep`] leaves it and says so, [`purge`]
-//! removes it.
+//! in the options. What the services wrote themselves is data: [`uninstall`] leaves it and says so, or
+//! removes it where that is asked for.
 
 mod compose;
 mod config;
 mod dist;
 mod fetch;
 pub mod health;
-pub mod keep;
+mod keep;
 mod layout;
 mod part;
 mod place;
 mod plane;
-pub mod purge;
+mod purge;
 mod service;
 mod session;
 mod step;
+pub mod uninstall;
 mod unit;
 mod wishes;
 
@@ -40,9 +41,11 @@ use aami_model::code::{self, Code};
 pub use layout::Layout;
 pub use part::{NotAPart, Part};
 pub use plane::{Api, ControlPlane, FirstToken, TokenWish};
+pub use purge::PurgeError;
 pub use session::Session;
 pub use wishes::{Note, Runtime, Wishes};
 
+use crate::components::Component;
 use crate::download::Downloader;
 use crate::obtain::Source;
 
@@ -112,6 +115,8 @@ pub struct StackOptions {
     pub skip_preflight: bool,
     /// Where components come from, in this order.
     pub sources: Vec<Source>,
+    /// Components as they were installed, that stay what they are whatever the sources offer.
+    pub known: Vec<Component>,
     /// Fetches them.
     pub downloader: Downloader,
     /// This program.

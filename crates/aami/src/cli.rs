@@ -111,6 +111,7 @@ impl Command {
     /// The form in which a failure is told.
     const fn format(&self) -> Format {
         match self {
+            Self::Server(command) => command.format(),
             Self::Status(command) => command.common.format(),
             Self::Nodes(command) => command.common.format(),
             Self::Groups(command) => command.common.format(),
@@ -124,7 +125,7 @@ impl Command {
             Self::Release(command) => command.format(),
             Self::Explain(command) => command.format(),
             Self::Version(command) => command.format(),
-            Self::Up(_) | Self::Server(_) | Self::Completions(_) | Self::Man(_) => Format::Table,
+            Self::Up(_) | Self::Completions(_) | Self::Man(_) => Format::Table,
         }
     }
 }
@@ -159,10 +160,12 @@ fn run(arguments: Vec<OsString>) -> Exit {
 fn refused(error: &clap::Error, arguments: &[OsString]) -> Exit {
     // A closed pipe is no reason to say more.
     let _ = error.print();
+    let second = arguments.get(2).and_then(|word| word.to_str());
+    let is_verb = second.is_some_and(|word| server::VERBS.contains(&word));
     match arguments.get(1).and_then(|word| word.to_str()) {
         _ if !error.use_stderr() => Exit::Ok,
         // A service manager must not start a daemon again that was invoked wrongly.
-        Some("server") => Exit::DaemonUsage,
+        Some("server") if !is_verb => Exit::DaemonUsage,
         _ => Exit::Usage,
     }
 }

@@ -48,11 +48,6 @@ pub(crate) fn effects(session: &Arc<Session>, host: &Host) -> Result<Vec<Effect>
     ])
 }
 
-/// The name of a part's container.
-pub(crate) fn container(part: Part) -> String {
-    format!("{PROJECT}-{}", part.name())
-}
-
 /// The compose file. Its variables are in [`env`].
 fn render(services: &[Service], configuration: &str) -> String {
     let mut text = "services:\n".to_owned();
@@ -70,7 +65,7 @@ fn render(services: &[Service], configuration: &str) -> String {
             "  {name}:\n    image: \"${{AAMI_IMAGE}}\"\n    container_name: {}\n    user: \"${{AAMI_{}_USER}}\"\n    \
              network_mode: host\n    restart: unless-stopped\n    read_only: true\n    cap_drop: [ALL]\n    \
              security_opt: [\"no-new-privileges:true\"]\n    tmpfs: [/tmp]\n    entrypoint: [{}]\n    volumes:\n",
-            container(part),
+            part.container(),
             name.to_ascii_uppercase(),
             words.join(", "),
         );

@@ -6,7 +6,6 @@ use aami_install::host::Command;
 use aami_install::{Host, StepError, Voice};
 use aami_model::code;
 
-use super::compose;
 use super::part::Part;
 use super::session::Session;
 use super::wishes::Runtime;
@@ -100,7 +99,7 @@ fn silent(session: &Session, host: &Host, part: Part, seen: &str) -> StepError {
     }
     let hint = match session.wishes().runtime {
         Runtime::Systemd => format!("Read its log with `journalctl -u {}`.", part.unit()),
-        Runtime::Compose => format!("Read its log with `docker logs {}`.", compose::container(part)),
+        Runtime::Compose => format!("Read its log with `docker logs {}`.", part.container()),
     };
     StepError::new(code::STACK_UNHEALTHY, message).with_hint(hint)
 }
@@ -111,7 +110,7 @@ fn container_log(host: &Host, part: Part) -> Vec<String> {
         return Vec::new();
     };
     let tail = format!("--tail={LAST_WORDS}");
-    let command = Command::look(["docker", "logs", &tail, &compose::container(part)]);
+    let command = Command::look(["docker", "logs", &tail, part.container()]);
     let Ok(output) = commands.run(&command) else {
         return Vec::new();
     };

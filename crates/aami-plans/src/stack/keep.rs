@@ -15,10 +15,10 @@ use super::place::{account, folder, owner};
 use super::wishes::{Note, Wishes};
 
 /// The plan's name.
-pub const NAME: &str = "stack-data";
+pub(crate) const NAME: &str = "stack-data";
 
 /// The plan that claims what stays.
-pub fn plan(wishes: &Wishes) -> Result<Plan, PlanError> {
+pub(crate) fn plan(wishes: &Wishes) -> Result<Plan, PlanError> {
     let step = Claim {
         wishes: wishes.clone(),
     };
@@ -36,7 +36,10 @@ impl Claim {
         while let Some(parent) = chain.last().and_then(HostPath::parent) {
             chain.push(parent);
         }
-        let all = chain.iter().rev().map(folder);
+        // The folders the plans' own memory lies in go with that.
+        let memory = HostPath::new("/var/lib/aami").ok();
+        let holds_memory = |path: &HostPath| memory.as_ref().is_some_and(|memory| memory.is_within(path));
+        let all = chain.iter().rev().filter(|path| !holds_memory(path)).map(folder);
         all.filter(|effect| survey.record(&effect.key()).is_some())
             .collect()
     }

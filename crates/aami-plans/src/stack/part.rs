@@ -69,6 +69,16 @@ impl Part {
         }
     }
 
+    /// Its container, in the runtime that has them.
+    pub const fn container(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "aami-server",
+            Self::Prometheus => "aami-prometheus",
+            Self::Alertmanager => "aami-alertmanager",
+            Self::Grafana => "aami-grafana",
+        }
+    }
+
     /// The user it runs as, and its group.
     pub const fn user(self) -> &'static str {
         match self {

@@ -37,7 +37,7 @@ pub enum PurgeError {
 
 /// Stops the services and empties their data folders. The folders themselves are the plan's: uninstalling
 /// takes them back, now that they are empty. Called again after a crash it goes on. Answers what was emptied.
-pub fn purge(host: &Host, wishes: &Wishes) -> Result<Vec<String>, PurgeError> {
+pub(crate) fn purge(host: &Host, wishes: &Wishes) -> Result<Vec<String>, PurgeError> {
     let layout = Layout::of(wishes).map_err(broken)?;
     if let (Some(units), Runtime::Systemd) = (&host.units, wishes.runtime) {
         for part in Part::ALL.into_iter().rev() {

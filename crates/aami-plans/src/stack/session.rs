@@ -130,7 +130,8 @@ impl Session {
         let found = match &self.options.purpose {
             Purpose::Look(note) => Catalogue::of(note.installed.values().cloned()),
             Purpose::Install => obtain::catalogue(&self.options.sources, &self.options.downloader)
-                .map_err(|error| StepError::new(error.code(), error.to_string()))?,
+                .map_err(|error| StepError::new(error.code(), error.to_string()))?
+                .overlaid(Catalogue::of(self.options.known.iter().cloned())),
         };
         Ok(catalogue.insert(Arc::new(found)).clone())
     }

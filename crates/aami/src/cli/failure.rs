@@ -49,6 +49,15 @@ pub(crate) enum Failure {
     /// The same, for what was had.
     #[error(transparent)]
     Extract(#[from] aami_plans::extract::ExtractError),
+    /// The server's plan cannot be made.
+    #[error(transparent)]
+    Stack(#[from] aami_plans::stack::StackPlanError),
+    /// The server could not be taken back.
+    #[error(transparent)]
+    TakeBack(#[from] aami_plans::stack::uninstall::TakeBackError),
+    /// An installation could not begin.
+    #[error(transparent)]
+    Install(#[from] aami_install::InstallError),
     /// Threads and timers of this process could not be set up.
     #[error("this process could not be set up")]
     Runtime(#[source] std::io::Error),
@@ -95,6 +104,9 @@ impl Failure {
             Self::Obtain(error) => Some(error.code()),
             Self::Extract(error) => Some(error.code()),
             Self::Release(error) => Some(error.code()),
+            Self::Stack(error) => Some(error.code()),
+            Self::TakeBack(error) => Some(error.code()),
+            Self::Install(error) => Some(error.code()),
             Self::File { .. } | Self::Runtime(_) | Self::Closed | Self::Output(_) => None,
         }
     }

@@ -1,9 +1,17 @@
-//! `aami server`: runs the control plane.
+//! `aami server`: runs the control plane, or installs it on this machine and takes it back.
 //!
 //! Flags, `AAMI_` variables and the configuration file all follow from the server's own list of
 //! settings; this file only carries what each says to it, and says where it listens.
 
+mod build;
+mod chosen;
 mod flags;
+mod install;
+mod planned;
+mod shown;
+mod status;
+mod summary;
+mod uninstall;
 
 use std::fs;
 use std::io;
@@ -11,10 +19,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use aami_install::Options;
 use aami_model::Exit;
+use aami_plans::stack::Wishes;
 use aami_server::config::{Layers, Resolved, Source};
 use aami_server::{Config, Running, World};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::failure::Failure;
 use super::log::{self, LogForm};
@@ -26,12 +36,17 @@ use super::surroundings::Surroundings;
 use super::table::Table;
 use flags::Flags;
 
-/// Run the control plane
+/// Run the control plane, or install it with everything beside it
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Each setting is taken from its flag, else from its AAMI_ variable, else from the file, else the default.
-The file is YAML, one setting a line, named like the flag with _ for -.")]
+The file is YAML, one setting a line, named like the flag with _ for -."
+)]
 pub(crate) struct Server {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     #[command(flatten)]
     flags: Flags,
     /// Configuration file [AAMI_CONFIG]
@@ -45,8 +60,43 @@ pub(crate) struct Server {
     log: Option<LogForm>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Install(Box<install::Install>),
+    Status(status::Status),
+    Uninstall(uninstall::Uninstall),
+}
+
+/// The verbs, which are commands of a person and no daemon's.
+pub(crate) const VERBS: [&str; 4] = ["install", "status", "uninstall", "help"];
+
+/// Where the memory of an installation lies.
+fn options_for(wishes: &Wishes) -> Options {
+    Options {
+        cluster: wishes.cluster.clone(),
+        ..Options::default()
+    }
+}
+
 impl Server {
+    /// The form in which a failure is told.
+    pub(crate) const fn format(&self) -> Format {
+        let json = match &self.verb {
+            Some(Verb::Install(verb)) => verb.json,
+            Some(Verb::Status(verb)) => verb.json,
+            Some(Verb::Uninstall(verb)) => verb.json,
+            None => false,
+        };
+        if json { Format::Json } else { Format::Table }
+    }
+
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
+        match self.verb {
+            Some(Verb::Install(verb)) => return verb.run(surroundings),
+            Some(Verb::Status(verb)) => return verb.run(),
+            Some(Verb::Uninstall(verb)) => return verb.run(),
+            None => {}
+        }
         let resolved = self.layers(surroundings)?.resolve()?;
         let config = Config::read(&resolved);
         if self.print_config {

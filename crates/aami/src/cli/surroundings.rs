@@ -20,6 +20,9 @@ pub(crate) struct Surroundings {
     pub(crate) log: Option<String>,
     /// `http_proxy`, `https_proxy`, `no_proxy`, in either case.
     pub(crate) proxies: Proxies,
+    /// Whether colours may be used: `NO_COLOR` is not set (<https://no-color.org>), and the terminal is none of
+    /// those without.
+    pub(crate) colour: bool,
     /// Where this user's data is kept: `XDG_DATA_HOME`, or `~/.local/share`.
     pub(crate) data: Option<PathBuf>,
     /// Where this user's state is kept: `XDG_STATE_HOME`, or `~/.local/state`.
@@ -67,6 +70,7 @@ impl Surroundings {
                 https: either("https_proxy").or(all),
                 without: either("no_proxy").map_or_else(Vec::new, |text| Proxies::split_without(&text)),
             },
+            colour: given("NO_COLOR").is_none() && given("TERM").is_none_or(|term| term != "dumb"),
             data: folder("XDG_DATA_HOME", ".local/share"),
             state: folder("XDG_STATE_HOME", ".local/state"),
             cache: folder("XDG_CACHE_HOME", ".cache"),
@@ -81,6 +85,7 @@ impl Surroundings {
     /// Folders in which a control plane of this machine may keep its data.
     pub(crate) fn data_folders(&self) -> Vec<PathBuf> {
         let server = Path::new(SERVER_DATA).to_owned();
-        std::iter::once(server).chain(self.up_data()).collect()
+        let installed = server.join("server");
+        [installed, server].into_iter().chain(self.up_data()).collect()
     }
 }

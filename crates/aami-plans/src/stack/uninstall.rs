@@ -1,0 +1,118 @@
+//! Taking a server back: what was installed, and its data too where that is asked for.
+
+use aami_install::root::Entry;
+use aami_install::{
+    Cancel, EffectError, Host, HostPath, InstallError, Installer, Mode, Options, PlanError, UninstallReport,
+};
+use aami_model::code::{self, Code};
+
+use super::purge::{PurgeError, purge};
+use super::{NAME, Stack, keep};
+
+/// What became of a server.
+#[derive(Debug, Default)]
+pub struct TakenBack {
+    /// What was taken back, what was left and why, what could not be done.
+    pub report: UninstallReport,
+    /// Data folders that were emptied.
+    pub purged: Vec<String>,
+    /// What stays on purpose, until it is purged.
+    pub stays: Vec<String>,
+}
+
+/// Why it could not be begun.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeBackError {
+    /// The host could not be looked at, or is being changed.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// Data could not be removed.
+    #[error(transparent)]
+    Purge(#[from] PurgeError),
+    /// The steps make no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl TakeBackError {
+    /// The registry's entry for it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Install(error) => error.code(),
+            Self::Purge(_) => code::UNDO_INCOMPLETE,
+            Self::Plan(_) => code::STEP_FAILED,
+        }
+    }
+}
+
+/// Takes back what `stack` installed. Data, the users it belongs to and the operator's own routing of alerts
+/// stay, unless `purges`. Called again after a crash it goes on.
+pub fn take_back(
+    host: &Host,
+    stack: &Stack,
+    options: &Options,
+    purges: bool,
+    cancel: &Cancel,
+) -> Result<TakenBack, TakeBackError> {
+    let wishes = stack.session().wishes();
+    let data = keep::plan(wishes)?;
+    let installer = |plan| -> Result<Installer<'_>, InstallError> {
+        Ok(Installer::new(host, plan, options.clone())?.cancelled_by(cancel.clone()))
+    };
+    let mut taken = TakenBack::default();
+    let is_installed = is_recorded(host, options, NAME)?;
+    let has_data = is_recorded(host, options, keep::NAME)?;
+    if purges {
+        taken.purged = purge(host, wishes)?;
+    } else if is_installed {
+        let report = installer(&data)?.run(Mode::Fresh)?;
+        if report
+            .failure()
+            .is_some_and(|(failed, _)| failed == code::INTERRUPTED)
+        {
+            taken.report.interrupted = true;
+            return Ok(taken);
+        }
+    }
+    // Where only data is left of it, what carries this plan's mark belongs to the data by now.
+    if is_installed || !has_data {
+        taken.add(installer(stack.plan())?.uninstall(None)?);
+    }
+    if purges && !taken.report.interrupted {
+        taken.stays.clear();
+        taken.add(installer(&data)?.uninstall(None)?);
+    }
+    Ok(taken)
+}
+
+impl TakenBack {
+    fn add(&mut self, report: UninstallReport) {
+        let claimed = format!("/{}'s", keep::NAME);
+        for left in report.left {
+            match left
+                .strip_suffix(&claimed)
+                .and_then(|text| text.split_once(" is also "))
+            {
+                Some((what, _)) => self.stays.push(what.to_owned()),
+                None => self.report.left.push(left),
+            }
+        }
+        self.report.undone.extend(report.undone);
+        self.report.kept.extend(report.kept);
+        self.report.failed.extend(report.failed);
+        self.report.interrupted |= report.interrupted;
+    }
+}
+
+/// Where a plan's receipt is.
+pub fn receipt(cluster: &str, plan: &str) -> Result<HostPath, aami_install::NotAHostPath> {
+    HostPath::new(format!("/var/lib/aami/install/{cluster}/{plan}/receipt.json"))
+}
+
+/// Whether a plan's receipt is on the host.
+pub fn is_recorded(host: &Host, options: &Options, plan: &str) -> Result<bool, InstallError> {
+    let Ok(path) = receipt(&options.cluster, plan) else {
+        return Ok(false);
+    };
+    Ok(host.root.entry(&path).map_err(EffectError::from)? != Entry::Absent)
+}

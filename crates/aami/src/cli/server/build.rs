@@ -1,0 +1,215 @@
+//! The stack plan as the commands of this program use it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use aami_install::Host;
+use aami_inventory::elf::{self, Header};
+use aami_inventory::{Arch, SystemCommands, listener};
+use aami_model::code;
+use aami_plans::components::Component;
+use aami_plans::download::{Access, Credential, Downloader, Proxies, Settings, sum_of};
+use aami_plans::obtain::{Mirror, Source};
+use aami_plans::stack::{Api, Layout, Note, Part, Purpose, Stack, StackOptions, TokenWish, Wishes, health};
+
+use super::chosen::Chosen;
+use super::install::Install;
+use crate::cli::failure::Failure;
+use crate::cli::surroundings::Surroundings;
+
+/// The plan that is run.
+pub(super) fn install(
+    flags: &Install,
+    chosen: &Chosen,
+    host: &Host,
+    surroundings: &Surroundings,
+) -> Result<Stack, Failure> {
+    let wishes = chosen.wishes.clone();
+    let layout = layout(&wishes)?;
+    let release = flags.release.as_deref();
+    let mut options = options(
+        wishes,
+        layout.clone(),
+        Purpose::Install,
+        surroundings.proxies.clone(),
+    )?;
+    options.sources = sources(flags, &chosen.wishes)?;
+    options.known = known(flags, host);
+    options.agents = agents(
+        &options.program,
+        release,
+        chosen.wishes.components_dir.as_deref(),
+        &handed_out(host, &layout),
+    );
+    options.why_runtime.clone_from(&chosen.why_runtime);
+    options.grafana_password.clone_from(&chosen.grafana_password);
+    options.certificate.clone_from(&chosen.certificate);
+    options.skip_preflight = flags.skip_preflight;
+    options.token = TokenWish {
+        max_uses: flags.token_max_uses,
+        ttl: std::time::Duration::from_secs(flags.token_ttl.0),
+    };
+    Ok(Stack::new(options)?)
+}
+
+/// The plan as it was installed, for looking at it and taking it back; as it would be where nothing says how
+/// it was.
+pub(super) fn look(host: &Host) -> Result<(Stack, Option<Note>), Failure> {
+    let note = Note::read(host);
+    let wishes = match &note {
+        Some(note) => note.wishes.clone(),
+        None => Wishes::usual().map_err(|error| Failure::invalid(error.to_string()))?,
+    };
+    let looked_at = note.clone().unwrap_or_else(|| Note {
+        wishes: wishes.clone(),
+        installed: Default::default(),
+        copied: Default::default(),
+    });
+    let layout = layout(&wishes)?;
+    let purpose = Purpose::Look(Box::new(looked_at));
+    let stack = Stack::new(options(wishes, layout, purpose, Proxies::default())?)?;
+    Ok((stack, note))
+}
+
+fn layout(wishes: &Wishes) -> Result<Layout, Failure> {
+    Layout::of(wishes).map_err(|error| Failure::invalid(error.to_string()))
+}
+
+fn options(
+    wishes: Wishes,
+    layout: Layout,
+    purpose: Purpose,
+    proxies: Proxies,
+) -> Result<StackOptions, Failure> {
+    let arch = Arch::parse(std::env::consts::ARCH).ok_or_else(|| {
+        let what = format!("nothing is built for {}", std::env::consts::ARCH);
+        Failure::found(code::COMPONENT_MISSING, what)
+    })?;
+    let server = wishes.near(Part::ControlPlane);
+    Ok(StackOptions {
+        purpose,
+        why_runtime: "as it was installed".to_owned(),
+        grafana_password: None,
+        certificate: None,
+        token: TokenWish {
+            max_uses: 1,
+            ttl: std::time::Duration::from_secs(3600),
+        },
+        skip_preflight: false,
+        sources: Vec::new(),
+        known: Vec::new(),
+        downloader: Downloader::new(Settings::new(proxies, random)),
+        program: std::env::current_exe().map_err(Failure::Runtime)?,
+        agents: Vec::new(),
+        arch,
+        listeners: Box::new(|port| {
+            let commands = SystemCommands::default();
+            listener::listeners(&aami_inventory::Host::this(&commands), port)
+        }),
+        ask: Box::new(health::ask),
+        control_plane: Box::new(Api::new(server, layout.admin_key.as_str())),
+        wishes,
+    })
+}
+
+/// The release, the folder and the mirror where they are named, and then nothing else: whoever names one may
+/// have no way out. Otherwise each publisher.
+fn sources(flags: &Install, wishes: &Wishes) -> Result<Vec<Source>, Failure> {
+    let mut sources = Vec::new();
+    sources.extend(wishes.components_dir.clone().map(Source::Folder));
+    if let Some(url) = &wishes.mirror {
+        let credential = flags.mirror_credential_file.as_deref().map(Credential::from_file);
+        let credential = credential.transpose();
+        let credential = credential.map_err(|error| Failure::invalid(error.to_string()))?;
+        sources.push(Source::Mirror(Mirror {
+            url: url.clone(),
+            access: Access {
+                credential,
+                ..Access::default()
+            },
+        }));
+    }
+    let carried = flags.release.as_ref().map(|release| release.join("components"));
+    let carried = carried.filter(|folder| folder.join("components.toml").is_file());
+    let is_named = !sources.is_empty();
+    sources.extend(carried.map(Source::Folder));
+    if !is_named {
+        sources.push(Source::Publisher);
+    }
+    Ok(sources)
+}
+
+/// The components of an earlier run of this version: they change when somebody names a place to take them from,
+/// or with another version of AAMI, and not because the same command is given once more.
+fn known(flags: &Install, host: &Host) -> Vec<Component> {
+    let names_a_place = flags.mirror.is_some() || flags.components_dir.is_some() || flags.release.is_some();
+    let note =
+        Note::read(host).filter(|note| !names_a_place && note.wishes.version == env!("CARGO_PKG_VERSION"));
+    note.map_or_else(Vec::new, |note| note.installed.into_values().collect())
+}
+
+/// What nodes already download from this server, with its sum as it was placed.
+fn handed_out(host: &Host, layout: &Layout) -> Vec<PathBuf> {
+    let Some(note) = Note::read(host) else {
+        return Vec::new();
+    };
+    let unchanged = |arch: &Arch| {
+        let path = Path::new(layout.dist.as_str())
+            .join(arch.name())
+            .join("aami-agent");
+        let placed = note.copied.get(&format!("aami-agent/{}", arch.name()))?;
+        let is_there = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
+        (is_there && sum_of(&path).is_ok_and(|sum| sum == *placed)).then_some(path)
+    };
+    Arch::ALL.iter().filter_map(unchanged).collect()
+}
+
+/// Agents on this machine, one a processor, by what their own header says they are built for: in the release,
+/// in the folder of components, beside this program, where a build leaves them, and last those handed out
+/// already.
+fn agents(
+    program: &Path,
+    release: Option<&Path>,
+    components: Option<&Path>,
+    handed_out: &[PathBuf],
+) -> Vec<(Arch, PathBuf)> {
+    const AGENT: &str = "aami-agent";
+    let beside = program.parent();
+    let built = beside.and_then(Path::parent).map(|target| target.join("dist"));
+    let mut places: Vec<PathBuf> = Vec::new();
+    for folder in [release, components, built.as_deref()].into_iter().flatten() {
+        places.extend(Arch::ALL.iter().map(|arch| folder.join(arch.name()).join(AGENT)));
+        places.push(folder.join(AGENT));
+    }
+    places.extend(beside.map(|folder| folder.join(AGENT)));
+    places.extend(handed_out.iter().cloned());
+    let mut agents: Vec<(Arch, PathBuf)> = Vec::new();
+    for place in places {
+        if let Some(arch) = built_for(&place)
+            && !agents.iter().any(|(known, _)| *known == arch)
+        {
+            agents.push((arch, place));
+        }
+    }
+    agents.sort();
+    agents
+}
+
+fn built_for(path: &Path) -> Option<Arch> {
+    let mut start = [0; elf::HEADER_BYTES];
+    File::open(path).ok()?.read_exact(&mut start).ok()?;
+    match elf::header(&start) {
+        Header::Program(arch) => Some(arch),
+        Header::OtherElf(_) | Header::NotElf => None,
+    }
+}
+
+/// A number from 0 to 1 that differs from process to process: the standard library keys each of its
+/// hash states with fresh random bytes.
+fn random() -> f64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+
+    let bits = std::hash::RandomState::new().build_hasher().finish() >> 32;
+    f64::from(u32::try_from(bits).unwrap_or(0)) / f64::from(u32::MAX)
+}

@@ -1,0 +1,246 @@
+//! `aami server install`: this machine becomes a server.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aami_install::{Host, HostPath, Installer, Mode, RunReport};
+use aami_model::run::RunStatus;
+use aami_model::{Exit, code};
+use aami_plans::stack::{Session, Stack};
+use clap::{Args, ValueEnum};
+
+use super::chosen;
+use super::shown::{self, How};
+use super::status::Status;
+use super::{build, options_for, planned, summary};
+use crate::cli::duration::Seconds;
+use crate::cli::failure::Failure;
+use crate::cli::surroundings::Surroundings;
+
+/// What the server shall run under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum RuntimeWish {
+    /// systemd where it is the init, else compose; says which and why
+    Auto,
+    /// Units of their own
+    Systemd,
+    /// Containers of one compose project
+    Compose,
+}
+
+/// Install the control plane, Prometheus, Alertmanager and Grafana on this machine
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Running it again changes only what is not as it was asked for; what is not asked for again stays as it was
+chosen. A component that cannot be had is named, the others run, and the command ends with 7.
+
+Examples:
+  sudo aami server install --domain aami.example.com
+  sudo aami server install --unattended --mirror https://mirror.example.com/aami --components prometheus
+  sudo aami server install --dry-run")]
+pub(crate) struct Install {
+    /// The version to install: this program's own, or latest, which is the same
+    #[arg(long, value_name = "VERSION")]
+    pub(super) version: Option<String>,
+    /// Folder for programs [/opt/aami]
+    #[arg(long, value_name = "DIR")]
+    pub(super) install_dir: Option<HostPath>,
+    /// Folder for data [/var/lib/aami]
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<HostPath>,
+    /// Name nodes and people reach the control plane by [the address of the default route]
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) domain: Option<String>,
+    /// A certificate from Let's Encrypt; comes later, the control plane speaks TLS without it
+    #[arg(long)]
+    pub(super) https: bool,
+    /// A certificate of your own for the control plane, PEM chain; it is copied
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// Accepted and not used: the data lies in SQLite, no PostgreSQL is installed
+    #[arg(long, value_name = "PASSWORD", hide_env_values = true)]
+    pub(super) postgres_password: Option<String>,
+    /// Accepted and not used, as above
+    #[arg(long, value_name = "FILE", conflicts_with = "postgres_password")]
+    pub(super) postgres_password_file: Option<PathBuf>,
+    /// Grafana's first admin password; the process list shows it, so prefer the file [made here]
+    #[arg(long, value_name = "PASSWORD", hide_env_values = true)]
+    pub(super) grafana_password: Option<String>,
+    /// A file that holds Grafana's first admin password
+    #[arg(long, value_name = "FILE", conflicts_with = "grafana_password")]
+    pub(super) grafana_password_file: Option<PathBuf>,
+    /// What it runs under
+    #[arg(long, value_name = "RUNTIME", value_enum)]
+    pub(super) runtime: Option<RuntimeWish>,
+    /// Which of prometheus, alertmanager and grafana to install, with commas [all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(super) components: Option<Vec<String>>,
+    /// Port of the control plane [8080]
+    #[arg(long, value_name = "PORT", alias = "api-port", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) server_port: Option<u16>,
+    /// Port of Prometheus [9090]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) prometheus_port: Option<u16>,
+    /// Port of Alertmanager [9093]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) alertmanager_port: Option<u16>,
+    /// Port of Grafana [3000]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) grafana_port: Option<u16>,
+    /// Let other machines reach Prometheus, Alertmanager and Grafana, which speak plain HTTP; the first two ask
+    /// for no password
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) expose: Option<bool>,
+    /// A web server that carries the components, in place of their publishers
+    #[arg(long, value_name = "URL")]
+    pub(super) mirror: Option<String>,
+    /// A file with what the mirror wants to see: a token, or user:password
+    #[arg(long, value_name = "FILE")]
+    pub(super) mirror_credential_file: Option<PathBuf>,
+    /// A release folder, as install.sh fetched and verified it: agents for nodes, components
+    #[arg(long, value_name = "DIR")]
+    pub(super) release: Option<PathBuf>,
+    /// A folder that carries the components, and a components.toml that names them
+    #[arg(long, value_name = "DIR")]
+    pub(super) components_dir: Option<PathBuf>,
+    /// The image containers are made from, with --runtime compose [debian:12-slim]
+    #[arg(long, value_name = "IMAGE")]
+    pub(super) image: Option<String>,
+    /// The cluster's name [default]
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
+    /// How many machines the first token enrols
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) token_max_uses: u32,
+    /// How long the first token lasts
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    pub(super) token_ttl: Seconds,
+    /// Show the exact plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Show how the server stands and change nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    status: bool,
+    /// Go on with an install that stopped or lacked something; the same command again does so, too
+    #[arg(long)]
+    resume: bool,
+    /// Look at everything again and mend what is broken, the record of changes included
+    #[arg(long, conflicts_with = "resume")]
+    repair: bool,
+    /// Forget how far earlier runs came; what they changed stays recorded
+    #[arg(long, conflicts_with_all = ["resume", "repair", "dry_run", "status"])]
+    reset: bool,
+    /// Skip preflight checks (not recommended)
+    #[arg(long)]
+    pub(super) skip_preflight: bool,
+    /// Never ask anything
+    #[arg(long)]
+    pub(super) unattended: bool,
+    /// Show more
+    #[arg(long, short)]
+    verbose: bool,
+    /// Speak JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Install {
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
+        if self.status {
+            let status = Status { json: self.json };
+            return status.run();
+        }
+        let changes = !self.dry_run;
+        if changes && !rustix::process::geteuid().is_root() {
+            return Err(Failure::found(code::NOT_ROOT, code::NOT_ROOT.sentence));
+        }
+        let host = Host::system().map_err(Failure::Runtime)?;
+        let asks = changes && !self.reset && !self.unattended && !self.json && shown::is_terminal();
+        let chosen = chosen::choose(&self, &host, asks)?;
+        for warning in &chosen.warnings {
+            shown::warn(warning, self.json);
+        }
+        let stack = build::install(&self, &chosen, &host, surroundings)?;
+        let installer = Installer::new(&host, stack.plan(), options_for(&chosen.wishes))?;
+        if self.reset {
+            installer.reset()?;
+            shown::aside("Progress is forgotten; what was changed stays recorded.");
+            return Ok(Exit::Ok);
+        }
+        if self.dry_run {
+            return planned::show(&installer.dry_run()?, self.json);
+        }
+        let report = self.install(installer, &stack, surroundings)?;
+        self.conclude(&report, stack.session())
+    }
+
+    fn install(
+        &self,
+        installer: Installer<'_>,
+        stack: &Stack,
+        surroundings: &Surroundings,
+    ) -> Result<RunReport, Failure> {
+        let mode = match (self.repair, self.resume) {
+            (true, _) => Mode::Repair,
+            (_, true) => Mode::Resume,
+            _ => Mode::Fresh,
+        };
+        let how = How {
+            json: self.json,
+            verbose: self.verbose,
+            colour: surroundings.colour,
+        };
+        let session: Arc<Session> = stack.session().clone();
+        let lines = move || summary::lines(&session, shown::is_terminal());
+        let installer = shown::attach(installer, stack.plan().title(), how, lines);
+        let cancel = shown::cancel_on_signals()?;
+        Ok(installer.cancelled_by(cancel).run(mode)?)
+    }
+
+    /// Everything after the last event: what there is now, or what to do next.
+    fn conclude(&self, report: &RunReport, session: &Session) -> Result<Exit, Failure> {
+        if let Some(aside) = &report.set_aside {
+            let what = format!("the record of changes could not be read and lies at {aside} now");
+            shown::warn(&what, self.json);
+        }
+        if self.verbose && !self.json {
+            for effect in &report.executed {
+                shown::line(&format!("changed: {effect}"));
+            }
+        }
+        if let Some((code, sentence)) = report.failure() {
+            if code == code::INTERRUPTED {
+                return Err(Failure::found_with(
+                    code,
+                    sentence,
+                    "Run the same command again to continue, or `aami server uninstall` to take it back.",
+                ));
+            }
+            return Err(Failure::found(code, sentence));
+        }
+        debug_assert_eq!(report.status, RunStatus::Completed);
+        if self.json {
+            summary::json(session);
+        } else if self.verbose || !shown::is_terminal() {
+            shown::line("");
+            for line in summary::lines(session, shown::is_terminal()) {
+                shown::line(&line);
+            }
+        }
+        let missing = session.missing();
+        if missing.is_empty() {
+            return Ok(Exit::Ok);
+        }
+        let names: Vec<&str> = missing.keys().map(String::as_str).collect();
+        Err(Failure::found(
+            code::STACK_INCOMPLETE,
+            format!(
+                "{} could not be had; everything else is installed",
+                names.join(", ")
+            ),
+        ))
+    }
+}

@@ -1,0 +1,156 @@
+//! `aami server uninstall`.
+
+use aami_install::receipt::Receipt;
+use aami_install::{EffectError, Host, InstallError};
+use aami_model::{Exit, code};
+use aami_plans::stack::uninstall::{TakenBack, receipt, take_back};
+use aami_plans::stack::{NAME, Wishes};
+use clap::Args;
+use serde_json::json;
+
+use super::{build, chosen, options_for, shown};
+use crate::cli::failure::Failure;
+
+/// The largest receipt that is read.
+const LONGEST: u64 = 64 * 1024 * 1024;
+
+/// Take back everything that install changed on this machine; data stays unless told otherwise
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Uninstall {
+    /// Remove the data too: nodes, keys, tokens, metrics, dashboards, routing of alerts; it cannot be had back
+    #[arg(long)]
+    purge_data: bool,
+    /// Do not ask before data is removed
+    #[arg(long, requires = "purge_data")]
+    yes: bool,
+    /// Show what would be taken back and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Uninstall {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(Failure::found(code::NOT_ROOT, code::NOT_ROOT.sentence));
+        }
+        let host = Host::system().map_err(Failure::Runtime)?;
+        let (stack, _) = build::look(&host)?;
+        let wishes = stack.session().wishes();
+        if self.dry_run {
+            return self.plan(&host, wishes);
+        }
+        if self.purge_data && !self.yes && !self.json && shown::is_terminal() {
+            let what = format!(
+                "All data in {} is removed for good. Type yes to go on: ",
+                wishes.data_dir
+            );
+            if chosen::question(&what)? != "yes" {
+                return Err(Failure::found_with(
+                    code::INTERRUPTED,
+                    "nothing was changed",
+                    "Leave --purge-data out to keep the data.",
+                ));
+            }
+        }
+        let cancel = shown::cancel_on_signals()?;
+        let taken = take_back(&host, &stack, &options_for(wishes), self.purge_data, &cancel)?;
+        self.show(&taken);
+        Ok(taken.report.code().map_or(Exit::Ok, |code| code.exit))
+    }
+
+    /// What is recorded, last first: the order it is taken back in.
+    fn plan(&self, host: &Host, wishes: &Wishes) -> Result<Exit, Failure> {
+        let path = receipt(&wishes.cluster, NAME).map_err(|error| Failure::invalid(error.to_string()))?;
+        let bytes = host.root.read(&path, LONGEST).map_err(EffectError::from);
+        let bytes = bytes.map_err(InstallError::from)?.unwrap_or_default();
+        let recorded: Vec<String> = if bytes.is_empty() {
+            Vec::new()
+        } else {
+            let receipt: Receipt = serde_json::from_slice(&bytes)
+                .map_err(|error| Failure::found(code::RECEIPT_UNREADABLE, format!("{path}: {error}")))?;
+            let records = receipt.effects.iter().rev();
+            records.map(|record| record.effect.key().to_string()).collect()
+        };
+        if self.json {
+            shown::json(&json!({
+                "type": "uninstall_plan", "takes_back": recorded, "purges": self.purge_data, "data": wishes.data_dir,
+            }));
+            return Ok(Exit::Ok);
+        }
+        for what in &recorded {
+            shown::line(&format!("  take back    {what}"));
+        }
+        let data = if self.purge_data {
+            "is removed"
+        } else {
+            "stays, with its users"
+        };
+        shown::line(&format!(
+            "  The data in {} {data}. Nothing was changed.",
+            wishes.data_dir
+        ));
+        Ok(Exit::Ok)
+    }
+
+    fn show(&self, taken: &TakenBack) {
+        let report = &taken.report;
+        if self.json {
+            let failed: Vec<_> = report
+                .failed
+                .iter()
+                .map(|failure| {
+                    let (subject, code, message) = (&failure.subject, failure.code.symbol, &failure.message);
+                    json!({ "subject": subject, "code": code, "message": message })
+                })
+                .collect();
+            shown::json(&json!({
+                "type": "uninstalled", "undone": report.undone, "kept": report.kept, "left": report.left,
+                "stays": taken.stays, "purged": taken.purged, "failed": failed, "interrupted": report.interrupted,
+            }));
+            return;
+        }
+        for (word, list) in [
+            ("removed     ", &taken.purged),
+            ("taken back  ", &report.undone),
+            ("left        ", &report.left),
+        ] {
+            for what in list {
+                shown::line(&format!("  {word} {what}"));
+            }
+        }
+        for kept in &report.kept {
+            shown::line(&format!("  edit kept    {kept}"));
+        }
+        for failure in &report.failed {
+            let hint = failure.code.hint;
+            shown::line(&format!(
+                "  not possible {}: {} ({hint})",
+                failure.subject, failure.message
+            ));
+        }
+        if !taken.stays.is_empty() {
+            shown::line("Kept with the data, until `aami server uninstall --purge-data`:");
+            for what in &taken.stays {
+                shown::line(&format!("  kept         {what}"));
+            }
+        }
+        shown::line(
+            match (
+                report.undone.is_empty(),
+                report.failed.is_empty(),
+                report.interrupted,
+            ) {
+                (_, _, true) => "Interrupted; run it again to continue.",
+                (_, false, _) => "Not all of it could be taken back; what is left stays recorded.",
+                (true, ..) => "There was nothing to take back.",
+                (false, ..) if !taken.stays.is_empty() => {
+                    "This machine is as it was before AAMI, but for what was kept."
+                }
+                (false, ..) => "This machine is as it was before AAMI.",
+            },
+        );
+    }
+}
