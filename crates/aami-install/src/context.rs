@@ -11,7 +11,7 @@ pub use survey::Survey;
 
 use crate::cancel::Cancel;
 use crate::checkpoint::Act;
-use crate::effect::{self, Described, Due, Effect, EffectError, Happened, Scene, Signature, Standing};
+use crate::effect::{self, Described, Due, Effect, EffectError, Happened, Key, Scene, Signature, Standing};
 use crate::host::Host;
 use crate::ledger::{Entering, Ledger};
 use crate::path::HostPath;
@@ -80,6 +80,33 @@ impl<'a> StepContext<'a> {
     /// Adds a fact that should worry the reader.
     pub fn warn(&self, message: impl Into<String>) {
         self.voice.warn(message);
+    }
+
+    /// Notes durably that the control plane at `server` knows this host as `node` by now: a node that
+    /// was purged there and enrols again gets another id, and taking the registration back must name
+    /// that one. Nothing happens where no registration with `server` is recorded, or it is recorded
+    /// under this id.
+    pub fn registered_as(&mut self, server: &str, node: &str) -> Result<(), StepError> {
+        let key = Key::named("registration", server);
+        let mut ledger = self.shared.ledger();
+        let recorded = ledger.receipt().find(&key).map(|record| &record.effect);
+        let Some(Recorded::Registration { node: known, .. }) = recorded else {
+            return Ok(());
+        };
+        if known.as_deref() == Some(node) {
+            return Ok(());
+        }
+        ledger.done(&key, |recorded| {
+            if let Recorded::Registration { node: known, .. } = recorded {
+                *known = Some(node.to_owned());
+            }
+        });
+        let host = self.shared.host;
+        ledger
+            .open(host)
+            .and_then(|()| ledger.settle(host))
+            .map_err(EffectError::from)?;
+        Ok(())
     }
 
     /// Brings about those of `effects` that do not hold yet, in order. Everything fetched is fetched

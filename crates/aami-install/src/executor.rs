@@ -321,7 +321,11 @@ impl<'a> Installer<'a> {
     fn set_aside(&self) -> Result<Option<crate::path::HostPath>, InstallError> {
         let folder = self.options.tracking.folder(&self.id);
         match receipt::load(&self.host.root, &folder) {
-            Err(ReceiptError::Malformed { .. } | ReceiptError::Newer { .. }) => Ok(Some(
+            Err(
+                ReceiptError::Malformed { .. }
+                | ReceiptError::Newer { .. }
+                | ReceiptError::UnknownKind { .. },
+            ) => Ok(Some(
                 receipt::set_aside(&self.host.root, &folder).map_err(EffectError::from)?,
             )),
             _ => Ok(None),

@@ -1,6 +1,6 @@
 //! The receipt: what was done to this host, with all that taking it back needs.
 //!
-//! One JSON document per plan, version 1, replaced whole and durably *before* the effects it names
+//! One JSON document per plan, version 1 or 2, replaced whole and durably *before* the effects it names
 //! happen. So a record means "this may have happened"; whether it has is seen on the host.
 
 mod rebuild;
@@ -18,13 +18,18 @@ pub(crate) use store::{load, others, remove, set_aside, store};
 
 use crate::effect::{Effect, Key};
 
-/// The version this program writes; it reads this one and every older one.
-pub(crate) const VERSION: u32 = 1;
+/// The newest version this program writes; it reads this one and every older one. A receipt is written
+/// with the oldest version that has all its kinds of effects, so that an older program can still undo
+/// what it knows whole:
+///
+/// 1. files, folders, links, accounts, units, registrations, what cannot be undone;
+/// 2. packages, firewall rules, compose projects.
+pub(crate) const VERSION: u32 = 2;
 
 /// What was done to a host by one plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// 1.
+    /// 1 or 2.
     pub version: u32,
     /// The plan.
     pub plan: String,
@@ -44,7 +49,7 @@ pub struct Receipt {
 impl Receipt {
     pub(crate) fn new(plan: &crate::tracking::PlanId, now: Timestamp) -> Self {
         Self {
-            version: VERSION,
+            version: 1,
             plan: plan.plan.clone(),
             cluster: plan.cluster.clone(),
             created_at: now,
@@ -52,6 +57,22 @@ impl Receipt {
             rebuilt: false,
             effects: Vec::new(),
         }
+    }
+
+    /// The oldest version that has all of it.
+    pub(crate) fn least_version(&self) -> u32 {
+        let is_new = |record: &Record| {
+            let kinds = std::iter::once(&record.effect).chain(&record.earlier);
+            kinds.into_iter().any(|effect| {
+                matches!(
+                    effect,
+                    Recorded::PackageSet { .. }
+                        | Recorded::FirewallRule { .. }
+                        | Recorded::ContainerProject { .. }
+                )
+            })
+        };
+        if self.effects.iter().any(is_new) { 2 } else { 1 }
     }
 
     /// The record of the thing `key` names.

@@ -16,6 +16,7 @@ use aami_model::code;
 use aami_model::run::{RunEventKind, RunStatus, StepOutcome, StepSummary};
 
 use crate::cancel::Cancel;
+use crate::effect::package::Packaging;
 use crate::effect::{EffectError, Key, Scene, Unregister, undo_one};
 use crate::host::Host;
 use crate::path::HostPath;
@@ -49,6 +50,8 @@ pub struct UninstallReport {
     pub kept: Vec<HostPath>,
     /// What was left as it is, and why.
     pub left: Vec<String>,
+    /// What tools wrote down about work of ours, and stays by their design: logs, lists, backups.
+    pub traces: Vec<String>,
     /// What could not be taken back; it stays recorded.
     pub failed: Vec<UndoFailure>,
     /// Whether it was called off before its end.
@@ -67,6 +70,27 @@ pub struct UndoFailure {
 }
 
 impl UninstallReport {
+    /// Everything that stays on the host, one line each, to be shown at the end: edits kept beside,
+    /// what was left and why, what tools keep about our work. What failed is not among it: the next
+    /// uninstall takes that back.
+    pub fn keep_list(&self) -> Vec<String> {
+        let kept = self
+            .kept
+            .iter()
+            .map(|path| format!("{path}: an edit of a file of AAMI's"));
+        kept.chain(self.left.iter().cloned())
+            .chain(self.traces.iter().cloned())
+            .collect()
+    }
+
+    /// Notes what a tool keeps about an effect that was taken back.
+    fn trace(&mut self, effect: &Recorded) {
+        let Some(trace) = trace(effect) else { return };
+        if !self.traces.contains(&trace) {
+            self.traces.push(trace);
+        }
+    }
+
     /// The condition to end with; `None` when all went well.
     pub fn code(&self) -> Option<Code> {
         if self.interrupted {
@@ -271,6 +295,7 @@ impl Undoing<'_> {
                 return;
             }
         }
+        report.trace(&record.effect);
         self.drop_record(folder, key);
     }
 
@@ -323,6 +348,33 @@ impl Undoing<'_> {
         folder.clear(root, orphans)?;
         receipt::remove(root, folder)?;
         self.tracking.prune(root, folder)
+    }
+}
+
+/// What the host's tools keep about an effect, whoever takes it back.
+fn trace(effect: &Recorded) -> Option<String> {
+    match effect {
+        Recorded::PackageSet { added, .. } if added.is_empty() => None,
+        Recorded::PackageSet {
+            packaging: Some(Packaging::Apt),
+            ..
+        } => Some(
+            "/var/log/apt, /var/log/dpkg.log, /var/lib/apt, /var/cache/apt: apt's own logs and lists".into(),
+        ),
+        Recorded::PackageSet { .. } => {
+            Some("/var/log/dnf*, /var/lib/dnf, /var/cache/dnf: dnf's own logs and lists".into())
+        }
+        Recorded::CreateUser { .. } | Recorded::CreateGroup { .. } | Recorded::GroupMembership { .. } => {
+            Some(
+                "/etc/passwd-, /etc/group-, /etc/shadow-, /etc/gshadow-: backups the account tools make"
+                    .into(),
+            )
+        }
+        Recorded::UnitState { .. } => Some("the journal: what services wrote".into()),
+        Recorded::ContainerProject { name, .. } => Some(format!(
+            "container images: those the compose project {name} pulled"
+        )),
+        _ => None,
     }
 }
 

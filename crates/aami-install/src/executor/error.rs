@@ -44,6 +44,9 @@ impl InstallError {
         match self {
             Self::Locked { .. } => code::LOCKED,
             Self::Receipt(ReceiptError::Fs(error)) => crate::effect::fs_code(error),
+            Self::Receipt(ReceiptError::Newer { .. } | ReceiptError::UnknownKind { .. }) => {
+                code::RECEIPT_NEWER
+            }
             Self::Receipt(_) => code::RECEIPT_UNREADABLE,
             Self::Effect(error) => error.code(),
             Self::Name(_) => code::INVALID,

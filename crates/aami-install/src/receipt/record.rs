@@ -248,6 +248,19 @@ pub enum Before {
 }
 
 impl Before {
+    /// Every word that can stand in the member `was`.
+    pub(crate) const KINDS: [&'static str; 9] = [
+        "absent",
+        "file",
+        "symlink",
+        "directory",
+        "unit",
+        "firewall",
+        "project",
+        "shared",
+        "unknown",
+    ];
+
     pub(crate) const fn directory(meta: Meta) -> Self {
         Self::Directory {
             mode: meta.mode,
@@ -258,6 +271,23 @@ impl Before {
 }
 
 impl Recorded {
+    /// Every word that can stand in the member `kind`.
+    pub(crate) const KINDS: [&'static str; 13] = [
+        "make_directory",
+        "write_file",
+        "place_binary",
+        "symlink",
+        "create_group",
+        "create_user",
+        "group_membership",
+        "unit_state",
+        "package_set",
+        "firewall_rule",
+        "container_project",
+        "registration",
+        "irreversible",
+    ];
+
     /// What it is about; equal to the key of the effect it records.
     pub fn key(&self) -> Key {
         match self {

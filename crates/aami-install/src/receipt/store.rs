@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Receipt, VERSION};
+use super::{Before, Receipt, Recorded, VERSION};
 use crate::path::HostPath;
 use crate::root::{Attributes, FsError, Root};
 use crate::tracking::{Folder, PlanId, Tracking};
@@ -24,6 +24,14 @@ pub enum ReceiptError {
         /// What is wrong with it.
         #[source]
         source: serde_json::Error,
+    },
+    /// It records something this program does not know, and cannot take back.
+    #[error("{path} records an effect of the kind {kind:?}, which this program does not know")]
+    UnknownKind {
+        /// Where.
+        path: HostPath,
+        /// The kind.
+        kind: String,
     },
     /// It was written by a newer program.
     #[error("{path} has version {found}; this program reads versions up to {VERSION}")]
@@ -54,8 +62,31 @@ fn read(root: &Root, path: &HostPath) -> Result<Option<Receipt>, ReceiptError> {
             path: path.clone(),
             found,
         }),
-        _ => Ok(Some(serde_json::from_value(document).map_err(malformed)?)),
+        _ => {
+            if let Some(kind) = unknown_kind(&document) {
+                return Err(ReceiptError::UnknownKind {
+                    path: path.clone(),
+                    kind,
+                });
+            }
+            Ok(Some(serde_json::from_value(document).map_err(malformed)?))
+        }
     }
+}
+
+/// The first kind of effect, or of what stood there before, that this program does not know.
+fn unknown_kind(document: &serde_json::Value) -> Option<String> {
+    let effects = document.get("effects")?.as_array()?;
+    effects.iter().find_map(|effect| {
+        let unknown = |value: &serde_json::Value, known: &[&str]| {
+            let kind = value.as_str()?;
+            (!known.contains(&kind)).then(|| kind.chars().take(100).collect())
+        };
+        let mut earlier = effect["earlier"].as_array().into_iter().flatten();
+        unknown(&effect["kind"], &Recorded::KINDS)
+            .or_else(|| unknown(&effect["before"]["was"], &Before::KINDS))
+            .or_else(|| earlier.find_map(|effect| unknown(&effect["kind"], &Recorded::KINDS)))
+    })
 }
 
 /// The receipts of all other plans tracked beside this one, by their names.
@@ -78,7 +109,11 @@ pub(crate) fn others(
 
 /// Replaces the receipt in `folder`, durably: two syncs.
 pub(crate) fn store(root: &Root, folder: &Folder, receipt: &Receipt) -> Result<(), FsError> {
-    let mut bytes = serde_json::to_vec_pretty(receipt).map_err(|error| FsError {
+    let receipt = Receipt {
+        version: receipt.least_version(),
+        ..receipt.clone()
+    };
+    let mut bytes = serde_json::to_vec_pretty(&receipt).map_err(|error| FsError {
         doing: "write",
         path: folder.receipt().clone(),
         source: io::Error::other(error),

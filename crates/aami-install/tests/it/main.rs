@@ -14,6 +14,7 @@ mod outside;
 mod picture;
 mod plan;
 mod receipt;
+mod registering;
 mod roundtrip;
 mod second_run;
 mod sharing;

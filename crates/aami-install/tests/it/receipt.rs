@@ -10,7 +10,10 @@ use crate::plan;
 const FOLDER: &str = "var/lib/aami/install/default/node";
 
 /// A receipt as version 1 wrote it. It never changes: every later program must read it.
-const GOLDEN: &str = include_str!("receipt-v1.json");
+const GOLDEN: &str = include_str!("../golden/receipt-v1.json");
+
+/// And as version 2 wrote it, with the kinds that are new in it.
+const GOLDEN_2: &str = include_str!("../golden/receipt-v2.json");
 
 #[test]
 fn a_receipt_of_version_1_is_read_whole() {
@@ -54,6 +57,99 @@ fn a_receipt_of_version_1_is_read_whole() {
 }
 
 #[test]
+fn a_receipt_of_version_2_is_read_whole() {
+    let receipt: Receipt = serde_json::from_str(GOLDEN_2).unwrap();
+    let keys: Vec<_> = receipt
+        .effects
+        .iter()
+        .map(|record| record.effect.key().to_string())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "packages prerequisites",
+            "packages shared",
+            "firewall tcp 9100 from anybody",
+            "firewall tcp 9105 from 10.0.0.0/8",
+            "project aami",
+            "project old",
+        ]
+    );
+    let again = serde_json::to_value(&receipt).unwrap();
+    assert_eq!(
+        again,
+        serde_json::from_str::<serde_json::Value>(GOLDEN_2).unwrap()
+    );
+}
+
+#[test]
+fn a_receipt_is_no_newer_than_what_it_records() {
+    let house = House::new();
+    house.install(&plan::node(&house));
+    assert_eq!(house.receipt("node").version, 1);
+    let house = crate::toolshed::SHEDS[0].house();
+    house.install(&crate::toolshed::plan());
+    assert_eq!(house.receipt("stack").version, 2);
+}
+
+#[test]
+fn of_a_receipt_from_a_newer_program_nothing_is_undone() {
+    // Given a receipt with one more kind of effect than this program knows, in its middle,
+    for (name, added) in [
+        (
+            "kind",
+            r#"{"step":"x","at":"2026-11-20T12:00:00.000Z","done":true,"kind":"kernel_module","name":"x","before":{"was":"absent"}}"#,
+        ),
+        (
+            "before",
+            r#"{"step":"x","at":"2026-11-20T12:00:00.000Z","done":true,"kind":"create_group","name":"x","before":{"was":"a_module"}}"#,
+        ),
+    ] {
+        let house = House::new();
+        house.install(&plan::node(&house));
+        let path = format!("{FOLDER}/receipt.json");
+        let mut receipt: serde_json::Value = serde_json::from_str(&house.read(&path)).unwrap();
+        let effects = receipt["effects"].as_array_mut().unwrap();
+        effects.insert(3, serde_json::from_str(added).unwrap());
+        house.write(&path, &receipt.to_string(), 0o600);
+        let before = house.picture();
+        // when it is to be undone, then that is said and nothing is touched.
+        let error = house.undo(&plan::node(&house), None).unwrap_err();
+        assert_eq!(error.code(), code::RECEIPT_NEWER, "{name}");
+        let word = if name == "kind" {
+            "kernel_module"
+        } else {
+            "a_module"
+        };
+        assert!(error.to_string().contains(word), "{error}");
+        house.picture().must_be(&before, name);
+    }
+}
+
+#[test]
+fn what_stays_after_uninstalling_is_listed() {
+    let house = crate::toolshed::SHEDS[0].house();
+    house.install(&plan::node(&house));
+    house.write("etc/default/node_exporter", "ARGS=--mine\n", 0o644);
+    house.install(&crate::toolshed::plan());
+    let mut list = house.uninstall(&crate::toolshed::plan()).keep_list();
+    list.extend(house.uninstall(&plan::node(&house)).keep_list());
+    for told in [
+        "/var/log/apt",
+        "container images",
+        "/etc/passwd-",
+        "the journal",
+        "/etc/default/node_exporter.aami-kept: an edit",
+    ] {
+        assert_eq!(
+            list.iter().filter(|line| line.contains(told)).count(),
+            1,
+            "{told} is not told once in {list:#?}"
+        );
+    }
+}
+
+#[test]
 fn a_host_installed_by_version_1_is_uninstalled() {
     // Given a host as version 1 left it: the receipt, the originals it saved, and what it made.
     let house = House::new();
@@ -88,12 +184,15 @@ fn a_host_installed_by_version_1_is_uninstalled() {
 
 #[test]
 fn a_receipt_nobody_can_read_stops_a_run_and_repair_sets_it_aside() {
-    for text in [
-        "",
-        "{\"version\": 1, \"eff",
-        "[]",
-        "{\"version\": 99}",
-        "{\"version\":1,\"effects\":[{\"kind\":\"dance\"}]}",
+    for (text, code) in [
+        ("", code::RECEIPT_UNREADABLE),
+        ("{\"version\": 1, \"eff", code::RECEIPT_UNREADABLE),
+        ("[]", code::RECEIPT_UNREADABLE),
+        ("{\"version\": 99}", code::RECEIPT_NEWER),
+        (
+            "{\"version\":1,\"effects\":[{\"kind\":\"dance\"}]}",
+            code::RECEIPT_NEWER,
+        ),
     ] {
         let house = House::new();
         house.install(&plan::node(&house));
@@ -101,7 +200,7 @@ fn a_receipt_nobody_can_read_stops_a_run_and_repair_sets_it_aside() {
         house.write(&format!("{FOLDER}/receipt.json"), text, 0o600);
         for mode in [Mode::Fresh, Mode::Resume] {
             let error = house.run_as(&plan::node(&house), mode, None).unwrap_err();
-            assert_eq!(error.code(), code::RECEIPT_UNREADABLE, "{text:?}");
+            assert_eq!(error.code(), code, "{text:?}");
         }
         assert_eq!(
             house.read(&format!("{FOLDER}/receipt.json")),

@@ -121,7 +121,9 @@ impl Step for Register {
         // the same key with the same node.
         if self.0.registered.get().is_none() && is_news {
             let is_enrolled = self.0.is_enrolled(&context.survey());
-            register::register(&self.0, host, context.voice(), is_enrolled)?;
+            let node = register::register(&self.0, host, context.voice(), is_enrolled)?;
+            // One that was purged there and enrols again is another node from now on.
+            context.registered_as(self.0.client.server(), &node)?;
             outcome = StepOutcome::Changed;
         }
         // Written last: until the control plane has it, it is news.
