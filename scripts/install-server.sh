@@ -60,8 +60,8 @@ sha256() { # file
 }
 
 room() { # a folder in which programs may be run
-  for base in "${TMPDIR:-/tmp}" /var/tmp /root "$PWD"; do
-    dir=$(mktemp -d "$base/aami.XXXXXX" 2>/dev/null) || continue
+  for place in "${TMPDIR:-/tmp}" /var/tmp /root "$PWD"; do
+    dir=$(mktemp -d "$place/aami.XXXXXX" 2>/dev/null) || continue
     printf '#!/bin/sh\nexit 7\n' 2>/dev/null >"$dir/try" && chmod 700 "$dir/try" && "$dir/try" 2>/dev/null
     if [ $? -eq 7 ]; then
       trap 'rm -rf "$dir"' EXIT

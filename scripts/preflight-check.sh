@@ -60,8 +60,8 @@ sha256() { # file
 }
 
 room() { # a folder in which programs may be run
-  for base in "${TMPDIR:-/tmp}" /var/tmp /root "$PWD"; do
-    dir=$(mktemp -d "$base/aami.XXXXXX" 2>/dev/null) || continue
+  for place in "${TMPDIR:-/tmp}" /var/tmp /root "$PWD"; do
+    dir=$(mktemp -d "$place/aami.XXXXXX" 2>/dev/null) || continue
     printf '#!/bin/sh\nexit 7\n' 2>/dev/null >"$dir/try" && chmod 700 "$dir/try" && "$dir/try" 2>/dev/null
     if [ $? -eq 7 ]; then
       trap 'rm -rf "$dir"' EXIT
@@ -138,10 +138,13 @@ main() {
   [ -n "$agent" ] || get_agent
 
   [ -z "$server" ] || set -- --server "$server" "$@"
-  [ -z "$ca_file" ] || set -- "$@" --ca-file "$ca_file"
-  [ -z "$pin" ] || set -- "$@" --pin "$pin"
-  [ -z "$token_file" ] || set -- "$@" --token-file "$token_file"
-  [ -z "$plain" ] || set -- "$@" --plain-http
+  # Looking needs no token, and a node that leaves knows whom it trusts.
+  [ "$verb" = preflight ] || [ -z "$token_file" ] || set -- "$@" --token-file "$token_file"
+  if [ "$verb" != uninstall ]; then
+    [ -z "$ca_file" ] || set -- "$@" --ca-file "$ca_file"
+    [ -z "$pin" ] || set -- "$@" --pin "$pin"
+    [ -z "$plain" ] || set -- "$@" --plain-http
+  fi
   "$agent" "$verb" "$@" </dev/null
 }
 

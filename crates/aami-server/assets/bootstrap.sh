@@ -76,10 +76,13 @@ main() {
   [ -n "$agent" ] || get_agent
 
   [ -z "$server" ] || set -- --server "$server" "$@"
-  [ -z "$ca_file" ] || set -- "$@" --ca-file "$ca_file"
-  [ -z "$pin" ] || set -- "$@" --pin "$pin"
-  [ -z "$token_file" ] || set -- "$@" --token-file "$token_file"
-  [ -z "$plain" ] || set -- "$@" --plain-http
+  # Looking needs no token, and a node that leaves knows whom it trusts.
+  [ "$verb" = preflight ] || [ -z "$token_file" ] || set -- "$@" --token-file "$token_file"
+  if [ "$verb" != uninstall ]; then
+    [ -z "$ca_file" ] || set -- "$@" --ca-file "$ca_file"
+    [ -z "$pin" ] || set -- "$@" --pin "$pin"
+    [ -z "$plain" ] || set -- "$@" --plain-http
+  fi
   "$agent" "$verb" "$@" </dev/null
 }
 

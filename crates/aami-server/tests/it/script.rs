@@ -18,19 +18,19 @@ done
 exit 6
 "#;
 
-const ARCH: &str = if cfg!(target_arch = "aarch64") {
+pub(crate) const ARCH: &str = if cfg!(target_arch = "aarch64") {
     "arm64"
 } else {
     "amd64"
 };
 
-fn house_with(agent: &str) -> House {
+pub(crate) fn house_with(agent: &str) -> House {
     let house = House::new();
     place(&house, agent);
     house
 }
 
-fn place(house: &House, agent: &str) -> PathBuf {
+pub(crate) fn place(house: &House, agent: &str) -> PathBuf {
     let folder = house.folder.path().join("data/dist").join(ARCH);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("aami-agent"), agent).unwrap();
@@ -38,7 +38,7 @@ fn place(house: &House, agent: &str) -> PathBuf {
 }
 
 /// Runs a script as `... | sh -s -- args` does, with its temporary files in `tmp`.
-fn run(shell: &[&str], script: &str, args: &[&str], tmp: &Path, path: Option<&Path>) -> Output {
+pub(crate) fn run(shell: &[&str], script: &str, args: &[&str], tmp: &Path, path: Option<&Path>) -> Output {
     let mut command = Command::new(shell[0]);
     command
         .args(&shell[1..])
@@ -59,7 +59,7 @@ fn run(shell: &[&str], script: &str, args: &[&str], tmp: &Path, path: Option<&Pa
     child.wait_with_output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
@@ -77,7 +77,7 @@ fn rendered(house: &House, token: &str) -> String {
     script
 }
 
-fn present(program: &str) -> bool {
+pub(crate) fn present(program: &str) -> bool {
     Command::new("sh")
         .args(["-c", &format!("command -v {program}")])
         .output()
@@ -86,7 +86,7 @@ fn present(program: &str) -> bool {
         .success()
 }
 
-fn left_in(folder: &Path) -> usize {
+pub(crate) fn left_in(folder: &Path) -> usize {
     std::fs::read_dir(folder).unwrap().count()
 }
 
@@ -160,7 +160,7 @@ fn wget_does_where_there_is_no_curl() {
 }
 
 /// A folder with links to just these programs.
-fn programs(names: &[&str]) -> tempfile::TempDir {
+pub(crate) fn programs(names: &[&str]) -> tempfile::TempDir {
     let bin = tempfile::tempdir().unwrap();
     for name in names {
         let found = Command::new("sh")
@@ -323,6 +323,11 @@ fn every_truncation_of_it_is_harmless() {
     let house = house_with(AGENT);
     let token = house.token(|_| {}).token;
     let script = rendered(&house, &token);
+    no_prefix_does_anything(&script);
+}
+
+/// Runs every prefix of a script, with programs around it that say when they are run.
+pub(crate) fn no_prefix_does_anything(script: &str) {
     let whole = script.trim_end().len();
     // Programs that would do anything say so instead. `printf` and the like are built in.
     let bin = tempfile::tempdir().unwrap();
@@ -360,6 +365,6 @@ fn every_truncation_of_it_is_harmless() {
     });
     assert_eq!(left_in(tmp.path()), 0);
     // The stubs do tell: the whole script runs them.
-    run(&["/bin/sh"], &script, &[], tmp.path(), Some(bin.path()));
+    run(&["/bin/sh"], script, &[], tmp.path(), Some(bin.path()));
     assert_ne!(std::fs::read_to_string(&touched).unwrap_or_default(), "");
 }
