@@ -6,6 +6,7 @@ mod exporters;
 mod failure;
 mod inventory;
 mod node;
+mod preflight;
 mod screen;
 mod status;
 mod surroundings;
@@ -37,6 +38,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 checked and not healthy, 4 not authorised
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Preflight(Box<preflight::Preflight>),
     Bootstrap(Box<bootstrap::Bootstrap>),
     Status(status::Status),
     Exporters(exporters::Exporters),
@@ -80,6 +82,7 @@ impl Command {
     /// Whether it was asked to speak JSON, and how it ended.
     fn run(self, surroundings: &Surroundings) -> (bool, Result<Exit, Failure>) {
         match self {
+            Self::Preflight(command) => (command.json, command.run(surroundings)),
             Self::Bootstrap(command) => (command.json, command.run(surroundings)),
             Self::Status(command) => (command.json, command.run(surroundings)),
             Self::Exporters(command) => (command.is_json(), command.run(surroundings)),

@@ -17,6 +17,8 @@ pub mod extract;
 #[cfg(feature = "node")]
 pub mod node;
 pub mod obtain;
+#[cfg(feature = "preflight")]
+pub mod preflight;
 #[cfg(feature = "release")]
 pub mod release;
 #[cfg(feature = "stack")]

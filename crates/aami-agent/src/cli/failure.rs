@@ -8,6 +8,7 @@ use aami_inventory::InventoryError;
 use aami_model::{Code, code};
 use aami_plans::node::NodePlanError;
 use aami_plans::node::check::CheckRoundError;
+use aami_plans::preflight::command::PreflightError;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -92,5 +93,11 @@ impl From<StepError> for Failure {
     fn from(error: StepError) -> Self {
         let hint = error.hint();
         Self::new(error.code(), error.to_string()).with_hint(hint)
+    }
+}
+
+impl From<PreflightError> for Failure {
+    fn from(error: PreflightError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Surroundings {
     pub(crate) colour: bool,
     /// `http_proxy`, `https_proxy`, `no_proxy`, in either case.
     pub(crate) proxies: Proxies,
+    /// Who sits at the terminal: `SUDO_USER`, else `USER`.
+    pub(crate) user: Option<String>,
 }
 
 impl Surroundings {
@@ -29,6 +31,7 @@ impl Surroundings {
             server: given("AAMI_SERVER"),
             token_file: given("AAMI_TOKEN_FILE").map(PathBuf::from),
             colour: given("NO_COLOR").is_none() && given("TERM").is_none_or(|term| term != "dumb"),
+            user: given("SUDO_USER").or_else(|| given("USER")),
             proxies: or_kept(Proxies {
                 http: either("http_proxy").or_else(|| all.clone()),
                 https: either("https_proxy").or(all),

@@ -1,0 +1,274 @@
+//! What an installation needs of a machine: the places it writes, the programs it runs, the ports it
+//! listens on and the hosts it fetches from. Everything that is checked follows from here.
+
+use aami_inventory::distribution::Family;
+use ureq::http::Uri;
+
+use super::request::{Choice, Mode, Request, Runtime};
+use super::road::{Expect, Target};
+
+/// A folder that will be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its path.
+    pub path: String,
+    /// What goes there.
+    pub what: &'static str,
+    /// Bytes that the installation itself writes.
+    pub bytes: u64,
+    /// Whether programs are run from there.
+    pub programs: bool,
+}
+
+/// A program that is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Program {
+    /// Its name.
+    pub name: &'static str,
+    /// What for.
+    pub what: &'static str,
+    /// Whether nothing works without it.
+    pub required: bool,
+}
+
+/// A port that will be listened on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// The port.
+    pub port: u16,
+    /// By what.
+    pub what: &'static str,
+    /// The variable of the compose runtime that moves it, or the flag of a node.
+    pub moved_by: &'static str,
+    /// Whether others than this machine must reach it.
+    pub public: bool,
+    /// Why it has no meaning here.
+    pub skipped: Option<&'static str>,
+}
+
+const MIB: u64 = 1 << 20;
+/// Who publishes what is installed: exporters and Prometheus, Grafana, and the image of containers.
+const PUBLISHERS: [(&str, &str); 3] = [
+    ("github.com", "https://github.com/"),
+    ("dl.grafana.com", "https://dl.grafana.com/"),
+    ("docker.io", "https://registry-1.docker.io/v2/"),
+];
+/// Hosts that people look for in a report.
+pub(super) const KNOWN_HOSTS: [&str; 2] = ["docker.io", "ghcr.io"];
+/// Where units of systemd are written.
+pub(super) const UNITS: &str = "/etc/systemd/system";
+
+/// The folders that will be written.
+pub fn places(request: &Request, choice: &Choice) -> Vec<Place> {
+    let place = |path: &str, what, mib: u64, programs| Place {
+        path: path.to_owned(),
+        what,
+        bytes: mib * MIB,
+        programs,
+    };
+    let is_server = choice.mode == Mode::Server;
+    let mut places = vec![
+        place(
+            &request.data_dir,
+            "data",
+            if is_server { 1024 } else { 16 },
+            false,
+        ),
+        // Two versions of two exporters, and room to unpack one; a control plane has five programs.
+        place(
+            &request.install_dir,
+            "programs",
+            if is_server { 1500 } else { 200 },
+            true,
+        ),
+        place("/etc/aami", "configuration", 1, false),
+        place("/tmp", "temporary files", 1, false),
+        place("/run", "the installer's lock", 1, false),
+    ];
+    if choice.mode == Mode::Node {
+        places.push(place(
+            "/var/lib/node_exporter",
+            "what checks leave for the exporter",
+            1,
+            false,
+        ));
+        places.push(place("/usr/local/bin", "links to programs", 1, false));
+    }
+    match choice.runtime {
+        Runtime::Systemd => places.push(place(UNITS, "units", 1, false)),
+        Runtime::Compose => places.push(place("/var/lib/docker", "container images", 4096, false)),
+    }
+    places
+}
+
+/// The programs that are run.
+pub fn programs(choice: &Choice) -> Vec<Program> {
+    let program = |name, what, required| Program { name, what, required };
+    let mut programs = Vec::new();
+    if choice.runtime == Runtime::Systemd {
+        programs.push(program("systemctl", "services", true));
+        for name in ["useradd", "groupadd", "usermod", "userdel"] {
+            programs.push(program(name, "users that services run as", true));
+        }
+    }
+    programs.push(program(
+        "curl",
+        "the one line that installs, and health checks by hand",
+        false,
+    ));
+    programs
+}
+
+/// The package that carries a program on distributions of a family.
+pub fn package(program: &str, family: Family) -> Option<&'static str> {
+    match (program, family) {
+        ("useradd" | "groupadd" | "usermod" | "userdel", Family::Debian) => Some("passwd"),
+        ("useradd" | "groupadd" | "usermod" | "userdel", Family::Suse) => Some("shadow"),
+        ("useradd" | "groupadd" | "usermod" | "userdel", _) => Some("shadow-utils"),
+        ("systemctl", _) => Some("systemd"),
+        ("curl", _) => Some("curl"),
+        ("sudo", _) => Some("sudo"),
+        ("docker", Family::Debian) => Some("docker.io"),
+        ("time", Family::Debian) => Some("systemd-timesyncd"),
+        ("time", _) => Some("chrony"),
+        _ => None,
+    }
+}
+
+/// The command that installs a package on distributions of a family.
+pub fn install_command(package: &str, family: Family) -> Option<Vec<&str>> {
+    match family {
+        Family::Debian => Some(vec!["sudo", "apt-get", "install", "-y", package]),
+        Family::RedHat => Some(vec!["sudo", "dnf", "install", "-y", package]),
+        Family::Suse => Some(vec!["sudo", "zypper", "install", "-y", package]),
+        Family::Other => None,
+    }
+}
+
+/// The ports that will be listened on, and those people look for that will not be.
+pub fn ports(request: &Request, choice: &Choice, vendors: Vendors) -> Vec<Port> {
+    let port = |port, what, moved_by, public| Port {
+        port,
+        what,
+        moved_by,
+        public,
+        skipped: None,
+    };
+    let unused = |port, what, why| Port {
+        port,
+        what,
+        moved_by: "",
+        public: false,
+        skipped: Some(why),
+    };
+    match choice.mode {
+        Mode::Server => vec![
+            port(8080, "the control plane", "AAMI_PORT", true),
+            port(9090, "Prometheus", "PROMETHEUS_PORT", false),
+            port(9093, "Alertmanager", "ALERTMANAGER_PORT", false),
+            port(3000, "Grafana", "GRAFANA_PORT", false),
+            unused(
+                5432,
+                "PostgreSQL",
+                "no PostgreSQL is installed: the store is a file",
+            ),
+            unused(6379, "Redis", "no Redis is needed"),
+        ],
+        Mode::Node => {
+            let gpu = |is_there, number, what, why| {
+                if is_there {
+                    port(number, what, "", true)
+                } else {
+                    unused(number, what, why)
+                }
+            };
+            let exporter = request.port.unwrap_or(9100);
+            vec![
+                port(exporter, "node_exporter", "--port", true),
+                gpu(
+                    vendors.nvidia,
+                    9400,
+                    "dcgm-exporter",
+                    "no NVIDIA GPU is on the PCI bus",
+                ),
+                gpu(
+                    vendors.other,
+                    9401,
+                    "all-smi",
+                    "no GPU of AMD or Intel is on the PCI bus",
+                ),
+            ]
+        }
+    }
+}
+
+/// Whose GPUs there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Vendors {
+    /// NVIDIA's.
+    pub nvidia: bool,
+    /// AMD's or Intel's.
+    pub other: bool,
+}
+
+/// The hosts that something is asked of or fetched from. A mirror stands for all publishers.
+pub fn targets(request: &Request, choice: &Choice) -> Vec<Target> {
+    let target = |key: &str, url: String, expect, required| {
+        let address: Option<Uri> = url.parse().ok();
+        let proxy = address.and_then(|uri| request.proxies.for_address(&uri).map(str::to_owned));
+        Target {
+            key: key.to_owned(),
+            trust: if expect == Expect::ControlPlane {
+                request.trust.clone()
+            } else {
+                aami_api::client::Trust::System
+            },
+            url,
+            proxy,
+            expect,
+            required,
+        }
+    };
+    let mut targets = Vec::new();
+    if let (Mode::Node, Some(server)) = (choice.mode, &request.server) {
+        let url = format!("{}/api/v1/health", server.trim_end_matches('/'));
+        targets.push(target("server", url, Expect::ControlPlane, true));
+    }
+    if let Some(mirror) = &request.mirror {
+        let url = format!("{}/components.toml", mirror.trim_end_matches('/'));
+        targets.push(target("mirror", url, Expect::File, true));
+        return targets;
+    }
+    let publishers: &[(&str, &str)] = match (choice.mode, choice.runtime) {
+        // The control plane carries what its nodes need.
+        (Mode::Node, _) if request.server.is_some() => &[],
+        (Mode::Node, _) => &PUBLISHERS[..1],
+        (Mode::Server, Runtime::Systemd) => &PUBLISHERS[..2],
+        (Mode::Server, Runtime::Compose) => &PUBLISHERS,
+    };
+    let required = choice.mode == Mode::Server;
+    targets.extend(
+        publishers
+            .iter()
+            .map(|(key, url)| target(key, (*url).to_owned(), Expect::Anything, required)),
+    );
+    targets
+}
+
+/// Units of ours that nothing may have blocked.
+pub fn units(choice: &Choice) -> &'static [&'static str] {
+    match (choice.mode, choice.runtime) {
+        (Mode::Node, _) => &[
+            "aami-node-exporter.service",
+            "aami-dcgm-exporter.service",
+            "aami-agent.service",
+        ],
+        (Mode::Server, Runtime::Systemd) => &[
+            "aami-server.service",
+            "aami-prometheus.service",
+            "aami-alertmanager.service",
+            "aami-grafana.service",
+        ],
+        (Mode::Server, Runtime::Compose) => &["docker.service"],
+    }
+}
