@@ -1,5 +1,7 @@
 //! What Prometheus is told: which exporters there are, under which labels, and how it asks.
 //!
+//! [`rules`] and [`dashboard`] render what Prometheus alerts on and Grafana shows.
+//!
 //! Start at [`catalogue::Catalogue`]: it holds every listed node in rendered form and answers service
 //! discovery without building anything twice. [`listed::Listed`] is one node as Prometheus sees it,
 //! [`prometheus::Configuration`] writes the `prometheus.yml` that asks.
@@ -9,9 +11,11 @@
 
 pub mod answer;
 pub mod catalogue;
+pub mod dashboard;
 pub mod listed;
 pub mod node_info;
 pub mod prometheus;
+pub mod rules;
 pub mod scrape_path;
 pub mod selection;
 mod shards;

@@ -4,7 +4,9 @@
 
 mod catalogue;
 mod configuration;
+mod dashboard;
 mod engine;
 mod fleet;
 mod labels;
+mod rules;
 mod scraped;
