@@ -3,9 +3,9 @@
 //! ```text
 //! OUT/install.sh, OUT/latest          the newest release's script, and its version
 //! OUT/VERSION/install.sh
-//! OUT/VERSION/ARCH/aami, aami-agent   static; beside them the archives of components, if any
-//! OUT/VERSION/components.toml         the catalogue of the agents and these archives
+//! OUT/VERSION/ARCH/aami, aami-agent   static
 //! OUT/VERSION/aami_VERSION_ARCH.deb
+//! OUT/VERSION/components/             optional: archives, and a components.toml that names them
 //! OUT/VERSION/minisign.pub
 //! OUT/VERSION/SHA256SUMS              every file above it, with its checksum
 //! OUT/VERSION/SHA256SUMS.minisig      signs the list, and the version
@@ -73,7 +73,6 @@ fn write(root: &Path, options: &Options) -> Result<PathBuf> {
         Ok(())
     };
     let mut own = Vec::new();
-    let mut agents = Vec::new();
     for arch in &options.architectures {
         let mut pair = Vec::new();
         for name in programs::NAMES {
@@ -82,19 +81,14 @@ fn write(root: &Path, options: &Options) -> Result<PathBuf> {
             pair.push((name, bytes));
         }
         own.push((arch.clone(), checksum(&pair[0].1)));
-        agents.push((arch.clone(), checksum(&pair[1].1)));
         let package = deb::package(root, VERSION, arch, &pair, time)?;
         add(&deb::file_name(VERSION, arch), &package, 0o644)?;
     }
-    let mut catalogue = components::agents(VERSION, &agents);
     if let Some(folder) = &options.components {
-        let found = components::read(folder, &options.architectures)?;
-        catalogue.push_str(&found.entries);
-        for (name, bytes) in found.files {
-            add(&name, &bytes, 0o644)?;
+        for (name, bytes) in components::read(folder)? {
+            add(&format!("components/{name}"), &bytes, 0o644)?;
         }
     }
-    add("components.toml", catalogue.as_bytes(), 0o644)?;
     add("minisign.pub", key.public_file().as_bytes(), 0o644)?;
     let install = scripts::install(root, VERSION, &options.base_url, &key.public(), &own)?;
     add("install.sh", install.as_bytes(), 0o755)?;

@@ -26,7 +26,7 @@ HELP
 
 main() {
   umask 077
-  wanted='' ca_file='' pin='' own_components='' largest=1073741824
+  wanted='' ca_file='' pin='' largest=1073741824
   base=${RELEASE_BASE_URL:-$base}
   count=$#
   while [ "$count" -gt 0 ]; do
@@ -48,7 +48,6 @@ main() {
       --public-key) key=$value ;;
       --ca-file) ca_file=$value ;;
       -h | --help) usage; exit 0 ;;
-      --components-dir | --components-dir=*) own_components=yes; set -- "$@" "$arg" ;;
       *) set -- "$@" "$arg" ;;
     esac
   done
@@ -90,19 +89,17 @@ main() {
       *..*) ;;
       "$arch/aami") get_listed ;;
       */aami) ;;
-      components.toml | */*) get_listed ;;
+      */aami-agent | components/*) get_listed ;;
     esac
   done <"$release/SHA256SUMS"
   [ -s "$release/$arch/aami" ] || no_program
   chmod 700 "$release/$arch/aami" || stop 1 DISK_FULL 'The program cannot be made ready.' "Look at $release."
 
-  # The agents for nodes, and what else the release brings, are in its catalogue.
-  [ -n "$own_components" ] || [ ! -s "$release/components.toml" ] || set -- "$@" --components-dir "$release"
   # A person who is there may be asked; a pipe is no person.
   if (: </dev/tty) 2>/dev/null; then
-    "$release/$arch/aami" server install "$@" </dev/tty
+    "$release/$arch/aami" server install --release "$release" "$@" </dev/tty
   else
-    "$release/$arch/aami" server install "$@" </dev/null
+    "$release/$arch/aami" server install --release "$release" "$@" </dev/null
   fi
 }
 

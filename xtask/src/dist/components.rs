@@ -2,7 +2,6 @@
 //! `scripts/fetch-components.sh` makes it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -11,7 +10,6 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Catalogue {
-    format: u32,
     component: Vec<Component>,
 }
 
@@ -27,31 +25,8 @@ struct Build {
     sha256: String,
 }
 
-/// What a folder brings.
-pub(super) struct Components {
-    /// Its part of the catalogue.
-    pub(super) entries: String,
-    /// Each archive, by its path in the release.
-    pub(super) files: Vec<(String, Vec<u8>)>,
-}
-
-/// The catalogue's head, with the agents: who installs a server from the release places them there for its nodes.
-pub(super) fn agents(version: &str, sums: &[(String, String)]) -> String {
-    let mut text = format!(
-        "# What lies in this folder, by processor. `--components-dir` and `--mirror` take it from here.\nformat = 1\n\n\
-         [[component]]\nname = \"aami-agent\"\nversion = \"{version}\"\nkind = \"tool\"\nlicense = \"MIT\"\narchive = \"none\"\n"
-    );
-    for (arch, sum) in sums {
-        let _ = write!(
-            text,
-            "\n[component.build.{arch}]\nfile = \"aami-agent\"\nsha256 = \"{sum}\"\nprograms = {{ aami-agent = \"aami-agent\" }}\n"
-        );
-    }
-    text
-}
-
-/// The catalogue's entries and the files they name for these processors, each judged by its checksum.
-pub(super) fn read(folder: &Path, architectures: &[String]) -> Result<Components> {
+/// The catalogue and every file it names, each judged by its checksum.
+pub(super) fn read(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let path = folder.join("components.toml");
     let text = fs::read_to_string(&path).with_context(|| {
         format!(
@@ -60,22 +35,9 @@ pub(super) fn read(folder: &Path, architectures: &[String]) -> Result<Components
         )
     })?;
     let catalogue: Catalogue = toml::from_str(&text).with_context(|| path.display().to_string())?;
-    ensure!(
-        catalogue.format == 1,
-        "{}: format {} is not known",
-        path.display(),
-        catalogue.format
-    );
-    let entries = text
-        .split_once("\n[[component]]")
-        .map(|(_, rest)| format!("\n[[component]]{rest}"))
-        .unwrap_or_default();
-    let mut files = Vec::new();
+    let mut files = vec![("components.toml".to_owned(), text.into_bytes())];
     for component in &catalogue.component {
-        for (arch, build) in &component.build {
-            if !architectures.contains(arch) {
-                continue;
-            }
+        for build in component.build.values() {
             let path = folder.join(&build.file);
             ensure!(
                 !build.file.contains('/') && !build.file.starts_with('.'),
@@ -90,8 +52,8 @@ pub(super) fn read(folder: &Path, architectures: &[String]) -> Result<Components
                 "{} is not the file that components.toml names",
                 path.display()
             );
-            files.push((format!("{arch}/{}", build.file), bytes));
+            files.push((build.file.clone(), bytes));
         }
     }
-    Ok(Components { entries, files })
+    Ok(files)
 }
