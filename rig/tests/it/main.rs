@@ -1,15 +1,25 @@
 //! The whole of AAMI on real parts: a control plane, nodes with a real systemd, a real Prometheus, in networks of
 //! their own.
 //!
-//! [`parts`] tests the rig itself. [`site`] starts what every story needs; the other modules are the stories. They
-//! run the programs as they are shipped: `make test-build` makes them first.
+//! [`parts`] tests the rig itself, [`effects`] the installer against a node's own tools. [`site`] starts what every
+//! other story needs; the other modules are the stories. They run the programs as they are shipped: `make test-build`
+//! makes them first.
 
 mod bad_hosts;
 mod bad_roads;
 mod bad_tokens;
+mod effects;
+mod faults;
 mod identity;
 mod interrupted;
+mod node_checks;
+mod node_exporters;
+mod node_parts;
+mod node_repair;
+mod node_whole;
 mod other_forms;
 mod parts;
+mod release;
+mod server_install;
 mod site;
 mod whole_path;
