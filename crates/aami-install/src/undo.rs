@@ -7,6 +7,7 @@
 //! stays in the receipt and is reported.
 
 mod inherit;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +17,6 @@ use aami_model::code;
 use aami_model::run::{RunEventKind, RunStatus, StepOutcome, StepSummary};
 
 use crate::cancel::Cancel;
-use crate::effect::package::Packaging;
 use crate::effect::{EffectError, Key, Scene, Unregister, undo_one};
 use crate::host::Host;
 use crate::path::HostPath;
@@ -85,7 +85,7 @@ impl UninstallReport {
 
     /// Notes what a tool keeps about an effect that was taken back.
     fn trace(&mut self, effect: &Recorded) {
-        let Some(trace) = trace(effect) else { return };
+        let Some(trace) = trace::of(effect) else { return };
         if !self.traces.contains(&trace) {
             self.traces.push(trace);
         }
@@ -137,6 +137,10 @@ impl Undoing<'_> {
             self.begin(&step, &mut open);
             self.take_back(&folder, &key, &step, &mut report);
             self.end(&step, &mut open, &report);
+            // The host still is what the control plane believes; whoever would rather go on says so.
+            if self.is_registration(&key) && report.failed.iter().any(|one| one.subject == key.to_string()) {
+                break;
+            }
         }
         if self.receipt.effects.is_empty()
             && self.only.is_none()
@@ -161,13 +165,21 @@ impl Undoing<'_> {
         report
     }
 
-    /// Last first; units that ran before come at the very end, when their files are as they were.
+    fn is_registration(&self, key: &Key) -> bool {
+        let record = self.receipt.find(key);
+        record.is_some_and(|record| matches!(record.effect, Recorded::Registration { .. }))
+    }
+
+    /// Registrations before everything, while all is there that taking them back needs; then last first; units that
+    /// ran before come at the very end, when their files are as they were.
     fn order(&self) -> Vec<(Key, String)> {
+        let registered = |record: &&Record| matches!(record.effect, Recorded::Registration { .. });
         let ran = |record: &Record| matches!(record.before, Before::Unit { active: true, .. });
         let (last, first): (Vec<_>, Vec<_>) =
             self.receipt.effects.iter().rev().partition(|record| ran(record));
-        first
-            .into_iter()
+        let (now, first): (Vec<_>, Vec<_>) = first.into_iter().partition(registered);
+        now.into_iter()
+            .chain(first)
             .chain(last)
             .map(|record| (record.effect.key(), record.step.clone()))
             .filter(|(key, _)| self.only.as_ref().is_none_or(|only| only.contains(key)))
@@ -348,33 +360,6 @@ impl Undoing<'_> {
         folder.clear(root, orphans)?;
         receipt::remove(root, folder)?;
         self.tracking.prune(root, folder)
-    }
-}
-
-/// What the host's tools keep about an effect, whoever takes it back.
-fn trace(effect: &Recorded) -> Option<String> {
-    match effect {
-        Recorded::PackageSet { added, .. } if added.is_empty() => None,
-        Recorded::PackageSet {
-            packaging: Some(Packaging::Apt),
-            ..
-        } => Some(
-            "/var/log/apt, /var/log/dpkg.log, /var/lib/apt, /var/cache/apt: apt's own logs and lists".into(),
-        ),
-        Recorded::PackageSet { .. } => {
-            Some("/var/log/dnf*, /var/lib/dnf, /var/cache/dnf: dnf's own logs and lists".into())
-        }
-        Recorded::CreateUser { .. } | Recorded::CreateGroup { .. } | Recorded::GroupMembership { .. } => {
-            Some(
-                "/etc/passwd-, /etc/group-, /etc/shadow-, /etc/gshadow-: backups the account tools make"
-                    .into(),
-            )
-        }
-        Recorded::UnitState { .. } => Some("the journal: what services wrote".into()),
-        Recorded::ContainerProject { name, .. } => Some(format!(
-            "container images: those the compose project {name} pulled"
-        )),
-        _ => None,
     }
 }
 

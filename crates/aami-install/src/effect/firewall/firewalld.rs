@@ -12,8 +12,10 @@ pub(super) fn is_running(host: &Host) -> Result<bool, EffectError> {
     if is_well(&output) {
         return Ok(true);
     }
-    // 252 with "not running" is an answer; anything else (no D-Bus, no permission) is not.
-    if said(&output).contains("not running") {
+    // 252 with "not running" is an answer, and without a system bus it cannot run; anything else (no
+    // permission) is not.
+    let said = said(&output);
+    if said.contains("not running") || said.contains("Failed to connect to socket") {
         Ok(false)
     } else {
         Err(failure("whether firewalld runs", &output))

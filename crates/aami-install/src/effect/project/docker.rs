@@ -58,9 +58,9 @@ fn failure(what: &str, output: &Output) -> EffectError {
     let code = if has(&[
         "Cannot connect to the Docker daemon",
         "Couldn't connect to Docker",
-        "connection refused",
-    ]) || has(&["permission denied while trying to connect", "Permission denied"])
-    {
+        "Error while fetching server API version",
+        "permission denied while trying to connect",
+    ]) {
         code::CONTAINERS_UNAVAILABLE
     } else if has(&["no space left on device"]) {
         code::DISK_FULL
@@ -70,22 +70,27 @@ fn failure(what: &str, output: &Output) -> EffectError {
         "pull access denied",
         "manifest unknown",
         "No such image",
-        "not found: manifest",
+        "manifest for",
         "failed to resolve reference",
-        "TLS handshake timeout",
-        "no such host",
-        "i/o timeout",
+        // The engine quotes its request to the registry, and what came of it.
+        "Get \"http",
+        "Head \"http",
+        "dial tcp",
     ]) {
         code::IMAGE_UNAVAILABLE
     } else {
         code::PROJECT_FAILED
     };
-    refused(
-        code,
-        what,
-        output,
-        &["Error", "ERROR", "error", "denied", "Cannot"],
-    )
+    let telling = [
+        "Error",
+        "ERROR",
+        "error",
+        "denied",
+        "Cannot",
+        "Get \"http",
+        "Head \"http",
+    ];
+    refused(code, what, output, &telling)
 }
 
 impl<'a> Docker<'a> {
@@ -247,5 +252,49 @@ impl<'a> Docker<'a> {
             .and_then(|ids| ids.into_iter().next());
         let logs = id.and_then(|id| look(self.host, ["docker", "logs", "--tail", "5", &id]).ok());
         logs.map(|logs| logs.complaint()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Ended;
+
+    #[test]
+    fn what_engines_complain_about_has_a_name() {
+        // As docker 20.10 and docker-compose 1.29 word it.
+        let cases = [
+            (
+                "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+                code::CONTAINERS_UNAVAILABLE,
+            ),
+            (
+                "docker.errors.DockerException: Error while fetching server API version: ('Connection aborted.', \
+                 FileNotFoundError(2, 'No such file or directory'))",
+                code::CONTAINERS_UNAVAILABLE,
+            ),
+            (
+                "Pulling a (box:)...\nGet \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io on \
+                 [::1]:53: read udp [::1]:58303->[::1]:53: read: connection refused",
+                code::IMAGE_UNAVAILABLE,
+            ),
+            (
+                "Error response from daemon: driver failed programming external connectivity on endpoint x: Bind for \
+                 0.0.0.0:9090 failed: port is already allocated",
+                code::PORT_IN_USE,
+            ),
+            (
+                "yaml: line 3: mapping values are not allowed",
+                code::PROJECT_FAILED,
+            ),
+        ];
+        for (text, wanted) in cases {
+            let output = Output {
+                ended: Ended::Status(1),
+                stdout: Vec::new(),
+                stderr: text.as_bytes().to_vec(),
+            };
+            assert_eq!(failure("the project", &output).code(), wanted, "{text}");
+        }
     }
 }
