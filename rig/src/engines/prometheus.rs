@@ -27,7 +27,17 @@ impl<'net> Prometheus<'net> {
             .tempdir()?;
         std::fs::write(folder.path().join("prometheus.yml"), configuration)?;
         let configured = folder.path().to_owned();
-        Self::run(place.into(), &configured, folder)
+        Self::run(place.into(), &configured, folder, None)
+    }
+
+    /// Starts one that also takes remote write, at `/api/v1/write` of this port.
+    pub fn receiving(place: impl Into<Place<'net>>, configuration: &str, port: u16) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("aami-rig-prometheus-")
+            .tempdir()?;
+        std::fs::write(folder.path().join("prometheus.yml"), configuration)?;
+        let configured = folder.path().to_owned();
+        Self::run(place.into(), &configured, folder, Some(port))
     }
 
     /// Starts one with the `prometheus.yml` in a folder, and the files it names beside it.
@@ -35,13 +45,16 @@ impl<'net> Prometheus<'net> {
         let folder = tempfile::Builder::new()
             .prefix("aami-rig-prometheus-")
             .tempdir()?;
-        Self::run(place.into(), configured, folder)
+        Self::run(place.into(), configured, folder, None)
     }
 
-    fn run(place: Place<'net>, configured: &Path, folder: TempDir) -> Result<Self> {
+    fn run(place: Place<'net>, configured: &Path, folder: TempDir, receiving: Option<u16>) -> Result<Self> {
         let file = configured.join("prometheus.yml");
         promtool(&["check", "config", &file.to_string_lossy()])?;
-        let port = place.port(9090)?;
+        let port = match receiving {
+            Some(port) => port,
+            None => place.port(9090)?,
+        };
         let mut command = place.command(&program("prometheus", "usr/bin/prometheus")?.to_string_lossy());
         command
             .arg(format!("--config.file={}", file.display()))
@@ -51,6 +64,9 @@ impl<'net> Prometheus<'net> {
             ))
             .arg(format!("--web.listen-address={}:{port}", place.address()))
             .arg("--web.enable-lifecycle");
+        if receiving.is_some() {
+            command.arg("--web.enable-remote-write-receiver");
+        }
         let process = Process::start("prometheus", command, &folder.path().join("log"))?;
         let mut prometheus = Self {
             place,
@@ -95,6 +111,36 @@ impl<'net> Prometheus<'net> {
             ))
         };
         samples.iter().map(sample).collect()
+    }
+
+    /// Every sample that a range selector (`x[1h]`) or a subquery gives: labels, then time in milliseconds and
+    /// value, in the order of time.
+    pub fn samples(&self, selector: &str) -> Result<Vec<(Value, Vec<(i64, f64)>)>> {
+        let answer = self.place.get(
+            &format!("{}/api/v1/query", self.url()),
+            &["--get", "--data-urlencode", &format!("query={selector}")],
+        )?;
+        let answer: Value = serde_json::from_str(&answer).context("Prometheus did not answer JSON")?;
+        let Some(series) = answer["data"]["result"].as_array() else {
+            bail!("{selector}: {answer}");
+        };
+        let point = |point: &Value| {
+            let at = point[0].as_f64().context("a sample has a time")?;
+            let value = point[1].as_str().and_then(|value| value.parse().ok());
+            #[expect(clippy::cast_possible_truncation, reason = "milliseconds fit")]
+            let millis = (at * 1_000.0).round() as i64;
+            Ok((millis, value.with_context(|| format!("no number in {point}"))?))
+        };
+        series
+            .iter()
+            .map(|one| {
+                let points = one["values"].as_array().map_or(&[][..], Vec::as_slice);
+                Ok((
+                    one["metric"].clone(),
+                    points.iter().map(point).collect::<Result<_>>()?,
+                ))
+            })
+            .collect()
     }
 
     /// The targets it scrapes now, as its API shows them.

@@ -7,3 +7,5 @@ mod extraction;
 mod liars;
 mod mirror;
 mod nginx;
+mod stack;
+mod telemetry;
