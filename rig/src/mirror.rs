@@ -27,38 +27,78 @@ impl Packed {
     /// A node_exporter that runs on every [`Release`](crate::Release).
     pub fn node_exporter() -> Result<Self> {
         let (binary, version) = oldest_node_exporter()?;
-        let stem = format!("node_exporter-{version}.linux-{}", architecture());
-        let folder = cache::entry(
-            &format!("packed-{stem}"),
-            "tar, sorted, no owners, gzip 6",
-            |path| {
-                let tree = path.join(&stem);
-                fs::create_dir_all(&tree)?;
-                fs::copy(&binary, tree.join("node_exporter")).context("cannot copy node_exporter")?;
-                fs::write(tree.join("LICENSE"), "Apache-2.0, see the publisher's page.\n")?;
-                let mut tar = Command::new("tar");
-                tar.args([
-                    "--create",
-                    "--sort=name",
-                    "--owner=0",
-                    "--group=0",
-                    "--numeric-owner",
-                    "--mtime=@1600000000",
-                ])
-                .args(["--use-compress-program=gzip -n -6", "--file"])
-                .arg(path.join(format!("{stem}.tar.gz")))
-                .arg("--directory")
-                .arg(path)
-                .arg(&stem);
-                tool::run(&mut tar)?;
-                fs::remove_dir_all(&tree).context("cannot tidy up")
-            },
-        )?;
+        Self::of("node_exporter", &version, &[("node_exporter", binary)])
+    }
+
+    /// Debian's Prometheus, as it runs on this machine's release.
+    pub fn prometheus() -> Result<Self> {
+        let tools = ["prometheus", "promtool"];
+        Self::of_package("prometheus", "prometheus", &tools.map(|name| (name, name)))
+    }
+
+    /// Debian's Alertmanager, as it runs on this machine's release.
+    pub fn alertmanager() -> Result<Self> {
+        let tools = [("alertmanager", "prometheus-alertmanager"), ("amtool", "amtool")];
+        Self::of_package("alertmanager", "prometheus-alertmanager", &tools)
+    }
+
+    fn of_package(name: &str, package: &str, programs: &[(&str, &str)]) -> Result<Self> {
+        let folder = cache::packages(None, &[package])?.join("usr/bin");
+        let programs: Vec<(&str, PathBuf)> = programs
+            .iter()
+            .map(|(program, file)| (*program, folder.join(file)))
+            .collect();
+        let mut ask = Command::new(&programs[0].1);
+        let said = tool::output(ask.arg("--version"))?;
+        // `prometheus, version 2.42.0+ds (branch: ...`
+        let text = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+        let version = text
+            .split_whitespace()
+            .skip_while(|word| *word != "version")
+            .nth(1);
+        let version = version.with_context(|| format!("{name} does not say its version: {text}"))?;
+        let version = version.split(['+', '~', '-', ',']).next().unwrap_or(version);
+        Self::of(name, version, &programs)
+    }
+
+    /// Programs in an archive as a publisher packs them.
+    pub fn of(name: &str, version: &str, programs: &[(&str, PathBuf)]) -> Result<Self> {
+        let stem = format!("{name}-{version}.linux-{}", architecture());
+        // The same name with another content is another archive.
+        let mut sum = Sha256::new();
+        for (_, program) in programs {
+            sum.update(fs::read(program).with_context(|| format!("cannot read {}", program.display()))?);
+        }
+        let recipe = format!("tar, sorted, no owners, gzip 6, {}", cache::hex(&sum.finalize()));
+        let folder = cache::entry(&format!("packed-{stem}"), &recipe, |path| {
+            let tree = path.join(&stem);
+            fs::create_dir_all(&tree)?;
+            for (program, from) in programs {
+                fs::copy(from, tree.join(program)).with_context(|| format!("cannot copy {program}"))?;
+            }
+            fs::write(tree.join("LICENSE"), "See the publisher's page.\n")?;
+            let mut tar = Command::new("tar");
+            tar.args([
+                "--create",
+                "--sort=name",
+                "--owner=0",
+                "--group=0",
+                "--numeric-owner",
+                "--mtime=@1600000000",
+            ])
+            .args(["--use-compress-program=gzip -n -6", "--file"])
+            .arg(path.join(format!("{stem}.tar.gz")))
+            .arg("--directory")
+            .arg(path)
+            .arg(&stem);
+            tool::run(&mut tar)?;
+            fs::remove_dir_all(&tree).context("cannot tidy up")
+        })?;
         let path = folder.join(format!("{stem}.tar.gz"));
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Self {
-            name: "node_exporter".to_owned(),
-            version,
+            name: name.to_owned(),
+            version: version.to_owned(),
             path,
             sha256: cache::hex(&Sha256::digest(bytes)),
         })

@@ -54,8 +54,21 @@ pub const NAME: &str = "stack";
 
 /// Says who listens on a port.
 pub type Listeners = dyn Fn(u16) -> Vec<Listener> + Send + Sync;
+/// Looks at the machine before anything is changed.
+pub type LookFirst = dyn Fn() -> Looked + Send + Sync;
 /// Asks a part whether it is well.
 pub type Ask = dyn Fn(&health::Question) -> Result<(), String> + Send + Sync;
+
+/// What a look at the machine found, beside ports, which this plan looks at itself.
+#[derive(Debug, Clone, Default)]
+pub struct Looked {
+    /// What is as it should be, worth showing.
+    pub notes: Vec<String>,
+    /// What somebody should know that stops nothing.
+    pub warnings: Vec<(Code, String)>,
+    /// What would keep an installation from working.
+    pub errors: Vec<(Code, String)>,
+}
 
 /// What the plan is made for.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +138,8 @@ pub struct StackOptions {
     pub agents: Vec<(Arch, PathBuf)>,
     /// This machine's processor.
     pub arch: Arch,
+    /// Looks at the machine.
+    pub look_first: Box<LookFirst>,
     /// Says who listens on a port.
     pub listeners: Box<Listeners>,
     /// Asks a part whether it is well; [`health::ask`] does it over HTTP.

@@ -19,6 +19,7 @@ mod node_repair;
 mod node_whole;
 mod other_forms;
 mod parts;
+mod preflight;
 mod release;
 mod server_install;
 mod site;

@@ -11,7 +11,11 @@ use aami_model::code;
 use aami_plans::components::Component;
 use aami_plans::download::{Access, Credential, Downloader, Proxies, Settings, sum_of};
 use aami_plans::obtain::{Mirror, Source};
-use aami_plans::stack::{Api, Layout, Note, Part, Purpose, Stack, StackOptions, TokenWish, Wishes, health};
+use aami_plans::preflight::{self, Category, Outcome, Request};
+use aami_plans::stack::{
+    Api, Layout, LookFirst, Looked, Note, Part, Purpose, Runtime, Stack, StackOptions, TokenWish, Wishes,
+    health,
+};
 
 use super::chosen::Chosen;
 use super::install::Install;
@@ -36,6 +40,7 @@ pub(super) fn install(
     )?;
     options.sources = sources(flags, &chosen.wishes)?;
     options.known = known(flags, host);
+    options.look_first = look_first(host, &chosen.wishes, &options.sources, surroundings);
     options.agents = agents(
         &options.program,
         release,
@@ -103,6 +108,7 @@ fn options(
         program: std::env::current_exe().map_err(Failure::Runtime)?,
         agents: Vec::new(),
         arch,
+        look_first: Box::new(Looked::default),
         listeners: Box::new(|port| {
             let commands = SystemCommands::default();
             listener::listeners(&aami_inventory::Host::this(&commands), port)
@@ -138,6 +144,61 @@ fn sources(flags: &Install, wishes: &Wishes) -> Result<Vec<Source>, Failure> {
         sources.push(Source::Publisher);
     }
     Ok(sources)
+}
+
+/// The same look that `aami preflight` takes, as far as it matters here: ports are this plan's own, since they
+/// can be moved, and hosts out there only where something is fetched from them.
+fn look_first(
+    host: &Host,
+    wishes: &Wishes,
+    sources: &[Source],
+    surroundings: &Surroundings,
+) -> Box<LookFirst> {
+    let fetches = sources.iter().any(|source| !matches!(source, Source::Folder(_)));
+    let request = Request {
+        mode: Some(preflight::Mode::Server),
+        runtime: Some(match wishes.runtime {
+            Runtime::Systemd => preflight::Runtime::Systemd,
+            Runtime::Compose => preflight::Runtime::Compose,
+        }),
+        mirror: wishes.mirror.clone(),
+        proxies: surroundings.proxies.clone(),
+        data_dir: wishes.data_dir.to_string(),
+        install_dir: wishes.install_dir.to_string(),
+        sizes: preflight::Sizes::Written,
+        installing: true,
+        ..Request::new(preflight::Mode::Server)
+    };
+    let clock = host.clock.clone();
+    Box::new(move || {
+        let commands = SystemCommands::default();
+        let now = || clock.now();
+        let road = preflight::RealRoad { clock: &now };
+        let world = preflight::World {
+            host: aami_inventory::Host::this(&commands),
+            road: &road,
+            now: clock.now(),
+        };
+        let report = preflight::look(&world, &request);
+        let mut looked = Looked::default();
+        for check in &report.checks {
+            match check.category {
+                Category::Ports | Category::Hardware => continue,
+                Category::Network if !fetches => continue,
+                _ => {}
+            }
+            let found = check.code.map(|code| (code, check.message.clone()));
+            match check.outcome {
+                Outcome::Failed => looked.errors.extend(found),
+                Outcome::Warned => looked.warnings.extend(found),
+                Outcome::Passed if !check.quiet => {
+                    looked.notes.push(format!("{}: {}", check.title, check.summary))
+                }
+                Outcome::Passed | Outcome::Ignored | Outcome::Skipped => {}
+            }
+        }
+        looked
+    })
 }
 
 /// The components of an earlier run of this version: they change when somebody names a place to take them from,

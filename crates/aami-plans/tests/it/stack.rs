@@ -1,0 +1,82 @@
+//! The stack plan on a temporary host with doubles of systemd and the account tools, killed at every boundary
+//! and told about in every other way. Real services are the rig's.
+
+mod broken;
+mod house;
+mod kill;
+mod missing;
+mod secrets;
+mod stays;
+
+use aami_install::Mode;
+use aami_plans::stack::Part;
+
+use house::House;
+
+#[test]
+fn a_server_is_installed_and_a_second_run_has_nothing_to_do() {
+    // Given a host and a folder with every component,
+    let house = House::new();
+    // when the plan is run,
+    let (report, missing) = house.install();
+    // then every part runs, and nothing is missing,
+    assert_eq!(missing, Vec::<String>::new());
+    assert!(report.wrote);
+    let running: Vec<String> = house.units().into_iter().map(|unit| unit.unit).collect();
+    for part in Part::ALL {
+        assert!(
+            running.iter().any(|unit| unit == part.unit()),
+            "{part}: {running:?}"
+        );
+    }
+    assert_eq!(house.link("usr/local/bin/aami"), "/opt/aami/0.1.0/aami");
+    assert_eq!(house.read("etc/aami/secrets/first-token"), "aami_token\n");
+    assert_eq!(house.mode("etc/aami/secrets/first-token"), 0o600);
+    assert_eq!(house.mode("etc/aami/secrets/grafana-admin-password"), 0o600);
+    assert!(
+        house
+            .read("var/lib/aami/server/dist/amd64/components.toml")
+            .contains("node_exporter")
+    );
+    // and once more changes nothing, whichever way it is asked for.
+    let picture = house.picture();
+    for mode in [Mode::Fresh, Mode::Resume, Mode::Repair] {
+        let (report, _) = house.run(mode, None).unwrap();
+        assert_eq!(report.failure(), None);
+        assert!(
+            !report.wrote && report.executed.is_empty(),
+            "{mode:?}: {:?}",
+            report.executed
+        );
+    }
+    house.picture().must_be(&picture, "four runs");
+}
+
+#[test]
+fn a_dry_run_names_exactly_what_a_run_does_and_writes_nothing() {
+    let house = House::new();
+    let before = house.picture();
+    let planned = house.dry_run();
+    house.picture().must_be(&before, "a dry run");
+    let planned: Vec<String> = planned
+        .steps
+        .iter()
+        .flat_map(|step| &step.effects)
+        .map(|effect| effect.effect.to_string())
+        .collect();
+    let (report, _) = house.install();
+    let mut done: Vec<String> = report.executed.iter().map(ToString::to_string).collect();
+    let mut planned = planned;
+    done.sort();
+    planned.sort();
+    assert_eq!(done, planned);
+}
+
+#[test]
+fn the_status_of_an_installed_server_needs_no_component_at_hand() {
+    let house = House::new();
+    house.install();
+    std::fs::remove_dir_all(house.components()).unwrap();
+    let report = house.status();
+    assert!(report.is_healthy(), "{:#?}", report.steps);
+}

@@ -1,0 +1,387 @@
+//! A temporary host, the components it is offered, and a control plane that remembers what it made.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use aami_install::checkpoint::Watch;
+use aami_install::doubles::{self, System, UnitPicture};
+use aami_install::executor::{DryRun, StatusReport};
+use aami_install::{Cancel, Host, HostPath, InstallError, Installer, Mode, Options, RunReport, StepError};
+use aami_inventory::Arch;
+use aami_plans::download::{Downloader, Proxies, Settings};
+use aami_plans::obtain::Source;
+use aami_plans::stack::uninstall::{TakeBackError, TakenBack, take_back};
+use aami_plans::stack::{
+    ControlPlane, FirstToken, Given, Looked, Note, Part, Purpose, Stack, StackOptions, TokenWish, Wishes,
+};
+use tempfile::TempDir;
+
+use crate::archives::{self, AMD64};
+
+/// A temporary host.
+pub(crate) struct House {
+    dir: TempDir,
+    /// What every test of health answers, by part; a part that runs is well unless it is named here.
+    pub(crate) unwell: Arc<Mutex<Vec<Part>>>,
+    /// The keys the control plane takes.
+    pub(crate) keys: Arc<Mutex<Vec<String>>>,
+    /// How often it made a token.
+    pub(crate) tokens: Arc<Mutex<u32>>,
+    /// A password somebody gave.
+    pub(crate) password: Option<&'static str>,
+}
+
+/// One path of a picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Thing {
+    Folder(u32, u32, u32),
+    File(u32, u32, u32, Vec<u8>),
+    Link(String),
+}
+
+/// A host at one moment: every path, and every unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Picture {
+    paths: BTreeMap<String, Thing>,
+    units: Vec<UnitPicture>,
+}
+
+const COMPONENTS: [(&str, &[&str]); 4] = [
+    ("prometheus", &["prometheus", "promtool"]),
+    ("alertmanager", &["alertmanager", "amtool"]),
+    ("grafana", &["grafana"]),
+    ("node_exporter", &["node_exporter"]),
+];
+
+impl House {
+    pub(crate) fn new() -> Self {
+        let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
+        let house = Self {
+            dir,
+            unwell: Arc::default(),
+            keys: Arc::default(),
+            tokens: Arc::default(),
+            password: None,
+        };
+        for folder in ["etc/systemd/system", "run", "usr/local/bin", "var/lib", "opt"] {
+            std::fs::create_dir_all(house.real(folder)).unwrap();
+        }
+        let (uid, gid) = (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        );
+        house.write(
+            "etc/passwd",
+            &format!("root:x:{uid}:{gid}:root:/root:/bin/bash\n"),
+        );
+        house.write("etc/group", &format!("root:x:{gid}:\n"));
+        std::fs::create_dir(house.memory()).unwrap();
+        std::fs::write(house.dir.path().join("aami"), archives::program(AMD64, 300)).unwrap();
+        std::fs::write(house.dir.path().join("aami-agent"), archives::program(AMD64, 200)).unwrap();
+        std::fs::create_dir(house.components()).unwrap();
+        house.offer(&["prometheus", "alertmanager", "grafana", "node_exporter"]);
+        house
+    }
+
+    /// Puts exactly these components into the folder they are taken from.
+    pub(crate) fn offer(&self, names: &[&str]) {
+        let mut catalogue = "format = 1\n".to_owned();
+        for (name, programs) in COMPONENTS.iter().filter(|(name, _)| names.contains(name)) {
+            let file = format!("{name}-1.0.0.linux-amd64.tar.gz");
+            let bytes: Vec<(String, Vec<u8>)> = programs
+                .iter()
+                .map(|program| {
+                    (
+                        format!("{name}/{program}"),
+                        archives::program(AMD64, 100 + program.len()),
+                    )
+                })
+                .collect();
+            let entries: Vec<_> = bytes
+                .iter()
+                .map(|(path, bytes)| archives::file(path, bytes))
+                .collect();
+            let archive = archives::tar_gz(&entries);
+            std::fs::write(self.components().join(&file), &archive).unwrap();
+            let programs: Vec<String> = programs
+                .iter()
+                .map(|program| format!("{program} = \"{name}/{program}\""))
+                .collect();
+            catalogue.push_str(&format!(
+                "\n[[component]]\nname = \"{name}\"\nversion = \"1.0.0\"\nkind = \"server\"\nlicense = \"MIT\"\n\
+                 archive = \"tar.gz\"\n[component.build.amd64]\nfile = \"{file}\"\nsha256 = \"{}\"\n\
+                 programs = {{ {} }}\n",
+                archives::sum(&archive),
+                programs.join(", ")
+            ));
+        }
+        for (name, _) in COMPONENTS.iter().filter(|(name, _)| !names.contains(name)) {
+            let _ = std::fs::remove_file(self.components().join(format!("{name}-1.0.0.linux-amd64.tar.gz")));
+            catalogue.push_str(&format!(
+                "\n[[absent]]\nname = \"{name}\"\nkind = \"server\"\nwhy = \"nobody offers it here\"\n"
+            ));
+        }
+        std::fs::write(self.components().join("components.toml"), catalogue).unwrap();
+    }
+
+    pub(crate) fn components(&self) -> PathBuf {
+        self.dir.path().join("components")
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.path().join("root")
+    }
+
+    fn memory(&self) -> PathBuf {
+        self.dir.path().join("memory")
+    }
+
+    pub(crate) fn real(&self, below: &str) -> PathBuf {
+        self.root().join(below.trim_start_matches('/'))
+    }
+
+    pub(crate) fn write(&self, below: &str, text: &str) {
+        std::fs::write(self.real(below), text).unwrap();
+    }
+
+    pub(crate) fn read(&self, below: &str) -> String {
+        std::fs::read_to_string(self.real(below)).unwrap_or_else(|error| panic!("{below}: {error}"))
+    }
+
+    pub(crate) fn mode(&self, below: &str) -> u32 {
+        self.real(below).symlink_metadata().unwrap().permissions().mode() & 0o7777
+    }
+
+    pub(crate) fn link(&self, below: &str) -> String {
+        std::fs::read_link(self.real(below))
+            .unwrap()
+            .display()
+            .to_string()
+    }
+
+    pub(crate) fn exists(&self, below: &str) -> bool {
+        self.real(below).symlink_metadata().is_ok()
+    }
+
+    pub(crate) fn host(&self, watch: Option<Arc<dyn Watch>>) -> Host {
+        doubles::host(&self.root(), &self.memory(), watch).unwrap()
+    }
+
+    pub(crate) fn units(&self) -> Vec<UnitPicture> {
+        System::new(&self.root(), &self.memory()).units()
+    }
+
+    fn stack(&self, purpose: Purpose) -> Stack {
+        let wishes = match &purpose {
+            Purpose::Look(note) => note.wishes.clone(),
+            Purpose::Install => Wishes::usual().unwrap(),
+        };
+        let (units, unwell) = (System::new(&self.root(), &self.memory()), self.unwell.clone());
+        Stack::new(StackOptions {
+            purpose,
+            wishes,
+            why_runtime: "asked for".to_owned(),
+            grafana_password: self.password.map(Given::new),
+            certificate: None,
+            token: TokenWish {
+                max_uses: 10,
+                ttl: std::time::Duration::from_secs(3600),
+            },
+            skip_preflight: false,
+            sources: vec![Source::Folder(self.components())],
+            known: Vec::new(),
+            downloader: Downloader::new(Settings::new(Proxies::default(), || 0.5)),
+            program: self.dir.path().join("aami"),
+            agents: vec![(Arch::Amd64, self.dir.path().join("aami-agent"))],
+            arch: Arch::Amd64,
+            look_first: Box::new(Looked::default),
+            listeners: Box::new(|_| Vec::new()),
+            ask: Box::new(move |question| {
+                let up = units
+                    .units()
+                    .iter()
+                    .any(|unit| unit.unit == question.part.unit() && unit.active);
+                if unwell.lock().unwrap().contains(&question.part) || !up {
+                    return Err("connection refused".to_owned());
+                }
+                Ok(())
+            }),
+            control_plane: Box::new(Book {
+                keys: self.keys.clone(),
+                tokens: self.tokens.clone(),
+            }),
+        })
+        .unwrap()
+    }
+
+    /// Runs the plan one step at a time; answers with what could not be had.
+    pub(crate) fn run(
+        &self,
+        mode: Mode,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> Result<(RunReport, Vec<String>), InstallError> {
+        let host = self.host(watch);
+        let stack = self.stack(Purpose::Install);
+        let report = Installer::new(&host, stack.plan(), options())
+            .unwrap()
+            .run(mode)?;
+        Ok((report, stack.session().missing().into_keys().collect()))
+    }
+
+    #[track_caller]
+    pub(crate) fn install(&self) -> (RunReport, Vec<String>) {
+        let (report, missing) = self.run(Mode::Fresh, None).unwrap();
+        let failure = report.failure().map(|(code, why)| format!("{code}: {why}"));
+        assert_eq!(failure, None, "{:#?}", report.steps);
+        (report, missing)
+    }
+
+    pub(crate) fn dry_run(&self) -> DryRun {
+        let host = self.host(None);
+        let stack = self.stack(Purpose::Install);
+        Installer::new(&host, stack.plan(), options())
+            .unwrap()
+            .dry_run()
+            .unwrap()
+    }
+
+    /// How it stands, by what is noted on the host.
+    pub(crate) fn status(&self) -> StatusReport {
+        let host = self.host(None);
+        let stack = self.stack(self.looking(&host));
+        Installer::new(&host, stack.plan(), options())
+            .unwrap()
+            .status()
+            .unwrap()
+    }
+
+    fn looking(&self, host: &Host) -> Purpose {
+        Note::read(host).map_or(Purpose::Install, |note| Purpose::Look(Box::new(note)))
+    }
+
+    /// Takes the plan back.
+    pub(crate) fn undo(
+        &self,
+        purges: bool,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> Result<TakenBack, TakeBackError> {
+        let host = self.host(watch);
+        let stack = self.stack(self.looking(&host));
+        take_back(&host, &stack, &options(), purges, &Cancel::new())
+    }
+
+    #[track_caller]
+    pub(crate) fn uninstall(&self, purges: bool) -> TakenBack {
+        let taken = self.undo(purges, None).unwrap();
+        assert!(taken.report.failed.is_empty(), "{:#?}", taken.report.failed);
+        taken
+    }
+
+    /// Everything but the lock and the plans' own memory, which tells times and attempts.
+    pub(crate) fn picture(&self) -> Picture {
+        let mut paths = BTreeMap::new();
+        walk(&self.root(), &self.root(), &mut paths);
+        Picture {
+            paths,
+            units: self.units(),
+        }
+    }
+}
+
+fn options() -> Options {
+    Options {
+        parallel: 1,
+        ..Options::default()
+    }
+}
+
+fn walk(root: &Path, folder: &Path, paths: &mut BTreeMap<String, Thing>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("/{}", path.strip_prefix(root).unwrap().display());
+        if name == "/run/aami" || name.starts_with("/var/lib/aami/install/") {
+            continue;
+        }
+        let meta = path.symlink_metadata().unwrap();
+        let (mode, uid, gid) = (meta.permissions().mode() & 0o7777, meta.uid(), meta.gid());
+        let thing = if meta.is_symlink() {
+            Thing::Link(path.read_link().unwrap().display().to_string())
+        } else if meta.is_dir() {
+            walk(root, &path, paths);
+            Thing::Folder(mode, uid, gid)
+        } else {
+            Thing::File(mode, uid, gid, std::fs::read(&path).unwrap())
+        };
+        paths.insert(name, thing);
+    }
+}
+
+impl Picture {
+    #[track_caller]
+    pub(crate) fn must_be(&self, other: &Self, story: &str) {
+        let names = self.paths.keys().chain(other.paths.keys());
+        let mut lines: Vec<String> = names
+            .filter(|name| self.paths.get(*name) != other.paths.get(*name))
+            .map(|name| {
+                let short =
+                    |thing: Option<&Thing>| format!("{thing:?}").chars().take(200).collect::<String>();
+                format!(
+                    "{name}: {} / {}",
+                    short(self.paths.get(name)),
+                    short(other.paths.get(name))
+                )
+            })
+            .collect();
+        if self.units != other.units {
+            lines.push(format!("units: {:?} / {:?}", self.units, other.units));
+        }
+        lines.sort();
+        lines.dedup();
+        assert!(lines.is_empty(), "{story}:\n{}", lines.join("\n"));
+    }
+
+    /// The paths that are here and not in `other`.
+    pub(crate) fn beyond(&self, other: &Self) -> Vec<String> {
+        let names = self.paths.keys().filter(|name| !other.paths.contains_key(*name));
+        names.cloned().collect()
+    }
+}
+
+/// A control plane that makes the same key and token every time, so that pictures can be compared.
+struct Book {
+    keys: Arc<Mutex<Vec<String>>>,
+    tokens: Arc<Mutex<u32>>,
+}
+
+impl ControlPlane for Book {
+    fn discovery_key(&self) -> Result<String, StepError> {
+        let mut keys = self.keys.lock().unwrap();
+        let key = match keys.last() {
+            // What it was told to forget is not made again.
+            Some(gone) if gone == "revoked" => "aamik_second".to_owned(),
+            _ => "aamik_first".to_owned(),
+        };
+        keys.push(key.clone());
+        Ok(key)
+    }
+
+    fn takes(&self, key: &str) -> Result<bool, StepError> {
+        Ok(self.keys.lock().unwrap().iter().any(|known| known == key))
+    }
+
+    fn token(&self, _: TokenWish) -> Result<FirstToken, StepError> {
+        *self.tokens.lock().unwrap() += 1;
+        Ok(FirstToken {
+            token: "aami_token".to_owned(),
+            one_line: "curl -H 'Authorization: Bearer aami_token' https://server/bootstrap.sh | sudo sh"
+                .to_owned(),
+        })
+    }
+}
+
+/// A path on a host.
+pub(crate) fn path(text: &str) -> HostPath {
+    HostPath::new(text).unwrap()
+}

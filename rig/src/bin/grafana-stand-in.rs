@@ -1,0 +1,81 @@
+//! Stands where Grafana would: the part of it that an installation meets. It takes Grafana's command line, reads
+//! the members of `grafana.ini` that the installer writes, needs the password file to be readable and the data
+//! folder to be writable, and answers `/api/health`. Grafana itself is not to be had for tests.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+
+use anyhow::{Context as _, Result, ensure};
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    ensure!(
+        words.first().is_some_and(|word| word == "server"),
+        "grafana server ..."
+    );
+    let flag = |name: &str| {
+        words
+            .iter()
+            .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+    };
+    let file = flag("--config").context("--config is missing")?;
+    ensure!(flag("--homepath").is_some(), "--homepath is missing");
+    let ini = members(&std::fs::read_to_string(file).with_context(|| file.to_owned())?);
+    let of = |name: &str| {
+        ini.get(name)
+            .cloned()
+            .with_context(|| format!("{file} has no {name}"))
+    };
+
+    let password = of("security.admin_password")?;
+    let from = password
+        .strip_prefix("$__file{")
+        .and_then(|rest| rest.strip_suffix('}'));
+    let from = from.context("the password stands in the configuration")?;
+    let password = std::fs::read_to_string(from).with_context(|| from.to_owned())?;
+    ensure!(!password.trim().is_empty(), "{from} is empty");
+    let data = of("paths.data")?;
+    std::fs::write(format!("{data}/grafana.db"), "dashboards").context(data)?;
+
+    let address = format!("{}:{}", of("server.http_addr")?, of("server.http_port")?);
+    let listener = TcpListener::bind(&address).with_context(|| address.clone())?;
+    println!("listening on {address}");
+    for stream in listener.incoming() {
+        // Whoever went away meanwhile needs no answer.
+        let _ = stream.and_then(|mut stream| {
+            let mut line = String::new();
+            let mut reader = BufReader::new(stream.try_clone()?);
+            reader.read_line(&mut line)?;
+            let mut header = String::new();
+            while reader.read_line(&mut header)? > 2 {
+                header.clear();
+            }
+            let (status, body) = if line.starts_with("GET /api/health ") {
+                ("200 OK", "{\"database\": \"ok\", \"version\": \"stand-in\"}")
+            } else {
+                ("404 Not Found", "{}")
+            };
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            )
+        });
+    }
+    Ok(())
+}
+
+/// The members of an INI file, as `section.name`.
+fn members(text: &str) -> BTreeMap<String, String> {
+    let mut section = String::new();
+    let mut members = BTreeMap::new();
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            name.clone_into(&mut section);
+        } else if let Some((name, value)) = line.split_once('=').filter(|_| !line.starts_with(';')) {
+            members.insert(format!("{section}.{}", name.trim()), value.trim().to_owned());
+        }
+    }
+    members
+}

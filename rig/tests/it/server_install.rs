@@ -1,0 +1,152 @@
+//! `aami server install` on a machine with a real systemd: the control plane, Debian's Prometheus and Alertmanager,
+//! and a stand-in for Grafana, as units of their own; a node that enrols with the line that was printed.
+
+mod broken;
+mod interrupted;
+mod stage;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use rig::{Net, Node, Release, wait_until};
+use serde_json::Value;
+
+use crate::site::{Typing as _, is_as_before};
+use stage::{INSTALL, Stage};
+
+/// From registration to the first good scrape.
+const SCRAPED: Duration = Duration::from_secs(45);
+
+#[test]
+fn a_machine_becomes_a_server_that_watches_a_node_and_is_as_before_in_the_end() -> Result<()> {
+    let net = Net::new()?;
+    let stage = Stage::boot(&net, Release::Bookworm, "server")?;
+    let before = stage.node.picture()?;
+
+    // Installed at a terminal, it prints the one line.
+    let screen = stage.at_a_terminal(&format!("{INSTALL} --unattended"))?;
+    ensure!(screen.contains("[7/7] Finalizing installation"), "{screen}");
+    let one_line = stage.one_line()?;
+    ensure!(
+        screen.contains("Run this on a machine to make it a node:"),
+        "no line on the screen:\n{screen}"
+    );
+    stage.all_well()?;
+
+    // A node enrols with it, and is scraped.
+    let node = Node::boot(&net, Release::Bookworm, "node1")?;
+    node.types_well(&one_line)?;
+    let registered = Instant::now();
+    wait_until(
+        SCRAPED.saturating_sub(registered.elapsed()),
+        "the node is scraped",
+        || {
+            let up = stage.query("up{job=\"node\",node=\"node1\"}")?;
+            ensure!(up == ["1"], "{up:?}");
+            Ok(())
+        },
+    )
+    .with_context(|| stage.journal())?;
+    let alertmanagers = stage.prometheus("/api/v1/alertmanagers")?;
+    let active = alertmanagers["data"]["activeAlertmanagers"]
+        .as_array()
+        .map(Vec::len);
+    ensure!(active == Some(1), "{alertmanagers}");
+
+    // The same command again changes nothing: no file, no process, and soon.
+    let (picture, pids) = (stage.settled_picture()?, stage.pids()?);
+    let started = Instant::now();
+    stage.node.types_well(&format!("{INSTALL} --unattended"))?;
+    let took = started.elapsed();
+    ensure!(stage.pids()? == pids, "something was started again");
+    let changes = stage.changes_since(&picture)?;
+    ensure!(changes.is_empty(), "a second run changed {changes:#?}");
+    // One second is for a release build; this one is not.
+    ensure!(took < Duration::from_secs(5), "a second run took {took:?}");
+    stage.node.types_well("aami server status")?;
+    stage.node.types_well("aami nodes list")?;
+
+    // Taken back without its data, and installed again, it knows its node.
+    stage.node.types_well("/root/aami server uninstall")?;
+    ensure!(stage.node.sh("ls /var/lib/aami/server/store.db")?.code == 0);
+    ensure!(
+        stage
+            .node
+            .sh("systemctl is-active 'aami-*'")?
+            .stdout
+            .trim()
+            .is_empty()
+    );
+    stage.node.types_well(&format!("{INSTALL} --unattended"))?;
+    let nodes = stage.node.types_well("aami nodes list -o json")?.stdout;
+    ensure!(nodes.contains("\"node1\""), "{nodes}");
+
+    // And back to nothing.
+    stage
+        .node
+        .types_well("/root/aami server uninstall --purge-data --yes")?;
+    is_as_before(&stage.node, &before, "an uninstall")
+}
+
+#[test]
+fn what_cannot_be_had_is_named_and_finished_when_it_appears() -> Result<()> {
+    let net = Net::new()?;
+    let stage = Stage::boot(&net, Release::Bookworm, "server")?;
+    // Given a folder without Grafana,
+    let grafana = stage.hide("grafana")?;
+    let said = stage
+        .node
+        .types_in_vain(&format!("{INSTALL} --unattended"), 7, "STACK_INCOMPLETE")?;
+    ensure!(said.all().contains("grafana"), "{}", said.all());
+    let status: Value = serde_json::from_str(&stage.node.types("aami server status --json")?.stdout)?;
+    ensure!(status["healthy"] == false, "{status:#}");
+    let units = stage
+        .node
+        .sh("systemctl is-active aami-server aami-prometheus aami-alertmanager")?
+        .ok()?;
+    ensure!(units.matches("active").count() == 3, "{units}");
+    let pids = stage.pids()?;
+    // when it appears, the same command finishes, and what runs already runs on.
+    grafana.show()?;
+    stage
+        .node
+        .types_well(&format!("{INSTALL} --unattended --resume"))?;
+    stage.all_well()?;
+    ensure!(
+        stage.pids()?.starts_with(&pids[..1]),
+        "the control plane was started again"
+    );
+    Ok(())
+}
+
+#[test]
+fn programs_get_json_and_no_secret() -> Result<()> {
+    let net = Net::new()?;
+    let stage = Stage::boot(&net, Release::Bookworm, "server")?;
+    let said = stage.node.types_well(&format!("{INSTALL} --json"))?;
+    let last: Value = serde_json::from_str(said.stdout.lines().last().context("nothing was said")?)?;
+    ensure!(
+        last["type"] == "server" && last["token_valid"] == true,
+        "{last:#}"
+    );
+    let file = last["token_file"].as_str().context("no token file")?;
+    let token = stage.node.sh(&format!("cat {file}"))?.ok()?;
+    let password = stage
+        .node
+        .sh("cat /etc/aami/secrets/grafana-admin-password")?
+        .ok()?;
+    let key = stage.node.sh("cat /etc/aami/secrets/discovery.key")?.ok()?;
+    for secret in [&token, &password, &key] {
+        let secret = secret.trim();
+        ensure!(secret.len() >= 20, "no secret: {secret:?}");
+        ensure!(!said.all().contains(secret), "a secret was printed");
+        // Nowhere but in its own files: not in units, receipts, logs, the journal or a command line.
+        let found = stage.node.sh(&format!(
+            "grep -rlF -- '{secret}' /etc /opt/aami /var/lib/aami/install /var/lib/aami/targets /run/systemd 2>/dev/null \
+             | grep -v ^/etc/aami/secrets/; journalctl --no-pager | grep -cF -- '{secret}'; \
+             cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -vF grep | grep -cF -- '{secret}'"
+        ))?;
+        ensure!(found.stdout.trim() == "0\n0", "found in: {}", found.stdout);
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! What is broken on a real machine is named by `status`, mended by `--repair`, and left alone afterwards.
+
+use anyhow::{Context as _, Result, ensure};
+use rig::{Net, Release};
+
+use super::stage::{INSTALL, Stage};
+use crate::site::Typing as _;
+
+/// How it is broken, and the words of the status that name it.
+const BREAKS: &[(&str, &str)] = &[
+    (
+        "systemctl mask --now aami-alertmanager 2>/dev/null || { systemctl stop aami-alertmanager; \
+      rm /etc/systemd/system/aami-alertmanager.service; systemctl mask aami-alertmanager; }",
+        "aami-alertmanager.service",
+    ),
+    (
+        "echo 'scrape_configs: []' > /etc/aami/prometheus.yml",
+        "/etc/aami/prometheus.yml: holds something else",
+    ),
+    (
+        "chmod 644 /etc/aami/secrets/discovery.key",
+        "/etc/aami/secrets/discovery.key: mode 0644",
+    ),
+    (
+        "cp /bin/true /opt/aami/grafana-0.0.1/grafana",
+        "/opt/aami/grafana-0.0.1/grafana: holds something else",
+    ),
+    (
+        "systemctl disable aami-server",
+        "aami-server.service: is disabled",
+    ),
+    (
+        "systemctl kill --signal=KILL aami-prometheus; systemctl stop aami-prometheus",
+        "aami-prometheus.service: is",
+    ),
+    ("rm /usr/local/bin/aami", "/usr/local/bin/aami: missing"),
+    (
+        "chown root: /var/lib/aami/prometheus",
+        "/var/lib/aami/prometheus: mode 0700",
+    ),
+];
+
+#[test]
+fn each_thing_that_breaks_is_named_mended_and_left_alone_afterwards() -> Result<()> {
+    let net = Net::new()?;
+    let stage = Stage::boot(&net, Release::Bookworm, "server")?;
+    stage.node.types_well(&format!("{INSTALL} --unattended"))?;
+    for (line, named) in BREAKS {
+        stage.breaks(line)?;
+        let status = stage.node.types("/root/aami server status")?;
+        ensure!(
+            status.code == 3 && status.all().contains(named),
+            "{line}: {}",
+            status.all()
+        );
+        stage
+            .node
+            .types_well(&format!("{INSTALL} --unattended --repair"))
+            .with_context(|| (*line).to_owned())?;
+        stage.all_well().with_context(|| (*line).to_owned())?;
+        let (picture, pids) = (stage.settled_picture()?, stage.pids()?);
+        stage
+            .node
+            .types_well(&format!("{INSTALL} --unattended --repair"))?;
+        let changes = stage.changes_since(&picture)?;
+        ensure!(
+            changes.is_empty() && stage.pids()? == pids,
+            "{line}: a second repair changed {changes:#?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_holder_before_anything_is_changed() -> Result<()> {
+    let net = Net::new()?;
+    let stage = Stage::boot(&net, Release::Bookworm, "server")?;
+    let script = "systemd-run --quiet --unit=theirs perl -MIO::Socket::INET -e \
+                  'IO::Socket::INET->new(LocalPort => 9090, Listen => 1) or die; sleep 600'";
+    stage.breaks(script)?;
+    let before = stage.node.picture()?;
+    let said = stage
+        .node
+        .types_in_vain(&format!("{INSTALL} --unattended"), 6, "PORT_IN_USE")?;
+    ensure!(said.all().contains("theirs.service"), "{}", said.all());
+    crate::site::is_as_before(&stage.node, &before, "a refused install")?;
+    // Elsewhere there is room.
+    stage
+        .node
+        .types_well(&format!("{INSTALL} --unattended --prometheus-port 9091"))?;
+    stage.all_well()
+}
+
+#[test]
+fn a_service_that_cannot_start_is_named_with_its_last_words() -> Result<()> {
+    let net = Net::new()?;
+    let stage = Stage::boot(&net, Release::Bookworm, "server")?;
+    stage
+        .node
+        .write("/etc/aami/rules/broken.yaml", b"groups: {not: a list}\n", 0o644)?;
+    let said = stage
+        .node
+        .types_in_vain(&format!("{INSTALL} --unattended"), 1, "UNIT_FAILED")?;
+    ensure!(
+        said.all().contains("aami-prometheus.service") && said.all().contains("broken.yaml"),
+        "{}",
+        said.all()
+    );
+    stage.breaks("rm /etc/aami/rules/broken.yaml")?;
+    stage
+        .node
+        .types_well(&format!("{INSTALL} --unattended --resume"))?;
+    stage.all_well()
+}

@@ -1,0 +1,70 @@
+//! Killed in the middle, the same command continues; uninstalling takes back what there is.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use rig::{Net, Process, Release, wait_until};
+use serde_json::Value;
+
+use super::stage::{INSTALL, Stage};
+use crate::site::{Typing as _, is_as_before};
+
+/// The steps that change the machine.
+const STEPS: [&str; 5] = [
+    "download",
+    "configure",
+    "start_services",
+    "bootstrap_token",
+    "finalize",
+];
+
+#[test]
+fn killed_in_any_step_the_same_command_continues() -> Result<()> {
+    let net = Net::new()?;
+    let stage = Stage::boot(&net, Release::Bookworm, "server")?;
+    let before = stage.node.picture()?;
+    for step in STEPS {
+        cut_in(&stage, step).with_context(|| step.to_owned())?;
+        stage
+            .node
+            .types_well(&format!("{INSTALL} --unattended --resume"))
+            .with_context(|| format!("after a kill in {step}"))?;
+        stage
+            .all_well()
+            .with_context(|| format!("after a kill in {step}"))?;
+        stage
+            .node
+            .types_well("/root/aami server uninstall --purge-data --yes")?;
+        is_as_before(&stage.node, &before, &format!("a kill in {step}"))?;
+    }
+    // And without continuing first.
+    cut_in(&stage, "start_services")?;
+    stage
+        .node
+        .types_well("/root/aami server uninstall --purge-data --yes")?;
+    is_as_before(&stage.node, &before, "a kill in start_services and no more")
+}
+
+/// Starts an install and kills it as soon as it says that it is in `step`.
+fn cut_in(stage: &Stage, step: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut installer = Process::start(
+        "the installer",
+        stage.node.background(&format!("{INSTALL} --json")),
+        &folder.path().join("log"),
+    )?;
+    let begun = |line: &str| {
+        let event: Option<Value> = serde_json::from_str(line).ok();
+        event.is_some_and(|event| event["type"] == "step_started" && event["step"] == step)
+    };
+    wait_until(Duration::from_secs(90), &format!("{step} begins"), || {
+        let log = installer.log();
+        ensure!(log.lines().any(begun), "{log}");
+        Ok(())
+    })?;
+    stage
+        .node
+        .sh("pkill --signal KILL --full '^/root/aami server install'")?;
+    installer.wait(Duration::from_secs(30))?;
+    Ok(())
+}
