@@ -299,6 +299,10 @@ mod tests {
         );
         assert!(matches!(
             catalogue.build("grafana", Arch::Amd64),
+            Err(CatalogueError::Absent { .. })
+        ));
+        assert!(matches!(
+            catalogue.build("nothing_of_the_kind", Arch::Amd64),
             Err(CatalogueError::Unknown(_))
         ));
         let image = catalogue.image("dcgm_exporter").unwrap();
