@@ -237,7 +237,7 @@ fn launch(host: &Host, data: &Path, flags: &[&str], variables: &[(&str, &str)]) 
 }
 
 /// A program of this build.
-fn built(name: &str) -> Result<PathBuf> {
+pub(crate) fn built(name: &str) -> Result<PathBuf> {
     // .../target/debug/deps/it-0123 -> .../target/debug/NAME
     let here = std::env::current_exe()?;
     let path = here
@@ -251,7 +251,7 @@ fn built(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     let rig = Path::new(env!("CARGO_MANIFEST_DIR"));
     rig.parent().unwrap_or(rig)
 }
