@@ -13,16 +13,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask <chore>
-
-  tidy               check the house rules
-  explain [--check]  write docs/explain/ from the registry of codes, or say where it differs
-  openapi            write openapi/aami-v1.json from the control plane's table of routes
-  scripts [--check]  write the scripts that anybody gets to scripts/, or say where they differ
-  dist --key FILE    write a release folder and sign it
-    [--arch amd64,arm64] [--out DIR] [--base-url URL] [--components DIR] [--binaries DIR]
-  dist --new-key FILE  make a key pair to sign with: FILE, for its owner alone, and FILE.pub
-";
+const USAGE: &str = include_str!("usage.txt");
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
