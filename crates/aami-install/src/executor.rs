@@ -3,13 +3,15 @@
 //! [`Installer`] is the entry point: [`Installer::run`] makes a plan hold, [`Installer::dry_run`]
 //! and [`Installer::status`] look, [`Installer::uninstall`] takes it back.
 
+mod earlier;
 mod error;
 mod look;
 mod report;
 mod schedule;
+mod textfile;
+mod uninstall;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aami_model::run::{RunEventKind, RunStatus};
@@ -17,19 +19,21 @@ use aami_model::run::{RunEventKind, RunStatus};
 pub use error::InstallError;
 pub use look::{DryRun, PlannedEffect, PlannedStep, StatusReport, StepStanding, StepStatusReport};
 pub use report::{RunReport, StepReport, Verdict};
+use textfile::Textfile;
 
 use crate::cancel::Cancel;
 use crate::context::{Shared, Survey};
-use crate::effect::{Effect, EffectError, Scene, Signature, Standing, Unregister, firewall};
+use crate::effect::{Effect, EffectError, Signature};
 use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::lock::{Lock, LockError};
+use crate::path::HostPath;
 use crate::plan::Plan;
 use crate::receipt::{self, Receipt, ReceiptError};
-use crate::root::Entry;
+use crate::render::Origin;
 use crate::stream::{Sink, Stream};
 use crate::tracking::{PlanId, Tracking};
-use crate::undo::{Undoing, UninstallReport, millis};
+use crate::undo::millis;
 
 /// How long sinks may take to read the last events after the run ended.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -79,6 +83,7 @@ pub struct Installer<'a> {
     options: Options,
     cancel: Cancel,
     sinks: Vec<Box<dyn Sink>>,
+    textfile: Option<(HostPath, String)>,
 }
 
 impl<'a> Installer<'a> {
@@ -92,6 +97,7 @@ impl<'a> Installer<'a> {
             options,
             cancel: Cancel::new(),
             sinks: Vec::new(),
+            textfile: None,
         })
     }
 
@@ -99,6 +105,15 @@ impl<'a> Installer<'a> {
     #[must_use]
     pub fn sink(mut self, sink: impl Sink + 'static) -> Self {
         self.sinks.push(Box::new(sink));
+        self
+    }
+
+    /// With a file `aami_install_<cluster>_<plan>.prom` in `folder`, the textfile collector's, that
+    /// tells how far the run on `host` is; see [`crate::render`]. It never fails a run. A run with nothing
+    /// to do leaves it alone, and uninstalling removes it.
+    #[must_use]
+    pub fn textfile(mut self, folder: HostPath, host: impl Into<String>) -> Self {
+        self.textfile = Some((folder, host.into()));
         self
     }
 
@@ -127,7 +142,13 @@ impl<'a> Installer<'a> {
             None
         };
         let ledger = self.ledger()?;
-        let stream = Stream::new(self.host.clock.clone(), std::mem::take(&mut self.sinks));
+        let mut sinks = std::mem::take(&mut self.sinks);
+        if let Some((folder, host)) = &self.textfile {
+            let (cluster, host) = (self.options.cluster.clone(), host.clone());
+            let path = textfile::path(folder, &self.id);
+            sinks.push(Box::new(Textfile::new(self.host, path, Origin { cluster, host })));
+        }
+        let stream = Stream::new(self.host.clock.clone(), sinks);
         let shared = self.shared(ledger, &stream);
         if shared.ledger().is_empty() {
             let rebuilt = self.rebuilt(&shared)?;
@@ -174,94 +195,6 @@ impl<'a> Installer<'a> {
         if let (Err(error), RunStatus::Completed) = (settled, report.status) {
             report.fail_whole(&EffectError::from(error));
         }
-    }
-
-    /// Takes the plan back. `unregister` is what takes registrations back; without it they stand and
-    /// are reported.
-    pub fn uninstall(mut self, unregister: Option<&dyn Unregister>) -> Result<UninstallReport, InstallError> {
-        let lock = self.lock()?;
-        let stream = Stream::new(self.host.clock.clone(), std::mem::take(&mut self.sinks));
-        let report = self.uninstall_locked(unregister, &stream, None);
-        stream.close(PATIENCE);
-        lock.release_for_good(self.host);
-        report
-    }
-
-    /// Takes back what `effects` are about, as far as no step of the plan wants it. Everything else stays as it
-    /// is, and recorded. For a part that a plan had and has no longer.
-    pub fn take_back(mut self, effects: &[Effect]) -> Result<UninstallReport, InstallError> {
-        let lock = self.lock()?;
-        let stream = Stream::new(self.host.clock.clone(), std::mem::take(&mut self.sinks));
-        let report = self.uninstall_locked(None, &stream, Some(effects));
-        stream.close(PATIENCE);
-        lock.release(self.host);
-        report
-    }
-
-    /// What is on record, last first: what uninstalling would take back. Looks only.
-    pub fn recorded(&self) -> Result<Vec<String>, InstallError> {
-        let ledger = self.ledger()?;
-        let keys = ledger.receipt().effects.iter().rev();
-        Ok(keys.map(|record| record.effect.key().to_string()).collect())
-    }
-
-    fn uninstall_locked(
-        &self,
-        unregister: Option<&dyn Unregister>,
-        stream: &Stream,
-        part: Option<&[Effect]>,
-    ) -> Result<UninstallReport, InstallError> {
-        let mut unknown = Vec::new();
-        let mut only = None;
-        let (receipt, others) = {
-            let shared = self.shared(self.ledger()?, stream);
-            if let Some(part) = part {
-                let wanted: BTreeSet<_> = self
-                    .all_desired(&shared)
-                    .iter()
-                    .map(|(_, one)| one.key())
-                    .collect();
-                let gone = part.iter().map(Effect::key).filter(|key| !wanted.contains(key));
-                only = Some(gone.collect());
-            }
-            if shared.ledger().is_empty() {
-                let rebuilt = self.rebuilt(&shared)?;
-                // On a host that never was installed to, nothing is "left".
-                let was_here = rebuilt.rebuilt || shared.ledger().has_state();
-                unknown = if was_here {
-                    self.unmarked(&shared, &rebuilt)?
-                } else {
-                    Vec::new()
-                };
-                shared.ledger().begin_with(rebuilt);
-            }
-            shared
-                .ledger
-                .into_inner()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .into_parts()
-        };
-        let titles = self
-            .plan
-            .summaries()
-            .into_iter()
-            .map(|step| (step.id, step.title))
-            .collect::<BTreeMap<_, _>>();
-        let undoing = Undoing {
-            host: self.host,
-            tracking: &self.options.tracking,
-            id: &self.id,
-            receipt,
-            others,
-            unregister,
-            stream,
-            cancel: &self.cancel,
-            titles,
-            only,
-        };
-        let mut report = undoing.run();
-        report.left.extend(unknown);
-        Ok(report)
     }
 
     /// Forgets how far earlier runs came. What was done stays recorded.
@@ -318,7 +251,7 @@ impl<'a> Installer<'a> {
     }
 
     /// Gives a receipt that cannot be read another name.
-    fn set_aside(&self) -> Result<Option<crate::path::HostPath>, InstallError> {
+    fn set_aside(&self) -> Result<Option<HostPath>, InstallError> {
         let folder = self.options.tracking.folder(&self.id);
         match receipt::load(&self.host.root, &folder) {
             Err(
@@ -357,40 +290,4 @@ impl<'a> Installer<'a> {
         rebuilt.rebuilt = !rebuilt.effects.is_empty();
         Ok(rebuilt)
     }
-
-    /// What the plan would have made and is there, without a mark that says whose it is.
-    fn unmarked(&self, shared: &Shared<'_>, rebuilt: &Receipt) -> Result<Vec<String>, InstallError> {
-        let mut unknown = Vec::new();
-        for (_, effect) in self.all_desired(shared) {
-            let there = match &effect {
-                Effect::MakeDirectory(folder) => self.host.root.entry(&folder.path),
-                Effect::WriteFile(file) | Effect::PlaceBinary(file) => self.host.root.entry(&file.path),
-                Effect::Symlink(link) => self.host.root.entry(&link.path),
-                // What carries no mark at all: it holds, and may have before us.
-                Effect::CreateGroup(_) | Effect::PackageSet(_) | Effect::FirewallRule(_) => {
-                    let (host, record) = (self.host, None);
-                    let holds = matches!(effect.inspect(Scene { host, record }), Ok(Standing::Holds));
-                    let open = !matches!(effect, Effect::FirewallRule(_))
-                        || matches!(firewall::active(host), Ok(Some(_)));
-                    if holds && open && rebuilt.find(&effect.key()).is_none() {
-                        unknown.push(unowned(&effect));
-                    }
-                    continue;
-                }
-                _ => continue,
-            };
-            let there = there.map_err(EffectError::from)? != Entry::Absent;
-            if there && rebuilt.find(&effect.key()).is_none() {
-                unknown.push(unowned(&effect));
-            }
-        }
-        Ok(unknown)
-    }
-}
-
-fn unowned(effect: &Effect) -> String {
-    format!(
-        "{}: the receipt is lost, and nothing on it says whose it is",
-        effect.key()
-    )
 }

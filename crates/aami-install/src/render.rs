@@ -8,7 +8,7 @@ mod progress;
 mod screen;
 mod text;
 
-pub use metrics::metrics;
+pub use metrics::{Family, Origin, Sample, exposition, families, samples, samples_of_state};
 pub use plain::plain;
 pub use progress::{Line, Progress, Stage, StepView};
 pub use screen::screen;

@@ -12,6 +12,8 @@ pub struct Progress {
     pub plan: String,
     /// When the run began.
     pub started_at: Option<Timestamp>,
+    /// When the latest event was.
+    pub updated_at: Option<Timestamp>,
     /// Its steps, in order.
     pub steps: Vec<StepView>,
     /// How it ended, once it has.
@@ -31,6 +33,8 @@ pub struct StepView {
     pub lines: Vec<Line>,
     /// How long it took, once it ended.
     pub took: Option<Duration>,
+    /// How often it was begun, by this run and those before; 0 where this run has not begun it.
+    pub attempts: u32,
 }
 
 /// Where a step is.
@@ -63,6 +67,7 @@ impl Progress {
 
     /// Takes the next event in. Events about steps that were never announced are passed over.
     pub fn take(&mut self, event: &RunEvent) {
+        self.updated_at = Some(event.at);
         match &event.kind {
             RunEventKind::RunStarted { plan, steps } => {
                 let view = |step: &aami_model::run::StepSummary| StepView {
@@ -71,18 +76,21 @@ impl Progress {
                     stage: Stage::Waiting,
                     lines: Vec::new(),
                     took: None,
+                    attempts: 0,
                 };
                 let steps = steps.iter().map(view).collect();
                 *self = Self {
                     plan: plan.clone(),
                     started_at: Some(event.at),
+                    updated_at: Some(event.at),
                     steps,
                     ended: None,
                 };
             }
-            RunEventKind::StepStarted { step, .. } => {
-                self.change(step, |view| view.stage = Stage::Running(0.0, String::new()));
-            }
+            RunEventKind::StepStarted { step, attempt } => self.change(step, |view| {
+                view.stage = Stage::Running(0.0, String::new());
+                view.attempts = *attempt;
+            }),
             RunEventKind::StepProgress {
                 step,
                 fraction,

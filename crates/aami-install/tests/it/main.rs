@@ -18,5 +18,6 @@ mod registering;
 mod roundtrip;
 mod second_run;
 mod sharing;
+mod telling;
 mod tools;
 mod toolshed;

@@ -1,0 +1,143 @@
+//! Taking a plan back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{InstallError, Installer, PATIENCE, textfile};
+use crate::context::Shared;
+use crate::effect::{Effect, EffectError, Scene, Standing, Unregister, firewall};
+use crate::receipt::Receipt;
+use crate::root::Entry;
+use crate::stream::Stream;
+use crate::undo::{Undoing, UninstallReport};
+
+impl Installer<'_> {
+    /// Takes the plan back. `unregister` is what takes registrations back; without it they stand and
+    /// are reported.
+    pub fn uninstall(mut self, unregister: Option<&dyn Unregister>) -> Result<UninstallReport, InstallError> {
+        let lock = self.lock()?;
+        let stream = Stream::new(self.host.clock.clone(), std::mem::take(&mut self.sinks));
+        if let Some((folder, _)) = &self.textfile {
+            // Before the folder, which goes only when it is empty. That it stays stops nothing.
+            let path = textfile::path(folder, &self.id);
+            let root = &self.host.root;
+            let _ = root.remove(&path).and_then(|()| root.remove_leftover(&path));
+        }
+        let report = self.uninstall_locked(unregister, &stream, None);
+        stream.close(PATIENCE);
+        lock.release_for_good(self.host);
+        report
+    }
+
+    /// Takes back what `effects` are about, as far as no step of the plan wants it. Everything else stays as it
+    /// is, and recorded. For a part that a plan had and has no longer.
+    pub fn take_back(mut self, effects: &[Effect]) -> Result<UninstallReport, InstallError> {
+        let lock = self.lock()?;
+        let stream = Stream::new(self.host.clock.clone(), std::mem::take(&mut self.sinks));
+        let report = self.uninstall_locked(None, &stream, Some(effects));
+        stream.close(PATIENCE);
+        lock.release(self.host);
+        report
+    }
+
+    /// What is on record, last first: what uninstalling would take back. Looks only.
+    pub fn recorded(&self) -> Result<Vec<String>, InstallError> {
+        let ledger = self.ledger()?;
+        let keys = ledger.receipt().effects.iter().rev();
+        Ok(keys.map(|record| record.effect.key().to_string()).collect())
+    }
+
+    fn uninstall_locked(
+        &self,
+        unregister: Option<&dyn Unregister>,
+        stream: &Stream,
+        part: Option<&[Effect]>,
+    ) -> Result<UninstallReport, InstallError> {
+        let mut unknown = Vec::new();
+        let mut only = None;
+        let (receipt, others) = {
+            let shared = self.shared(self.ledger()?, stream);
+            if let Some(part) = part {
+                let wanted: BTreeSet<_> = self
+                    .all_desired(&shared)
+                    .iter()
+                    .map(|(_, one)| one.key())
+                    .collect();
+                let gone = part.iter().map(Effect::key).filter(|key| !wanted.contains(key));
+                only = Some(gone.collect());
+            }
+            if shared.ledger().is_empty() {
+                let rebuilt = self.rebuilt(&shared)?;
+                // On a host that never was installed to, nothing is "left".
+                let was_here = rebuilt.rebuilt || shared.ledger().has_state();
+                unknown = if was_here {
+                    self.unmarked(&shared, &rebuilt)?
+                } else {
+                    Vec::new()
+                };
+                shared.ledger().begin_with(rebuilt);
+            }
+            shared
+                .ledger
+                .into_inner()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .into_parts()
+        };
+        let titles = self
+            .plan
+            .summaries()
+            .into_iter()
+            .map(|step| (step.id, step.title))
+            .collect::<BTreeMap<_, _>>();
+        let undoing = Undoing {
+            host: self.host,
+            tracking: &self.options.tracking,
+            id: &self.id,
+            receipt,
+            others,
+            unregister,
+            stream,
+            cancel: &self.cancel,
+            titles,
+            only,
+        };
+        let mut report = undoing.run();
+        report.left.extend(unknown);
+        Ok(report)
+    }
+
+    /// What the plan would have made and is there, without a mark that says whose it is.
+    fn unmarked(&self, shared: &Shared<'_>, rebuilt: &Receipt) -> Result<Vec<String>, InstallError> {
+        let mut unknown = Vec::new();
+        for (_, effect) in self.all_desired(shared) {
+            let there = match &effect {
+                Effect::MakeDirectory(folder) => self.host.root.entry(&folder.path),
+                Effect::WriteFile(file) | Effect::PlaceBinary(file) => self.host.root.entry(&file.path),
+                Effect::Symlink(link) => self.host.root.entry(&link.path),
+                // What carries no mark at all: it holds, and may have before us.
+                Effect::CreateGroup(_) | Effect::PackageSet(_) | Effect::FirewallRule(_) => {
+                    let (host, record) = (self.host, None);
+                    let holds = matches!(effect.inspect(Scene { host, record }), Ok(Standing::Holds));
+                    let open = !matches!(effect, Effect::FirewallRule(_))
+                        || matches!(firewall::active(host), Ok(Some(_)));
+                    if holds && open && rebuilt.find(&effect.key()).is_none() {
+                        unknown.push(unowned(&effect));
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            let there = there.map_err(EffectError::from)? != Entry::Absent;
+            if there && rebuilt.find(&effect.key()).is_none() {
+                unknown.push(unowned(&effect));
+            }
+        }
+        Ok(unknown)
+    }
+}
+
+fn unowned(effect: &Effect) -> String {
+    format!(
+        "{}: the receipt is lost, and nothing on it says whose it is",
+        effect.key()
+    )
+}
