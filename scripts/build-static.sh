@@ -29,8 +29,11 @@ here=$(host)
 foreign_libc() { # cpu, architecture
     [ "$program" = aami ] || return 0
     local headers=${XDG_CACHE_HOME:-$HOME/.cache}/aami/tools/musl-dev-$2
-    scripts/apt-unpack.sh "$headers" "musl-dev:$2" >&2 || {
-        echo "build-static: aami for $2 needs musl's headers for it: the package musl-dev:$2 (dpkg --add-architecture $2)" >&2
+    mkdir -p target
+    # apt looks for packages of another architecture only when it is told of it.
+    echo "APT::Architectures { \"$here\"; \"$2\"; };" >"target/apt-$2.conf"
+    APT_CONFIG=$PWD/target/apt-$2.conf scripts/apt-unpack.sh "$headers" "musl-dev:$2" >&2 || {
+        echo "build-static: aami for $2 needs musl's headers for it: the package musl-dev:$2" >&2
         return 1
     }
     echo " -nostdinc -isystem $headers/usr/include/$1-linux-musl -isystem $("$1-linux-gnu-gcc" -print-file-name=include)"

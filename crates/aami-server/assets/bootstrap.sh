@@ -78,12 +78,17 @@ main() {
   [ -z "$server" ] || set -- --server "$server" "$@"
   # Looking needs no token, and a node that leaves knows whom it trusts.
   [ "$verb" = preflight ] || [ -z "$token_file" ] || set -- "$@" --token-file "$token_file"
-  if [ "$verb" != uninstall ]; then
-    [ -z "$ca_file" ] || set -- "$@" --ca-file "$ca_file"
+  [ "$verb" = uninstall ] || [ -z "$ca_file" ] || set -- "$@" --ca-file "$ca_file"
+  if [ "$verb" = bootstrap ]; then
     [ -z "$pin" ] || set -- "$@" --pin "$pin"
     [ -z "$plain" ] || set -- "$@" --plain-http
   fi
-  "$agent" "$verb" "$@" </dev/null
+  # Preflight may ask before it mends something, if a person is there.
+  if [ "$verb" = preflight ] && (: </dev/tty) 2>/dev/null; then
+    "$agent" "$verb" "$@" </dev/tty
+  else
+    "$agent" "$verb" "$@" </dev/null
+  fi
 }
 
 get_agent() {
