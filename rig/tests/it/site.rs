@@ -195,7 +195,11 @@ fn stock(dist: &Path) -> Result<()> {
     };
     let agents = dist.join(arch);
     fs::create_dir_all(&agents)?;
-    let agent = root().join("target/dist").join(ARCH).join("aami-agent");
+    // Another one than `make agent` builds, for those who try out theirs.
+    let agent = std::env::var_os("AAMI_RIG_AGENT").map_or_else(
+        || root().join("target/dist").join(ARCH).join("aami-agent"),
+        PathBuf::from,
+    );
     fs::copy(&agent, agents.join("aami-agent"))
         .with_context(|| format!("no agent at {}; `make agent` builds it", agent.display()))?;
     let packed = Packed::node_exporter()?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use aami_api::client::Settings;
-use aami_install::UninstallReport;
+use aami_install::{UndoFailure, UninstallReport};
 use aami_model::secret::{Secret, SecretKind};
 use aami_model::{Exit, code};
 use aami_plans::node::Unregisterer;
@@ -164,6 +164,14 @@ pub(crate) fn show(report: &UninstallReport, is_json: bool, well: &str) {
             "  not possible {}: {} ({hint})",
             failure.subject, failure.message
         ));
+    }
+    let stands = |failure: &UndoFailure| failure.subject.starts_with("registration ");
+    if report.failed.iter().any(stands) {
+        screen::line(
+            "Nothing was taken back: the control plane still has this node. --token-file names a secret that may take it \
+             out, --keep-registration leaves it there.",
+        );
+        return;
     }
     match (
         report.undone.is_empty(),

@@ -84,45 +84,46 @@ impl Unregister for Unregisterer {
         let node = node
             .parse()
             .map_err(|_| StepError::new(code::STEP_FAILED, format!("{node:?} on record is no node id")))?;
-        let secret = match &self.secret {
-            Some(secret) => Some(secret.clone()),
-            None => {
-                let bytes = host
-                    .root
-                    .read(credential, 4096)
-                    .map_err(aami_install::EffectError::from)?;
-                bytes.and_then(|bytes| Secret::parse(std::str::from_utf8(&bytes).ok()?).ok())
-            }
-        };
-        let Some(secret) = secret else {
-            let message = format!("{credential} is gone, so {server} cannot be told that this node is");
-            return Err(StepError::new(code::UNAUTHENTICATED, message).with_hint(
-                "Name an operator's key with --token-file, or retire it with `aami nodes retire` and run this again \
-                 with --keep-registration.",
-            ));
-        };
+        let own = host
+            .root
+            .read(credential, 4096)
+            .map_err(aami_install::EffectError::from)?;
+        let own = own.and_then(|bytes| Secret::parse(std::str::from_utf8(&bytes).ok()?).ok());
         let server = self.server.as_deref().unwrap_or(server);
         let api = Settings {
             server: server.to_owned(),
             ..self.api.clone()
         };
-        let client = Client::new(&api).map_err(refused)?.with_bearer(secret.reveal());
-        match client.retire(&node) {
-            Ok(()) => Ok(()),
-            // It knows no such node, or has retired it: that is what was wanted. What is not signed in with somebody
-            // else's secret says nothing about the node.
-            Err(ClientError::Refused(problem))
-                if is_gone(&problem.code, problem.status)
-                    && (self.secret.is_none() || problem.code != code::UNAUTHENTICATED.symbol) =>
-            {
-                Ok(())
+        let client = Client::new(&api).map_err(refused)?;
+        // A secret that was given first; where that does not do, the node still speaks for itself.
+        let mut last = None;
+        for (secret, is_own) in [(self.secret.as_ref(), false), (own.as_ref(), true)] {
+            let Some(secret) = secret else { continue };
+            match client.with_bearer(secret.reveal()).retire(&node) {
+                Ok(()) => return Ok(()),
+                // It knows no such node, or has retired it: that is what was wanted.
+                Err(ClientError::Refused(problem)) if is_gone(&problem.code, problem.status, is_own) => {
+                    return Ok(());
+                }
+                Err(error) => last = Some(error),
             }
-            Err(error) => Err(refused(error)),
         }
+        let hint = "Name an operator's key with --token-file, or retire it with `aami nodes retire` and run this again \
+                    with --keep-registration.";
+        Err(match last {
+            Some(error) => refused(error).with_hint(hint),
+            None => {
+                let message = format!("{credential} is gone, so {server} cannot be told that this node is");
+                StepError::new(code::UNAUTHENTICATED, message).with_hint(hint)
+            }
+        })
     }
 }
 
-/// Retiring a node drops its credential, so the second time it is not known.
-fn is_gone(symbol: &str, status: u16) -> bool {
-    status == 404 || symbol == code::NODE_DECOMMISSIONED.symbol || symbol == code::UNAUTHENTICATED.symbol
+/// Retiring a node drops its credential, so the second time it is not known. Whether somebody else's secret is known
+/// says nothing about the node.
+fn is_gone(symbol: &str, status: u16, is_own: bool) -> bool {
+    status == 404
+        || symbol == code::NODE_DECOMMISSIONED.symbol
+        || (is_own && symbol == code::UNAUTHENTICATED.symbol)
 }

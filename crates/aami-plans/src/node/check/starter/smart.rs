@@ -11,6 +11,9 @@ const MOST: usize = 64;
 pub(super) fn run(host: &Host<'_>) -> Report {
     let mut findings = Vec::new();
     let mut values: Vec<(String, &str, f64)> = Vec::new();
+    if aami_inventory::system::system(host).container.is_some() {
+        return Report::new(Status::Ok, "a container has no disks of its own");
+    }
     let disks = disk::disks(host);
     let mut asked = 0;
     for disk in disks.iter().take(MOST) {

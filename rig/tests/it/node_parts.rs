@@ -1,0 +1,184 @@
+//! What the stories of nodes share: a GPU that is not there, its exporter's stand-in, a firewall of the site's own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use rig::{Node, cache, wait_until};
+use sha2::{Digest as _, Sha256};
+
+use crate::site::{ARCH, Site};
+
+/// What `nvidia-smi` says of the GPUs this node has.
+const SMI: &str = r#"#!/bin/sh
+count=$(cat /etc/gpus)
+echo 'index, uuid, pci.bus_id, name, serial, driver_version, memory.total [MiB]'
+n=0
+while [ $n -lt $count ]; do
+    echo "$n, GPU-$n, 00000000:1$n:00.0, NVIDIA H100 80GB HBM3, 165$n, 590.48.01, 81559 MiB"
+    n=$((n + 1))
+done
+"#;
+
+/// Gives a node two GPUs, as far as the PCI bus and the driver's own tool tell.
+pub(crate) fn give_gpus(node: &Node) -> Result<()> {
+    node.write("/usr/local/bin/nvidia-smi", SMI.as_bytes(), 0o755)?;
+    lose_gpus(node, 2)
+}
+
+/// Leaves it `count` of them.
+pub(crate) fn lose_gpus(node: &Node, count: u32) -> Result<()> {
+    node.write("/etc/gpus", format!("{count}\n").as_bytes(), 0o644)?;
+    node.sh(&format!(
+        "set -e; bus=/sys/bus/pci/devices; \
+         grep -q \" $bus tmpfs\" /proc/mounts || mount -t tmpfs none $bus; rm -rf $bus/*; \
+         n=0; while [ $n -lt {count} ]; do mkdir -p $bus/0000:1$n:00.0; \
+         echo 0x10de > $bus/0000:1$n:00.0/vendor; echo 0x030200 > $bus/0000:1$n:00.0/class; n=$((n + 1)); done"
+    ))?
+    .ok()
+    .map(drop)
+}
+
+/// Has the control plane hand out the stand-in for dcgm-exporter, the way a site hands out a build of its own.
+pub(crate) fn hand_out_dcgm_exporter(site: &Site) -> Result<()> {
+    let program = Path::new(env!("CARGO_BIN_EXE_stand-in-dcgm-exporter"));
+    let bytes = std::fs::read(program)?;
+    let sum: String = Sha256::digest(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let folder = site.data().join("dist").join(ARCH);
+    std::fs::write(folder.join("dcgm-exporter"), &bytes)?;
+    let catalogue = folder.join("components.toml");
+    let text = std::fs::read_to_string(&catalogue)?;
+    let entry = format!(
+        "\n[[component]]\nname = \"dcgm_exporter\"\nversion = \"4.5.3\"\nkind = \"exporter\"\nlicense = \"Apache-2.0\"\n\
+         ports = [9400]\narchive = \"none\"\n\n[component.build.{ARCH}]\nfile = \"dcgm-exporter\"\nsha256 = \"{sum}\"\n\
+         programs = {{ dcgm-exporter = \"dcgm-exporter\" }}\n"
+    );
+    std::fs::write(&catalogue, text + &entry).context("cannot write the catalogue")
+}
+
+/// The rules of a site that lets nothing in but SSH.
+const RULES: &str = "\
+flush ruleset
+table inet filter {
+    chain input {
+        type filter hook input priority 0; policy drop;
+        ct state established,related accept
+        iif lo accept
+        ip protocol icmp accept
+        tcp dport 22 accept
+    }
+}
+";
+
+/// Puts nftables with such rules on a node of this machine's release, and has them in force.
+pub(crate) fn close(node: &Node) -> Result<()> {
+    let packages = [
+        "nftables",
+        "libnftables1",
+        "libjansson4",
+        "libnftnl11",
+        "libmnl0",
+        "libxtables12",
+        "libedit2",
+        "libbsd0",
+        "libmd0",
+        "libgmp10",
+    ];
+    let root = cache::packages(None, &packages)?;
+    let tar = std::process::Command::new("tar")
+        .args([
+            "--create",
+            "--exclude=./usr/share",
+            "--exclude=./etc",
+            "--directory",
+        ])
+        .arg(&root)
+        .arg(".")
+        .output()?;
+    ensure!(tar.status.success(), "{}", String::from_utf8_lossy(&tar.stderr));
+    let unpack = "tar --extract --directory=/ --keep-directory-symlink --no-same-owner && ldconfig";
+    node.sh_within(Duration::from_secs(60), unpack, &tar.stdout)?
+        .ok()?;
+    node.write("/etc/nftables.conf", RULES.as_bytes(), 0o644)?;
+    node.sh("nft -f /etc/nftables.conf")?.ok().map(drop)
+}
+
+/// The ruleset in force, without counters.
+pub(crate) fn ruleset(node: &Node) -> Result<String> {
+    node.sh("nft list ruleset")?.ok()
+}
+
+/// The metrics of one exporter of a node, asked on the node itself.
+pub(crate) fn metrics(node: &Node, port: u16) -> Result<String> {
+    node.sh(&format!("curl -sf http://127.0.0.1:{port}/metrics"))?
+        .ok()
+}
+
+/// Waits until node_exporter serves that a check came to `status`.
+pub(crate) fn serves_status(node: &Node, check: &str, status: u8) -> Result<()> {
+    serves(
+        node,
+        &["aami_check_status{", &format!("check=\"{check}\"")],
+        f64::from(status),
+    )
+}
+
+/// Waits until node_exporter serves a series that has all of `parts` in its name and labels, with this value.
+pub(crate) fn serves(node: &Node, parts: &[&str], value: f64) -> Result<()> {
+    let found = wait_until(Duration::from_secs(100), &format!("{parts:?} is {value}"), || {
+        let text = metrics(node, 9100)?;
+        let near: Vec<&str> = text.lines().filter(|line| line.starts_with("aami_")).collect();
+        let is_it = |line: &&str| {
+            let parsed = line
+                .rsplit_once(' ')
+                .and_then(|(_, text)| text.parse::<f64>().ok());
+            parts.iter().all(|part| line.contains(part)) && parsed == Some(value)
+        };
+        ensure!(near.iter().any(is_it), "{near:#?}");
+        Ok(())
+    });
+    found.with_context(|| {
+        let said = node.sh(
+            "systemctl status --no-pager --full aami-checks.timer aami-checks.service; aami-agent checks list; \
+             ls -la /var/lib/node_exporter/textfile /var/lib/aami/checks",
+        );
+        said.map_or_else(|error| error.to_string(), |said| said.said())
+    })
+}
+
+/// What `aami-agent status --json` says of each step that is not well.
+pub(crate) fn not_well(node: &Node) -> Result<Vec<String>> {
+    let said = node.sh("aami-agent status --json")?;
+    let report: serde_json::Value =
+        serde_json::from_str(&said.stdout).with_context(|| format!("not JSON: {}", said.said()))?;
+    let steps = report["steps"].as_array().context("no steps")?;
+    let bad = steps
+        .iter()
+        .filter(|step| !matches!(step["standing"].as_str(), Some("holds" | "not_applicable")));
+    let bad: Vec<String> = bad
+        .map(|step| {
+            format!(
+                "{}: {}",
+                step["id"].as_str().unwrap_or(""),
+                step["reason"].as_str().unwrap_or("")
+            )
+        })
+        .collect();
+    ensure!(
+        (said.code == 0) == bad.is_empty(),
+        "exit {} with {bad:?}\n{}",
+        said.code,
+        said.said()
+    );
+    Ok(bad)
+}
+
+/// Waits until an exporter answers on the node.
+pub(crate) fn answers(node: &Node, port: u16) -> Result<()> {
+    wait_until(Duration::from_secs(20), &format!("port {port} answers"), || {
+        metrics(node, port).map(drop)
+    })
+}
