@@ -16,8 +16,11 @@ const ANSWER: Duration = Duration::from_secs(3);
 const ENOUGH: u64 = 64 * 1024;
 /// How long a part may take from its start to its first good answer. Prometheus reads its data first.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long after its first death one that is dead again is given up: longer than the pause before systemd starts
+/// it anew.
+const GIVES_UP: Duration = Duration::from_secs(8);
 /// How many lines of its log are shown.
-const LAST_WORDS: usize = 5;
+const LAST_WORDS: usize = 12;
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +71,8 @@ pub(crate) fn is_well(session: &Session, part: Part) -> Result<(), String> {
 
 /// Waits until a part is well. Fails with what was seen last and the last lines of its log.
 pub(crate) fn wait(session: &Session, host: &Host, voice: &Voice<'_>, part: Part) -> Result<(), StepError> {
-    let deadline = host.clock.elapsed() + PATIENCE;
+    let began = host.clock.elapsed();
+    let mut failed_since = None;
     let mut pause = Duration::from_millis(20);
     loop {
         let seen = match is_well(session, part) {
@@ -76,16 +80,39 @@ pub(crate) fn wait(session: &Session, host: &Host, voice: &Voice<'_>, part: Part
             Err(seen) => seen,
         };
         voice.check()?;
-        if host.clock.elapsed() >= deadline {
-            return Err(silent(session, host, part, &seen));
+        let now = host.clock.elapsed();
+        if has_failed(session, host, part) {
+            let since = *failed_since.get_or_insert(now);
+            if now.saturating_sub(since) >= GIVES_UP {
+                return Err(silent(
+                    session,
+                    host,
+                    part,
+                    &format!("it ends again and again; {seen}"),
+                    now - began,
+                ));
+            }
+        }
+        if now.saturating_sub(began) >= PATIENCE {
+            return Err(silent(session, host, part, &seen, now - began));
         }
         host.clock.wait(pause);
         pause = (pause * 2).min(Duration::from_millis(500));
     }
 }
 
-fn silent(session: &Session, host: &Host, part: Part, seen: &str) -> StepError {
-    let waited = PATIENCE.as_secs();
+/// Whether systemd says that it died, and maybe that it will be started again.
+fn has_failed(session: &Session, host: &Host, part: Part) -> bool {
+    let units = host
+        .units
+        .as_ref()
+        .filter(|_| session.wishes().runtime == Runtime::Systemd);
+    let unit = units.and_then(|units| units.show(part.unit()).ok());
+    unit.is_some_and(|unit| unit.has_failed())
+}
+
+fn silent(session: &Session, host: &Host, part: Part, seen: &str, waited: Duration) -> StepError {
+    let waited = waited.as_secs();
     let mut message = format!("{part} did not answer within {waited} s: {seen}");
     let journal = match session.wishes().runtime {
         Runtime::Systemd => host

@@ -46,11 +46,18 @@ impl Service {
                 file.to_string(),
                 "--log=json".to_owned(),
             ],
-            Part::Prometheus => vec![
-                format!("--config.file={file}"),
-                format!("--storage.tsdb.path={data}"),
-                format!("--web.listen-address={listen}"),
-            ],
+            Part::Prometheus => {
+                let mut arguments = vec![
+                    format!("--config.file={file}"),
+                    format!("--storage.tsdb.path={data}"),
+                    format!("--web.listen-address={listen}"),
+                ];
+                // What installations tell of themselves is written by this machine alone.
+                if !wishes.expose {
+                    arguments.push("--web.enable-remote-write-receiver".to_owned());
+                }
+                arguments
+            }
             Part::Alertmanager => vec![
                 format!("--config.file={file}"),
                 format!("--storage.path={data}"),
@@ -70,7 +77,11 @@ impl Service {
             Part::ControlPlane => writes.push(layout.targets.clone()),
             // It is the operator's to edit, and read again when they say so.
             Part::Alertmanager => inputs.clear(),
-            Part::Prometheus | Part::Grafana => {}
+            Part::Prometheus => {
+                let rules = layout.rules.join(aami_monitor::rules::INSTALLATION_FILE);
+                inputs.push(rules.map_err(broken)?);
+            }
+            Part::Grafana => {}
         }
         if part == Part::ControlPlane && wishes.own_certificate {
             for name in ["server.crt", "server.key"] {

@@ -7,7 +7,9 @@ use aami_install::HostPath;
 use aami_install::effect::Placement;
 use aami_install::host::Random;
 use aami_install::{Content, Effect, Mark, Owner, Probe, Step, StepContext, StepError, Survey};
+use aami_model::code;
 use aami_model::run::StepOutcome;
+use aami_monitor::{dashboard, rules};
 
 use super::super::config::{self, broken};
 use super::super::part::Part;
@@ -42,6 +44,10 @@ impl Configure {
         ));
         if has(Part::Prometheus) {
             effects.push(folder(&layout.rules));
+            let rules = rules::installation()
+                .map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))?;
+            let path = layout.rules.join(rules::INSTALLATION_FILE).map_err(broken)?;
+            effects.push(text(path, rules, Owner::root(), 0o644));
             effects.push(text(
                 file(Part::Prometheus)?,
                 config::prometheus(wishes, layout, has(Part::Alertmanager))?,
@@ -88,6 +94,10 @@ impl Configure {
             below("datasources/aami.yaml")?,
             config::data_sources(wishes, prometheus, alertmanager),
         ));
+        let installations = dashboard::installation();
+        let path = below(&format!("json/{}.json", installations.uid))?;
+        let content = Content::bytes(installations.render());
+        effects.push(Effect::file(path, content, 0o644, Some(Owner::root())));
         effects.push(plain(below("dashboards/aami.yaml")?, config::dashboards(layout)));
         let ini = Placement::new(
             configuration,

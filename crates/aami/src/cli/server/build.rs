@@ -22,6 +22,13 @@ use super::install::Install;
 use crate::cli::failure::Failure;
 use crate::cli::surroundings::Surroundings;
 
+/// What this machine is called, as its node would be; nothing where it has no name.
+pub(super) fn hostname() -> String {
+    let commands = SystemCommands::default();
+    aami_inventory::name::hostname(&aami_inventory::Host::this(&commands))
+        .map_or_else(|_| String::new(), |name| name.to_string())
+}
+
 /// The plan that is run.
 pub(super) fn install(
     flags: &Install,
@@ -40,7 +47,7 @@ pub(super) fn install(
     )?;
     options.sources = sources(flags, &chosen.wishes)?;
     options.known = known(flags, host);
-    options.look_first = look_first(host, &chosen.wishes, &options.sources, surroundings);
+    options.look_first = look_first(flags, host, &options, surroundings);
     options.agents = agents(
         &options.program,
         release,
@@ -149,12 +156,16 @@ fn sources(flags: &Install, wishes: &Wishes) -> Result<Vec<Source>, Failure> {
 /// The same look that `aami preflight` takes, as far as it matters here: ports are this plan's own, since they
 /// can be moved, and hosts out there only where something is fetched from them.
 fn look_first(
+    flags: &Install,
     host: &Host,
-    wishes: &Wishes,
-    sources: &[Source],
+    options: &StackOptions,
     surroundings: &Surroundings,
 ) -> Box<LookFirst> {
-    let fetches = sources.iter().any(|source| !matches!(source, Source::Folder(_)));
+    let wishes = &options.wishes;
+    let fetches = options
+        .sources
+        .iter()
+        .any(|source| !matches!(source, Source::Folder(_)));
     let request = Request {
         mode: Some(preflight::Mode::Server),
         runtime: Some(match wishes.runtime {
@@ -167,6 +178,12 @@ fn look_first(
         install_dir: wishes.install_dir.to_string(),
         sizes: preflight::Sizes::Written,
         installing: true,
+        // A unit of ours that is masked is what a repair is for.
+        ignored: if flags.repair {
+            vec![code::UNIT_BLOCKED]
+        } else {
+            Vec::new()
+        },
         ..Request::new(preflight::Mode::Server)
     };
     let clock = host.clock.clone();

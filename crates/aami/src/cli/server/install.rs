@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aami_install::host::{Clock, SystemClock};
+use aami_install::render::Origin;
 use aami_install::{Host, HostPath, Installer, Mode, RunReport};
 use aami_model::run::RunStatus;
 use aami_model::{Exit, code};
 use aami_plans::stack::{Session, Stack};
+use aami_plans::telemetry;
 use clap::{Args, ValueEnum};
 
 use super::chosen;
@@ -16,6 +19,7 @@ use super::{build, options_for, planned, summary};
 use crate::cli::duration::Seconds;
 use crate::cli::failure::Failure;
 use crate::cli::surroundings::Surroundings;
+use crate::cli::telemetry::TelemetryFlags;
 
 /// What the server shall run under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -129,7 +133,7 @@ pub(crate) struct Install {
     resume: bool,
     /// Look at everything again and mend what is broken, the record of changes included
     #[arg(long, conflicts_with = "resume")]
-    repair: bool,
+    pub(super) repair: bool,
     /// Forget how far earlier runs came; what they changed stays recorded
     #[arg(long, conflicts_with_all = ["resume", "repair", "dry_run", "status"])]
     reset: bool,
@@ -145,6 +149,8 @@ pub(crate) struct Install {
     /// Speak JSON lines
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    telemetry: TelemetryFlags,
 }
 
 impl Install {
@@ -173,7 +179,7 @@ impl Install {
         if self.dry_run {
             return planned::show(&installer.dry_run()?, self.json);
         }
-        let report = self.install(installer, &stack, surroundings)?;
+        let report = self.install(installer, &stack, &chosen.wishes.cluster, surroundings)?;
         self.conclude(&report, stack.session())
     }
 
@@ -181,6 +187,7 @@ impl Install {
         &self,
         installer: Installer<'_>,
         stack: &Stack,
+        cluster: &str,
         surroundings: &Surroundings,
     ) -> Result<RunReport, Failure> {
         let mode = match (self.repair, self.resume) {
@@ -197,7 +204,20 @@ impl Install {
         let lines = move || summary::lines(&session, shown::is_terminal());
         let installer = shown::attach(installer, stack.plan().title(), how, lines);
         let cancel = shown::cancel_on_signals()?;
-        Ok(installer.cancelled_by(cancel).run(mode)?)
+        let origin = Origin {
+            cluster: cluster.to_owned(),
+            host: build::hostname(),
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let (telemetry, installer) =
+            (self.telemetry.wishes()).start(installer, &origin, &surroundings.proxies, &clock)?;
+        let report = installer.cancelled_by(cancel).run(mode);
+        for delivered in telemetry.finish(telemetry::PATIENCE) {
+            if delivered.deserves_a_word() {
+                shown::warn(&delivered.to_string(), self.json);
+            }
+        }
+        Ok(report?)
     }
 
     /// Everything after the last event: what there is now, or what to do next.
