@@ -86,7 +86,7 @@ pub fn installation() -> Dashboard {
                 title: "Installation Duration",
                 // Time since the start goes on for ever after the end; then it is what the steps took.
                 description: "How long the run has been at work; once it has ended, how long its steps took together.",
-                query: r#"((time() - max by (cluster, host, plan) (aami_install_started_timestamp{cluster=~"$cluster", host=~"$host"})) and on (cluster, host, plan) (max by (cluster, host, plan) (aami_install_step_status{cluster=~"$cluster", host=~"$host"} == 1))) or sum by (cluster, host, plan) (max by (cluster, host, plan, step) (aami_install_step_duration_seconds{cluster=~"$cluster", host=~"$host"}))"#,
+                query: r#"((time() - max by (cluster, host, plan) (aami_install_started_timestamp_seconds{cluster=~"$cluster", host=~"$host"})) and on (cluster, host, plan) (max by (cluster, host, plan) (aami_install_step_status{cluster=~"$cluster", host=~"$host"} == 1))) or sum by (cluster, host, plan) (max by (cluster, host, plan, step) (aami_install_step_duration_seconds{cluster=~"$cluster", host=~"$host"}))"#,
                 legend: "{{host}} {{plan}}",
                 shown: Shown::Number {
                     unit: "s",

@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod catalogue;
 pub mod dashboard;
+pub mod installation;
 pub mod listed;
 pub mod node_info;
 pub mod prometheus;

@@ -9,20 +9,23 @@ pub const HEAD: &str = "# HELP aami_node_info Who is behind each scraped address
                         # TYPE aami_node_info gauge\n";
 
 /// One sample line, newline included.
-pub(crate) fn line(labels: &[(&str, &str)]) -> String {
-    let mut line = String::with_capacity(160);
-    line.push_str("aami_node_info{");
-    for (at, (name, value)) in labels.iter().enumerate() {
+pub(crate) fn line(pairs: &[(&str, &str)]) -> String {
+    format!("aami_node_info{{{}}} 1\n", labels(pairs))
+}
+
+/// What stands between the braces of a sample.
+pub(crate) fn labels(pairs: &[(&str, &str)]) -> String {
+    let mut text = String::with_capacity(160);
+    for (at, (name, value)) in pairs.iter().enumerate() {
         if at > 0 {
-            line.push(',');
+            text.push(',');
         }
-        line.push_str(name);
-        line.push_str("=\"");
-        escape(value, &mut line);
-        line.push('"');
+        text.push_str(name);
+        text.push_str("=\"");
+        escape(value, &mut text);
+        text.push('"');
     }
-    line.push_str("} 1\n");
-    line
+    text
 }
 
 /// Label values of the text format escape these three and nothing else.

@@ -55,13 +55,14 @@ pub fn installation() -> Result<String, RulesError> {
                 annotations: BTreeMap::from([
                     (
                         "summary",
-                        "The installation of {{ $labels.host }} failed at the step {{ $labels.step }}",
+                        "The installation of {{ with $labels.host }}{{ . }}{{ else }}a machine that has not registered{{ end }} \
+                         failed at the step {{ $labels.step }}",
                     ),
                     (
                         "description",
-                        "The step {{ $labels.step }} of the plan {{ $labels.plan }} failed on {{ $labels.host }} in the \
-                         cluster {{ $labels.cluster }}. `aami runs list --node {{ $labels.host }}` shows the run and its \
-                         error; the same install command again continues it.",
+                        "The step {{ $labels.step }} of the plan {{ $labels.plan }} failed in the cluster {{ $labels.cluster }}. \
+                         `aami runs list --unfinished` shows the run and its error; the same install command again \
+                         continues it.",
                     ),
                 ]),
             }],

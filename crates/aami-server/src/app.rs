@@ -12,6 +12,7 @@ pub(crate) mod discovery;
 pub(crate) mod events;
 pub(crate) mod exporters;
 pub(crate) mod groups;
+pub(crate) mod installations;
 pub(crate) mod keys;
 pub(crate) mod nodes;
 pub(crate) mod refusal;

@@ -53,6 +53,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, Who(caller): Who) -> Re
     } else {
         Orgs::Only(Vec::new())
     };
+    text.push_str(&app.installations(&orgs));
     let info = app.discovery.node_info(&app.view, orgs);
     let mut bytes = text.into_bytes();
     for piece in info.pieces() {

@@ -228,6 +228,15 @@ impl Snapshot {
         self.runs.values().filter(|held| orgs.includes(&held.doc.org))
     }
 
+    /// The same, those with the highest ids first.
+    pub(crate) fn runs_backwards<'a>(
+        &'a self,
+        orgs: &'a Orgs,
+    ) -> impl Iterator<Item = &'a Arc<Held<RunDocument>>> {
+        let all = self.runs.values().rev();
+        all.filter(|held| orgs.includes(&held.doc.org))
+    }
+
     /// What has been told but not yet copied to the history, with the last part of each key.
     pub(crate) fn outbox(&self) -> impl Iterator<Item = (&str, &Untold)> {
         self.outbox.iter().map(|(key, untold)| (&**key, untold))

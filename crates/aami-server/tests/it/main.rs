@@ -7,6 +7,7 @@ mod crowd;
 mod discovery;
 mod hostile;
 mod house;
+mod installations;
 mod lifecycle;
 mod neighbours;
 mod news;

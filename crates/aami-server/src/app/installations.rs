@@ -1,0 +1,63 @@
+//! How far installations are, for `/metrics`: out of the runs in the view, bounded.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aami_model::access::Orgs;
+use aami_monitor::installation::{Installation, Step, metrics};
+
+use super::App;
+use super::runs::host_of;
+
+/// How long after its last report a run is told.
+const RECENT: Duration = Duration::from_secs(24 * 3600);
+/// At most so many installations are told, the newest.
+const MOST: usize = 1_000;
+
+impl App {
+    /// The last run of each plan on each host, as metrics: of those that reported within a day.
+    pub(crate) fn installations(&self, orgs: &Orgs) -> String {
+        let snapshot = self.view.current();
+        let now = self.world.now();
+        let mut told: BTreeSet<(String, String)> = BTreeSet::new();
+        let mut installations = Vec::new();
+        // Ids of runs are made in the order of time, so the newest come first.
+        for held in snapshot.runs_backwards(orgs) {
+            let run = &held.doc;
+            let Some(plan) = run.plan.clone().filter(|_| !run.steps.is_empty()) else {
+                continue;
+            };
+            if now.since(run.updated_at) > RECENT {
+                continue;
+            }
+            let host = host_of(&snapshot, run).map(|node| node.doc.hostname.to_string());
+            // An older run on the same host was overtaken by the one that is told already.
+            if let Some(host) = &host
+                && !told.insert((host.clone(), plan.clone()))
+            {
+                continue;
+            }
+            installations.push(Installation {
+                run: host.is_none().then(|| run.id.to_string()),
+                host: host.unwrap_or_default(),
+                plan,
+                started_at: run.started_at,
+                steps: run
+                    .steps
+                    .iter()
+                    .map(|step| Step {
+                        id: step.id.clone(),
+                        status: step.status,
+                        attempts: step.attempts,
+                        duration_ms: step.duration_ms,
+                    })
+                    .collect(),
+            });
+            if installations.len() == MOST {
+                break;
+            }
+        }
+        let cluster = snapshot.cluster().map_or(&self.config.cluster, |held| &held.name);
+        metrics(cluster, &installations)
+    }
+}

@@ -1,0 +1,139 @@
+//! How far installations are, as Prometheus learns it from the control plane.
+
+use std::time::Duration;
+
+use aami_api::client::Client;
+use aami_api::key::CreateKey;
+use aami_model::access::Role;
+use aami_model::run::{RunEvent, RunEventKind, StepOutcome, StepSummary};
+use aami_model::{RunId, Timestamp};
+
+use crate::house::{House, Machine};
+
+/// Opens a run and says what its first events are: `hardware` holds, `verify` is at work.
+fn at_work(house: &House, token: &str) -> (Client, RunId, String) {
+    let run = house
+        .stranger()
+        .with_bearer(token)
+        .validate()
+        .unwrap()
+        .body
+        .run
+        .unwrap();
+    let installer = house.stranger().with_bearer(&run.credential);
+    let step = |id: &str| StepSummary {
+        id: id.into(),
+        title: id.into(),
+    };
+    let kinds = vec![
+        RunEventKind::RunStarted {
+            plan: "node".into(),
+            steps: vec![step("hardware"), step("verify")],
+        },
+        RunEventKind::StepStarted {
+            step: "hardware".into(),
+            attempt: 1,
+        },
+        RunEventKind::StepCompleted {
+            step: "hardware".into(),
+            outcome: StepOutcome::Changed,
+            duration_ms: 1_250,
+        },
+        RunEventKind::StepStarted {
+            step: "verify".into(),
+            attempt: 1,
+        },
+    ];
+    report(&installer, &run.id, 1, kinds);
+    (installer, run.id, run.credential)
+}
+
+fn report(installer: &Client, run: &RunId, from: u64, kinds: Vec<RunEventKind>) {
+    let events = (from..)
+        .zip(kinds)
+        .map(|(seq, kind)| RunEvent {
+            seq,
+            at: Timestamp::from_millis(1_800_000_000_000),
+            kind,
+        })
+        .collect();
+    installer.report(run, events).unwrap();
+}
+
+fn lines(client: &Client) -> Vec<String> {
+    let text = client.text("/metrics").unwrap();
+    text.lines()
+        .filter(|line| line.starts_with("aami_install_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_last_run_on_each_host_is_told_for_a_day() {
+    // Given a machine whose first run failed and whose second is at work
+    let house = House::new();
+    let admin = house.admin();
+    let token = house.token(|t| t.max_uses = Some(5)).token;
+    assert!(lines(&admin).is_empty());
+    let (first, id, _) = at_work(&house, &token);
+    let unknown = lines(&admin);
+    assert!(
+        unknown.contains(&format!(
+            r#"aami_install_step_status{{cluster="default",plan="node",run="{id}",step="verify"}} 1"#
+        )),
+        "{unknown:#?}"
+    );
+    let machine = Machine::new("gpu-01", 1);
+    machine
+        .clone()
+        .with(|r| r.run_id = Some(id.clone()))
+        .register(&house.stranger(), &token)
+        .unwrap();
+    let failed = RunEventKind::StepFailed {
+        step: "verify".into(),
+        code: "NOT_VERIFIED".into(),
+        message: "refused".into(),
+        hint: String::new(),
+        duration_ms: 30,
+    };
+    report(&first, &id, 5, vec![failed]);
+    let after_first = lines(&admin);
+    let verify = r#"{cluster="default",host="gpu-01",plan="node",step="verify"}"#;
+    assert!(
+        after_first.contains(&format!("aami_install_step_status{verify} 3")),
+        "{after_first:#?}"
+    );
+    house.forward(Duration::from_secs(60));
+    let (_, second, _) = at_work(&house, &token);
+    machine
+        .with(|r| r.run_id = Some(second.clone()))
+        .register(&house.stranger(), &token)
+        .unwrap();
+
+    // when Prometheus asks, then it is told of the second, and once;
+    let told = lines(&admin);
+    for line in [
+        format!("aami_install_step_status{verify} 1"),
+        r#"aami_install_step_duration_seconds{cluster="default",host="gpu-01",plan="node",step="hardware"} 1.25"#.into(),
+        r#"aami_install_progress_ratio{cluster="default",host="gpu-01",plan="node"} 0.5"#.into(),
+        r#"aami_install_started_timestamp_seconds{cluster="default",host="gpu-01",plan="node"} 1800000000"#.into(),
+    ] {
+        assert_eq!(told.iter().filter(|is| **is == line).count(), 1, "{line} in {told:#?}");
+    }
+    assert!(!told.iter().any(|line| line.ends_with(" 3")), "{told:#?}");
+
+    // who is of another organisation is told nothing;
+    let foreign = admin
+        .create_key(&CreateKey {
+            name: "foreign".into(),
+            role: Some(Role::Admin),
+            orgs: vec!["other".parse().unwrap()],
+            ..CreateKey::default()
+        })
+        .unwrap();
+    assert!(lines(&house.stranger().with_bearer(&foreign.key)).is_empty());
+
+    // and a day after its last report nobody is.
+    house.forward(Duration::from_secs(24 * 3600 + 61));
+    assert!(lines(&admin).is_empty());
+}
