@@ -10,6 +10,7 @@ mod preflight;
 mod screen;
 mod status;
 mod surroundings;
+mod telemetry;
 mod uninstall;
 mod version;
 

@@ -1,6 +1,6 @@
 //! Telling the numbers of a run to those who keep numbers: Prometheus remote write, and OTLP.
 //!
-//! [`Telemetry::start`] makes one pusher a destination, each with a thread of its own and a bounded queue;
+//! Commands say where in [`Wishes`], and [`Wishes::start`] does the rest. [`Telemetry::start`] makes one pusher a destination, each with a thread of its own and a bounded queue;
 //! [`Telemetry::attach`] lets them read the run's events; [`Telemetry::finish`] waits a little for what is left
 //! and says what came of it. Nothing here ever holds up a run or fails it: where nobody listens yet, samples
 //! wait with the time at which they were true, and are told once the destination is up. When there are too
@@ -12,25 +12,28 @@ mod otlp;
 mod pusher;
 mod queue;
 mod remote_write;
-mod sample;
 mod sending;
+mod standing;
+mod wishes;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aami_api::client::{ClientError, Trust};
 use aami_install::Installer;
 use aami_install::host::Clock;
+use aami_install::render::Origin;
 use aami_model::run::RunEvent;
 use aami_model::{Code, code};
 
 pub use pusher::Delivered;
-pub use sample::Sample;
+pub use wishes::Wishes;
 
 use self::pusher::Pusher;
 use self::sending::Sending;
-use crate::download::{Credential, Proxies};
+use crate::download::{Credential, CredentialError, Proxies};
 
 /// How long a run waits at its end for what is left to be told.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -78,15 +81,6 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// What every sample says besides its own labels.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct About {
-    /// The cluster.
-    pub cluster: String,
-    /// The machine the run is on.
-    pub host: String,
-}
-
 /// Why a destination cannot be used. The message holds no password.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -102,6 +96,17 @@ pub enum TelemetryError {
     /// A proxy that cannot be understood.
     #[error("the proxy for the {} address cannot be understood", .0.name())]
     Proxy(Protocol),
+    /// A file that holds no credential.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The file with the certificates to believe cannot be read.
+    #[error("{} cannot be read", .path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Certificates that cannot be used.
     #[error("the certificates for the {} address cannot be used", .0.name())]
     Certificates(Protocol, #[source] Box<ClientError>),
@@ -113,7 +118,7 @@ impl TelemetryError {
         match self {
             Self::CredentialInTheOpen(_) => code::SERVER_NOT_TRUSTED,
             Self::Certificates(_, source) => source.code(),
-            Self::Address(_) | Self::Proxy(_) => code::INVALID,
+            Self::Address(_) | Self::Proxy(_) | Self::Credential(_) | Self::CaFile { .. } => code::INVALID,
         }
     }
 }
@@ -132,7 +137,7 @@ impl Telemetry {
     /// later, and fails nothing.
     pub fn start(
         destinations: Vec<Destination>,
-        about: &About,
+        origin: &Origin,
         proxies: &Proxies,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, TelemetryError> {
@@ -140,7 +145,7 @@ impl Telemetry {
             .into_iter()
             .map(|destination| {
                 let sending = Sending::new(destination, proxies)?;
-                Ok(Pusher::start(sending, about.clone(), clock.clone()))
+                Ok(Pusher::start(sending, origin.clone(), clock.clone()))
             })
             .collect::<Result<_, TelemetryError>>()?;
         Ok(Self { pushers })

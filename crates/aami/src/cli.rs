@@ -34,6 +34,7 @@ mod signals;
 mod status;
 mod surroundings;
 mod table;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tokens;

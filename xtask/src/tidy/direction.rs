@@ -27,7 +27,7 @@ const AGENT_TAKES: &[&str] = &[
 ];
 
 /// Features of `aami-plans` the agent may ask for.
-const AGENT_PLANS: &[&str] = &["node", "provision"];
+const AGENT_PLANS: &[&str] = &["node", "provision", "telemetry"];
 
 /// Database drivers: `aami-store` alone may name them.
 const DATABASES: &[&str] = &[

@@ -10,11 +10,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aami_install::host::{Clock, SystemClock};
+use aami_install::render::Origin;
 use aami_install::{Installer, Mode, RunReport};
 use aami_model::label::Labels;
 use aami_model::run::RunStatus;
 use aami_model::{Exit, code};
 use aami_plans::node::{Foreground, Form, Node, NodeOptions, Purpose, Reporter};
+use aami_plans::telemetry;
 use clap::Args;
 
 pub(crate) use plan::{Named, show, sources, summary_lines};
@@ -22,10 +25,11 @@ pub(crate) use stay::launcher;
 pub(crate) use token::read as read_secret;
 
 use super::failure::Failure;
-use super::node::{Which, downloader, listeners, look, settings};
+use super::node::{Which, downloader, hostname, listeners, look, settings};
 use super::screen;
 use super::status::Status;
 use super::surroundings::Surroundings;
+use super::telemetry::TelemetryFlags;
 
 /// Make this machine a node: check, install exporters, register, verify
 #[derive(Debug, Args)]
@@ -117,6 +121,8 @@ pub(crate) struct Bootstrap {
     /// Speak JSON lines
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    telemetry: TelemetryFlags,
 }
 
 /// Addresses and networks, each as it stands in a firewall's rule.
@@ -176,7 +182,7 @@ impl Bootstrap {
         }
         let _alone = stay::alone(&self.which)?;
         let cancel = signals::cancel_on_signals()?;
-        let report = self.install(installer.cancelled_by(cancel.clone()), &node, surroundings.colour)?;
+        let report = self.install(installer.cancelled_by(cancel.clone()), &node, surroundings)?;
         self.conclude(&report, &node);
         if report.status == RunStatus::Completed && self.foreground {
             stay::until_told(&cancel, self.until_stdin_closes);
@@ -187,7 +193,12 @@ impl Bootstrap {
         Ok(report.exit())
     }
 
-    fn install(&self, installer: Installer<'_>, node: &Node, colour: bool) -> Result<RunReport, Failure> {
+    fn install(
+        &self,
+        installer: Installer<'_>,
+        node: &Node,
+        surroundings: &Surroundings,
+    ) -> Result<RunReport, Failure> {
         let mode = match (self.repair, self.resume) {
             (true, _) => Mode::Repair,
             (_, true) => Mode::Resume,
@@ -197,10 +208,23 @@ impl Bootstrap {
         let how = screen::How {
             json: self.json,
             verbose: self.verbose,
-            colour,
+            colour: surroundings.colour,
         };
         let installer = screen::attach(installer, node.session(), node.plan().title(), how);
-        Ok(installer.run(mode)?)
+        let origin = Origin {
+            cluster: self.which.cluster.clone(),
+            host: hostname(),
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let (telemetry, installer) =
+            (self.telemetry.wishes()).start(installer, &origin, &surroundings.proxies, &clock)?;
+        let report = installer.run(mode);
+        for delivered in telemetry.finish(telemetry::PATIENCE) {
+            if delivered.deserves_a_word() {
+                screen::warn(&delivered.to_string(), self.json);
+            }
+        }
+        Ok(report?)
     }
 
     /// Everything after the last event: what there is now, or what to do next.

@@ -9,6 +9,7 @@ use aami_model::{Code, code};
 use aami_plans::node::NodePlanError;
 use aami_plans::node::check::CheckRoundError;
 use aami_plans::preflight::command::PreflightError;
+use aami_plans::telemetry::TelemetryError;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -67,6 +68,12 @@ impl From<ClientError> for Failure {
 
 impl From<InstallError> for Failure {
     fn from(error: InstallError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<TelemetryError> for Failure {
+    fn from(error: TelemetryError) -> Self {
         Self::new(error.code(), error.to_string())
     }
 }

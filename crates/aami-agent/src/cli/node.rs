@@ -162,6 +162,13 @@ pub(crate) fn look() -> Result<Inventory, aami_inventory::InventoryError> {
     Inventory::collect(&aami_inventory::Host::this(&commands))
 }
 
+/// What this machine is called; nothing where it has no name.
+pub(crate) fn hostname() -> String {
+    let commands = SystemCommands::default();
+    aami_inventory::name::hostname(&aami_inventory::Host::this(&commands))
+        .map_or_else(|_| String::new(), |name| name.to_string())
+}
+
 /// Who listens on a port of this machine.
 pub(crate) fn listeners(port: u16) -> Vec<listener::Listener> {
     let commands = SystemCommands::default();

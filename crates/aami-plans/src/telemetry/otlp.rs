@@ -3,10 +3,8 @@
 //! <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>: names in lowerCamelCase, 64-bit integers
 //! as decimal strings. Gauges, since none of our numbers is a sum.
 
+use aami_install::render::{Sample, families};
 use serde_json::{Value, json};
-
-use super::About;
-use super::sample::{FAMILIES, Sample};
 
 pub(super) const CONTENT_TYPE: &str = "application/json";
 /// Where metrics go on a collector whose address has no path.
@@ -16,19 +14,25 @@ fn attribute(name: &str, value: &str) -> Value {
     json!({ "key": name, "value": { "stringValue": value } })
 }
 
+/// The unit a name ends with, in UCUM's letters, as OpenTelemetry wants it; most of ours have none.
+fn unit(name: &str) -> &'static str {
+    if name.ends_with("_seconds") { "s" } else { "1" }
+}
+
 /// The body of a request.
-pub(super) fn body(samples: &[Sample], about: &About) -> Vec<u8> {
-    let metrics: Vec<Value> = FAMILIES
+pub(super) fn body(samples: &[Sample]) -> Vec<u8> {
+    let metrics: Vec<Value> = families()
         .into_iter()
-        .filter_map(|(name, description, unit)| {
+        .filter_map(|family| {
             let points: Vec<Value> = samples
                 .iter()
-                .filter(|sample| sample.name == name)
+                .filter(|sample| sample.name == family.name)
                 .map(|sample| {
                     let nanos = i128::from(sample.at.millis()) * 1_000_000;
                     let attributes: Vec<Value> = sample
-                        .labels(about)
-                        .into_iter()
+                        .labels
+                        .iter()
+                        .filter(|(_, value)| !value.is_empty())
                         .map(|(name, value)| attribute(name, value))
                         .collect();
                     json!({
@@ -40,22 +44,14 @@ pub(super) fn body(samples: &[Sample], about: &About) -> Vec<u8> {
                 .collect();
             (!points.is_empty()).then(|| {
                 json!({
-                    "name": name, "description": description, "unit": unit,
+                    "name": family.name, "description": family.help, "unit": unit(family.name),
                     "gauge": { "dataPoints": points },
                 })
             })
         })
         .collect();
-    let resource: Vec<Value> = [
-        ("service.name", "aami-install"),
-        ("host.name", about.host.as_str()),
-    ]
-    .into_iter()
-    .filter(|(_, value)| !value.is_empty())
-    .map(|(name, value)| attribute(name, value))
-    .collect();
     let request = json!({ "resourceMetrics": [{
-        "resource": { "attributes": resource },
+        "resource": { "attributes": [attribute("service.name", "aami-install")] },
         "scopeMetrics": [{
             "scope": { "name": "aami", "version": env!("CARGO_PKG_VERSION") },
             "metrics": metrics,
@@ -86,18 +82,18 @@ mod tests {
 
     #[test]
     fn a_request_is_shaped_as_the_protocol_says() {
-        let about = About {
-            cluster: "prod".into(),
-            host: "gpu-01".into(),
-        };
         let sample = Sample {
             name: "aami_install_step_status",
-            step: Some("verify".into()),
-            plan: "node".into(),
+            labels: vec![
+                ("cluster", "prod".into()),
+                ("host", "gpu-01".into()),
+                ("plan", "node".into()),
+                ("step", "verify".into()),
+            ],
             value: 3.0,
             at: Timestamp::from_millis(1_800_000_000_123),
         };
-        let body: Value = serde_json::from_slice(&body(&[sample], &about)).unwrap();
+        let body: Value = serde_json::from_slice(&body(&[sample])).unwrap();
         let metric = &body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0];
         assert_eq!(metric["name"], "aami_install_step_status");
         assert_eq!(

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use aami_install::Sink;
 use aami_install::host::Clock;
+use aami_install::render::{Origin, Sample};
 use aami_model::run::RunEvent;
 
+use super::Protocol;
 use super::queue::Queue;
-use super::sample::{Sample, Standing};
 use super::sending::{Sending, Verdict};
-use super::{About, Protocol};
+use super::standing::Standing;
 
 /// The most samples in one request.
 const BATCH: usize = 500;
@@ -42,6 +43,11 @@ pub struct Delivered {
 }
 
 impl Delivered {
+    /// Whether a person should hear of it: something was lost that is not merely too old, or nothing arrived.
+    pub const fn deserves_a_word(&self) -> bool {
+        self.left > 0 || self.dropped > 0 || (self.kept == 0 && self.unwanted > 0)
+    }
+
     /// Whether everything was told.
     pub const fn is_complete(&self) -> bool {
         self.unwanted == 0 && self.dropped == 0 && self.left == 0
@@ -79,6 +85,7 @@ struct State {
 }
 
 struct Shared {
+    origin: Origin,
     state: Mutex<State>,
     bell: Condvar,
 }
@@ -93,7 +100,7 @@ impl Shared {
         if state.never {
             return;
         }
-        for sample in state.standing.take(event) {
+        for sample in state.standing.take(event, &self.origin) {
             state.queue.add(sample);
         }
         drop(state);
@@ -125,8 +132,9 @@ impl Sink for Reader {
 }
 
 impl Pusher {
-    pub(super) fn start(sending: Sending, about: About, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn start(sending: Sending, origin: Origin, clock: Arc<dyn Clock>) -> Self {
         let shared = Arc::new(Shared {
+            origin,
             state: Mutex::default(),
             bell: Condvar::new(),
         });
@@ -134,7 +142,7 @@ impl Pusher {
         let worker = shared.clone();
         std::thread::spawn(move || {
             let _ended = Ended(&worker);
-            work(&worker, &sending, &about, clock.as_ref());
+            work(&worker, &sending, clock.as_ref());
         });
         Self { shared, protocol }
     }
@@ -197,14 +205,14 @@ enum Next {
     End,
 }
 
-fn work(shared: &Shared, sending: &Sending, about: &About, clock: &dyn Clock) {
+fn work(shared: &Shared, sending: &Sending, clock: &dyn Clock) {
     let mut pause = Duration::ZERO;
     loop {
         let (batch, dropped) = match next(shared, clock, pause) {
             Next::Send(batch, dropped) => (batch, dropped),
             Next::End => return,
         };
-        let told = tell(sending, about, &batch);
+        let told = tell(sending, &batch);
         let mut state = shared.lock();
         state.kept += told.kept;
         state.unwanted += told.unwanted;
@@ -242,7 +250,7 @@ fn next(shared: &Shared, clock: &dyn Clock, pause: Duration) -> Next {
                 return Next::End;
             }
             if state.standing.is_at_work() && now >= begun + AGAIN {
-                for sample in state.standing.all(clock.now()) {
+                for sample in state.standing.all(clock.now(), &shared.origin) {
                     state.queue.add(sample);
                 }
                 continue;
@@ -288,7 +296,7 @@ struct Told {
 
 /// Tells one batch. Where something in it is not wanted (one sample that is too old spoils a request for
 /// Prometheus) it is told in halves, until what is wanted is kept and what is not is known.
-fn tell(sending: &Sending, about: &About, batch: &[Sample]) -> Told {
+fn tell(sending: &Sending, batch: &[Sample]) -> Told {
     let mut told = Told::default();
     let mut parts = vec![batch];
     let mut requests = 0;
@@ -301,7 +309,7 @@ fn tell(sending: &Sending, about: &About, batch: &[Sample]) -> Told {
             continue;
         }
         requests += 1;
-        match sending.send(part, about) {
+        match sending.send(part) {
             Verdict::Kept { left_out, why } => {
                 told.unwanted += left_out;
                 told.kept += (part.len() as u64).saturating_sub(left_out);

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use aami_install::render::Sample;
 use aami_model::Timestamp;
 
-use super::sample::Sample;
+use super::standing::Series;
 
 /// The most samples that wait. A run of twenty steps makes about two hundred.
 pub(super) const MOST: usize = 10_000;
@@ -14,7 +15,7 @@ pub(super) const MOST: usize = 10_000;
 pub(super) struct Queue {
     waiting: VecDeque<Sample>,
     /// When each series was last told something. Its keys are families and steps, and a plan has few.
-    last: HashMap<(&'static str, Option<String>, String), Timestamp>,
+    last: HashMap<Series, Timestamp>,
     dropped: u64,
 }
 
@@ -23,7 +24,7 @@ impl Queue {
     /// meanwhile, or two things happened in one millisecond, the sample counts as a millisecond younger than the
     /// one before.
     pub(super) fn add(&mut self, mut sample: Sample) {
-        let series = (sample.name, sample.step.clone(), sample.plan.clone());
+        let series = (sample.name, sample.labels.clone());
         if let Some(last) = self.last.get(&series)
             && sample.at <= *last
         {
@@ -75,8 +76,7 @@ mod tests {
     fn sample(step: &str, at: i64) -> Sample {
         Sample {
             name: "aami_install_step_status",
-            step: Some(step.into()),
-            plan: "node".into(),
+            labels: vec![("step", step.into())],
             value: 1.0,
             at: Timestamp::from_millis(at),
         }
@@ -108,7 +108,7 @@ mod tests {
             }
             let mut last: HashMap<String, Timestamp> = HashMap::new();
             for sample in queue.front(usize::MAX) {
-                let before = last.insert(sample.step.clone().unwrap(), sample.at);
+                let before = last.insert(sample.labels[0].1.clone(), sample.at);
                 prop_assert!(before.is_none_or(|before| before < sample.at));
             }
         }

@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use aami_install::render::Sample;
 use prost::Message;
-
-use super::About;
-use super::sample::Sample;
 
 #[derive(Clone, PartialEq, Message)]
 struct WriteRequest {
@@ -41,13 +39,16 @@ struct Point {
     timestamp: i64,
 }
 
-fn message(samples: &[Sample], about: &About) -> WriteRequest {
+fn message(samples: &[Sample]) -> WriteRequest {
     // Labels sorted by name, `__name__` among them (an underscore comes before every letter); samples of a
     // series in the order of time. Both are what the specification asks for.
     let mut series: BTreeMap<Vec<(&str, &str)>, Vec<Point>> = BTreeMap::new();
     for sample in samples {
         let mut labels = vec![("__name__", sample.name)];
-        labels.extend(sample.labels(about));
+        // An empty label is none, and may not be sent.
+        let given = sample.labels.iter().filter(|(_, value)| !value.is_empty());
+        labels.extend(given.map(|(name, value)| (*name, value.as_str())));
+        labels.sort_unstable();
         series.entry(labels).or_default().push(Point {
             value: sample.value,
             timestamp: sample.at.millis(),
@@ -78,30 +79,22 @@ pub(super) const HEADERS: [(&str, &str); 2] = [
 pub(super) const CONTENT_TYPE: &str = "application/x-protobuf";
 
 /// The body of a request. `None` where a block would be longer than snappy can say, which a batch never is.
-pub(super) fn body(samples: &[Sample], about: &About) -> Option<Vec<u8>> {
-    let bytes = message(samples, about).encode_to_vec();
+pub(super) fn body(samples: &[Sample]) -> Option<Vec<u8>> {
+    let bytes = message(samples).encode_to_vec();
     snap::raw::Encoder::new().compress_vec(&bytes).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::Standing;
-    use super::super::sample::tests::a_run;
+    use super::super::standing::Standing;
+    use super::super::standing::tests::{a_run, origin};
     use super::*;
-
-    fn about() -> About {
-        About {
-            cluster: "prod".into(),
-            host: String::new(),
-        }
-    }
 
     #[test]
     fn the_bytes_are_those_of_the_specification() {
         let sample = Sample {
             name: "up",
-            step: None,
-            plan: String::new(),
+            labels: vec![("cluster", "prod".into()), ("host", String::new())],
             value: 1.0,
             at: aami_model::Timestamp::from_millis(300),
         };
@@ -112,15 +105,18 @@ mod tests {
         wanted.extend_from_slice(b"\x0a\x0f\x0a\x07cluster\x12\x04prod");
         wanted.extend_from_slice(b"\x12\x0c\x09\x00\x00\x00\x00\x00\x00\xf0\x3f\x10\xac\x02");
         wanted[1] = u8::try_from(wanted.len() - 2).unwrap();
-        let block = body(&[sample], &about()).unwrap();
+        let block = body(&[sample]).unwrap();
         assert_eq!(snap::raw::Decoder::new().decompress_vec(&block).unwrap(), wanted);
     }
 
     #[test]
     fn labels_are_sorted_without_empty_ones_and_samples_go_forward() {
         let mut standing = Standing::default();
-        let samples: Vec<Sample> = a_run().iter().flat_map(|event| standing.take(event)).collect();
-        let request = message(&samples, &about());
+        let samples: Vec<Sample> = a_run()
+            .iter()
+            .flat_map(|event| standing.take(event, &origin()))
+            .collect();
+        let request = message(&samples);
         for series in &request.timeseries {
             let names: Vec<&str> = series.labels.iter().map(|label| label.name.as_str()).collect();
             assert!(names.is_sorted() && names[0] == "__name__", "{names:?}");

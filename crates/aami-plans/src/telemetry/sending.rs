@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aami_api::client::tls_config;
+use aami_install::render::Sample;
 use ureq::http::Uri;
 
-use super::sample::Sample;
-use super::{About, Destination, Protocol, TelemetryError, otlp, remote_write};
+use super::{Destination, Protocol, TelemetryError, otlp, remote_write};
 use crate::download::Proxies;
 
 /// How long a connection may take to be made.
@@ -80,11 +80,11 @@ impl Sending {
         })
     }
 
-    pub(super) fn send(&self, samples: &[Sample], about: &About) -> Verdict {
+    pub(super) fn send(&self, samples: &[Sample]) -> Verdict {
         let protocol = self.destination.protocol;
         let (content_type, body) = match protocol {
-            Protocol::RemoteWrite => (remote_write::CONTENT_TYPE, remote_write::body(samples, about)),
-            Protocol::Otlp => (otlp::CONTENT_TYPE, Some(otlp::body(samples, about))),
+            Protocol::RemoteWrite => (remote_write::CONTENT_TYPE, remote_write::body(samples)),
+            Protocol::Otlp => (otlp::CONTENT_TYPE, Some(otlp::body(samples))),
         };
         let Some(body) = body else {
             return Verdict::Unwanted {

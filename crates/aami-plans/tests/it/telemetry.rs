@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use aami_api::client::Trust;
 use aami_install::host::{Clock, SystemClock};
+use aami_install::render::Origin;
 use aami_install::{
     Content, Effect, Host, HostPath, Installer, Mode, Options, Plan, Probe, Step, StepContext, StepError,
     Survey,
@@ -15,7 +16,7 @@ use aami_install::{
 use aami_model::Timestamp;
 use aami_model::run::{RunEvent, RunEventKind, RunStatus, StepOutcome, StepSummary};
 use aami_plans::download::Proxies;
-use aami_plans::telemetry::{About, Delivered, Destination, Protocol, Telemetry};
+use aami_plans::telemetry::{Delivered, Destination, Protocol, Telemetry};
 use rig::engines::Prometheus;
 use rig::{Place, wait_until};
 use serde_json::Value;
@@ -75,11 +76,11 @@ fn to(protocol: Protocol, url: String) -> Telemetry {
         trust: Trust::System,
         credential: None,
     };
-    let about = About {
+    let origin = Origin {
         cluster: "prod".into(),
         host: "gpu-01".into(),
     };
-    Telemetry::start(vec![destination], &about, &Proxies::default(), &clock()).unwrap()
+    Telemetry::start(vec![destination], &origin, &Proxies::default(), &clock()).unwrap()
 }
 
 /// Runs a plan in a folder of its own; answers with how it ended, its events, and what was told.

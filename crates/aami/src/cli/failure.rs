@@ -46,6 +46,9 @@ pub(crate) enum Failure {
     /// A release folder that is not to be used.
     #[error(transparent)]
     Release(#[from] aami_plans::release::ReleaseError),
+    /// Where numbers shall go cannot be used.
+    #[error(transparent)]
+    Telemetry(#[from] aami_plans::telemetry::TelemetryError),
     /// The same, for what was had.
     #[error(transparent)]
     Extract(#[from] aami_plans::extract::ExtractError),
@@ -102,6 +105,7 @@ impl Failure {
             Self::Config(error) => Some(error.code()),
             Self::Start(error) => Some(error.code()),
             Self::Obtain(error) => Some(error.code()),
+            Self::Telemetry(error) => Some(error.code()),
             Self::Extract(error) => Some(error.code()),
             Self::Release(error) => Some(error.code()),
             Self::Stack(error) => Some(error.code()),
