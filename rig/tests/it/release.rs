@@ -1,6 +1,7 @@
 //! A release folder on a web server, and what it becomes on a bare machine: the one line of `install.sh`, and the
 //! Debian package. The programs are the static ones of `make static`; `cargo xtask dist` makes the folder.
 
+mod followed;
 mod package;
 mod shelf;
 mod wrong;

@@ -16,20 +16,27 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(super) struct Shelf {
     pub(super) folder: PathBuf,
     key: PathBuf,
+    components: PathBuf,
 }
 
 impl Shelf {
     /// Makes a key and a release of what was built, with one component to take along.
     pub(super) fn fill(host: &Host) -> Result<Self> {
-        let work = host.folder();
-        let components = work.join("components");
+        let components = host.folder().join("components");
         fs::create_dir(&components)?;
         let packed = Packed::node_exporter()?;
         fs::copy(&packed.path, components.join(packed.file_name()))?;
         fs::write(components.join("components.toml"), catalogue(&packed))?;
+        Self::fill_with(host, components)
+    }
+
+    /// The same, with a folder of components.
+    pub(super) fn fill_with(host: &Host, components: PathBuf) -> Result<Self> {
+        let work = host.folder();
         let shelf = Self {
             folder: work.join("shelf"),
             key: work.join("key"),
+            components,
         };
         shelf.make_key(&shelf.key)?;
         shelf.release_signed_by(&shelf.key)?;
@@ -48,7 +55,6 @@ impl Shelf {
             "there is no static aami in {}; `make static` builds it",
             built.display()
         );
-        let components = self.folder.with_file_name("components");
         xtask(&[
             "--key".as_ref(),
             key,
@@ -57,7 +63,7 @@ impl Shelf {
             "--binaries".as_ref(),
             &built,
             "--components".as_ref(),
-            &components,
+            &self.components,
             "--arch".as_ref(),
             crate::site::ARCH.as_ref(),
             "--base-url".as_ref(),
