@@ -3,8 +3,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aami_install::Host;
+use aami_install::host::{Command, CommandError, Commands, Ended, Output};
 
 use super::config::broken;
 use super::layout::Layout;
@@ -17,7 +19,7 @@ pub enum PurgeError {
     /// A service still runs and would write on.
     #[error("{unit} cannot be stopped: {source}")]
     Running {
-        /// Its unit.
+        /// Its unit, or its container.
         unit: &'static str,
         /// Why.
         source: aami_install::host::UnitError,
@@ -48,6 +50,11 @@ pub(crate) fn purge(host: &Host, wishes: &Wishes) -> Result<Vec<String>, PurgeEr
             }
         }
     }
+    if let (Some(commands), Runtime::Compose) = (&host.commands, wishes.runtime) {
+        for part in Part::ALL.into_iter().rev() {
+            stop_container(commands.as_ref(), part.container())?;
+        }
+    }
     let mut emptied = Vec::new();
     let folders = Part::ALL
         .into_iter()
@@ -59,6 +66,22 @@ pub(crate) fn purge(host: &Host, wishes: &Wishes) -> Result<Vec<String>, PurgeEr
         }
     }
     Ok(emptied)
+}
+
+/// Stops a container that runs; taking the project back removes it later.
+fn stop_container(commands: &dyn Commands, name: &'static str) -> Result<(), PurgeError> {
+    let look = Command::look(["docker", "inspect", "--format={{.State.Running}}", name]);
+    let runs = |output: Output| output.ended == Ended::Status(0) && output.text().trim() == "true";
+    if !commands.run(&look).is_ok_and(runs) {
+        return Ok(());
+    }
+    let stop = Command::change(["docker", "stop", "--time=20", name]).within(Duration::from_secs(60));
+    let running = |source: CommandError| PurgeError::Running {
+        unit: name,
+        source: source.into(),
+    };
+    commands.succeed(&stop).map_err(running)?;
+    Ok(())
 }
 
 /// Removes all that is in a folder, following no link. False where there was nothing.

@@ -146,8 +146,8 @@ impl Uninstall {
                 (_, _, true) => "Interrupted; run it again to continue.",
                 (_, false, _) => "Not all of it could be taken back; what is left stays recorded.",
                 (true, ..) => "There was nothing to take back.",
-                (false, ..) if !taken.stays.is_empty() => {
-                    "This machine is as it was before AAMI, but for what was kept."
+                (false, ..) if !taken.stays.is_empty() || !report.left.is_empty() => {
+                    "This machine is as it was before AAMI, but for what is listed above."
                 }
                 (false, ..) => "This machine is as it was before AAMI.",
             },
