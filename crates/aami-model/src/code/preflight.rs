@@ -373,4 +373,10 @@ codes! { Preflight;
     "A GPU on the bus is not shown by its vendor's tool.";
     "Look at `dmesg` for Xid errors; a reset or reboot may bring it back.";
     "The PCI bus has more GPUs than the tool shows. A GPU that fell off the bus looks like this."
+
+    PROXY_NOT_FOR_SERVICES = 65, Failed, 422;
+    "A service does not know the proxy of this environment.";
+    "Tell it the proxy by a drop-in of systemd, or run with --fix.";
+    "The variables of a shell do not reach services: the Docker daemon fetches images by itself and needs its proxy in \
+     its own unit or in /etc/docker/daemon.json."
 }

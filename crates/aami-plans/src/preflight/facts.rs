@@ -361,7 +361,8 @@ fn rights(host: &Host<'_>, request: &Request) -> Rights {
             && has_sudo
             && host
                 .commands
-                .run("sudo", &["-n", "true"])
+                // With -k it neither uses nor leaves a remembered password.
+                .run("sudo", &["-n", "-k", "true"])
                 .is_ok_and(|output| output.status == Some(0)),
         sudo_group: groups
             .into_iter()

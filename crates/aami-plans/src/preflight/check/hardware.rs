@@ -155,7 +155,7 @@ fn fabric_manager(facts: &Facts) -> Check {
             .failed(
                 code::FABRIC_MANAGER_DOWN,
                 state,
-                format!("There are {switches} NVSwitches, and the fabric manager is {state}"),
+                format!("This machine has NVSwitches ({switches}), and the fabric manager is {state}"),
             )
             .remedy(
                 "Start it",
@@ -166,7 +166,7 @@ fn fabric_manager(facts: &Facts) -> Check {
             .failed(
                 code::FABRIC_MANAGER_DOWN,
                 "not installed",
-                format!("There are {switches} NVSwitches, and no fabric manager is installed"),
+                format!("This machine has NVSwitches ({switches}), and no fabric manager is installed"),
             )
             .advice("Install the package nvidia-fabricmanager in the driver's version"),
     }

@@ -24,7 +24,7 @@ fn check(key: &str, title: &str) -> Check {
 
 fn sudo(request: &Request, facts: &Facts) -> Check {
     let rights = &facts.rights;
-    let check = check("sudo", "sudo").from("the effective user, and sudo -n true");
+    let check = check("sudo", "sudo").from("the effective user, and sudo -n -k true");
     if rights.root {
         return check.measured("root").passed("available");
     }

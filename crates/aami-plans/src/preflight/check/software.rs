@@ -126,7 +126,7 @@ fn docker(facts: &Facts) -> Check {
         return check
             .from("systemctl show docker.service, /etc/docker/daemon.json")
             .warned(
-                code::PROXY_UNREACHABLE,
+                code::PROXY_NOT_FOR_SERVICES,
                 format!("{version}, without the proxy of this environment"),
                 "Images are fetched by the Docker daemon, which does not know the proxy of this environment",
             )

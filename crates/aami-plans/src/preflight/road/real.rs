@@ -152,7 +152,8 @@ fn judge(target: &Target, status: u16, body: &[u8]) -> Option<(Fault, String)> {
                     Some((Fault::Unwell, detail.chars().take(200).collect()))
                 }
                 _ if is_page && target.proxy.is_some() && status >= 400 => Some((Fault::ProxyRefused, says)),
-                _ if is_page && status < 500 => Some((Fault::Portal, says)),
+                // A web server that has no such page is a wrong address, not a portal.
+                _ if is_page && status < 500 && status != 404 => Some((Fault::Portal, says)),
                 _ if status >= 500 => Some((Fault::Unwell, says)),
                 _ => Some((Fault::NotAami, says)),
             }
@@ -187,6 +188,7 @@ mod tests {
             Some(Fault::Portal)
         );
         assert_eq!(of(Expect::ControlPlane, 200, "{}"), Some(Fault::NotAami));
+        assert_eq!(of(Expect::ControlPlane, 404, "<html>"), Some(Fault::NotAami));
         assert_eq!(of(Expect::ControlPlane, 407, ""), Some(Fault::ProxyPassword));
         assert_eq!(of(Expect::ControlPlane, 502, "bad gateway"), Some(Fault::Unwell));
         assert_eq!(of(Expect::File, 200, "<html>"), Some(Fault::Portal));
