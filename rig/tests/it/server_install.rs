@@ -2,8 +2,9 @@
 //! and a stand-in for Grafana, as units of their own; a node that enrols with the line that was printed.
 
 mod broken;
+mod compose;
 mod interrupted;
-mod stage;
+pub(crate) mod stage;
 
 use std::time::{Duration, Instant};
 

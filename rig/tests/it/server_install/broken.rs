@@ -22,7 +22,7 @@ const BREAKS: &[(&str, &str)] = &[
         "/etc/aami/secrets/discovery.key: mode 0644",
     ),
     (
-        "cp /bin/true /opt/aami/grafana-0.0.1/grafana",
+        "install -m 755 /bin/true /opt/aami/grafana-0.0.1/grafana",
         "/opt/aami/grafana-0.0.1/grafana: holds something else",
     ),
     (
@@ -75,9 +75,21 @@ fn each_thing_that_breaks_is_named_mended_and_left_alone_afterwards() -> Result<
 fn a_port_that_is_taken_is_named_with_its_holder_before_anything_is_changed() -> Result<()> {
     let net = Net::new()?;
     let stage = Stage::boot(&net, Release::Bookworm, "server")?;
-    let script = "systemd-run --quiet --unit=theirs perl -MIO::Socket::INET -e \
-                  'IO::Socket::INET->new(LocalPort => 9090, Listen => 1) or die; sleep 600'";
+    let script = "systemd-run --quiet --unit=theirs perl -MSocket -e \
+                  'socket(S, PF_INET, SOCK_STREAM, 0); setsockopt(S, SOL_SOCKET, SO_REUSEADDR, 1); \
+                  bind(S, sockaddr_in(9090, INADDR_ANY)) or die; listen(S, 1); sleep 600'";
     stage.breaks(script)?;
+    rig::wait_until(
+        std::time::Duration::from_secs(10),
+        "somebody holds the port",
+        || {
+            let held = stage
+                .node
+                .sh("ss -Hltn 'sport = :9090'; systemctl status theirs --no-pager")?;
+            ensure!(held.stdout.contains("LISTEN"), "{}", held.said());
+            Ok(())
+        },
+    )?;
     let before = stage.node.picture()?;
     let said = stage
         .node
@@ -100,9 +112,9 @@ fn a_service_that_cannot_start_is_named_with_its_last_words() -> Result<()> {
         .write("/etc/aami/rules/broken.yaml", b"groups: {not: a list}\n", 0o644)?;
     let said = stage
         .node
-        .types_in_vain(&format!("{INSTALL} --unattended"), 1, "UNIT_FAILED")?;
+        .types_in_vain(&format!("{INSTALL} --unattended"), 1, "STACK_UNHEALTHY")?;
     ensure!(
-        said.all().contains("aami-prometheus.service") && said.all().contains("broken.yaml"),
+        said.all().contains("Prometheus did not answer") && said.all().contains("broken.yaml"),
         "{}",
         said.all()
     );

@@ -46,38 +46,8 @@ impl Stage {
     /// Boots one.
     pub(crate) fn boot(net: &Net, release: Release, name: &str) -> Result<Self> {
         let node = Node::boot(net, release, name)?;
-        let stage = Self { node };
-        stage.put(&built("aami")?, "/root/aami", 0o755)?;
-        let agent = root().join("target/dist").join(ARCH).join("aami-agent");
-        stage.put(&agent, "/root/aami-agent", 0o755)?;
-        // Debian's Alertmanager looks for these where its package has them; the publisher's carries them inside.
-        let templates = "usr/share/prometheus/alertmanager";
-        let package = rig::cache::packages(None, &["prometheus-alertmanager"])?;
-        for name in ["default.tmpl", "email.tmpl"] {
-            let from = package.join(templates).join(name);
-            if from.exists() {
-                stage.put(&from, &format!("/{templates}/{name}"), 0o644)?;
-            }
-        }
-        let mut catalogue = "format = 1\n".to_owned();
-        for packed in components()? {
-            stage.put(
-                &packed.path,
-                &format!("/root/components/{}", packed.file_name()),
-                0o644,
-            )?;
-            catalogue.push_str(&entry(&packed));
-        }
-        stage
-            .node
-            .write("/root/components/components.toml", catalogue.as_bytes(), 0o644)?;
-        Ok(stage)
-    }
-
-    fn put(&self, from: &Path, to: &str, mode: u32) -> Result<()> {
-        let bytes =
-            fs::read(from).with_context(|| format!("no {}; `make test-build` builds it", from.display()))?;
-        self.node.write(to, &bytes, mode)
+        load(&mut |path, bytes, mode| node.write(path, bytes, mode))?;
+        Ok(Self { node })
     }
 
     /// Takes a component out of the folder, as a site that has none.
@@ -204,6 +174,38 @@ impl Stage {
         })?;
         Ok(said)
     }
+}
+
+/// Puts this build's programs and a folder of components into `/root` of some machine, with `put`: a path there,
+/// what it holds, its mode.
+pub(crate) fn load(put: &mut dyn FnMut(&str, &[u8], u32) -> Result<()>) -> Result<()> {
+    let mut copy = |from: &Path, to: &str, mode| {
+        let bytes =
+            fs::read(from).with_context(|| format!("no {}; `make test-build` builds it", from.display()))?;
+        put(to, &bytes, mode)
+    };
+    copy(&built("aami")?, "/root/aami", 0o755)?;
+    let agent = root().join("target/dist").join(ARCH).join("aami-agent");
+    copy(&agent, "/root/aami-agent", 0o755)?;
+    // Debian's Alertmanager looks for these where its package has them; the publisher's carries them inside.
+    let templates = "usr/share/prometheus/alertmanager";
+    let package = rig::cache::packages(None, &["prometheus-alertmanager"])?;
+    for name in ["default.tmpl", "email.tmpl"] {
+        let from = package.join(templates).join(name);
+        if from.exists() {
+            copy(&from, &format!("/{templates}/{name}"), 0o644)?;
+        }
+    }
+    let mut catalogue = "format = 1\n".to_owned();
+    for packed in components()? {
+        copy(
+            &packed.path,
+            &format!("/root/components/{}", packed.file_name()),
+            0o644,
+        )?;
+        catalogue.push_str(&entry(&packed));
+    }
+    put("/root/components/components.toml", catalogue.as_bytes(), 0o644)
 }
 
 /// Everything a server installs, as this machine's release has it, and what its nodes download.
