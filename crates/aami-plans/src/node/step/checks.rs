@@ -158,7 +158,8 @@ fn units(program: &HostPath) -> Result<Vec<Effect>, StepError> {
         unit: SERVICE.to_owned(),
         enabled: false,
         running: false,
-        inputs: Vec::new(),
+        // It is loaded anew when its file changes.
+        inputs: vec![service.clone()],
     };
     Ok(vec![
         owned(
