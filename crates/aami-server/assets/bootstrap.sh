@@ -108,6 +108,7 @@ get_agent() {
 }
 
 untrusted() { # the downloader's exit code
+  answered "$server"
   case $1 in
     51 | 60 | 77 | 90) stop 10 SERVER_NOT_TRUSTED "The certificate of $server cannot be trusted." 'Use the line that `aami tokens create` prints, or give --ca-file or --pin.' ;;
     22 | 8) stop 5 AGENT_ARCH_MISSING "The agent for $arch cannot be had from $server." 'Check the address; the control plane serves the agents in its dist/ folder.' ;;

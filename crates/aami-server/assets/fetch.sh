@@ -19,6 +19,7 @@ fetch() { # URL, file: what broke off in the middle is continued
 }
 
 fetch_once() { # URL, file
+  status=''
   if [ "${1#file://}" != "$1" ]; then
     [ -f "${1#file://}" ] || return 22
     cp "${1#file://}" "$2" || return 23
@@ -29,7 +30,7 @@ fetch_once() { # URL, file
     [ -z "$begun" ] || set -- -C - "$@"
     [ -z "$ca_file" ] || set -- --cacert "$ca_file" "$@"
     [ -z "$pin" ] || set -- -k --pinnedpubkey "$pin" "$@"
-    curl "$@" </dev/null
+    status=$(curl -w '%{http_code} %{http_connect}' "$@" </dev/null)
   elif command -v wget >/dev/null 2>&1; then
     [ -z "$pin" ] || stop 10 SERVER_NOT_TRUSTED 'wget cannot check a pin.' 'Install curl, or give the CA with --ca-file.'
     set -- -q -T 60 -O "$2" "$1"
@@ -38,6 +39,14 @@ fetch_once() { # URL, file
   else
     stop 1 TOOL_MISSING 'Neither curl nor wget is installed.' 'Install curl.'
   fi
+}
+
+answered() { # who: ends with what was answered in the place of a file, unless there simply is none
+  case $status in
+    407* | *' 407') stop 4 PROXY_AUTH 'The proxy asks for a password.' 'Put it into https_proxy (http://USER:PASSWORD@HOST:PORT).' ;;
+    '' | 000* | 2* | 404* | 410*) ;;
+    *) stop 1 DOWNLOAD_FAILED "$1 answers with the status ${status%% *}." 'Try again later; check the address and the proxy.' ;;
+  esac
 }
 
 sha256() { # file

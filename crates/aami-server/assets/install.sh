@@ -154,6 +154,7 @@ no_program() {
 }
 
 missing() { # the downloader's exit code, what
+  answered "$base"
   case $1 in
     23) stop 1 DISK_FULL "$2 cannot be written to $dir." 'Free some space, or set TMPDIR to a folder with more of it.' ;;
     51 | 60 | 77) stop 10 SERVER_NOT_TRUSTED "The certificate of $base cannot be trusted." 'Give its CA with --ca-file.' ;;

@@ -16,5 +16,6 @@ mod replicas;
 mod script;
 mod script_errands;
 mod script_install;
+mod script_roads;
 mod upkeep;
 mod wire;

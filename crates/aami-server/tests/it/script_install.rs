@@ -22,16 +22,16 @@ cat "${0%/*}/judged"
 for file in "${0%/*}"/../components/components.toml "${0%/*}"/../*/aami-agent; do echo "there: ${file#*release/}"; done
 exit 6
 "#;
-const VERSION: &str = "7.8.9";
+pub(crate) const VERSION: &str = "7.8.9";
 
 /// A release in the folder of a control plane that serves it, with the script that was made for it.
-struct Release {
+pub(crate) struct Release {
     house: House,
     script: String,
 }
 
 impl Release {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let house = House::new();
         let folder = house.folder.path().join("data/dist").join(VERSION);
         let files = [
@@ -60,7 +60,11 @@ impl Release {
         format!("{}/dist", self.house.base)
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn script(&self) -> &str {
+        &self.script
+    }
+
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.house
             .folder
             .path()
