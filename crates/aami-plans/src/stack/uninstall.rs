@@ -25,13 +25,19 @@ pub struct TakenBack {
 pub enum TakeBackError {
     /// The host could not be looked at, or is being changed.
     #[error(transparent)]
-    Install(#[from] InstallError),
+    Install(Box<InstallError>),
     /// Data could not be removed.
     #[error(transparent)]
     Purge(#[from] PurgeError),
     /// The steps make no plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
+}
+
+impl From<InstallError> for TakeBackError {
+    fn from(error: InstallError) -> Self {
+        Self::Install(Box::new(error))
+    }
 }
 
 impl TakeBackError {

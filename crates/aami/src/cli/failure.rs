@@ -54,13 +54,16 @@ pub(crate) enum Failure {
     Extract(#[from] aami_plans::extract::ExtractError),
     /// The server's plan cannot be made.
     #[error(transparent)]
-    Stack(#[from] aami_plans::stack::StackPlanError),
+    Stack(Box<aami_plans::stack::StackPlanError>),
     /// The server could not be taken back.
     #[error(transparent)]
-    TakeBack(#[from] aami_plans::stack::uninstall::TakeBackError),
+    TakeBack(Box<aami_plans::stack::uninstall::TakeBackError>),
+    /// The preflight came to no result.
+    #[error(transparent)]
+    Preflight(#[from] aami_plans::preflight::command::PreflightError),
     /// An installation could not begin.
     #[error(transparent)]
-    Install(#[from] aami_install::InstallError),
+    Install(Box<aami_install::InstallError>),
     /// Threads and timers of this process could not be set up.
     #[error("this process could not be set up")]
     Runtime(#[source] std::io::Error),
@@ -70,6 +73,24 @@ pub(crate) enum Failure {
     /// Standard output cannot be written.
     #[error("standard output cannot be written")]
     Output(#[source] std::io::Error),
+}
+
+impl From<aami_plans::stack::StackPlanError> for Failure {
+    fn from(error: aami_plans::stack::StackPlanError) -> Self {
+        Self::Stack(Box::new(error))
+    }
+}
+
+impl From<aami_plans::stack::uninstall::TakeBackError> for Failure {
+    fn from(error: aami_plans::stack::uninstall::TakeBackError) -> Self {
+        Self::TakeBack(Box::new(error))
+    }
+}
+
+impl From<aami_install::InstallError> for Failure {
+    fn from(error: aami_install::InstallError) -> Self {
+        Self::Install(Box::new(error))
+    }
 }
 
 impl Failure {
@@ -111,6 +132,7 @@ impl Failure {
             Self::Stack(error) => Some(error.code()),
             Self::TakeBack(error) => Some(error.code()),
             Self::Install(error) => Some(error.code()),
+            Self::Preflight(error) => Some(error.code()),
             Self::File { .. } | Self::Runtime(_) | Self::Closed | Self::Output(_) => None,
         }
     }
