@@ -43,9 +43,11 @@ dockerd > /root/dockerd.log 2>&1 &
 for i in $(seq 200); do docker version > /dev/null 2>&1 && break; sleep 0.2; done
 tar --create --one-file-system --exclude=./root --exclude=./var --exclude=./usr/bin/docker* --directory=/ . \
   | docker import - docker.io/library/debian:12-slim || { cat /root/dockerd.log; exit 1; }
+# Without the copies that the account tools leave of their own tables.
 picture() {
   find / -xdev \( -path /root -o -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/log \
-    -o -path /var/lib/docker -o -path /var/lib/containerd \) -prune -o -printf '%p %y %m %U:%G %l\n' | sort
+    -o -path /var/lib/docker -o -path /var/lib/containerd \) -prune -o -printf '%p %y %m %U:%G %l\n' \
+    | grep -Ev '^/etc/(passwd|group|shadow|gshadow|subuid|subgid)- ' | sort
 }
 install() { /root/aami server install --unattended --skip-preflight --components-dir /root/components "$@"; }
 picture > /root/before
