@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make test` and `make bench` need from the system to boot real nodes.
+# What `make test` and `make bench` need from the system to boot real nodes, and to build what runs on them.
 #
 #   prerequisites.sh             names what is missing and how to get it; exit 1 if something is
 #   prerequisites.sh --install   installs it with apt-get (as root)
@@ -15,6 +15,7 @@ needs=(
     "curl:curl"
     "ip:iproute2"
     "mmdebstrap:mmdebstrap"
+    "musl-gcc:musl-tools"
     "mkfs.ext4:e2fsprogs"
     "nft:nftables"
     "nsenter:util-linux"
