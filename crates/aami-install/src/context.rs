@@ -143,6 +143,11 @@ impl<'a> StepContext<'a> {
         standings: &'e [Standing],
     ) -> Result<Vec<Ready<'e>>, StepError> {
         let mut ready = Vec::new();
+        let due = effects
+            .iter()
+            .zip(standings)
+            .filter(|(_, standing)| matches!(standing, Standing::Due(_)));
+        let changing: Vec<HostPath> = due.filter_map(|(effect, _)| effect.path().cloned()).collect();
         for (effect, standing) in effects.iter().zip(standings) {
             match standing {
                 Standing::Holds => {
@@ -168,7 +173,7 @@ impl<'a> StepContext<'a> {
                         return Err(EffectError::NotApproved { what, approval }.into());
                     }
                     let payload = prepare::payload(self.shared, &self.voice, effect, due)?;
-                    let foreseen = prepare::foreseen(self.shared, &self.voice, effect)?;
+                    let foreseen = prepare::foreseen(self.shared, &self.voice, effect, &changing)?;
                     ready.push(Ready {
                         effect,
                         due: Some(due),
@@ -231,6 +236,7 @@ impl<'a> StepContext<'a> {
         };
         if ready.due.is_some_and(|due| due.edited)
             && let Some(path) = ready.effect.path()
+            && !effect::place::is_mask(scene, path)?
         {
             let kept = effect::place::keep_copy(scene, path)?;
             self.warn(format!("{path} had been edited; the edit is kept as {kept}"));

@@ -5,6 +5,11 @@
 //! kind: whether it holds, what stands in its place now, how to bring it about, and how to take it
 //! back from its [record](crate::receipt::Record). A new way to change a host is a new kind here,
 //! never a command in a step.
+//!
+//! What needs no kind of its own: a timer or a watched path is a [`UnitState`] of a `.timer` or `.path`
+//! unit beside its file; where there is no systemd, a [`Placement`] in `/etc/cron.d` is a cron job (cron
+//! reads the folder each minute; no dot in the name, mode 0644, root's); a service that holds a port
+//! is stopped by [`UnitState::down`].
 
 pub(crate) mod account;
 mod apply;
@@ -159,6 +164,8 @@ pub(crate) struct Due {
     pub(crate) edited: bool,
     /// What a file holds is right; only its mode or owner is not.
     pub(crate) content: bool,
+    /// It holds, and is due only because something it reads is.
+    pub(crate) follows: bool,
 }
 
 impl Standing {
@@ -168,6 +175,18 @@ impl Standing {
             before,
             edited: false,
             content: false,
+            follows: false,
+        })
+    }
+
+    /// Due only because something else is.
+    pub(crate) fn following(because: impl Into<String>, before: Before) -> Self {
+        Self::Due(Due {
+            because: because.into(),
+            before,
+            edited: false,
+            content: false,
+            follows: true,
         })
     }
 }

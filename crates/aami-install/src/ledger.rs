@@ -244,13 +244,15 @@ impl Ledger {
         change(self.state.steps.get_mut(step), now);
         self.state.updated_at = now;
         let status = |state: &State| state.steps.get(step).map(|state| state.status);
-        // Before the first effect only a verdict that contradicts the file is worth a write.
-        let verdict =
-            status(&self.state).is_some_and(|now| matches!(now, StepStatus::Completed | StepStatus::Failed));
+        // Before the first effect only a verdict that contradicts the file is worth a write, or a failure:
+        // why, and how often it was tried, is news.
+        let now = status(&self.state);
+        let failed = now == Some(StepStatus::Failed);
+        let verdict = failed || now == Some(StepStatus::Completed);
         let stale = self
             .on_disk
             .as_ref()
-            .is_some_and(|disk| verdict && status(disk) != status(&self.state));
+            .is_some_and(|disk| verdict && (failed || status(disk) != now));
         if self.open || stale {
             self.write_state(host);
         }

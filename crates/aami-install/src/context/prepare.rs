@@ -54,17 +54,25 @@ pub(super) fn payload(
     }
 }
 
-/// What the record of `effect` will say, where only the host's tools know.
+/// What the record of `effect` will say, where only a look at the host tells; `about_to_change` are the
+/// paths this step is about to change.
 pub(super) fn foreseen(
     shared: &Shared<'_>,
     voice: &Voice<'_>,
     effect: &Effect,
+    about_to_change: &[HostPath],
 ) -> Result<Option<Recorded>, StepError> {
+    // Our own record only: another plan's says nothing about what we start.
+    let record = shared.ledger().receipt().find(&effect.key()).cloned();
     let scene = Scene {
         host: shared.host,
-        record: None,
+        record: record.as_ref(),
     };
     Ok(match effect {
+        Effect::UnitState(unit) => {
+            let changes = unit.inputs.iter().any(|input| about_to_change.contains(input));
+            unit.foresee(scene, changes)?
+        }
         Effect::PackageSet(set) => Some(set.foresee(scene, voice)?),
         Effect::FirewallRule(rule) => Some(rule.foresee(scene)?),
         _ => None,

@@ -59,11 +59,20 @@ impl<'a> Survey<'a> {
             let mut standing = effect.inspect(scene)?;
             let changes = |files: &[HostPath]| files.iter().any(|file| due.contains(&Key::path(file)));
             standing = match (standing, effect) {
-                (Standing::Holds, Effect::UnitState(unit)) if unit.running && changes(&unit.inputs) => {
+                (Standing::Holds, Effect::UnitState(unit)) if changes(&unit.inputs) => {
                     unit.due_with_its_inputs(scene)?
                 }
                 (Standing::Holds, Effect::ContainerProject(project)) if changes(&project.files()) => {
                     project.due_with_its_files(scene)?
+                }
+                // Due by what it reads: only for as long as that is to be mended.
+                (Standing::Due(mut due), _) if due.follows => {
+                    due.follows = match effect {
+                        Effect::UnitState(unit) => changes(&unit.inputs),
+                        Effect::ContainerProject(project) => changes(&project.files()),
+                        _ => false,
+                    };
+                    Standing::Due(due)
                 }
                 (standing, _) => standing,
             };

@@ -55,6 +55,7 @@ pub(super) fn firewalld(root: &Path, memory: &Path, args: &[&str]) -> Answer {
         "remove" => rules.retain(|known| *known != rule),
         _ => {}
     }
+    rules.sort();
     store(&file, &rules);
     Answer::said("success\n")
 }

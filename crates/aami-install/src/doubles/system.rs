@@ -15,8 +15,6 @@ pub struct System {
     memory: PathBuf,
     /// One program at a time, as the real ones lock their files.
     busy: Mutex<()>,
-    /// Every command line that changes something, in order.
-    changes: Mutex<Vec<String>>,
 }
 
 /// What a program answers: status, output, error output.
@@ -43,21 +41,12 @@ impl System {
             root: root.to_owned(),
             memory: memory.to_owned(),
             busy: Mutex::new(()),
-            changes: Mutex::new(Vec::new()),
         }
     }
 
     /// What the container engine holds.
     pub fn containers(&self) -> Vec<String> {
         containers::picture(&self.memory)
-    }
-
-    /// Every command line so far that was to change something.
-    pub fn changes(&self) -> Vec<String> {
-        self.changes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     /// Whether a test placed a program of this name.
@@ -82,10 +71,6 @@ impl Commands for System {
                 program: String::new(),
             });
         };
-        if command.changes {
-            let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-            changes.push(command.line());
-        }
         let answer = match *program {
             "systemctl" => systemd::Systemd::load(&self.root, &self.memory).systemctl(args),
             "journalctl" => systemd::Systemd::load(&self.root, &self.memory).journalctl(args),

@@ -169,6 +169,7 @@ impl Systemd {
             "daemon-reload" => self.reload(),
             "enable" => self.enable(unit),
             "disable" => self.disable(unit),
+            "unmask" => self.unmask(unit),
             "start" => self.start(unit),
             "restart" => {
                 self.stop(unit);
@@ -196,7 +197,8 @@ impl Systemd {
             Some(_) => "loaded",
         };
         let (active, sub) = match (known.active, known.failed) {
-            (true, _) => ("active", "running"),
+            (true, _) if unit.ends_with(".service") => ("active", "running"),
+            (true, _) => ("active", "waiting"),
             (_, true) => ("failed", "failed"),
             _ => ("inactive", "dead"),
         };
@@ -264,6 +266,14 @@ impl Systemd {
         Answer::done()
     }
 
+    fn unmask(&self, unit: &str) -> Answer {
+        let path = self.root.join(FOLDERS[0]).join(unit);
+        if std::fs::read_link(&path).is_ok_and(|target| target == Path::new("/dev/null")) {
+            let _ = std::fs::remove_file(path);
+        }
+        Answer::done()
+    }
+
     fn disable(&self, unit: &str) -> Answer {
         for link in self.wants(unit) {
             let _ = std::fs::remove_file(&link);
@@ -288,7 +298,12 @@ impl Systemd {
             ..Remembered::default()
         };
         next.loaded = Some(Digest::of(file.text.as_bytes()));
-        let started = self.execute(&file);
+        // Timers and the like run nothing themselves.
+        let started = if unit.ends_with(".service") {
+            self.execute(&file)
+        } else {
+            Ok(Digest::of(file.text.as_bytes()))
+        };
         match started {
             Ok(runs) => {
                 next.active = true;

@@ -110,6 +110,12 @@ fn set_aside(scene: Scene<'_>, path: &HostPath) -> Result<HostPath, EffectError>
     Err(no_room(path))
 }
 
+/// Whether what stands at `path` is the mask of a unit (`systemctl mask`): nothing anybody wrote.
+pub(crate) fn is_mask(scene: Scene<'_>, path: &HostPath) -> Result<bool, EffectError> {
+    let is_null = matches!(scene.host.root.entry(path)?, Entry::Symlink(target) if target == "/dev/null");
+    Ok(is_null && super::unit::is_unit_file(path))
+}
+
 /// Copies what stands at `path` to the first of `.aami-kept`, `.aami-kept.2`, ... that is free, or
 /// holds the same already. A copy, so that the file is never missing.
 pub(crate) fn keep_copy(scene: Scene<'_>, path: &HostPath) -> Result<HostPath, EffectError> {

@@ -154,6 +154,7 @@ impl Placement {
             before,
             edited,
             content,
+            follows: false,
         }))
     }
 

@@ -38,6 +38,13 @@ pub struct ContainerProject {
     pub owns_volumes: bool,
 }
 
+/// What is not as a project's file wants it.
+enum Amiss {
+    Itself(String),
+    /// It may be right again when its files are.
+    ItsFiles(String),
+}
+
 /// What is known only after a project came up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CameUp {
@@ -148,8 +155,11 @@ impl ContainerProject {
             existed: !containers.is_empty(),
             volumes: docker.volumes(&self.name)?,
         };
-        let amiss = self.amiss(scene, &docker, &containers)?;
-        Ok(amiss.map_or(Standing::Holds, |because| Standing::due(because, before)))
+        Ok(match self.amiss(scene, &docker, &containers)? {
+            None => Standing::Holds,
+            Some(Amiss::Itself(because)) => Standing::due(because, before),
+            Some(Amiss::ItsFiles(because)) => Standing::following(because, before),
+        })
     }
 
     /// What is not as the file wants it.
@@ -158,16 +168,18 @@ impl ContainerProject {
         scene: Scene<'_>,
         docker: &Docker<'_>,
         containers: &[docker::Container],
-    ) -> Result<Option<String>, EffectError> {
+    ) -> Result<Option<Amiss>, EffectError> {
+        let itself = |because: String| Ok(Some(Amiss::Itself(because)));
+        let files = |because: String| Ok(Some(Amiss::ItsFiles(because)));
         for file in std::iter::once(&self.file).chain(&self.env_file) {
             if scene.host.root.digest(file)?.is_none() {
-                return Ok(Some(format!("{file} is missing")));
+                return files(format!("{file} is missing"));
             }
         }
         let wanted = match docker.wanted(self) {
             // Its file may be about to be written anew.
             Err(EffectError::Refused { code, complaint, .. }) if code != code::CONTAINERS_UNAVAILABLE => {
-                return Ok(Some(format!("compose cannot read {}: {complaint}", self.file)));
+                return files(format!("compose cannot read {}: {complaint}", self.file));
             }
             wanted => wanted?,
         };
@@ -180,10 +192,10 @@ impl ContainerProject {
                 .clone()
                 .find(|one| one.state != "running" || one.hash != *hash);
             let Some(container) = wrong.or_else(|| own.next()) else {
-                return Ok(Some(format!("{service} has no container")));
+                return itself(format!("{service} has no container"));
             };
             if container.state != "running" {
-                return Ok(Some(format!("{service} is {}", container.state)));
+                return itself(format!("{service} is {}", container.state));
             }
             // Some versions of compose tell another hash than they give to containers: one that came
             // up with these very files is right too.
@@ -191,16 +203,20 @@ impl ContainerProject {
                 .as_ref()
                 .is_some_and(|known| known.with == now && known.hashes.get(service) == Some(&container.hash));
             if container.hash != *hash && !as_it_came_up {
-                return Ok(Some(format!("{service} runs with another configuration")));
+                return files(format!("{service} runs with another configuration"));
             }
         }
         if let Some(extra) = containers.iter().find(|one| !wanted.contains_key(&one.service)) {
-            return Ok(Some(format!("{} is not in the file any more", extra.service)));
+            return files(format!("{} is not in the file any more", extra.service));
         }
         Ok(match known {
-            Some(known) if known.with != now => Some("a file it reads changed since it came up".to_owned()),
+            Some(known) if known.with != now => Some(Amiss::ItsFiles(
+                "a file it reads changed since it came up".to_owned(),
+            )),
             // A run of ours was cut off: bringing up what is up changes nothing, and tells.
-            None if scene.record.is_some() => Some("what it came up with is not known".to_owned()),
+            None if scene.record.is_some() => {
+                Some(Amiss::Itself("what it came up with is not known".to_owned()))
+            }
             _ => None,
         })
     }
@@ -214,7 +230,7 @@ impl ContainerProject {
             },
             None => Before::Unknown,
         };
-        Ok(Standing::due("a file it reads is about to change", before))
+        Ok(Standing::following("a file it reads is about to change", before))
     }
 
     pub(super) fn apply(&self, scene: Scene<'_>, voice: &Voice<'_>) -> Result<CameUp, StepError> {

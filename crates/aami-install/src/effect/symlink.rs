@@ -46,6 +46,7 @@ impl Symlink {
             before,
             edited,
             content: false,
+            follows: false,
         }))
     }
 

@@ -1,4 +1,5 @@
-//! A systemd unit: enabled or not, running or not, and running with what is installed now.
+//! A systemd unit of any type (service, timer, path, ...): enabled or not, running or not, and running
+//! with what is installed now.
 
 use super::{EffectError, Scene, Standing};
 use crate::checkpoint::Act;
@@ -33,6 +34,22 @@ impl UnitState {
         }
     }
 
+    /// A unit that neither runs nor comes up at boot, e.g. one that holds a port of ours. That there is
+    /// none is right too; taking it back starts it again where it ran.
+    pub fn down(unit: impl Into<String>) -> Self {
+        Self {
+            unit: unit.into(),
+            enabled: false,
+            running: false,
+            inputs: Vec::new(),
+        }
+    }
+
+    /// Whether it is wanted neither running nor at boot.
+    const fn is_down(&self) -> bool {
+        !self.enabled && !self.running
+    }
+
     pub(super) fn detail(&self) -> String {
         let enabled = if self.enabled { "enabled" } else { "disabled" };
         format!("{enabled}, {}", if self.running { "running" } else { "stopped" })
@@ -47,6 +64,21 @@ impl UnitState {
         }
     }
 
+    /// Its record, where it runs as it should and only something else about it is to be mended: it need not
+    /// be started again. `changes` says whether a file it reads is about to change.
+    pub(crate) fn foresee(&self, scene: Scene<'_>, changes: bool) -> Result<Option<Recorded>, EffectError> {
+        let known = started_with(scene.record);
+        if changes || known.is_none() || self.inputs_now(scene)? != known {
+            return Ok(None);
+        }
+        Ok(Some(Recorded::UnitState {
+            unit: self.unit.clone(),
+            enabled: self.enabled,
+            running: self.running,
+            started_with: known,
+        }))
+    }
+
     /// What the unit would run with if it were started now.
     fn inputs_now(&self, scene: Scene<'_>) -> Result<Option<Digest>, EffectError> {
         if self.inputs.is_empty() || !self.running {
@@ -58,21 +90,32 @@ impl UnitState {
     pub(super) fn inspect(&self, scene: Scene<'_>) -> Result<Standing, EffectError> {
         let unit = units(scene, &self.unit)?.show(&self.unit)?;
         let before = before(&unit);
-        let because = if !unit.exists() {
-            "no such unit".to_owned()
+        let because = if self.is_down() && (!unit.exists() || unit.is_masked()) && !unit.is_active() {
+            return Ok(Standing::Holds);
+        } else if !unit.exists() {
+            return Ok(Standing::following("no such unit", before));
         } else if unit.is_masked() {
             "masked".to_owned()
         } else if self.enabled != unit.is_enabled() && !(self.enabled && comes_up_anyway(&unit)) {
+            if unit.file_state.is_empty() {
+                return Ok(Standing::following("its file is gone", before));
+            }
             format!("is {}", unit.file_state)
         } else if self.running != unit.is_active() {
             format!("is {} ({})", unit.active_state, unit.sub_state)
         } else if unit.needs_reload {
-            "its file changed since it was loaded".to_owned()
+            return Ok(Standing::following(
+                "its file changed since it was loaded",
+                before,
+            ));
         } else if self.inputs_now(scene)? != started_with(scene.record)
             && !self.inputs.is_empty()
             && self.running
         {
-            "what it runs changed since it was started".to_owned()
+            return Ok(Standing::following(
+                "what it runs changed since it was started",
+                before,
+            ));
         } else {
             return Ok(Standing::Holds);
         };
@@ -82,7 +125,10 @@ impl UnitState {
     /// The standing of a unit that holds now, when one of its inputs is about to change.
     pub(crate) fn due_with_its_inputs(&self, scene: Scene<'_>) -> Result<Standing, EffectError> {
         let unit = units(scene, &self.unit)?.show(&self.unit)?;
-        Ok(Standing::due("what it runs is about to change", before(&unit)))
+        Ok(Standing::following(
+            "what it runs is about to change",
+            before(&unit),
+        ))
     }
 
     /// Brings the unit into its state and says what it was started with.
@@ -93,11 +139,11 @@ impl UnitState {
             self.act(scene, "daemon-reload", || units.reload())?;
             unit = units.show(&self.unit)?;
         }
-        if unit.is_masked() {
-            return Err(crate::host::UnitError::Masked {
-                unit: self.unit.clone(),
-            }
-            .into());
+        if unit.is_masked() && !self.is_down() {
+            unit = self.unmask(scene)?;
+        }
+        if !unit.exists() && self.is_down() {
+            return Ok(None);
         }
         if !unit.exists() {
             return Err(crate::host::UnitError::Missing {
@@ -119,6 +165,29 @@ impl UnitState {
             _ => {}
         }
         Ok(inputs)
+    }
+
+    /// Lets a unit run that somebody masked since we first set it. One that was masked before is so by its
+    /// operator's wish.
+    fn unmask(&self, scene: Scene<'_>) -> Result<Unit, EffectError> {
+        let units = units(scene, &self.unit)?;
+        let ours = scene
+            .record
+            .is_some_and(|record| matches!(record.before, Before::Unit { masked: false, .. }));
+        // Where a file of ours was put back in the place of the mask, the manager has only to see it.
+        self.act(scene, "daemon-reload", || units.reload())?;
+        let unit = units.show(&self.unit)?;
+        if !unit.is_masked() {
+            return Ok(unit);
+        }
+        if !ours {
+            return Err(crate::host::UnitError::Masked {
+                unit: self.unit.clone(),
+            }
+            .into());
+        }
+        self.act(scene, "unmask", || units.unmask(&self.unit))?;
+        Ok(units.show(&self.unit)?)
     }
 
     fn act(
@@ -162,6 +231,7 @@ fn before(unit: &Unit) -> Before {
         existed: unit.exists(),
         enabled: unit.is_enabled(),
         active: unit.is_active(),
+        masked: unit.is_masked(),
     }
 }
 

@@ -87,6 +87,9 @@ pub struct StepStatusReport {
     /// How it stands now.
     #[serde(flatten)]
     pub standing: StepStanding,
+    /// Each effect that does not hold, and why. Not those that hold and would only be looked at again
+    /// because something they read is mended.
+    pub amiss: Vec<PlannedEffect>,
 }
 
 impl StatusReport {
@@ -124,7 +127,7 @@ impl Installer<'_> {
         let steps = self.plan.steps().iter().map(|step| {
             let (standing, effects) = match standing(step.as_ref(), survey) {
                 found @ (StepStanding::Missing(_) | StepStanding::Unknown(_)) => {
-                    match self.planned(step.as_ref(), survey) {
+                    match self.planned(step.as_ref(), survey, true) {
                         Ok(effects) => (found, effects),
                         Err(error) => (StepStanding::Unknown(error.to_string()), Vec::new()),
                     }
@@ -145,7 +148,13 @@ impl Installer<'_> {
         })
     }
 
-    fn planned(&self, step: &dyn Step, survey: Survey<'_>) -> Result<Vec<PlannedEffect>, StepError> {
+    /// The effects of a step that are due, with or without those that only follow others.
+    fn planned(
+        &self,
+        step: &dyn Step,
+        survey: Survey<'_>,
+        following: bool,
+    ) -> Result<Vec<PlannedEffect>, StepError> {
         let signature = crate::effect::Signature::of(&self.id);
         let effects = step.desired(&survey)?;
         let effects: Vec<Effect> = effects.iter().map(|effect| effect.sealed(&signature)).collect();
@@ -154,11 +163,11 @@ impl Installer<'_> {
             .iter()
             .zip(standings)
             .filter_map(|(effect, standing)| match standing {
-                Standing::Holds => None,
-                Standing::Due(due) => Some(PlannedEffect {
+                Standing::Due(due) if following || !due.follows => Some(PlannedEffect {
                     effect: effect.describe(),
                     because: due.because,
                 }),
+                _ => None,
             })
             .collect())
     }
@@ -169,11 +178,19 @@ impl Installer<'_> {
         let shared = self.shared(self.ledger()?, &stream);
         let survey = Survey::new(&shared);
         let remembered = |id: &str| shared.ledger().state().steps.get(id).cloned().unwrap_or_default();
-        let steps = self.plan.steps().iter().map(|step| StepStatusReport {
-            id: step.id().to_owned(),
-            title: step.title(),
-            remembered: remembered(step.id()),
-            standing: standing(step.as_ref(), survey),
+        let steps = self.plan.steps().iter().map(|step| {
+            let standing = standing(step.as_ref(), survey);
+            let amiss = match standing {
+                StepStanding::Missing(_) => self.planned(step.as_ref(), survey, false).unwrap_or_default(),
+                _ => Vec::new(),
+            };
+            StepStatusReport {
+                id: step.id().to_owned(),
+                title: step.title(),
+                remembered: remembered(step.id()),
+                standing,
+                amiss,
+            }
         });
         let steps = steps.collect();
         let ledger = shared.ledger();

@@ -131,6 +131,10 @@ impl Units for Systemctl {
         self.change(if enabled { "enable" } else { "disable" }, &["--", unit])
     }
 
+    fn unmask(&self, unit: &str) -> Result<(), UnitError> {
+        self.change("unmask", &["--", unit])
+    }
+
     fn start(&self, unit: &str) -> Result<(), UnitError> {
         self.bring_up("start", unit)
     }

@@ -123,6 +123,13 @@ pub trait Units: Send + Sync {
     /// Makes `unit` come up at boot, or no longer.
     fn enable(&self, unit: &str, enabled: bool) -> Result<(), UnitError>;
 
+    /// Takes back that `unit` was forbidden (`systemctl mask`).
+    fn unmask(&self, unit: &str) -> Result<(), UnitError> {
+        Err(UnitError::Masked {
+            unit: unit.to_owned(),
+        })
+    }
+
     /// Starts `unit` and waits until it runs. Fails with [`UnitError::Failed`] when it does not.
     fn start(&self, unit: &str) -> Result<(), UnitError>;
 

@@ -222,6 +222,9 @@ pub enum Before {
         enabled: bool,
         /// Whether it ran.
         active: bool,
+        /// Whether it was forbidden to run.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        masked: bool,
     },
     /// A firewall rule.
     Firewall {

@@ -10,6 +10,7 @@ mod interrupt;
 mod kill;
 mod locking;
 mod looking;
+mod mending;
 mod outside;
 mod picture;
 mod plan;

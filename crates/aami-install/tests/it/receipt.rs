@@ -134,6 +134,8 @@ fn what_stays_after_uninstalling_is_listed() {
     house.install(&crate::toolshed::plan());
     let mut list = house.uninstall(&crate::toolshed::plan()).keep_list();
     list.extend(house.uninstall(&plan::node(&house)).keep_list());
+    list.sort();
+    list.dedup();
     for told in [
         "/var/log/apt",
         "container images",
@@ -300,6 +302,71 @@ fn the_state_file_has_the_documented_form() {
             & 0o777;
         assert_eq!(mode, 0o600, "{file}");
     }
+}
+
+/// The state of a run whose third step failed, as the document has it. It never changes.
+const GOLDEN_STATE: &str = include_str!("../golden/state.json");
+
+#[test]
+fn the_state_of_a_failed_run_is_the_golden_one_to_the_byte() {
+    use aami_install::{Content, Effect, StepError};
+    let house = House::new();
+    let plan = || {
+        let write = |id, path: &'static str| {
+            plan::Wants::step(id, &[], move || {
+                vec![Effect::file(
+                    crate::house::path(path),
+                    Content::bytes("x"),
+                    0o644,
+                    None,
+                )]
+            })
+        };
+        let fails: Box<dyn aami_install::Step> = Box::new(Fails);
+        aami_install::Plan::new(
+            "node",
+            "Node",
+            vec![
+                write("preflight", "/opt/a"),
+                write("apply", "/opt/b"),
+                fails,
+                write("verify", "/opt/c"),
+            ],
+        )
+        .unwrap()
+    };
+    struct Fails;
+    impl aami_install::Step for Fails {
+        fn id(&self) -> &str {
+            "pods_ready"
+        }
+        fn title(&self) -> String {
+            "Failing".into()
+        }
+        fn needs(&self) -> Vec<String> {
+            vec!["apply".into()]
+        }
+        fn probe(&self, _: &aami_install::Survey<'_>) -> Result<aami_install::Probe, StepError> {
+            Ok(aami_install::Probe::Missing("always".into()))
+        }
+        fn apply(
+            &self,
+            _: &mut aami_install::StepContext<'_>,
+        ) -> Result<aami_model::run::StepOutcome, StepError> {
+            Err(StepError::new(code::UNIT_FAILED, "it did not come up"))
+        }
+    }
+    // Tried twice, as the attempts tell.
+    house.run(&plan(), None).unwrap();
+    house.run(&plan(), None).unwrap();
+    assert_eq!(house.read(&format!("{FOLDER}/state.json")), GOLDEN_STATE);
+    // Forgetting progress keeps the receipt, byte for byte.
+    let receipt = house.read(&format!("{FOLDER}/receipt.json"));
+    let (host, plan) = (house.host(None), plan());
+    let installer = aami_install::Installer::new(&host, &plan, crate::house::options()).unwrap();
+    installer.reset().unwrap();
+    assert!(!house.exists(&format!("{FOLDER}/state.json")));
+    assert_eq!(house.read(&format!("{FOLDER}/receipt.json")), receipt);
 }
 
 #[test]

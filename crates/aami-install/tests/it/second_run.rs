@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use aami_install::Mode;
 use aami_install::doubles::CutOff;
+use aami_install::host::{Command, CommandError, Commands, Output, Systemctl};
+use aami_install::{Installer, Mode, Plan};
 use aami_model::run::RunStatus;
 
 use crate::house::House;
 use crate::plan::{self, Recipe};
+use crate::toolshed::{self, SHEDS};
 
 /// Inode, size, and times of change of every path but the lock's folder.
 fn traces(root: &Path) -> BTreeMap<String, (u64, u64, i64, i64)> {
@@ -61,6 +63,68 @@ fn a_second_run_writes_nothing() {
             .filter(|(_, subject)| !subject.starts_with("/run/aami"))
             .collect();
         assert_eq!(beside_the_lock, [], "{mode:?}");
+    }
+}
+
+/// The system's programs, counted.
+struct Counted {
+    commands: Arc<dyn Commands>,
+    changes: Mutex<Vec<String>>,
+}
+
+impl Commands for Counted {
+    fn run(&self, command: &Command) -> Result<Output, CommandError> {
+        if command.changes {
+            self.changes.lock().unwrap().push(command.line());
+        }
+        self.commands.run(command)
+    }
+}
+
+#[test]
+fn a_second_run_of_every_kind_writes_nothing_and_starts_nothing() {
+    let node: (House, fn(&House) -> Plan) = (House::new(), plan::node);
+    let sheds = SHEDS.map(|shed| (shed.house(), (|_| toolshed::plan()) as fn(&House) -> Plan));
+    for (house, plan) in std::iter::once(node).chain(sheds) {
+        house.install(&plan(&house));
+        let pictured = house.picture();
+        // Counted on both sides: what is done below the root, and which programs are run to change something.
+        let mut host = house.host(None);
+        let counted = Arc::new(Counted {
+            commands: host.commands.take().unwrap(),
+            changes: Mutex::default(),
+        });
+        host.units = Some(Arc::new(Systemctl::new(counted.clone(), host.clock.clone())));
+        host.commands = Some(counted.clone());
+        let plan = plan(&house);
+        let installer = Installer::new(&host, &plan, crate::house::options()).unwrap();
+        let report = installer.run(Mode::Fresh).unwrap();
+        assert!(
+            !report.wrote && report.executed.is_empty(),
+            "{:?}",
+            report.executed
+        );
+        assert_eq!(*counted.changes.lock().unwrap(), Vec::<String>::new());
+        // The lock's own folder is in memory; nothing is synced for it.
+        assert_eq!(host.root.counts().syncs, 0);
+        house.picture().must_be(&pictured, "after a second run");
+        // Mended after a stop, exactly one program starts exactly one thing.
+        if plan.name() == "node" {
+            house
+                .host(None)
+                .units
+                .unwrap()
+                .stop("node_exporter.service")
+                .unwrap();
+            let installer = Installer::new(&host, &plan, crate::house::options()).unwrap();
+            installer.run(Mode::Repair).unwrap();
+            let started = counted.changes.lock().unwrap();
+            assert_eq!(started.len(), 1, "{started:?}");
+            assert!(
+                started[0].ends_with(" start node_exporter.service"),
+                "{started:?}"
+            );
+        }
     }
 }
 

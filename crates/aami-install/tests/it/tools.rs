@@ -34,7 +34,7 @@ fn a_plan_with_packages_firewall_and_containers_comes_and_goes_without_a_trace()
         let report = house.install(&toolshed::plan());
         assert_eq!(
             report.executed.len(),
-            8 - if shed.firewall == "none" { 2 } else { 0 },
+            11 - if shed.firewall == "none" { 2 } else { 0 },
             "{shed:?}"
         );
         let installed = installed(&house);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aami_install::doubles::Repository;
-use aami_install::effect::{ContainerProject, FirewallRule, PackageSet, Placement};
-use aami_install::{Content, Effect, Mark, Owner, Plan};
+use aami_install::effect::{ContainerProject, FirewallRule, PackageSet, Placement, UnitState};
+use aami_install::{Content, Effect, HostPath, Mark, Owner, Plan};
 
 use crate::house::{House, path};
 use crate::plan::Wants;
@@ -101,7 +101,7 @@ pub(crate) fn repository() -> Repository {
     }
 }
 
-/// Packages, an open port for everybody and one for a network, a compose project with its files.
+/// Packages, an open port for everybody and one for a network, a timer, a compose project with its files.
 pub(crate) fn plan() -> Plan {
     plan_of(COMPOSE)
 }
@@ -121,6 +121,26 @@ pub(crate) fn plan_of(compose: &'static str) -> Plan {
             vec![
                 Effect::FirewallRule(FirewallRule::tcp(9100)),
                 Effect::FirewallRule(FirewallRule::tcp(9105).from("10.0.0.0/8")),
+            ]
+        }),
+        Wants::step("timer", &[], move || {
+            let (service, timer) = (
+                path("/etc/systemd/system/aami-check.service"),
+                path("/etc/systemd/system/aami-check.timer"),
+            );
+            let unit = |path: &HostPath, text: &'static str| {
+                let content = Content::bytes(text);
+                Effect::WriteFile(
+                    Placement::new(path.clone(), content, 0o644, Some(Owner::root())).marked(Mark::Hash),
+                )
+            };
+            vec![
+                unit(&service, "[Service]\nType=oneshot\nExecStart=/usr/bin/jq\n"),
+                unit(
+                    &timer,
+                    "[Timer]\nOnCalendar=minutely\n[Install]\nWantedBy=timers.target\n",
+                ),
+                Effect::UnitState(UnitState::up("aami-check.timer", [timer])),
             ]
         }),
         Wants::step("stack", &["packages"], move || {
