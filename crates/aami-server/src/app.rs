@@ -15,6 +15,7 @@ pub(crate) mod groups;
 pub(crate) mod installations;
 pub(crate) mod keys;
 pub(crate) mod nodes;
+pub(crate) mod readiness;
 pub(crate) mod refusal;
 pub(crate) mod register;
 pub(crate) mod runs;
@@ -54,6 +55,7 @@ pub(crate) struct App {
     /// Where this control plane is reached, and by which key it is known.
     pub(crate) reach: crate::reach::Reach,
     pub(crate) started: Instant,
+    pub(crate) readiness: readiness::Readiness,
 }
 
 /// Who asks, and under which conditions the change may be made.

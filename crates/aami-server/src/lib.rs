@@ -201,6 +201,7 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
             ca: identity.ca.clone(),
         },
         started: Instant::now(),
+        readiness: app::readiness::Readiness::default(),
         config,
     });
 
@@ -215,6 +216,7 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
         listener,
         identity.config,
         router,
+        app.config.trusted_proxies.clone(),
         stop.clone(),
         app.config.drain,
     ));

@@ -1,8 +1,12 @@
 //! One port for TLS and plain HTTP: the first byte decides. A TLS record begins with 22 (RFC 8446,
 //! section 5.1), which no HTTP method does.
 //!
-//! Connections are bounded, and every wait before a request is whole has a deadline. A stop lets what
+//! Connections are bounded, in all and by address. Every wait before a request is whole has a deadline, and so has
+//! every moment in which the other end takes nothing of its answer. A stop lets what
 //! has begun finish.
+
+mod crowd;
+mod patient;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,10 +25,17 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::config::Network;
 use crate::http::Peer;
+use crowd::Crowd;
+use patient::Patient;
 
 /// How many connections are held at once.
 const MOST_CONNECTIONS: usize = 15_000;
+/// How many of them one address may hold: a whole site behind one address fits, and nobody alone takes every place.
+const MOST_OF_ONE: usize = MOST_CONNECTIONS / 4;
+/// How long the other end may take nothing of its answer.
+const TAKING: Duration = Duration::from_secs(30);
 /// How long the first byte and the handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the headers of a request may take.
@@ -36,11 +47,13 @@ pub(crate) async fn serve(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
     router: Router,
+    proxies: Vec<Network>,
     stop: CancellationToken,
     drain: Duration,
 ) {
     let acceptor = TlsAcceptor::from(tls);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let crowd = Crowd::new(MOST_OF_ONE);
     let graceful = GracefulShutdown::new();
     loop {
         let place = tokio::select! {
@@ -61,10 +74,17 @@ pub(crate) async fn serve(
                 continue;
             }
         };
+        // A trusted proxy speaks for many.
+        let proxied = proxies.iter().any(|net| net.holds(peer.ip()));
+        let own = crowd.place(peer.ip());
+        if own.is_none() && !proxied {
+            tracing::debug!(%peer, "this address holds as many connections as it may");
+            continue;
+        }
         let (acceptor, router, watcher) = (acceptor.clone(), router.clone(), graceful.watcher());
         let stop = stop.clone();
         tokio::spawn(async move {
-            let _place = place;
+            let _places = (place, own);
             if let Err(error) = connection(stream, peer, acceptor, router, watcher, &stop).await {
                 tracing::debug!(%error, %peer, "a connection ended");
             }
@@ -100,7 +120,7 @@ async fn connection(
     if first[0] == TLS_HANDSHAKE_RECORD {
         let accepted = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => accepted,
+            accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(Patient::new(stream, TAKING))) => accepted,
         };
         let stream = accepted??;
         speak(
@@ -116,7 +136,7 @@ async fn connection(
         .await
     } else {
         speak(
-            stream,
+            Patient::new(stream, TAKING),
             Peer {
                 socket: peer,
                 tls: false,

@@ -6,10 +6,11 @@
 mod history;
 mod lead;
 mod nodes;
+mod pace;
 mod targets;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -36,7 +37,8 @@ pub(crate) fn start(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: 
     });
     every(tasks, Duration::from_secs(300), stop, {
         let (app, lead) = (app.clone(), lead.clone());
-        move || history::tidy(app.clone(), lead.clone())
+        let pace = Arc::new(Mutex::new(pace::Pace::default()));
+        move || history::tidy(app.clone(), lead.clone(), pace.clone())
     });
     if let Some(path) = app.config.file_sd.clone() {
         tasks.spawn(targets::write(app.clone(), path, stop.clone()));

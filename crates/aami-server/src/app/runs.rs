@@ -25,6 +25,8 @@ const CREDENTIAL_TTL: Duration = Duration::from_secs(24 * 3600);
 const SPARE_RUNS: u32 = 100;
 /// How long a run without an event is kept.
 const SILENT_RUN: Duration = Duration::from_secs(3600);
+/// How many runs that are over go with one that is opened.
+const MOST_DROPPED: usize = 10;
 const MOST_STEPS: usize = 64;
 /// The most events one report may hold.
 pub(crate) const MOST_REPORTED: usize = 256;
@@ -161,9 +163,18 @@ impl App {
                     updated_at: now,
                     last_event: 0,
                 };
+                // Those that ended are bounded as well: whoever has the token opens and ends as many as they like.
+                let kept = token.max_uses.saturating_add(SPARE_RUNS) as usize;
+                let ended = snapshot.ended_runs(&token.id);
+                let over = ended.map_or(0, |runs| (runs.len() + 1).saturating_sub(kept));
+                let oldest = ended.into_iter().flatten().take(over.min(MOST_DROPPED));
                 let change = Change::new(token.org.clone(), "run.open", format!("run:{id}"))
                     .noting(json!({ "token": token.id }))
-                    .transact(|txn| txn.when_absent(keys::run(&id)).put(keys::run(&id), encode(&run)));
+                    .transact(|txn| {
+                        let txn = txn.when_absent(keys::run(&id)).put(keys::run(&id), encode(&run));
+                        // A run that is over never changes again, so nothing is compared.
+                        oldest.fold(txn, |txn, old| txn.delete(keys::run(old)))
+                    });
                 Ok(Wanted::Write(Box::new(change), ()))
             })
             .await?;

@@ -26,16 +26,13 @@ pub(super) async fn live() -> axum::Json<Health> {
     axum::Json(health("ok", None))
 }
 
-/// It can read its store.
+/// It can read its store, as of this second.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
-    match app.store.revision().await {
-        Ok(_) => axum::Json(health("ok", None)).into_response(),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            let body = axum::Json(health("degraded", Some("the store does not answer".to_owned())));
-            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
-        }
+    if app.readiness.check(app.store.revision()).await {
+        return axum::Json(health("ok", None)).into_response();
     }
+    let body = axum::Json(health("degraded", Some("the store does not answer".to_owned())));
+    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
 }
 
 pub(super) async fn status(State(app): State<Arc<App>>, Who(caller): Who) -> Result<Reply<Status>, Refusal> {

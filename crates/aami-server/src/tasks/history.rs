@@ -1,14 +1,16 @@
 //! From the outbox to the history, and the tidying of both.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aami_model::Timestamp;
-use aami_store::history::{Keep, Kind};
+use aami_store::StoreError;
+use aami_store::history::{HistoryQuery, Keep, Kind, Reading};
 use aami_store::{Key, Revision, Txn, TxnOutcome};
 use tokio_util::sync::CancellationToken;
 
 use super::Lead;
+use super::pace::Pace;
 use crate::app::{App, events};
 
 /// How many keys one transaction removes.
@@ -160,29 +162,56 @@ async fn forget_answers(app: &App, since: Timestamp) {
     }
 }
 
+/// When the newest record of any kind was made.
+async fn newest(app: &App) -> Result<Option<Timestamp>, StoreError> {
+    let mut newest = None;
+    for kind in Kind::ALL {
+        let query = HistoryQuery::new(kind, Reading::Before(u64::MAX), 1);
+        let page = app.history.read(query).await?;
+        newest = newest.max(page.records.first().map(|record| record.at));
+    }
+    Ok(newest)
+}
+
+/// The time to prune by: the clock's, unless it jumped.
+fn believed(app: &App, pace: &Mutex<Pace>, now: Timestamp, newest: Option<Timestamp>) -> Timestamp {
+    let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
+    let (believed, jumped) = pace.judge(now, newest, app.started.elapsed());
+    if jumped {
+        tracing::warn!(%now, %believed, "the clock is far ahead of what was told last; the history is pruned by that");
+    }
+    believed
+}
+
 /// Forgets what is old: history beyond its time, idempotency keys after a day, runs nobody reports to,
 /// and revisions no watcher needs.
-pub(super) async fn tidy(app: Arc<App>, lead: Lead) {
+pub(super) async fn tidy(app: Arc<App>, lead: Lead, pace: Arc<Mutex<Pace>>) {
     if !lead.is_held() {
         return;
     }
     let now = app.world.now();
-    let before = |age: Duration| {
+    let before = |now: Timestamp, age: Duration| {
         Timestamp::from_millis(
             now.millis()
                 .saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
         )
     };
-    let keep = Keep {
-        since: Some(before(app.config.history_keep)),
-        newest: None,
-    };
-    for kind in Kind::ALL {
-        if let Err(error) = app.history.prune(kind, keep).await {
-            tracing::warn!(%error, kind = kind.name(), "the history cannot be pruned");
+    match newest(&app).await {
+        Ok(newest) => {
+            let believed = believed(&app, &pace, now, newest);
+            let keep = Keep {
+                since: Some(before(believed, app.config.history_keep)),
+                newest: None,
+            };
+            for kind in Kind::ALL {
+                if let Err(error) = app.history.prune(kind, keep).await {
+                    tracing::warn!(%error, kind = kind.name(), "the history cannot be pruned");
+                }
+            }
         }
+        Err(error) => tracing::warn!(%error, "the history cannot be read, and is not pruned"),
     }
-    forget_answers(&app, before(REMEMBERED)).await;
+    forget_answers(&app, before(now, REMEMBERED)).await;
     while let Ok(swept) = app.sweep_runs().await {
         let next = app.view.revision().next();
         if swept == 0 || !app.view.reached(next, IDLE).await {

@@ -67,6 +67,7 @@ pub(crate) struct Snapshot {
     keys: Table<KeyId, ApiKey>,
     runs: Table<RunId, RunDocument>,
     open_runs: OrdMap<TokenId, u32>,
+    ended_runs: OrdMap<TokenId, OrdSet<RunId>>,
     outbox: OrdMap<Arc<str>, Untold>,
     idempotency: Table<Arc<str>, IdempotencyDocument>,
     cluster: Option<Arc<ClusterDocument>>,
@@ -177,6 +178,11 @@ impl Snapshot {
 
     pub(crate) fn open_runs(&self, token: &TokenId) -> u32 {
         self.open_runs.get(token).copied().unwrap_or(0)
+    }
+
+    /// The runs of a token that are over, the oldest first.
+    pub(crate) fn ended_runs(&self, token: &TokenId) -> Option<&OrdSet<RunId>> {
+        self.ended_runs.get(token)
     }
 
     pub(crate) fn group(&self, id: &GroupId, orgs: &Orgs) -> Option<&Arc<Held<Group>>> {
@@ -423,11 +429,24 @@ impl Snapshot {
                 self.open_runs.insert(token, left)
             };
         }
+        let ended = self.runs.get(&id).filter(|held| !is_open(&held.doc));
+        if let Some(token) = ended.and_then(|held| held.doc.token.clone())
+            && let Some(runs) = self.ended_runs.get_mut(&token)
+        {
+            runs.remove(&id);
+            if runs.is_empty() {
+                self.ended_runs.remove(&token);
+            }
+        }
         match entry {
             Some(entry) => {
                 let run: RunDocument = decode(key, &entry.value)?;
-                if let Some(token) = run.token.clone().filter(|_| is_open(&run)) {
-                    *self.open_runs.entry(token).or_default() += 1;
+                match run.token.clone() {
+                    Some(token) if is_open(&run) => *self.open_runs.entry(token).or_default() += 1,
+                    Some(token) => {
+                        self.ended_runs.entry(token).or_default().insert(id.clone());
+                    }
+                    None => {}
                 }
                 self.runs.insert(id, held(entry, run));
             }

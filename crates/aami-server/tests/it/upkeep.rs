@@ -88,6 +88,57 @@ fn a_run_that_ended_is_kept_as_long_as_the_history_and_no_longer() {
 }
 
 #[test]
+fn a_token_leaves_no_more_runs_behind_than_it_may_have() {
+    let house = House::with(|config| config.open_rate = 10_000);
+    let token = house.token(|t| t.max_uses = Some(1)).token;
+    let client = house.stranger();
+    // Given somebody who opens runs with it and ends them, again and again
+    let mut last = None;
+    for _ in 0..130 {
+        let run = client.with_bearer(&token).validate().unwrap().body.run.unwrap();
+        let ended = RunEvent {
+            seq: 1,
+            at: aami_model::Timestamp::EPOCH,
+            kind: RunEventKind::RunFinished {
+                status: RunStatus::Completed,
+                duration_ms: 1,
+            },
+        };
+        let own = client.with_bearer(&run.credential);
+        own.report(&run.id, vec![ended]).unwrap();
+        last = Some(run.id);
+    }
+    // then as many are kept as it has uses, and a hundred, and the newest among them.
+    let page: Value = house.admin().get("/api/v1/runs?limit=1000").unwrap();
+    let kept = page["items"].as_array().unwrap();
+    assert_eq!(kept.len(), 101);
+    assert!(
+        kept.iter()
+            .any(|run| run["id"] == last.as_ref().unwrap().as_str())
+    );
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_does_not_cost_the_history() {
+    // Given a control plane with something to remember, whose clock is ten years ahead after a restart
+    let house = House::new();
+    assert_eq!(make_group(&house, "remember me", "key"), 201);
+    house.forward(DAY * 3650);
+    let house = house.restart(|_| {});
+
+    // when it has tidied, which forgets idempotency keys after the history is pruned,
+    until("it has tidied", || match make_group(&house, "other", "key") {
+        201 => Ok(()),
+        status => Err(status),
+    });
+
+    // then what was remembered still is.
+    let events = house.admin().events(0, 100).unwrap();
+    let text = serde_json::to_string(&events).unwrap();
+    assert!(text.contains("remember me"), "{text}");
+}
+
+#[test]
 fn a_report_repeated_under_its_key_gets_its_answer_again() {
     let house = House::new();
     let token = house.token(|_| {}).token;
