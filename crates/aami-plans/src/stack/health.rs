@@ -137,6 +137,10 @@ fn silent(session: &Session, host: &Host, part: Part, seen: &str, waited: Durati
 /// at length, long after it said why.
 fn telling(lines: Vec<String>) -> Vec<String> {
     let tells = |line: &&String| {
+        // What systemd says of it is known by now.
+        if line.starts_with("aami-") {
+            return false;
+        }
         let line = line.to_ascii_lowercase();
         ["error", "err=", "fail", "fatal", "panic", "denied"]
             .iter()

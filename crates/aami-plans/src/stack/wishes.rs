@@ -60,6 +60,9 @@ pub struct Wishes {
     /// Whether Prometheus, Alertmanager and Grafana listen for other machines too.
     #[serde(default)]
     pub expose: bool,
+    /// Whether an active firewall is left as it is.
+    #[serde(default)]
+    pub leave_firewall: bool,
     /// A web server that carries the components.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<String>,
@@ -86,6 +89,7 @@ impl Wishes {
             components: Part::FOREIGN.into(),
             ports: BTreeMap::new(),
             expose: false,
+            leave_firewall: false,
             mirror: None,
             components_dir: None,
             image: "docker.io/library/debian:12-slim".to_owned(),

@@ -80,3 +80,28 @@ fn the_status_of_an_installed_server_needs_no_component_at_hand() {
     let report = house.status();
     assert!(report.is_healthy(), "{:#?}", report.steps);
 }
+
+#[test]
+fn an_active_firewall_is_opened_for_nodes_alone_and_closed_again() {
+    // Given a host whose ufw is active and lets ssh in,
+    let house = House::new();
+    for folder in ["usr/sbin", "etc/ufw"] {
+        std::fs::create_dir_all(house.real(folder)).unwrap();
+    }
+    house.write("usr/sbin/ufw", "");
+    std::fs::set_permissions(
+        house.real("usr/sbin/ufw"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    house.write("etc/ufw/ufw.conf", "ENABLED=yes\n");
+    house.write("etc/ufw/user.rules", "22/tcp comment 'ssh'\n");
+    let before = house.picture();
+    // when the server is installed, then its port is open and no other,
+    house.install();
+    let rules = house.read("etc/ufw/user.rules");
+    assert!(rules.contains("8080/tcp") && !rules.contains("9090"), "{rules}");
+    // and uninstalling closes it.
+    house.uninstall(true);
+    house.picture().must_be(&before, "opened and closed");
+}

@@ -163,6 +163,9 @@ fn take(flags: &Install, wishes: &mut Wishes) -> Result<(), Failure> {
     if let Some(expose) = flags.expose {
         wishes.expose = expose;
     }
+    if let Some(leave) = flags.skip_firewall {
+        wishes.leave_firewall = leave;
+    }
     // Where components come from is one choice: a new one replaces the old as a whole.
     if flags.mirror.is_some() || flags.components_dir.is_some() {
         wishes.mirror.clone_from(&flags.mirror);

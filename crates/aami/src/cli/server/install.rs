@@ -140,6 +140,9 @@ pub(crate) struct Install {
     /// Skip preflight checks (not recommended)
     #[arg(long)]
     pub(super) skip_preflight: bool,
+    /// Leave an active firewall as it is; otherwise the port nodes need is opened in it
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) skip_firewall: Option<bool>,
     /// Never ask anything
     #[arg(long)]
     pub(super) unattended: bool,
