@@ -11,7 +11,7 @@ use aami_model::secret::Secret;
 use aami_model::{Exit, code};
 use aami_plans::node::Form;
 use aami_plans::node::check::starter::{Expected, Starter};
-use aami_plans::node::check::{Places, Round, Status, USER, identity_of};
+use aami_plans::node::check::{Places, Round, Status, USER, identity_of, orphans};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -125,7 +125,10 @@ impl Run {
                 round.control_plane = Some((client, enrolment.hostname.clone()));
             }
         }
-        let outcome = round.run()?;
+        orphans::adopt();
+        let outcome = round.run();
+        orphans::end();
+        let outcome = outcome?;
         if outcome.is_elsewhere {
             screen::aside("Another round is at work; this one did nothing.");
             return Ok(Exit::Ok);

@@ -11,6 +11,7 @@
 mod error;
 mod fetch;
 mod memory;
+pub mod orphans;
 mod render;
 mod report;
 mod round;

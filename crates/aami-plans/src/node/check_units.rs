@@ -10,13 +10,15 @@ pub(crate) const TIMER: &str = "aami-checks.timer";
 /// The unit of one round. It begins as root, since only root may hand a process to another user and read the
 /// node's credential, and runs each check as `aami-check`. Everything a round starts lives in the unit's group and
 /// ends with it. The limit is on the start, since a unit of this type is never "running" (systemd.service(5),
-/// `RuntimeMaxSec=`).
+/// `RuntimeMaxSec=`). A check that takes too much memory ends alone (`OOMPolicy=`), and one that cannot die is not
+/// waited for longer than a few seconds.
 pub(crate) fn service(program: &str) -> String {
     let program = quoted(program);
     format!(
         "[Unit]\nDescription=Checks of this node, one round, run by AAMI\nAfter=network.target\n\n\
          [Service]\nType=oneshot\nExecStart={program} checks run\nEnvironmentFile=-/etc/aami/proxy.env\n\
-         TimeoutStartSec=330\nKillMode=control-group\nNice=5\nTasksMax=256\nMemoryMax=512M\nLimitCORE=0\n\
+         TimeoutStartSec=330\nTimeoutStopSec=5\nKillMode=control-group\nNice=5\nTasksMax=256\nMemoryMax=512M\n\
+         OOMPolicy=continue\nLimitCORE=0\n\
          RuntimeDirectory=aami-checks\nRuntimeDirectoryMode=0711\n\
          ReadWritePaths=/var/lib/aami/checks /var/lib/node_exporter/textfile\n\
          CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL CAP_DAC_READ_SEARCH CAP_SYS_RAWIO CAP_SYS_ADMIN\n\

@@ -1,9 +1,9 @@
 //! The metrics of a round, as node_exporter's textfile collector takes them: no timestamps, no series twice.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use super::CheckRoundError;
@@ -81,9 +81,16 @@ fn escaped(text: &str) -> String {
 pub(super) fn replace(path: &Path, text: &[u8], mode: u32) -> Result<(), CheckRoundError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Always the same name: what a crash leaves behind is overwritten. It does not end in .prom.
+    // Always the same name, so that what a crash leaves behind is swept away. It does not end in .prom.
     let fresh = folder.join(format!(".{name}.new"));
-    let written = File::create(&fresh).and_then(|mut file| {
+    let _ = fs::remove_file(&fresh);
+    // Never one that is there: others may write to this folder, and a link of theirs must lead nowhere.
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh);
+    let written = made.and_then(|mut file| {
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(text)
     });
@@ -130,6 +137,17 @@ mod tests {
                 "{line} is not in\n{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_link_planted_beside_it_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "mine").unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join(".x.prom.new")).unwrap();
+        replace(&folder.path().join("x.prom"), b"new", 0o644).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+        assert_eq!(fs::read_to_string(folder.path().join("x.prom")).unwrap(), "new");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aami_api::check::NodeCheck;
 use aami_api::client::Client;
@@ -26,6 +26,8 @@ use super::{CheckRoundError, Places, fetch};
 const AT_ONCE: usize = 8;
 /// How often the control plane is asked.
 const FETCH: Duration = Duration::from_secs(240);
+/// How long a round may take: a little less than what its unit gives it.
+const ROUND: Duration = Duration::from_secs(320);
 /// A check is due a little early: rounds do not begin to the second.
 const EARLY: Duration = Duration::from_secs(15);
 
@@ -82,6 +84,15 @@ enum Source {
     Defined(Box<NodeCheck>),
 }
 
+impl Planned {
+    fn timeout(&self) -> Duration {
+        match &self.source {
+            Source::Starter(starter) => starter.timeout(),
+            Source::Defined(check) => Duration::from_secs(check.definition.timeout_seconds.into()),
+        }
+    }
+}
+
 impl Round<'_> {
     /// Every check of this node with what it found last, without running any.
     pub fn look(&self) -> Result<(Vec<Planned>, Remembered), CheckRoundError> {
@@ -113,16 +124,14 @@ impl Round<'_> {
             .collect();
         remembered.checks.retain(|name, _| names.contains(&name.as_str()));
         let now = self.clock.now();
-        let due: Vec<&Planned> = planned
+        let mut due: Vec<&Planned> = planned
             .iter()
             .filter(|check| !check.is_off && (self.now || is_due(check, &remembered, now)))
             .collect();
-        let ran = self.run_all(&due)?;
-        for (name, seen) in &ran {
-            remembered.checks.insert(name.clone(), seen.clone());
-        }
-        remembered.write(folder)?;
-        render::replace(&self.places.metrics, render::text(&remembered).as_bytes(), 0o644)?;
+        // Those that waited longest come first, so that none waits for ever where a round has no room for all.
+        due.sort_by_key(|check| remembered.checks.get(&check.name).map(|seen| seen.at));
+        self.tell(&remembered)?;
+        let ran = self.run_all(&due, remembered)?;
         Ok(Outcome {
             ran: ran.into_iter().map(|(name, seen)| (name, seen.report)).collect(),
             not_fetched,
@@ -144,35 +153,58 @@ impl Round<'_> {
             .map(|error| error.to_string())
     }
 
-    fn run_all(&self, due: &[&Planned]) -> Result<Vec<(String, Seen)>, CheckRoundError> {
+    /// Keeps what is known and writes the metrics of it.
+    fn tell(&self, remembered: &Remembered) -> Result<(), CheckRoundError> {
+        remembered.write(&self.places.folder)?;
+        render::replace(&self.places.metrics, render::text(remembered).as_bytes(), 0o644)
+    }
+
+    /// Runs what is due, and tells of each as soon as it has ended: one that hangs keeps nothing from being
+    /// known of the others.
+    fn run_all(
+        &self,
+        due: &[&Planned],
+        remembered: Remembered,
+    ) -> Result<Vec<(String, Seen)>, CheckRoundError> {
         let scripts = Scripts::make(&self.places.scripts)?;
+        let began = Instant::now();
         let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::new());
-        std::thread::scope(|scope| {
-            for _ in 0..AT_ONCE.min(due.len()) {
-                scope.spawn(|| {
-                    while let Some(check) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let at = self.clock.now();
-                        let (report, took) = match &check.refused {
-                            Some(why) => (Report::new(Status::Unknown, why), Duration::ZERO),
-                            None => self.run_one(check, &scripts),
-                        };
-                        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                        let seen = Seen {
-                            report,
-                            at,
-                            duration_ms,
-                        };
-                        done.lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner)
-                            .push((check.name.clone(), seen));
-                    }
-                });
+        let done = Mutex::new((remembered, Vec::new(), Ok(())));
+        let work = || {
+            while let Some(check) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
+                // What does not fit into this round is due in the next one, and first there.
+                if began.elapsed() + check.timeout() > ROUND {
+                    continue;
+                }
+                let at = self.clock.now();
+                let (report, took) = match &check.refused {
+                    Some(why) => (Report::new(Status::Unknown, why), Duration::ZERO),
+                    None => self.run_one(check, &scripts),
+                };
+                let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                let seen = Seen {
+                    report,
+                    at,
+                    duration_ms,
+                };
+                let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                done.0.checks.insert(check.name.clone(), seen.clone());
+                done.1.push((check.name.clone(), seen));
+                let told = self.tell(&done.0);
+                done.2 = std::mem::replace(&mut done.2, Ok(())).and(told);
             }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..AT_ONCE.min(due.len()) {
+                // Where there is no room for another thread, fewer run at once.
+                if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
+            }
+            work();
         });
-        let mut done = done
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (_, mut done, told) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        told?;
         done.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(done)
     }
@@ -186,11 +218,11 @@ impl Round<'_> {
             Source::Starter(starter) => Job {
                 program: self.agent.clone(),
                 arguments: starter.arguments(&self.expected),
-                timeout: starter.timeout(),
+                timeout: check.timeout(),
                 identity,
             },
-            Source::Defined(check) => {
-                let definition = &check.definition;
+            Source::Defined(defined) => {
+                let definition = &defined.definition;
                 let script = match scripts.place(&definition.name, &definition.script) {
                     Ok(path) => path,
                     Err(error) => return (Report::new(Status::Unknown, error.to_string()), Duration::ZERO),
@@ -200,7 +232,7 @@ impl Round<'_> {
                 Job {
                     program: PathBuf::from(&definition.interpreter),
                     arguments,
-                    timeout: Duration::from_secs(definition.timeout_seconds.into()),
+                    timeout: check.timeout(),
                     identity,
                 }
             }
@@ -314,3 +346,6 @@ impl Drop for Scripts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,10 @@ impl Job {
             Ok(child) => Running(child),
             Err(error) => return unknown(format!("{} cannot be started: {error}", self.program.display())),
         };
-        let output = drain(running.0.stdout.take());
+        let output = match drain(running.0.stdout.take()) {
+            Ok(output) => output,
+            Err(error) => return unknown(format!("its output cannot be read: {error}")),
+        };
         // Both its end and the end of its output: what it leaves behind may hold the pipe.
         let late = || {
             unknown(format!(
@@ -143,9 +146,11 @@ impl Drop for Running {
     }
 }
 
-fn drain(stream: Option<impl Read + Send + 'static>) -> Receiver<(Vec<u8>, bool)> {
+/// Reads a stream to its end in a thread of its own. There may be no room for a thread: checks share their number
+/// of tasks, and one of them may have taken all.
+fn drain(stream: Option<impl Read + Send + 'static>) -> std::io::Result<Receiver<(Vec<u8>, bool)>> {
     let (sender, receiver) = mpsc::sync_channel(1);
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut stream) = stream {
             let _ = stream.by_ref().take(MOST_OUTPUT).read_to_end(&mut bytes);
@@ -153,8 +158,8 @@ fn drain(stream: Option<impl Read + Send + 'static>) -> Receiver<(Vec<u8>, bool)
             let more = std::io::copy(&mut stream, &mut std::io::sink()).unwrap_or(0);
             let _ = sender.send((bytes, more > 0));
         }
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }
 
 #[cfg(test)]
