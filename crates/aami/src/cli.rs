@@ -22,6 +22,7 @@ mod log;
 mod man;
 mod nodes;
 mod paging;
+mod preflight;
 mod query;
 mod reach;
 mod release;
@@ -68,6 +69,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 checked and not healthy, 4 not authorised
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(up::Up),
+    Preflight(Box<preflight::Preflight>),
     Server(server::Server),
     Status(status::Status),
     Nodes(nodes::Nodes),
@@ -90,6 +92,7 @@ impl Command {
     fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         match self {
             Self::Up(command) => command.run(surroundings),
+            Self::Preflight(command) => command.run(surroundings),
             Self::Server(command) => command.run(surroundings),
             Self::Status(command) => command.run(surroundings),
             Self::Nodes(command) => command.run(surroundings),
@@ -112,6 +115,7 @@ impl Command {
     /// The form in which a failure is told.
     const fn format(&self) -> Format {
         match self {
+            Self::Preflight(command) => command.format(),
             Self::Server(command) => command.format(),
             Self::Status(command) => command.common.format(),
             Self::Nodes(command) => command.common.format(),

@@ -23,6 +23,8 @@ pub(crate) struct Surroundings {
     /// Whether colours may be used: `NO_COLOR` is not set (<https://no-color.org>), and the terminal is none of
     /// those without.
     pub(crate) colour: bool,
+    /// Who sits at the terminal: `SUDO_USER`, else `USER`.
+    pub(crate) user: Option<String>,
     /// Where this user's data is kept: `XDG_DATA_HOME`, or `~/.local/share`.
     pub(crate) data: Option<PathBuf>,
     /// Where this user's state is kept: `XDG_STATE_HOME`, or `~/.local/state`.
@@ -65,6 +67,7 @@ impl Surroundings {
                 .collect(),
             config: given("AAMI_CONFIG").map(PathBuf::from),
             log: given("AAMI_LOG"),
+            user: given("SUDO_USER").or_else(|| given("USER")),
             proxies: Proxies {
                 http: either("http_proxy").or_else(|| all.clone()),
                 https: either("https_proxy").or(all),

@@ -1,0 +1,239 @@
+//! `aami preflight`: would an installation work on this machine?
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use aami_api::client::Trust;
+use aami_install::Host;
+use aami_inventory::SystemCommands;
+use aami_model::{Code, Exit, code};
+use aami_plans::preflight::command::{self, Machine, Talk, Wishes};
+use aami_plans::preflight::{Detail, Mode, Request, Runtime};
+use clap::{Args, ValueEnum};
+
+use super::failure::Failure;
+use super::screen::Format;
+use super::surroundings::Surroundings;
+
+/// Check this machine before anything is installed, and mend what can be mended
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami preflight --mode server
+  aami preflight --mode node --server https://config.example.com
+  aami preflight --mode server --fix
+  aami preflight --mode node --json
+
+Exit codes: 0 no issues, 1 issues found, 2 usage.")]
+pub(crate) struct Preflight {
+    /// What will be installed [default: what the facts say]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Wanted>,
+    /// What a server's services run as
+    #[arg(long, value_name = "RUNTIME", default_value = "auto")]
+    runtime: RunAs,
+    /// The control plane a node will enrol with [env: AAMI_SERVER]
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// The control plane's CA certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// A web server that carries the components, in place of their publishers
+    #[arg(long, value_name = "URL")]
+    mirror: Option<String>,
+    /// Where data will go
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/aami")]
+    data_dir: String,
+    /// Where programs will go
+    #[arg(long, value_name = "DIR", default_value = "/opt/aami")]
+    install_dir: String,
+    /// Where a node's node_exporter will listen [default: 9100]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// GPUs are of no interest
+    #[arg(long)]
+    skip_gpu: bool,
+    /// Let what this code names pass; may be given several times
+    #[arg(long, value_name = "CODE")]
+    ignore: Vec<String>,
+    /// Mend what can be mended: shows a plan and asks
+    #[arg(long)]
+    fix: bool,
+    /// Take back what --fix did
+    #[arg(long, conflicts_with = "fix")]
+    undo_fix: bool,
+    /// Ask nothing
+    #[arg(long, short)]
+    yes: bool,
+    /// Speak JSON
+    #[arg(long)]
+    json: bool,
+    /// Show errors only
+    #[arg(long, conflicts_with = "json")]
+    quiet: bool,
+    /// Show every check with its evidence
+    #[arg(long, conflicts_with_all = ["json", "quiet"])]
+    verbose: bool,
+}
+
+/// A mode on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Wanted {
+    /// A control plane
+    Server,
+    /// A monitored node
+    Node,
+}
+
+/// A runtime on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RunAs {
+    /// Units of systemd
+    Systemd,
+    /// Containers
+    Compose,
+    /// Whatever the machine has
+    Auto,
+}
+
+impl Preflight {
+    /// The form in which a failure is told.
+    pub(crate) const fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Table }
+    }
+
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
+        let request = self.request(surroundings)?;
+        let wishes = Wishes {
+            fix: self.fix,
+            yes: self.yes,
+            undo: self.undo_fix,
+            json: self.json,
+            detail: match (self.quiet, self.verbose) {
+                (true, _) => Detail::Quiet,
+                (_, true) => Detail::Verbose,
+                _ => Detail::Usual,
+            },
+        };
+        let host = Host::system().map_err(|error| Failure::File {
+            path: PathBuf::from("/"),
+            doing: "read",
+            source: error,
+        })?;
+        let commands = SystemCommands::default();
+        let machine = Machine::this(&host, &commands);
+        let mut talk = Terminal;
+        let exit = command::run(&machine, &request, wishes, &mut talk)?;
+        Ok(if exit == 0 { Exit::Ok } else { Exit::Failed })
+    }
+
+    fn request(&self, surroundings: &Surroundings) -> Result<Request, Failure> {
+        // A server that is only in the environment is used, and decides no mode.
+        let named = self.server.clone();
+        let is_node = !matches!(self.mode, Some(Wanted::Server));
+        let usual = surroundings
+            .server
+            .clone()
+            .filter(|_| is_node && matches!(self.mode, Some(Wanted::Node)));
+        let server = named.or(usual);
+        for url in server.iter().chain(&self.mirror) {
+            check_address(url)?;
+        }
+        for folder in [&self.data_dir, &self.install_dir] {
+            aami_install::HostPath::new(folder).map_err(|error| invalid(error.to_string()))?;
+        }
+        let (trust, ca_problem) = self.trust();
+        Ok(Request {
+            mode: self.mode.map(|mode| match mode {
+                Wanted::Server => Mode::Server,
+                Wanted::Node => Mode::Node,
+            }),
+            runtime: match self.runtime {
+                RunAs::Systemd => Some(Runtime::Systemd),
+                RunAs::Compose => Some(Runtime::Compose),
+                RunAs::Auto => None,
+            },
+            server,
+            mirror: self.mirror.clone(),
+            trust,
+            ca_problem,
+            proxies: surroundings.proxies.clone(),
+            data_dir: self.data_dir.clone(),
+            install_dir: self.install_dir.clone(),
+            port: self.port,
+            skip_gpu: self.skip_gpu,
+            ignored: self.ignored()?,
+            user: surroundings.user.clone(),
+            ..Request::new(Mode::Server)
+        })
+    }
+
+    /// A CA that cannot be used is one of the things that are found.
+    fn trust(&self) -> (Trust, Option<String>) {
+        let Some(path) = &self.ca_file else {
+            return (Trust::System, None);
+        };
+        match std::fs::read_to_string(path) {
+            Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => (Trust::Only(pem), None),
+            Ok(_) => (
+                Trust::System,
+                Some(format!("{} holds no PEM certificate", path.display())),
+            ),
+            Err(error) => (Trust::System, Some(format!("{}: {error}", path.display()))),
+        }
+    }
+
+    fn ignored(&self) -> Result<Vec<Code>, Failure> {
+        let codes = self.ignore.iter().map(|name| {
+            Code::find(name.trim()).copied().ok_or_else(|| {
+                invalid(format!(
+                    "--ignore {name:?}: there is no such code; each is ignored by its own name"
+                ))
+            })
+        });
+        codes.collect()
+    }
+}
+
+fn check_address(url: &str) -> Result<(), Failure> {
+    let parsed: Result<http::Uri, _> = url.parse();
+    let is_good = parsed.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    if is_good {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "the address {url:?} must be http:// or https:// and a host"
+    )))
+}
+
+fn invalid(sentence: impl Into<String>) -> Failure {
+    Failure::found_with(code::INVALID, sentence, "See `aami preflight --help`.")
+}
+
+/// This process' terminal.
+struct Terminal;
+
+impl Talk for Terminal {
+    fn show(&mut self, text: &str) {
+        // A closed pipe ends nothing: whoever read it has what they wanted.
+        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    }
+
+    fn note(&mut self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    fn ask(&mut self, question: &str) -> Option<bool> {
+        let mut stdin = std::io::stdin().lock();
+        if !std::io::stdin().is_terminal() {
+            return None;
+        }
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
+        let mut answer = String::new();
+        stdin.read_line(&mut answer).ok()?;
+        Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+}
