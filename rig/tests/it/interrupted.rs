@@ -85,7 +85,7 @@ fn cut_in(node: &Node, token: &Token, step: &str) -> Result<()> {
     Ok(())
 }
 
-fn seed() -> Result<u64> {
+pub(crate) fn seed() -> Result<u64> {
     match std::env::var("RIG_SEED") {
         Ok(seed) => seed.parse().context("RIG_SEED is no number"),
         Err(_) => Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs()),
