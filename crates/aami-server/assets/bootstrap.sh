@@ -45,7 +45,7 @@ main() {
   installed=''
   case $verb in
     uninstall) installed=$(command -v aami-agent) ;;
-    preflight) [ -n "$server" ] || installed=$(command -v aami-agent) ;;
+    preflight) [ -n "$server" ] || installed=$(command -v aami-agent || command -v aami) ;;
   esac
   [ -n "$server$installed" ] || stop 2 INVALID 'Which control plane is not said.' 'Give it with --server https://HOST:PORT.'
   case $server in
