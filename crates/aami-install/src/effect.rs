@@ -202,7 +202,24 @@ pub(crate) struct Scene<'a> {
 impl Effect {
     /// A folder.
     pub fn directory(path: HostPath, mode: u32, owner: Option<Owner>) -> Self {
-        Self::MakeDirectory(MakeDirectory { path, mode, owner })
+        let keeps = false;
+        Self::MakeDirectory(MakeDirectory {
+            path,
+            mode,
+            owner,
+            keeps,
+        })
+    }
+
+    /// A folder that is made where it is absent; one that is there keeps the mode and owner it has.
+    pub fn directory_where_absent(path: HostPath, mode: u32, owner: Option<Owner>) -> Self {
+        let keeps = true;
+        Self::MakeDirectory(MakeDirectory {
+            path,
+            mode,
+            owner,
+            keeps,
+        })
     }
 
     /// A file; more is said with [`Placement`]'s methods and [`Effect::WriteFile`].

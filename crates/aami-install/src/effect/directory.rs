@@ -16,6 +16,8 @@ pub struct MakeDirectory {
     pub mode: u32,
     /// Owner; `None` leaves it to the process.
     pub owner: Option<Owner>,
+    /// Whether a folder that was there before us keeps the mode and owner it has.
+    pub keeps: bool,
 }
 
 impl MakeDirectory {
@@ -35,6 +37,7 @@ impl MakeDirectory {
         match scene.host.root.entry(&self.path)? {
             Entry::Absent => Ok(Standing::due("missing", Before::Absent)),
             Entry::Directory(meta) if self.fits(scene, meta)? => Ok(Standing::Holds),
+            Entry::Directory(_) if self.keeps && !is_made_by_us(scene) => Ok(Standing::Holds),
             Entry::Directory(meta) => {
                 let because = format!("mode {:04o}, owner {}:{}", meta.mode, meta.uid, meta.gid);
                 Ok(Standing::due(because, Before::directory(meta)))
@@ -77,6 +80,13 @@ impl MakeDirectory {
         )?;
         Ok(())
     }
+}
+
+/// Whether the folder is there because this plan, or another of ours, made it.
+fn is_made_by_us(scene: Scene<'_>) -> bool {
+    scene
+        .record
+        .is_some_and(|record| matches!(record.before, Before::Absent | Before::Shared { .. }))
 }
 
 /// Takes a folder back: removes it when we made it and it is empty, else gives it its mode and

@@ -39,6 +39,21 @@ impl Installer<'_> {
         report
     }
 
+    /// Does `act` while nobody else changes this host, with the receipts of this plan and of all others: for what
+    /// no receipt names, such as data, so that it is not removed under an installation.
+    pub fn exclusively<T>(&self, act: impl FnOnce(&[Receipt]) -> T) -> Result<T, InstallError> {
+        let lock = self.lock()?;
+        let receipts = self.ledger().map(|ledger| {
+            let (own, others) = ledger.into_parts();
+            std::iter::once(own)
+                .chain(others.into_iter().map(|(_, other)| other))
+                .collect::<Vec<_>>()
+        });
+        let done = receipts.map(|receipts| act(&receipts));
+        lock.release(self.host);
+        done
+    }
+
     /// What is on record, last first: what uninstalling would take back. Looks only.
     pub fn recorded(&self) -> Result<Vec<String>, InstallError> {
         let ledger = self.ledger()?;

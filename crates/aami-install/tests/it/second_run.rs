@@ -118,11 +118,22 @@ fn a_second_run_of_every_kind_writes_nothing_and_starts_nothing() {
                 .unwrap();
             let installer = Installer::new(&host, &plan, crate::house::options()).unwrap();
             installer.run(Mode::Repair).unwrap();
-            let started = counted.changes.lock().unwrap();
+            let started = std::mem::take(&mut *counted.changes.lock().unwrap());
             assert_eq!(started.len(), 1, "{started:?}");
             assert!(
                 started[0].ends_with(" start node_exporter.service"),
                 "{started:?}"
+            );
+            // Disabled, it is enabled, and goes on running.
+            let units = house.host(None).units.unwrap();
+            units.enable("node_exporter.service", false).unwrap();
+            let installer = Installer::new(&host, &plan, crate::house::options()).unwrap();
+            installer.run(Mode::Repair).unwrap();
+            let enabled = counted.changes.lock().unwrap();
+            assert_eq!(enabled.len(), 1, "{enabled:?}");
+            assert!(
+                enabled[0].ends_with(" enable -- node_exporter.service"),
+                "{enabled:?}"
             );
         }
     }
