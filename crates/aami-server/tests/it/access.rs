@@ -29,8 +29,8 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/bootstrap-tokens/{token}", "voa"),
     ("PATCH", "/api/v1/bootstrap-tokens/{token}", "oa"),
     ("DELETE", "/api/v1/bootstrap-tokens/{token}", "oa"),
-    ("POST", "/api/v1/bootstrap/register", "t"),
-    ("POST", "/api/v1/bootstrap-tokens/register", "t"),
+    ("POST", "/api/v1/bootstrap/register", "tN"),
+    ("POST", "/api/v1/bootstrap-tokens/register", "tN"),
     // Which node is meant stands in the body: a foreign key is let in and finds no such node.
     ("POST", "/api/v1/exporters", "foa"),
     ("GET", "/api/v1/exporters", "fvoa"),
@@ -74,7 +74,8 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/nodes", "fvoa"),
     ("GET", "/api/v1/nodes/{node}", "voaNR"),
     ("PATCH", "/api/v1/nodes/{node}", "oa"),
-    ("DELETE", "/api/v1/nodes/{node}", "oaNR"),
+    // The token is the one this node enrolled with; no other one is let in.
+    ("DELETE", "/api/v1/nodes/{node}", "toaNR"),
     ("POST", "/api/v1/nodes/{node}/verify", "oaNR"),
     ("POST", "/api/v1/nodes/{node}/maintenance", "oa"),
     ("POST", "/api/v1/nodes/{node}/resume", "oa"),

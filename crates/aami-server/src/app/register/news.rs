@@ -20,7 +20,12 @@ use crate::view::Held;
 impl App {
     /// Takes a node's news.
     pub(super) async fn take_news(&self, arrival: Arrival<'_>) -> Result<(Registered, Written), Refusal> {
-        let caller = self.sign_in(arrival.token)?;
+        let caller = self.sign_in(arrival.token).map_err(|_| {
+            Refusal::new(
+                code::TOKEN_FOREIGN,
+                "what was given is a credential that no node here has, not a bootstrap token",
+            )
+        })?;
         let id = own_node(&caller)?;
         let candidate = Candidate::check(
             arrival.request,
