@@ -16,11 +16,13 @@ export CARGO_TERM_COLOR ?= auto
 
 ifeq ($(shell command -v cargo-nextest),)
   RUN_TESTS := $(CARGO) test $(LOCKED)
-  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2
+  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset
+  RUN_MACHINES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=1 server_reset
 else
   NEXTEST_PROFILE := $(if $(CI),ci,default)
   RUN_TESTS := $(CARGO) nextest run $(LOCKED) --profile $(NEXTEST_PROFILE)
-  RUN_NODES := $(RUN_TESTS) --package rig
+  RUN_NODES := $(RUN_TESTS) --package rig -E 'not test(server_reset)'
+  RUN_MACHINES := $(RUN_TESTS) --package rig -E 'test(server_reset)'
 endif
 
 .PHONY: help
@@ -97,11 +99,17 @@ nodes:
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
 		$(SUITE) nodes 360 $(RUN_NODES)
 
+# Whole machines, whose power is cut: minutes a cut where processors are emulated, so no part of `test`.
+.PHONY: machines
+machines:
+	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
+		$(SUITE) machines 1500 $(RUN_MACHINES)
+
 .PHONY: test-full
 test-full: test ## test, and what does not fit into its 25 minutes (as root, like test)
 	@command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny
 	@$(SUITE) deny 60 cargo deny --all-features check bans licenses sources
-	@AAMI_FULL=1 $(MAKE) --no-print-directory nodes
+	@AAMI_FULL=1 $(MAKE) --no-print-directory nodes machines
 
 .PHONY: bench
 bench: prerequisites ## measurements, as ratios against a peer in the same run; parts of it run as root (sudo)

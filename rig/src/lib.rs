@@ -4,6 +4,7 @@
 //! - [`Net`] is a network that no other process sees; [`Net::host`] adds a host to run servers on.
 //! - [`Node::boot`] starts Debian 11, 12 or 13 in it; run commands, read files, and compare two
 //!   [`Picture`]s of its file system.
+//! - [`Hardware::power_on`] starts a machine with disks of its own, [`Machine::cut`] cuts its power.
 //! - [`engines`] starts etcd, Prometheus, node_exporter and nginx, on loopback or on a host of a [`Net`].
 //! - [`Mirror`] serves components the way their publishers pack them.
 //! - [`wait_until`] is how a test waits: for a condition, with a deadline, saying what it saw last.
@@ -18,6 +19,7 @@
 pub mod cache;
 pub mod engines;
 mod keeper;
+mod machine;
 mod mirror;
 mod net;
 mod node;
@@ -27,6 +29,7 @@ mod rootfs;
 mod tool;
 mod wait;
 
+pub use machine::{Disk, Hardware, Image, Machine, Watched};
 pub use mirror::{Mirror, Packed};
 pub use net::{Host, Net};
 pub use node::{Booting, Ended, Node, Picture};

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -27,6 +27,7 @@ pub struct Net {
     holder: Namespace,
     folder: TempDir,
     next: AtomicU8,
+    taps: AtomicU32,
     names: Mutex<BTreeMap<String, Ipv4Addr>>,
 }
 
@@ -46,6 +47,7 @@ impl Net {
             holder,
             folder,
             next: AtomicU8::new(1),
+            taps: AtomicU32::new(0),
             names: Mutex::default(),
         })
     }
@@ -113,6 +115,14 @@ impl Net {
         let folder = self.folder.path().join(name);
         std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(folder)
+    }
+
+    /// Adds a cable for a machine's network card, and gives the name of our end. Gone with the network.
+    pub(crate) fn tap(&self) -> Result<String> {
+        let tap = format!("tap{}", self.taps.fetch_add(1, Ordering::Relaxed));
+        self.holder.ip(&["tuntap", "add", "dev", &tap, "mode", "tap"])?;
+        self.holder.ip(&["link", "set", &tap, "master", BRIDGE, "up"])?;
+        Ok(tap)
     }
 
     /// A command that runs in the bridge's namespace.

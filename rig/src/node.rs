@@ -5,7 +5,7 @@
 //! and is gone when the test ends, however it ends.
 
 mod exec;
-mod picture;
+pub(crate) mod picture;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::Node;
+use super::{Ended, Node};
 
 /// What changes on any running system, whoever does nothing.
 const RESTLESS: &[&str] = &[
@@ -48,18 +48,14 @@ pub struct Picture {
 impl Node {
     /// Takes a picture of the whole file system with `/run` and `/tmp`, without what changes by itself.
     pub fn picture(&self) -> Result<Picture> {
-        // NUL ends a record, since a path may hold anything else.
-        let list = self.in_one_piece(
-            "find / /run /tmp -xdev \\( -type s -o -type p \\) -prune -o -printf '%p\\t%y %m %U:%G %l\\0'",
-        )?;
-        let sums = self.in_one_piece(
-            "find / /run /tmp -xdev -type f -not -path '/run/systemd/*' -print0 | xargs -0 sha256sum -z",
-        )?;
-        Picture::read(&list, &sums)
+        take(|script| self.sh_within(Duration::from_secs(120), script, b""))
     }
+}
 
-    fn in_one_piece(&self, script: &str) -> Result<String> {
-        let ended = self.sh_within(Duration::from_secs(120), script, b"")?;
+/// As [`Node::picture`], wherever `sh` runs a script.
+pub(crate) fn take(mut sh: impl FnMut(&str) -> Result<Ended>) -> Result<Picture> {
+    let mut in_one_piece = |script: &str| {
+        let ended = sh(script)?;
         // A file that goes away while we look makes find and sha256sum end with 1; what is missing then shows.
         ensure!(
             !ended.stdout.is_empty(),
@@ -67,7 +63,15 @@ impl Node {
             ended.stderr.trim_end()
         );
         Ok(ended.stdout)
-    }
+    };
+    // NUL ends a record, since a path may hold anything else.
+    let list = in_one_piece(
+        "find / /run /tmp -xdev \\( -type s -o -type p \\) -prune -o -printf '%p\\t%y %m %U:%G %l\\0'",
+    )?;
+    let sums = in_one_piece(
+        "find / /run /tmp -xdev -type f -not -path '/run/systemd/*' -print0 | xargs -0 sha256sum -z",
+    )?;
+    Picture::read(&list, &sums)
 }
 
 impl Picture {
