@@ -26,4 +26,5 @@ mod release;
 mod server_install;
 mod server_reset;
 mod site;
+mod tracking;
 mod whole_path;
