@@ -10,6 +10,7 @@
 //!
 //! This room prints nothing, asks nobody, and decides nothing about exit codes beyond the report's own.
 
+pub mod before;
 mod check;
 pub mod command;
 mod facts;

@@ -215,6 +215,15 @@ fn undo(
         return Err(PreflightError::NotRoot);
     }
     let plan = fix::plan(&[], request)?;
+    let recorded = Installer::new(machine.host, &plan, Options::default())?.recorded()?;
+    if !recorded.is_empty() && !wishes.yes {
+        let list: String = recorded.iter().map(|what| format!("  {what}\n")).collect();
+        talk.note(format!("What --undo-fix will take back:\n{list}").trim_end());
+        if !talk.ask("Shall I do this?").ok_or(PreflightError::NobodyToAsk)? {
+            talk.note("Nothing was changed.");
+            return Ok(0);
+        }
+    }
     let report = Installer::new(machine.host, &plan, Options::default())?.uninstall(None)?;
     talk.show(&undone(&report, wishes.json));
     Ok(report.code().map_or(0, |code| code.exit.number()))

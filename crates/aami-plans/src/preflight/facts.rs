@@ -159,10 +159,15 @@ pub struct Facts {
 impl Facts {
     /// Looks at everything that matters for `request`. Takes as long as the slowest host or tool.
     pub fn gather(world: &World<'_>, request: &Request) -> Self {
+        Self::gather_with(world, request, None)
+    }
+
+    /// The same where the GPUs are known already.
+    pub fn gather_with(world: &World<'_>, request: &Request, gpus: Option<Gpus>) -> Self {
         let host = &world.host;
         let nvidia = driver::nvidia(host);
         let system = system::system(host);
-        let gpus = gpu::gpus(host, system.container.is_some());
+        let gpus = gpus.unwrap_or_else(|| gpu::gpus(host, system.container.is_some()));
         let has_gpu = !gpus.gpus.is_empty();
         let choice = Choice::of(
             request,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aami_install::{Host, HostPath, Probe, Step, StepContext, StepError, Survey};
+use aami_inventory::SystemCommands;
 use aami_inventory::listener::Listener;
 use aami_model::code::{self, Code};
 use aami_model::run::StepOutcome;
@@ -14,6 +15,7 @@ use super::super::layout::real;
 use super::super::session::Session;
 use super::super::{Form, Purpose, doors, local};
 use super::node_exporter;
+use crate::preflight::before;
 
 /// The oldest systemd whose units do what ours say.
 const OLDEST_SYSTEMD: u32 = 239;
@@ -60,6 +62,7 @@ impl Step for Preflight {
         self.port(context, &mut findings)?;
         self.other_ports(context, &mut findings)?;
         self.network(context, &mut findings);
+        self.machine(context, &mut findings)?;
         if let Some(firewall) = doors::at_work(&self.0, host)? {
             let name = firewall.name();
             context.note(format!(
@@ -115,6 +118,27 @@ impl Preflight {
             if !is_there {
                 let message = format!("the program {program} is not installed (package {package})");
                 findings.push((code::TOOL_MISSING, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What `preflight` checks of the machine itself; what was said already is not said again.
+    fn machine(&self, context: &StepContext<'_>, findings: &mut Vec<Finding>) -> Result<(), StepError> {
+        let host = context.host();
+        if self.0.options.form == Form::Foreground || !host.root.is_system() {
+            return Ok(());
+        }
+        let commands = SystemCommands::default();
+        let gpus = self.0.inventory()?.gpus.clone();
+        for said in before::node(&commands, gpus, host.clock.now()) {
+            if findings.iter().any(|(code, _)| *code == said.code) {
+                continue;
+            }
+            if said.is_fatal {
+                findings.push((said.code, said.message));
+            } else {
+                context.warn(format!("{}: {}", said.code.symbol, said.message));
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use super::super::facts::Facts;
 use super::super::fix::Fix;
 use super::super::needs::{self, Port};
 use super::super::report::{Category, Check};
-use super::super::request::{Request, Runtime};
+use super::super::request::{Mode, Request, Runtime};
 
 /// Where DCGM's own exporter serves. One that is there already is used as it is.
 const DCGM: u16 = 9400;
@@ -172,6 +172,12 @@ fn firewall(request: &Request, facts: &Facts) -> Check {
         format!("{kind} keeps {list} closed"),
         format!("{kind} is at work and has no rule that lets {list} in"),
     );
+    // Bootstrap opens a node's ports itself, for whoever scrapes and nobody else, and on its own receipt.
+    if facts.choice.mode == Mode::Node && kind != "iptables" {
+        return check.advice(
+            "Nothing is to be done: bootstrap opens it for the server alone, or for the networks of --scrape-from",
+        );
+    }
     let port = format!("{first}/tcp");
     let check = match kind {
         "firewalld" => check.remedy(
