@@ -15,6 +15,7 @@ mod identity;
 mod interrupted;
 mod node_checks;
 mod node_exporters;
+mod node_flags;
 mod node_parts;
 mod node_repair;
 mod node_ten;
