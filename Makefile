@@ -102,6 +102,7 @@ nodes:
 # Whole machines, whose power is cut: minutes a cut where processors are emulated, so no part of `test`.
 .PHONY: machines
 machines:
+	@scripts/prerequisites.sh --machines
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
 		$(SUITE) machines 1500 $(RUN_MACHINES)
 
