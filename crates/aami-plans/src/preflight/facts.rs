@@ -11,8 +11,8 @@ use aami_install::Holder;
 use aami_inventory::account::{self, Obstacle};
 use aami_inventory::confine::{self, ClockKeeper, Confinement};
 use aami_inventory::distribution::{self, Distribution};
+use aami_inventory::docker::{self, Engine};
 use aami_inventory::driver::{self, Nvidia};
-use aami_inventory::engine::{self, Engine};
 use aami_inventory::firewall::{self, Firewall};
 use aami_inventory::foreign::{self, Foreign};
 use aami_inventory::gpu::{self, Gpus, Vendor};
@@ -261,10 +261,10 @@ impl Facts {
         }
         if host.program("curl").is_some() {
             let output = host.commands.run("curl", &["--version"]);
-            self.curl = output.ok().and_then(|output| engine::version_in(&output.stdout));
+            self.curl = output.ok().and_then(|output| docker::version_in(&output.stdout));
         }
         if self.choice.runtime == Runtime::Compose {
-            self.engine = Some(engine::engine(host));
+            self.engine = Some(docker::docker(host));
             let has_proxy = request.proxies.https.is_some() || request.proxies.http.is_some();
             self.engine_has_proxy = has_proxy.then(|| engine_has_proxy(host));
         }

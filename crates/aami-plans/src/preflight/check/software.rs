@@ -1,6 +1,6 @@
 //! Programs, the container engine, the package manager, and monitoring that is already there.
 
-use aami_inventory::engine::{Engine, is_at_least};
+use aami_inventory::docker::{Engine, is_at_least};
 use aami_inventory::foreign::{Foreign, Installed};
 use aami_model::code;
 

@@ -1,7 +1,7 @@
 //! The operating system, its service manager, processors and memory.
 
 use aami_inventory::distribution::Standing;
-use aami_inventory::engine::is_at_least;
+use aami_inventory::docker::is_at_least;
 use aami_model::code;
 
 use super::super::facts::Facts;

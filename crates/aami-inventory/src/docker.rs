@@ -22,7 +22,7 @@ pub struct Engine {
 }
 
 /// Asks Docker.
-pub fn engine(host: &Host<'_>) -> Engine {
+pub fn docker(host: &Host<'_>) -> Engine {
     let mut found = Engine::default();
     if host.program("docker").is_none() {
         return found;
