@@ -29,6 +29,9 @@ pub struct Placement {
     /// Whether what is installed changes it in use (a rotated credential): any content is right
     /// then, and uninstalling removes it whatever it holds.
     pub changes_in_use: bool,
+    /// Whether it is a first version for the operator to edit: one that is there stays as it is, and
+    /// uninstalling puts an edited one beside instead of removing it.
+    pub operators: bool,
 }
 
 /// Bytes at hand, about to be written.
@@ -52,6 +55,7 @@ impl Placement {
             owner,
             mark: Mark::None,
             changes_in_use: false,
+            operators: false,
         }
     }
 
@@ -66,6 +70,13 @@ impl Placement {
     #[must_use]
     pub const fn changing_in_use(mut self) -> Self {
         self.changes_in_use = true;
+        self
+    }
+
+    /// A first version of a file that is the operator's from then on.
+    #[must_use]
+    pub const fn for_the_operator(mut self) -> Self {
+        self.operators = true;
         self
     }
 
@@ -108,7 +119,8 @@ impl Placement {
             owner: self.owner.clone(),
             wrote: content.into_iter().collect(),
             origin,
-            changes_in_use: self.changes_in_use || matches!(self.content, Content::Once(_)),
+            changes_in_use: self.changes_in_use
+                || (matches!(self.content, Content::Once(_)) && !self.operators),
         }
     }
 
@@ -131,6 +143,9 @@ impl Placement {
                 uid,
                 gid,
             } => {
+                if self.operators {
+                    return Ok(Standing::Holds);
+                }
                 let content = self.is_content(*saved, scene.record);
                 let owner = match &self.owner {
                     None => true,

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use aami_install::Mode;
 use aami_install::checkpoint::Act;
 use aami_install::doubles::CutOff;
+use aami_install::effect::Placement;
+use aami_install::{Content, Effect, Mode, Plan};
 
-use crate::house::House;
-use crate::plan;
+use crate::house::{House, path};
+use crate::plan::{self, Wants};
 
 #[test]
 fn uninstalling_keeps_an_edit_beside_the_restored_original() {
@@ -43,6 +44,43 @@ fn uninstalling_keeps_an_edit_beside_the_restored_original() {
     house
         .picture()
         .must_be(&before, "after the kept edits are removed");
+}
+
+/// A plan of one file that is the operator's to edit.
+fn for_the_operator() -> Plan {
+    let step = Wants::step("rules", &[], || {
+        let first = Content::bytes("# yours\n");
+        let file = Placement::new(path("/etc/rules.yaml"), first, 0o644, None);
+        vec![Effect::WriteFile(file.for_the_operator())]
+    });
+    Plan::new("rules", "Rules", vec![step]).unwrap()
+}
+
+#[test]
+fn what_an_operator_wrote_before_us_stays_as_it_is() {
+    let house = House::new();
+    house.write("etc/rules.yaml", "mine: true\n", 0o600);
+    let before = house.picture();
+    house.install(&for_the_operator());
+    assert_eq!(house.read("etc/rules.yaml"), "mine: true\n");
+    house.uninstall(&for_the_operator());
+    house.picture().must_be(&before, "a file nobody of us touched");
+}
+
+#[test]
+fn what_an_operator_made_of_a_first_version_is_put_beside() {
+    let house = House::new();
+    house.install(&for_the_operator());
+    house.write("etc/rules.yaml", "mine: true\n", 0o644);
+    // No run takes it for damage,
+    house
+        .run_as(&for_the_operator(), Mode::Repair, None)
+        .unwrap();
+    assert_eq!(house.read("etc/rules.yaml"), "mine: true\n");
+    // and uninstalling loses none of it.
+    house.uninstall(&for_the_operator());
+    assert!(!house.exists("etc/rules.yaml"));
+    assert_eq!(house.read("etc/rules.yaml.aami-kept"), "mine: true\n");
 }
 
 #[test]

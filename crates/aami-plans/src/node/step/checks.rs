@@ -106,16 +106,29 @@ impl Checks {
         for path in missing_parents(survey.host(), &folder)? {
             effects.push(Effect::directory(path, 0o755, Some(Owner::root())));
         }
-        // They are node_exporter's, where it is ours; one that was here before brings none.
+        // They are node_exporter's, where it is ours; one that was here before brings none, or has its own, which
+        // others may write to.
         for path in ["/var/lib/node_exporter", "/var/lib/node_exporter/textfile"] {
-            effects.push(Effect::directory(host_path(path)?, 0o755, Some(Owner::root())));
+            effects.push(Effect::directory_where_absent(
+                host_path(path)?,
+                0o755,
+                Some(Owner::root()),
+            ));
         }
         effects.extend([
             Effect::directory(folder, 0o700, Some(Owner::root())),
             in_use("/var/lib/aami/checks/checks.json", "{}\n", 0o600)?,
             in_use("/var/lib/node_exporter/textfile/aami_checks.prom", "", 0o644)?,
             Effect::directory(host_path("/etc/aami")?, 0o755, Some(Owner::root())),
-            in_use("/etc/aami/agent.yaml", RULES, 0o644)?,
+            Effect::WriteFile(
+                Placement::new(
+                    host_path("/etc/aami/agent.yaml")?,
+                    Content::bytes(RULES),
+                    0o644,
+                    Some(Owner::root()),
+                )
+                .for_the_operator(),
+            ),
         ]);
         let path = host_path(proxy_file::PATH)?;
         let given =

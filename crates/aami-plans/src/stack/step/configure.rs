@@ -56,9 +56,12 @@ impl Configure {
             ));
         }
         if has(Part::Alertmanager) {
-            let first = Content::once(|_| Ok(config::ALERTMANAGER.as_bytes().to_vec()));
+            let first = Content::bytes(config::ALERTMANAGER);
             let path = file(Part::Alertmanager)?;
-            effects.push(Effect::file(path, first, 0o640, Some(reader(Part::Alertmanager))));
+            let owner = Some(reader(Part::Alertmanager));
+            effects.push(Effect::WriteFile(
+                Placement::new(path, first, 0o640, owner).for_the_operator(),
+            ));
         }
         if has(Part::Grafana) {
             effects.extend(self.grafana(has(Part::Prometheus), has(Part::Alertmanager))?);
