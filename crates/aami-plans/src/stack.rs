@@ -16,6 +16,7 @@ mod compose;
 mod config;
 mod dist;
 mod fetch;
+mod ground;
 pub mod health;
 mod keep;
 mod layout;

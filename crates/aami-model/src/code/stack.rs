@@ -46,4 +46,20 @@ codes! { Stack;
     "Give a file that holds one line of 1 to 256 printable characters.";
     "Passwords are taken from a file or, with a warning, from the command line. An empty one, one of several lines or \
      one with control characters is refused before anything is changed."
+
+    FOLDER_UNFIT = 8, Usage, 422;
+    "A folder that was named for the server cannot be used as it is.";
+    "Name a folder of the server's own with --data-dir or --install-dir: one that is empty, or not there yet.";
+    "A folder that is there keeps the mode and owner it has. So it has to be one that the services' users may enter \
+     and that not everybody may write into, and each folder above it too. Below the data folder each part has one of \
+     its own; where such a folder is there already, holds something and is not from an earlier installation, it is \
+     somebody else's and is not taken over. Data that was moved here from another server is put in its place after \
+     the installation, with the services stopped."
+
+    SOURCE_UNTRUSTED = 9, Usage, 422;
+    "What would be installed from could be replaced by somebody else.";
+    "Put it into a folder of root's own, e.g. below /root, and make it and every folder above it writable for root alone.";
+    "An agent that lies beside this program, and a folder named with --release, are handed out to every node and run as \
+     root there. So each of them, and every folder above it, has to belong to root or to whoever runs the command, and \
+     nobody else may write there. The message names the place that is not so."
 }

@@ -22,6 +22,11 @@ pub(crate) fn folder(path: &HostPath) -> Effect {
     Effect::directory(path.clone(), 0o755, Some(Owner::root()))
 }
 
+/// The same, but one that is there keeps the mode and owner it has: for folders that people name.
+pub(crate) fn ground(path: &HostPath) -> Effect {
+    Effect::directory_where_absent(path.clone(), 0o755, Some(Owner::root()))
+}
+
 /// The user of a part and its group.
 pub(crate) fn account(part: Part) -> Result<[Effect; 2], StepError> {
     let name = part.user();

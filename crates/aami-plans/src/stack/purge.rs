@@ -5,10 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aami_install::Host;
 use aami_install::host::{Command, CommandError, Commands, Ended, Output};
+use aami_install::receipt::Receipt;
+use aami_install::{Host, HostPath};
 
 use super::config::broken;
+use super::ground;
 use super::layout::Layout;
 use super::part::Part;
 use super::wishes::{Runtime, Wishes};
@@ -37,9 +39,18 @@ pub enum PurgeError {
     Layout(#[from] aami_install::StepError),
 }
 
-/// Stops the services and empties their data folders. The folders themselves are the plan's: uninstalling
-/// takes them back, now that they are empty. Called again after a crash it goes on. Answers what was emptied.
-pub(crate) fn purge(host: &Host, wishes: &Wishes) -> Result<Vec<String>, PurgeError> {
+/// What became of the data folders.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Purged {
+    /// Those that were emptied.
+    pub(crate) emptied: Vec<String>,
+    /// Those that hold something and were there before the server, so that nobody can tell what in them is whose.
+    pub(crate) left: Vec<String>,
+}
+
+/// Stops the services and empties those of their data folders that `receipts` say we made. The folders themselves
+/// are the plan's: uninstalling takes them back, now that they are empty. Called again after a crash it goes on.
+pub(crate) fn purge(host: &Host, wishes: &Wishes, receipts: &[Receipt]) -> Result<Purged, PurgeError> {
     let layout = Layout::of(wishes).map_err(broken)?;
     if let (Some(units), Runtime::Systemd) = (&host.units, wishes.runtime) {
         for part in Part::ALL.into_iter().rev() {
@@ -55,17 +66,27 @@ pub(crate) fn purge(host: &Host, wishes: &Wishes) -> Result<Vec<String>, PurgeEr
             stop_container(commands.as_ref(), part.container())?;
         }
     }
-    let mut emptied = Vec::new();
+    let mut purged = Purged::default();
     let folders = Part::ALL
         .into_iter()
         .map(|part| layout.data_of(part).map_err(broken));
     for folder in folders.chain([Ok(layout.targets.clone())]) {
         let folder = folder?;
-        if empty(&host.root.outside(&folder))? {
-            emptied.push(folder.to_string());
+        if !ground::is_made(receipts, &folder) {
+            if holds_any(host, &folder) {
+                let why = "it was there before the server, and what lies in it stays";
+                purged.left.push(format!("{folder}: {why}"));
+            }
+        } else if empty(&host.root.outside(&folder))? {
+            purged.emptied.push(folder.to_string());
         }
     }
-    Ok(emptied)
+    Ok(purged)
+}
+
+/// Whether anything lies in a folder, links included.
+fn holds_any(host: &Host, folder: &HostPath) -> bool {
+    fs::read_dir(host.root.outside(folder)).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Stops a container that runs; taking the project back removes it later.
@@ -127,10 +148,54 @@ mod tests {
         std::os::unix::fs::symlink(&theirs, folder.path().join("var/lib/aami/grafana")).unwrap();
         let host = Host::folder(folder.path()).unwrap();
         let wishes = Wishes::usual().unwrap();
+        let receipts = [made(&["/var/lib/aami/prometheus", "/var/lib/aami/grafana"])];
 
-        assert_eq!(purge(&host, &wishes).unwrap(), ["/var/lib/aami/prometheus"]);
+        let purged = purge(&host, &wishes, &receipts).unwrap();
+        assert_eq!(purged.emptied, ["/var/lib/aami/prometheus"]);
         assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
         assert!(theirs.join("kept").exists());
-        assert!(purge(&host, &wishes).unwrap().is_empty(), "again is no harm");
+        let again = purge(&host, &wishes, &receipts).unwrap();
+        assert!(again.emptied.is_empty(), "again is no harm");
+    }
+
+    #[test]
+    fn a_folder_that_was_there_before_keeps_what_lies_in_it() {
+        // Given a folder in a part's place that no receipt says we made, beside one that we did,
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = folder.path().join("var/lib/aami/prometheus");
+        let ours = folder.path().join("var/lib/aami/server");
+        for (place, file) in [(&theirs, "chunks_head"), (&ours, "store.db")] {
+            fs::create_dir_all(place).unwrap();
+            fs::write(place.join(file), "").unwrap();
+        }
+        let host = Host::folder(folder.path()).unwrap();
+        // when the data is purged,
+        let receipts = [made(&["/var/lib/aami/server"])];
+        let purged = purge(&host, &Wishes::usual().unwrap(), &receipts).unwrap();
+        // then ours goes, and theirs stays and is named.
+        assert_eq!(purged.emptied, ["/var/lib/aami/server"]);
+        assert!(theirs.join("chunks_head").exists());
+        let [left] = purged.left.as_slice() else {
+            panic!("{:?}", purged.left)
+        };
+        assert!(left.starts_with("/var/lib/aami/prometheus: "), "{left}");
+    }
+
+    /// A receipt that says these folders are ours.
+    fn made(folders: &[&str]) -> Receipt {
+        let effects: Vec<_> = folders
+            .iter()
+            .map(|path| {
+                serde_json::json!({
+                    "step": "download", "at": "2026-01-01T00:00:00.000Z", "done": true, "kind": "make_directory",
+                    "path": path, "mode": 448, "owner": null, "before": { "was": "absent" },
+                })
+            })
+            .collect();
+        serde_json::from_value(serde_json::json!({
+            "version": 1, "plan": "stack", "cluster": "default", "created_at": "2026-01-01T00:00:00.000Z",
+            "updated_at": "2026-01-01T00:00:00.000Z", "effects": effects,
+        }))
+        .unwrap()
     }
 }

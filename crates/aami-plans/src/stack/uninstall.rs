@@ -69,7 +69,10 @@ pub fn take_back(
     let is_installed = is_recorded(host, options, NAME)?;
     let has_data = is_recorded(host, options, keep::NAME)?;
     if purges {
-        taken.purged = purge(host, wishes)?;
+        // Nobody installs meanwhile: an installation would start again what is stopped here.
+        let purged = installer(stack.plan())?.exclusively(|receipts| purge(host, wishes, receipts))??;
+        taken.purged = purged.emptied;
+        taken.report.left.extend(purged.left);
     } else if is_installed {
         let report = installer(&data)?.run(Mode::Fresh)?;
         if report

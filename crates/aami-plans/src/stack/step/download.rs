@@ -10,10 +10,10 @@ use aami_model::run::StepOutcome;
 
 use super::super::config::broken;
 use super::super::part::Part;
-use super::super::place::{account, folder, missing_parents, owner};
+use super::super::place::{account, folder, ground, missing_parents, owner};
 use super::super::session::{AGENT, NODE_EXPORTER, Session};
 use super::super::wishes::Note;
-use super::super::{dist, fetch};
+use super::super::{Purpose, dist, fetch, ground as named};
 use super::needs;
 
 /// Step 2.
@@ -21,16 +21,22 @@ pub(super) struct Download(pub(super) Arc<Session>);
 
 impl Download {
     /// What has to be there before anything else: users, folders, and a note of what was chosen.
-    fn foundation(&self, host: &Host) -> Result<Vec<Effect>, StepError> {
+    fn foundation(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
         let (session, layout) = (&self.0, &self.0.layout);
+        let host = survey.host();
+        if session.options.purpose == Purpose::Install {
+            named::fit(survey, session.wishes(), layout)?;
+        }
         let mut effects = Vec::new();
         let parts = session.parts()?;
         for part in &parts {
             effects.extend(account(*part)?);
         }
-        for path in [&layout.configuration, &layout.install, &layout.data] {
+        effects.extend(missing_parents(host, &layout.configuration)?);
+        effects.push(folder(&layout.configuration));
+        for path in [&layout.install, &layout.data] {
             effects.extend(missing_parents(host, path)?);
-            effects.push(folder(path));
+            effects.push(ground(path));
         }
         let note = session.note()?;
         let text = note
@@ -181,7 +187,7 @@ impl Step for Download {
 
     fn desired(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
         let host = survey.host();
-        let mut effects = self.foundation(host)?;
+        let mut effects = self.foundation(survey)?;
         effects.push(self.itself()?);
         for part in self
             .0
@@ -213,7 +219,7 @@ impl Step for Download {
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
         let host = context.host();
-        let mut effects = self.foundation(host)?;
+        let mut effects = self.foundation(&context.survey())?;
         effects.push(self.itself()?);
         let mut outcomes = vec![context.perform(&effects)?];
         context.note(format!(
