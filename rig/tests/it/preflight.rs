@@ -160,7 +160,11 @@ fn what_can_be_mended_is_shown_done_and_taken_back() -> Result<()> {
     ensure!(node.sh("systemctl is-active stranger")?.stdout == "inactive\n");
     ensure!(node.sh("test -e /run/yum.pid")?.code == 1);
 
-    let said = node.types(&format!("{AGENT} preflight --undo-fix"))?;
+    // Taking back asks as well.
+    let said = node.types(&format!("{AGENT} preflight --undo-fix < /dev/null"))?;
+    ensure!(said.code == 2 && said.all().contains("--yes"), "{}", said.all());
+    ensure!(node.sh("systemctl is-active stranger")?.stdout == "inactive\n");
+    let said = node.types(&format!("{AGENT} preflight --undo-fix --yes"))?;
     ensure!(said.stdout.contains("stranger.service"), "{}", said.all());
     ensure!(node.sh("systemctl is-active stranger")?.stdout == "active\n");
     ensure!(node.sh("systemctl is-enabled stranger")?.stdout == "enabled\n");

@@ -101,10 +101,10 @@ impl FirewallRule {
         }
     }
 
-    /// Only for this address or network.
+    /// Only for this address or network, written as firewalls tell it back: without host bits, in its short form.
     #[must_use]
     pub fn from(mut self, source: impl Into<String>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(normal(&source.into()));
         self
     }
 
@@ -248,6 +248,36 @@ pub(crate) fn key(port: u16, source: Option<&str>) -> Key {
     )
 }
 
+/// A network as ufw keeps it: `10.1.2.3/8` is `10.0.0.0/8`, `10.0.0.1/32` is `10.0.0.1`, `FD00:0::1` is `fd00::1`.
+/// What is no network stays as it is, and is refused where it is used.
+fn normal(text: &str) -> String {
+    if !is_network(text) {
+        return text.to_owned();
+    }
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return text.to_owned();
+    };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix
+        .and_then(|prefix| prefix.parse::<u32>().ok())
+        .unwrap_or(most);
+    if prefix == most {
+        return address.to_string();
+    }
+    let network = match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
+            IpAddr::V4((u32::from(address) & mask).into())
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+            IpAddr::V6((u128::from(address) & mask).into())
+        }
+    };
+    format!("{network}/{prefix}")
+}
+
 fn is_network(text: &str) -> bool {
     let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
     let Ok(address) = address.parse::<IpAddr>() else {
@@ -344,6 +374,23 @@ fn act(host: &Host, command: &crate::host::Command) -> Result<Output, EffectErro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_is_written_as_firewalls_tell_it_back() {
+        for (given, kept) in [
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("10.0.0.1/32", "10.0.0.1"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("1.2.3.4/0", "0.0.0.0/0"),
+            ("10.0.0.0/08", "10.0.0.0/8"),
+            ("FD00:0:0::5/8", "fd00::/8"),
+            ("fd00:0::1/128", "fd00::1"),
+            ("a.example", "a.example"),
+        ] {
+            let rule = FirewallRule::tcp(9100).from(given);
+            assert_eq!(rule.source.as_deref(), Some(kept), "{given}");
+        }
+    }
 
     #[test]
     fn a_source_is_an_address_or_a_network() {

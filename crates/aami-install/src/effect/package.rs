@@ -6,6 +6,7 @@
 //! something else needs by now stays, and is reported.
 
 mod apt;
+mod harm;
 mod rpm;
 mod undo;
 
@@ -97,14 +98,15 @@ pub(super) trait Packages {
     fn install(&self, host: &Host, names: &[String], deadline: Duration) -> Result<(), EffectError>;
     /// Whether removing `names` would remove nothing else; what, if so.
     fn needed_by(&self, host: &Host, names: &[String]) -> Result<Option<String>, EffectError>;
-    /// Removes exactly `names`, with their configuration but for those in `keep`.
+    /// Removes exactly `names`, with their configuration but for those in `keep` and those whose own scripts
+    /// would remove more than that; answers the latter.
     fn remove(
         &self,
         host: &Host,
         names: &[String],
         keep: &[String],
         deadline: Duration,
-    ) -> Result<(), EffectError>;
+    ) -> Result<Vec<String>, EffectError>;
 }
 
 pub(super) fn of(packaging: Packaging) -> Box<dyn Packages> {

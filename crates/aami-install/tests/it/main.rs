@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene fails there")]
 
 mod edits;
+mod engines;
 mod full_disk;
 mod house;
 mod interrupt;

@@ -1,7 +1,7 @@
 //! ufw (`ufw(8)`): one rule is in force and permanent, and carries our comment.
 
 use super::super::EffectError;
-use super::{FirewallRule, Found, act, ask};
+use super::{FirewallRule, Found, act, ask, normal};
 use crate::host::{Command, Host};
 use crate::undo::Undone;
 
@@ -36,7 +36,10 @@ fn read(line: &str, rule: &FirewallRule) -> Option<Added> {
     };
     let port = rule.port.to_string();
     let short = format!("{port}/tcp");
-    let is_this = match (&rule.source, words.as_slice()) {
+    // Receipts of before may hold a source as somebody typed it; and everybody's network is not told at all.
+    let source = rule.source.as_deref().map(normal);
+    let source = source.filter(|source| !["0.0.0.0/0", "::/0"].contains(&source.as_str()));
+    let is_this = match (&source, words.as_slice()) {
         // Without a protocol it is open for both.
         (None, [one]) => *one == short || *one == port,
         (source, _) => {
@@ -44,7 +47,7 @@ fn read(line: &str, rule: &FirewallRule) -> Option<Added> {
             after("port") == Some(&port)
                 && after("proto").is_none_or(|proto| proto == "tcp")
                 && after("to").is_none_or(|to| to == "any")
-                && from == source.as_deref()
+                && from.map(normal) == *source
         }
     };
     let comment = comment.trim().trim_matches('\'').to_owned();
@@ -127,6 +130,27 @@ mod tests {
             assert_eq!(read(line, &any).unwrap().is_this, is_any, "{line}");
             assert_eq!(read(line, &some).unwrap().is_this, is_some, "{line}");
         }
+        // ufw tells a network without host bits, and a single address without its prefix.
+        for (told, given) in [
+            ("10.0.0.0/8", "10.1.2.3/8"),
+            ("10.0.0.1", "10.0.0.1/32"),
+            ("fd00::/8", "FD00:0::1/8"),
+        ] {
+            let line = format!("ufw allow from {told} to any port 9100 proto tcp comment 'x'");
+            let mut rule = FirewallRule::tcp(9100).from(given);
+            assert!(read(&line, &rule).unwrap().is_this, "{given}");
+            rule.source = Some(given.to_owned());
+            assert!(
+                read(&line, &rule).unwrap().is_this,
+                "{given}, as an older receipt has it"
+            );
+        }
+        let everybody = FirewallRule::tcp(9100).from("0.0.0.0/0");
+        assert!(
+            read("ufw allow 9100/tcp comment 'x'", &everybody)
+                .unwrap()
+                .is_this
+        );
         assert!(read("ufw deny 9100/tcp", &any).is_none());
         assert_eq!(
             read(cases[0].0, &any).unwrap().comment,

@@ -7,7 +7,7 @@ use aami_model::{Code, code};
 
 use super::super::EffectError;
 use super::super::tool::{change, is_well, look, refused, said};
-use super::{Forecast, Packages, State};
+use super::{Forecast, Packages, State, harm};
 use crate::host::{Command, Ended, Host, Output};
 
 pub(super) struct Apt;
@@ -187,19 +187,23 @@ impl Packages for Apt {
         names: &[String],
         keep: &[String],
         deadline: Duration,
-    ) -> Result<(), EffectError> {
+    ) -> Result<Vec<String>, EffectError> {
         let what = format!("removing {}", names.join(" "));
         // One removal of all, so that no order between them matters; then the configuration.
         run(host, &apt(&["remove"], names), deadline, what.clone())?;
-        let purged: Vec<String> = names
-            .iter()
-            .filter(|name| !keep.contains(name))
-            .cloned()
-            .collect();
+        let (mut purged, mut harmful) = (Vec::new(), Vec::new());
+        for name in names.iter().filter(|name| !keep.contains(name)) {
+            let into = if harm::purges_cleanly(host, name)? {
+                &mut purged
+            } else {
+                &mut harmful
+            };
+            into.push(name.clone());
+        }
         if !purged.is_empty() {
             run(host, &apt(&["purge"], &purged), deadline, what)?;
         }
-        Ok(())
+        Ok(harmful)
     }
 }
 

@@ -194,10 +194,11 @@ impl Packages for Rpm {
         names: &[String],
         _keep: &[String],
         deadline: Duration,
-    ) -> Result<(), EffectError> {
+    ) -> Result<Vec<String>, EffectError> {
         let mut argv = vec!["rpm", "--erase"];
         argv.extend(names.iter().map(String::as_str));
-        self.run(host, &argv, deadline, format!("removing {}", names.join(" ")))
+        self.run(host, &argv, deadline, format!("removing {}", names.join(" ")))?;
+        Ok(Vec::new())
     }
 }
 

@@ -6,7 +6,7 @@ use aami_model::code;
 
 use super::super::tool::patient;
 use super::super::{EffectError, Scene};
-use super::{Packages, Packaging, State, of};
+use super::{Packages, Packaging, State, harm, of};
 use crate::receipt::Recorded;
 use crate::step::StepError;
 use crate::undo::Undone;
@@ -39,17 +39,33 @@ pub(in crate::effect) fn undo(scene: Scene<'_>, recorded: &Recorded) -> Result<U
         })
         .cloned()
         .collect();
-    let (goes, needed) = removable(scene, manager.as_ref(), &there)?;
+    let (mut engines, mut free) = (Vec::new(), Vec::new());
+    for package in there {
+        match harm::data_of(scene.host, &package, states.get(&package).copied())? {
+            Some(folder) => engines.push(format!(
+                "the package {package} stays, because {folder} holds containers, images or volumes of it"
+            )),
+            None => free.push(package),
+        }
+    }
+    let (goes, needed) = removable(scene, manager.as_ref(), &free)?;
+    let mut configured = Vec::new();
     if !goes.is_empty() {
         patient(scene, None, (code::PACKAGES_LOCKED, PATIENCE), || {
-            manager.remove(scene.host, &goes, had_configuration, DEADLINE)
+            configured = manager.remove(scene.host, &goes, had_configuration, DEADLINE)?;
+            Ok(())
         })
         .map_err(plain)?;
     }
-    let mut left: Vec<String> = needed
-        .into_iter()
-        .map(|(package, by)| format!("the package {package} is needed by {by} now"))
-        .collect();
+    let mut left = engines;
+    left.extend(configured.into_iter().map(|package| {
+        format!("the package {package} is removed and its configuration stays, because purging it removes data too")
+    }));
+    left.extend(
+        needed
+            .into_iter()
+            .map(|(package, by)| format!("the package {package} is needed by {by} now")),
+    );
     if !upgraded.is_empty() {
         left.push(format!(
             "packages that became newer for the set {name} stay so: {}",
