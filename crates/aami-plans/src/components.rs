@@ -51,7 +51,7 @@ pub struct Component {
 pub struct Absent {
     /// Why, and what to do instead.
     pub why: String,
-    /// The container image its publisher offers in place of a file, with its tag.
+    /// The container image its publisher offers in place of a file, with its digest.
     pub image: Option<String>,
 }
 
@@ -192,6 +192,22 @@ impl CatalogueError {
     }
 }
 
+/// Whether this names a container image by its digest (`NAME@sha256:...`, with or without a tag), so that whoever
+/// fetches it can tell that it is the one that was meant.
+pub fn is_pinned_image(text: &str) -> bool {
+    let Some((name, sum)) = text.split_once("@sha256:") else {
+        return false;
+    };
+    text.len() <= 255
+        && name.contains('/')
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-/:".contains(&b))
+        && sum.len() == 64
+        && sum.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 impl Catalogue {
     /// The catalogue inside this program.
     pub fn embedded() -> Result<Self, CatalogueError> {
@@ -305,9 +321,41 @@ mod tests {
             catalogue.build("nothing_of_the_kind", Arch::Amd64),
             Err(CatalogueError::Unknown(_))
         ));
-        let image = catalogue.image("dcgm_exporter").unwrap();
-        assert!(image.starts_with("nvcr.io/nvidia/"), "{image}");
+        // No digest of NVIDIA's image is on public record; nothing is run by a tag alone.
+        assert!(error.to_string().contains("--dcgm-image"), "{error}");
+        assert_eq!(catalogue.image("dcgm_exporter"), None);
         assert_eq!(catalogue.image("all_smi"), None);
+    }
+
+    #[test]
+    fn an_image_is_named_by_its_digest_or_not_at_all() {
+        let parse = |image: &str| {
+            let text = format!(
+                "format = 1\n[[absent]]\nname = \"dcgm_exporter\"\nkind = \"exporter\"\nwhy = \"x\"\n\
+                 image = \"{image}\"\n"
+            );
+            Catalogue::parse(&text, "site")
+        };
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        for good in [
+            format!("nvcr.io/nvidia/k8s/dcgm-exporter@{digest}"),
+            format!("mirror.example.com:5000/dcgm-exporter:4.5.3@{digest}"),
+        ] {
+            let catalogue = parse(&good).unwrap();
+            assert_eq!(catalogue.image("dcgm_exporter"), Some(good.as_str()));
+        }
+        for bad in [
+            "nvcr.io/nvidia/k8s/dcgm-exporter:4.5.3-4.8.2-distroless",
+            "nvcr.io/nvidia/k8s/dcgm-exporter",
+            "nvcr.io/dcgm-exporter@sha256:12",
+            &format!("nvcr.io/dcgm-exporter@sha256:{}", "zz".repeat(32)),
+            &format!("--privileged/x@{digest}"),
+            &format!("a/b@c@{digest}"),
+            &format!("a/ b@{digest}"),
+        ] {
+            let error = parse(bad).expect_err(bad);
+            assert!(error.to_string().contains("with its digest"), "{error}");
+        }
     }
 
     #[test]

@@ -84,6 +84,17 @@ impl Purpose {
             Self::Install | Self::Look(None) => None,
         }
     }
+
+    /// Whether an exporter is to come.
+    const fn adds(&self) -> bool {
+        matches!(
+            self,
+            Self::Exporters {
+                change: Change::Add(_),
+                ..
+            }
+        )
+    }
 }
 
 /// What to enrol, where, and how.
@@ -115,6 +126,8 @@ pub struct NodeOptions {
     pub scrape_from: Vec<String>,
     /// Skip step 5.
     pub skip_gpu: bool,
+    /// The container image that dcgm-exporter runs in, by its digest; the catalogue's where absent.
+    pub dcgm_image: Option<String>,
     /// Leave checks out of step 6.
     pub skip_checks: bool,
     /// Proxies that services shall use as well.
@@ -177,10 +190,14 @@ impl Node {
         &self.plan
     }
 
-    /// Everything that an exporter which is installed here stands on, also what it shares with others.
+    /// Everything that an exporter which is installed here stands on, also what it shares with others; nothing where
+    /// it was only asked for.
     pub fn exporter_effects(&self, host: &aami_install::Host, name: &str) -> Result<Vec<Effect>, StepError> {
         let extra = Extra::named(name);
         if !Extra::installed(&self.session, host).contains(&extra) {
+            if extra::Wish::kept(&self.session, host).also.contains(name) {
+                return Ok(Vec::new());
+            }
             let message = format!("{name} was not installed by AAMI on this host");
             return Err(StepError::new(aami_model::code::NOT_FOUND, message)
                 .with_hint("`aami-agent exporters list` shows what was."));

@@ -20,7 +20,7 @@ use aami_plans::node::{Foreground, Form, Node, NodeOptions, Purpose, Reporter};
 use aami_plans::telemetry;
 use clap::Args;
 
-pub(crate) use plan::{Named, show, sources, summary_lines};
+pub(crate) use plan::{Named, image, show, sources, summary_lines};
 pub(crate) use stay::launcher;
 pub(crate) use token::read as read_secret;
 
@@ -102,6 +102,9 @@ pub(crate) struct Bootstrap {
     /// Do not install a GPU exporter
     #[arg(long)]
     skip_gpu: bool,
+    /// The container image to run dcgm-exporter in, by its digest: NAME@sha256:... [default: the catalogue's, if any]
+    #[arg(long, value_name = "IMAGE", value_parser = plan::image)]
+    dcgm_image: Option<String>,
     /// Run no checks
     #[arg(long)]
     skip_checks: bool,
@@ -315,6 +318,7 @@ impl Bootstrap {
             scrape_from: networks(&self.scrape_from)?,
             adopt: self.adopt,
             skip_gpu: self.skip_gpu,
+            dcgm_image: self.dcgm_image.clone(),
             skip_checks: self.skip_checks,
             proxies: surroundings.proxies.clone(),
             sources,

@@ -7,7 +7,7 @@ use aami_model::{Exit, code};
 use aami_plans::node::{Change, Enrolment, Node, NodeOptions, Purpose};
 use clap::{Args, Subcommand};
 
-use super::bootstrap::{Named, signals, sources};
+use super::bootstrap::{Named, image, signals, sources};
 use super::failure::Failure;
 use super::node::{Which, settings};
 use super::surroundings::Surroundings;
@@ -54,6 +54,9 @@ struct Install {
     /// A folder that carries exporters, and a components.toml that names them
     #[arg(long, value_name = "DIR")]
     components: Option<PathBuf>,
+    /// The container image to run dcgm-exporter in, by its digest: NAME@sha256:... [default: the catalogue's, if any]
+    #[arg(long, value_name = "IMAGE", value_parser = image)]
+    dcgm_image: Option<String>,
     /// Do not touch a firewall
     #[arg(long)]
     skip_firewall: bool,
@@ -171,6 +174,7 @@ impl Install {
                 change: Change::Add(self.name.clone()),
             },
             sources,
+            dcgm_image: self.dcgm_image.clone(),
             skip_firewall: self.skip_firewall,
             scrape_from: super::bootstrap::networks(&self.scrape_from)?,
             ..self.how.which.bare(api, surroundings.proxies.clone())

@@ -107,6 +107,7 @@ impl Which {
             skip_firewall: true,
             scrape_from: Vec::new(),
             skip_gpu: false,
+            dcgm_image: None,
             skip_checks: false,
             sources: Vec::new(),
             downloader: downloader(proxies.clone()),

@@ -323,3 +323,23 @@ fn what_the_machine_is_can_be_read_by_people_and_programs() {
     let version: Value = serde_json::from_slice(&agent(&["version", "--json"]).stdout).unwrap();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
 }
+
+#[test]
+fn an_image_is_named_by_its_digest() {
+    let output = agent(&[
+        "exporters",
+        "install",
+        "dcgm_exporter",
+        "--dcgm-image",
+        "x.io/dcgm:4",
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("@sha256:"), "{said}");
+
+    let pinned = format!("x.io/dcgm@sha256:{}", "0a".repeat(32));
+    let stage = Stage::new();
+    let server = dead_server();
+    let output = stage.bootstrap(&["--server", &server, "--dcgm-image", &pinned]);
+    refused(&output, 1, "UNREACHABLE");
+}

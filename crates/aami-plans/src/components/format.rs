@@ -113,18 +113,11 @@ checked!(
     "an argument of at most 256 printable characters",
     |text| { (1..=256).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b)) }
 );
-checked!(Image, "a container image with a tag or digest", |text| {
-    (3..=255).contains(&text.len())
-        && text.contains('/')
-        && text
-            .rsplit('/')
-            .next()
-            .is_some_and(|last| last.contains([':', '@']))
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b))
-});
+checked!(
+    Image,
+    "a container image with its digest (NAME@sha256:...)",
+    super::is_pinned_image
+);
 checked!(
     ArchivePath,
     "a relative path inside an archive, without ..",

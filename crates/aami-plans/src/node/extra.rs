@@ -16,7 +16,7 @@ use super::exporter::{Container, Setup, host_path};
 use super::session::Session;
 use super::unit::Hardening;
 use super::{Form, Purpose, installed};
-use crate::components::Kind;
+use crate::components::{Kind, is_pinned_image};
 
 /// Where dcgm-exporter reads what to export.
 const COUNTERS: &str = "/etc/aami/dcgm-counters.csv";
@@ -229,9 +229,26 @@ impl Extra {
         if let Purpose::Look(_) = session.options.purpose {
             return Ok(None);
         }
+        if let Some(image) = &session.options.dcgm_image {
+            let container = Container::on(host, image);
+            return container.map(Some).ok_or_else(|| {
+                StepError::new(
+                    code::TOOL_MISSING,
+                    "there is neither Docker nor Podman to run the image of --dcgm-image",
+                )
+            });
+        }
         let catalogue = session.catalogue()?;
-        let image = catalogue.image(name);
-        Ok(image.and_then(|image| Container::on(host, image)))
+        if let Some(image) = catalogue.image(name) {
+            return Ok(Container::on(host, image));
+        }
+        if catalogue.build(name, session.inventory()?.arch).is_ok() {
+            return Ok(None);
+        }
+        // The image that an earlier run was told by its digest.
+        let kept = installed::read::<installed::Exporter>(host, &session.layout, name);
+        let kept = kept.and_then(|kept| kept.container);
+        Ok(kept.filter(|kept| is_pinned_image(&kept.image)))
     }
 
     /// One of the site's own: whatever its catalogue says of it, with next to no rights.
@@ -315,7 +332,7 @@ pub(crate) fn listed(session: &Session, host: &Host) -> Result<Vec<Listed>, Step
     let mut names: BTreeSet<String> = ["dcgm_exporter", "all_smi"].map(str::to_owned).into();
     let ours = Extra::installed(session, host);
     names.extend(ours.iter().map(|extra| extra.component().to_owned()));
-    names.extend(wish.without.iter().cloned());
+    names.extend(wish.without.iter().chain(&wish.also).cloned());
     let answers = |port: u16, expected: &str| -> Result<bool, StepError> {
         let near = session.near(port)?;
         Ok(super::local::metrics(near).is_ok_and(|text| text.contains(expected)))

@@ -204,10 +204,18 @@ impl Session {
             Some(installed) => Arc::new(Catalogue::of([installed.component])),
             None => self.catalogue()?,
         };
-        let (component, build) = catalogue
-            .build(name, self.inventory()?.arch)
-            .map_err(|error| StepError::new(error.code(), error.to_string()))?;
-        Ok((component.clone(), build.clone()))
+        let arch = self.inventory()?.arch;
+        let missing = match catalogue.build(name, arch) {
+            Ok((component, build)) => return Ok((component.clone(), build.clone())),
+            Err(error) => StepError::new(error.code(), error.to_string()),
+        };
+        // What came out of a folder or mirror that this run does not name stays as it is.
+        let kept = installed::read::<installed::Exporter>(host, &self.layout, name);
+        let kept = kept.map(|kept| Catalogue::of([kept.component]));
+        match kept.as_ref().map(|kept| kept.build(name, arch)) {
+            Some(Ok((component, build))) => Ok((component.clone(), build.clone())),
+            _ => Err(missing),
+        }
     }
 
     /// The program that stays on a host: this one, or, when an installed node is looked at, the one that

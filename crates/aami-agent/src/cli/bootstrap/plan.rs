@@ -6,6 +6,7 @@ use std::path::Path;
 use aami_api::client::Trust;
 use aami_install::executor::{DryRun, StepStanding};
 use aami_model::Exit;
+use aami_plans::components;
 use aami_plans::download::{Access, Credential};
 use aami_plans::node::Session;
 use aami_plans::obtain::{Mirror, Source};
@@ -136,4 +137,12 @@ pub(super) fn summary(session: &Session, is_json: bool, has_screen: bool) {
             screen::line(&line);
         }
     }
+}
+
+/// A container image, named so that another cannot come in its place.
+pub(crate) fn image(text: &str) -> Result<String, String> {
+    if components::is_pinned_image(text) {
+        return Ok(text.to_owned());
+    }
+    Err("an image is named with its digest: NAME@sha256:... (a tag can be moved to another image)".to_owned())
 }

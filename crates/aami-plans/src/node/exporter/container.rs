@@ -35,7 +35,7 @@ pub(crate) struct Container {
     pub(crate) runtime: Runtime,
     /// Its program.
     pub(crate) program: String,
-    /// The image, with its tag or digest.
+    /// The image, with its digest.
     pub(crate) image: String,
 }
 
@@ -65,7 +65,9 @@ impl Container {
     /// What stands for the catalogue's entry: an image has no file.
     pub(crate) fn component(&self, name: &str) -> Component {
         let last = self.image.rsplit('/').next().unwrap_or_default();
-        let version = last.split_once([':', '@']).map_or("latest", |(_, tag)| tag);
+        let (named, digest) = last.split_once('@').unwrap_or((last, ""));
+        let short: String = digest.chars().take("sha256:".len() + 12).collect();
+        let version = named.split_once(':').map_or(short.as_str(), |(_, tag)| tag);
         Component {
             name: name.to_owned(),
             version: version.to_owned(),
@@ -77,6 +79,16 @@ impl Container {
             archive: Archive::None,
             builds: std::collections::BTreeMap::new(),
         }
+    }
+
+    /// The image without a tag: the digest decides, and not every Podman takes both.
+    fn by_digest(&self) -> String {
+        let Some((named, digest)) = self.image.split_once('@') else {
+            return self.image.clone();
+        };
+        let last = named.rfind('/').unwrap_or_default();
+        let end = named[last..].find(':').map_or(named.len(), |at| last + at);
+        format!("{}@{digest}", &named[..end])
     }
 
     /// The command line that runs it. It shares the host's network, since it is reached at the host's address,
@@ -98,7 +110,7 @@ impl Container {
         for path in mounts {
             all.extend(["--volume".to_owned(), format!("{path}:{path}:ro")]);
         }
-        all.push(self.image.clone());
+        all.push(self.by_digest());
         all.extend_from_slice(arguments);
         Run {
             program: self.program.clone(),
@@ -122,16 +134,20 @@ mod tests {
     fn a_container_gets_the_gpus_the_network_and_its_files_read_only() {
         let folder = tempfile::tempdir().unwrap();
         let host = Host::folder(folder.path()).unwrap();
-        let image = "nvcr.io/nvidia/k8s/dcgm-exporter:4.5.3-4.8.2-distroless";
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let image = &format!("mirror.example.com:5000/k8s/dcgm-exporter:4.5.3-4.8.2@{digest}");
         assert_eq!(Container::on(&host, image), None, "nothing runs containers here");
 
         std::fs::create_dir_all(folder.path().join("usr/bin")).unwrap();
         std::fs::write(folder.path().join("usr/bin/docker"), "").unwrap();
         let container = Container::on(&host, image).unwrap();
-        assert_eq!(
-            container.component("dcgm_exporter").version,
-            "4.5.3-4.8.2-distroless"
-        );
+        assert_eq!(container.component("dcgm_exporter").version, "4.5.3-4.8.2");
+        let untagged = Container {
+            image: format!("nvcr.io/nvidia/dcgm-exporter@{digest}"),
+            ..container.clone()
+        };
+        assert_eq!(untagged.component("dcgm_exporter").version, "sha256:0a0a0a0a0a0a");
+        assert_eq!(untagged.by_digest(), untagged.image);
 
         let counters = HostPath::new("/etc/aami/dcgm-counters.csv").unwrap();
         let run = container.run("dcgm_exporter", &["-a".into(), ":9400".into()], &[&counters]);
@@ -139,7 +155,8 @@ mod tests {
             run.arguments.join(" "),
             format!(
                 "run --rm --name aami-dcgm-exporter --network host --cap-add SYS_ADMIN \
-                 --gpus all --volume /etc/aami/dcgm-counters.csv:/etc/aami/dcgm-counters.csv:ro {image} -a :9400"
+                 --gpus all --volume /etc/aami/dcgm-counters.csv:/etc/aami/dcgm-counters.csv:ro \
+                 mirror.example.com:5000/k8s/dcgm-exporter@{digest} -a :9400"
             )
         );
         assert_eq!(run.before, "/usr/bin/docker rm --force aami-dcgm-exporter");

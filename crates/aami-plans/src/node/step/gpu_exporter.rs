@@ -117,11 +117,22 @@ impl Step for InstallGpuExporter {
             self.port_is_free(setup, context.host())?;
         }
         let wish = Wish::effects(&self.0, context.host())?;
-        let mut outcome = context.perform(&wish)?;
-        for setup in &ours {
-            if setup.apply(&self.0, context)? == StepOutcome::Changed {
-                outcome = StepOutcome::Changed;
+        let mut outcome = StepOutcome::AlreadySo;
+        let mut note = |did: StepOutcome| {
+            if did == StepOutcome::Changed {
+                outcome = did;
             }
+        };
+        // A new one is wished for in later runs only once it is here: one that cannot be had would fail them all.
+        let adds = self.0.options.purpose.adds();
+        if !adds {
+            note(context.perform(&wish)?);
+        }
+        for setup in &ours {
+            note(setup.apply(&self.0, context)?);
+        }
+        if adds {
+            note(context.perform(&wish)?);
         }
         Ok(outcome)
     }
