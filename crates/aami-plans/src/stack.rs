@@ -46,7 +46,7 @@ pub use purge::PurgeError;
 pub use session::Session;
 pub use wishes::{Note, Runtime, Wishes};
 
-use crate::components::Component;
+use crate::components::{Component, Sha256Sum, is_pinned_image};
 use crate::download::Downloader;
 use crate::obtain::Source;
 
@@ -175,6 +175,12 @@ pub enum StackPlanError {
         /// The port.
         port: u16,
     },
+    /// An image that whoever fetches it cannot tell from another.
+    #[error(
+        "containers are made from an image that is named by its content, and {0:?} is not; no such image is on public \
+         record here: name one with --image NAME@sha256:DIGEST, or use --runtime systemd"
+    )]
+    Image(String),
     /// The steps make no plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -183,7 +189,10 @@ pub enum StackPlanError {
 impl StackPlanError {
     /// The registry's entry for it.
     pub const fn code(&self) -> Code {
-        code::INVALID
+        match self {
+            Self::Image(_) => code::COMPONENT_MISSING,
+            _ => code::INVALID,
+        }
     }
 }
 
@@ -197,6 +206,10 @@ impl Stack {
     /// Makes the plan. Nothing is looked at or sent yet.
     pub fn new(options: StackOptions) -> Result<Self, StackPlanError> {
         check(&options.wishes)?;
+        if options.purpose == Purpose::Install && !has_known_image(&options.wishes) {
+            let image = options.wishes.image.chars().take(200).collect();
+            return Err(StackPlanError::Image(image));
+        }
         let layout = Layout::of(&options.wishes)?;
         let session = Arc::new(Session::new(options, layout));
         let plan = Plan::new(NAME, "AAMI Server Installation", step::all(&session))?;
@@ -212,6 +225,16 @@ impl Stack {
     pub const fn session(&self) -> &Arc<Session> {
         &self.session
     }
+}
+
+/// Whether containers, where there are any, are made from an image that is known by its content: by a registry's
+/// digest, or by the engine's own id of it.
+fn has_known_image(wishes: &Wishes) -> bool {
+    let is_id = |text: &str| {
+        text.strip_prefix("sha256:")
+            .is_some_and(|sum| sum.parse::<Sha256Sum>().is_ok())
+    };
+    wishes.runtime == Runtime::Systemd || is_pinned_image(&wishes.image) || is_id(&wishes.image)
 }
 
 /// Values that stand in units, YAML, INI and compose files as they are.
@@ -248,4 +271,32 @@ fn check(wishes: &Wishes) -> Result<(), StackPlanError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_are_made_from_an_image_known_by_its_content_alone() {
+        let mut wishes = Wishes::usual().unwrap();
+        assert!(has_known_image(&wishes), "no container under systemd");
+        wishes.runtime = Runtime::Compose;
+        assert!(!has_known_image(&wishes), "{} is a tag", wishes.image);
+        let sum = "5b".repeat(32);
+        for (image, known) in [
+            (format!("docker.io/library/debian@sha256:{sum}"), true),
+            (format!("docker.io/library/debian:12-slim@sha256:{sum}"), true),
+            (format!("sha256:{sum}"), true),
+            ("sha256:5b5b".to_owned(), false),
+            ("debian:latest".to_owned(), false),
+        ] {
+            wishes.image.clone_from(&image);
+            assert_eq!(has_known_image(&wishes), known, "{image}");
+        }
+        assert_eq!(
+            StackPlanError::Image(String::new()).code(),
+            code::COMPONENT_MISSING
+        );
+    }
 }

@@ -253,3 +253,63 @@ fn undone(report: &UninstallReport, json: bool) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preflight::Mode;
+
+    /// Somebody who answers every question like this.
+    struct Answers(Option<bool>);
+
+    impl Talk for Answers {
+        fn show(&mut self, _: &str) {}
+
+        fn note(&mut self, _: &str) {}
+
+        fn ask(&mut self, _: &str) -> Option<bool> {
+            self.0
+        }
+    }
+
+    #[test]
+    fn what_was_mended_is_taken_back_only_where_somebody_agrees() {
+        // Given a machine on which a folder was made,
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("etc")).unwrap();
+        let (uid, gid) = (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        );
+        let users = format!("root:x:{uid}:{gid}:root:/root:/bin/bash\n");
+        std::fs::write(root.path().join("etc/passwd"), users).unwrap();
+        std::fs::write(root.path().join("etc/group"), format!("root:x:{gid}:\n")).unwrap();
+        let host = Host::folder(root.path()).unwrap();
+        let request = Request::new(Mode::Node);
+        let plan = fix::plan(&[Fix::Folder("/made".to_owned())], &request).unwrap();
+        let installer = Installer::new(&host, &plan, Options::default()).unwrap();
+        assert_eq!(installer.run(InstallMode::Fresh).unwrap().failure(), None);
+        let made = root.path().join("made");
+        // when it is to be taken back,
+        let commands = aami_inventory::SystemCommands::default();
+        let mut machine = Machine::this(&host, &commands);
+        machine.look.privileged = true;
+        let undo = |yes, answer| {
+            let (undo, wishes) = (true, Wishes::default());
+            run(
+                &machine,
+                &request,
+                Wishes { undo, yes, ..wishes },
+                &mut Answers(answer),
+            )
+        };
+        // then it stays where nobody can be asked, and where the answer is no,
+        assert!(matches!(undo(false, None), Err(PreflightError::NobodyToAsk)));
+        assert_eq!(undo(false, Some(false)).unwrap(), 0);
+        assert!(made.is_dir());
+        // and goes where it is yes. What is nothing is not asked about.
+        assert_eq!(undo(false, Some(true)).unwrap(), 0);
+        assert!(!made.exists());
+        assert_eq!(undo(false, None).unwrap(), 0);
+    }
+}

@@ -172,8 +172,13 @@ fn firewall(request: &Request, facts: &Facts) -> Check {
         format!("{kind} keeps {list} closed"),
         format!("{kind} is at work and has no rule that lets {list} in"),
     );
+    opened(check, facts.choice.mode, kind, first, &found.closed)
+}
+
+/// What opens the ports.
+fn opened(check: Check, mode: Mode, kind: &str, first: &u16, closed: &[u16]) -> Check {
     // Bootstrap opens a node's ports itself, for whoever scrapes and nobody else, and on its own receipt.
-    if facts.choice.mode == Mode::Node && kind != "iptables" {
+    if mode == Mode::Node && kind != "iptables" {
         return check.advice(
             "Nothing is to be done: bootstrap opens it for the server alone, or for the networks of --scrape-from",
         );
@@ -211,6 +216,23 @@ fn firewall(request: &Request, facts: &Facts) -> Check {
     };
     match kind {
         "iptables" => check,
-        _ => check.fixed_by(Fix::OpenPorts(found.closed.clone())),
+        _ => check.fixed_by(Fix::OpenPorts(closed.to_vec())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nodes_ports_are_never_opened_for_the_whole_world() {
+        for kind in ["firewalld", "ufw", "nft"] {
+            let of = |mode| {
+                let check = Check::new(Category::Ports, "firewall", "Firewall");
+                opened(check, mode, kind, &9100, &[9100])
+            };
+            assert_eq!(of(Mode::Node).fix, None, "{kind}");
+            assert!(of(Mode::Server).fix.is_some(), "{kind}");
+        }
     }
 }
