@@ -14,6 +14,8 @@ use aami_model::code;
 use aami_model::run::StepOutcome;
 
 pub(crate) use container::Container;
+#[cfg(test)]
+pub(crate) use container::Runtime;
 use program::Program;
 
 use super::foreground::Task;
@@ -43,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) description: String,
     /// What its unit may do.
     pub(crate) hardening: Hardening,
+    /// Whether its unit keeps it to this machine, for one that knows no address to listen at.
+    pub(crate) is_local: bool,
     /// Its arguments.
     pub(crate) arguments: Vec<String>,
     /// Folders it needs, each parent before what lies in it.
@@ -174,6 +178,7 @@ impl Setup {
             arguments: run.as_ref().map_or(&self.arguments, |run| &run.arguments),
             before: run.as_ref().map(|run| run.before.as_str()),
             hardening: run.as_ref().map_or(self.hardening, |run| run.hardening),
+            is_local: self.is_local && run.is_none(),
         }
         .text()
     }

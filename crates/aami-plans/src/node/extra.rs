@@ -178,6 +178,8 @@ impl Extra {
                 user: "root",
                 description: "all-smi, installed by AAMI".to_owned(),
                 hardening: Hardening::Devices,
+                // It takes a port and no address.
+                is_local: session.bind_address()?.is_loopback(),
                 // Its own default is Prometheus' port.
                 arguments: vec!["api".to_owned(), "--port".to_owned(), "9401".to_owned()],
                 folders: Vec::new(),
@@ -205,6 +207,7 @@ impl Extra {
             user: "root",
             description: "NVIDIA dcgm-exporter, installed by AAMI".to_owned(),
             hardening: Hardening::Devices,
+            is_local: false,
             arguments: vec![
                 "-a".to_owned(),
                 session.listen(port)?,
@@ -278,6 +281,7 @@ impl Extra {
             user: USER,
             description: format!("{name}, installed by AAMI"),
             hardening: Hardening::Tight,
+            is_local: false,
             arguments: arguments.map(|text| text.replace("{port}", &shown)).collect(),
             folders: Vec::new(),
             files: Vec::new(),

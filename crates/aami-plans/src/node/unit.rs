@@ -18,6 +18,8 @@ pub(crate) struct Unit<'a> {
     pub(crate) before: Option<&'a str>,
     /// What it may do.
     pub(crate) hardening: Hardening,
+    /// Whether it is kept to this machine, because it cannot be told to listen there alone.
+    pub(crate) is_local: bool,
 }
 
 /// What a unit may do on its host.
@@ -82,6 +84,10 @@ impl Unit<'_> {
                 "SystemCallFilter=@system-service adjtimex clock_adjtime\nSystemCallErrorNumber=EPERM\n",
             );
         }
+        if self.is_local {
+            // systemd.resource-control(5): packets from and to other machines are dropped.
+            text.push_str("IPAddressAllow=localhost\nIPAddressDeny=any\n");
+        }
         text.push_str("\n[Install]\nWantedBy=multi-user.target\n");
         text
     }
@@ -113,6 +119,7 @@ mod tests {
             arguments: &arguments,
             before: None,
             hardening: Hardening::Tight,
+            is_local: false,
         };
         let text = unit.text();
         let line =
@@ -128,5 +135,28 @@ mod tests {
             .text()
             .contains("DevicePolicy")
         );
+    }
+
+    #[test]
+    fn a_unit_that_cannot_listen_on_loopback_alone_is_kept_to_it() {
+        let mut unit = Unit {
+            description: "all-smi",
+            homepage: None,
+            user: "root",
+            program: "/opt/aami/all_smi-1/all-smi",
+            arguments: &[],
+            before: None,
+            hardening: Hardening::Devices,
+            is_local: true,
+        };
+        let text = unit.text();
+        let (_, service) = text.split_once("[Service]").unwrap();
+        let (service, _) = service.split_once("[Install]").unwrap();
+        assert!(
+            service.contains("\nIPAddressAllow=localhost\nIPAddressDeny=any\n"),
+            "{text}"
+        );
+        unit.is_local = false;
+        assert!(!unit.text().contains("IPAddress"));
     }
 }

@@ -159,9 +159,6 @@ impl Report {
     }
 
     fn take(&mut self, name: &str, labels: Option<&Value>, value: &Value) -> Result<(), String> {
-        if self.values.len() >= MOST_VALUES {
-            return Err(format!("it has more than {MOST_VALUES} values"));
-        }
         if !is_name(name) {
             return Err(format!("{:?} is no name of a value", line(name, 60)));
         }
@@ -194,9 +191,11 @@ impl Report {
             }
         }
         let same = |known: &Measured| known.name == name && known.labels == kept;
-        // node_exporter drops a file in which a series stands twice, and with it every other check.
-        if self.values.iter().any(same) {
-            return Err(format!("the value {name} stands twice"));
+        // node_exporter drops a file in which a series stands twice, and with it every other check. Two long names
+        // are the same once they are cut; the first stands for both. What is more than the most is left out: how
+        // the check found things counts for more than its numbers.
+        if self.values.len() >= MOST_VALUES || self.values.iter().any(same) {
+            return Ok(());
         }
         self.values.push(Measured {
             name: name.to_owned(),
@@ -257,7 +256,6 @@ mod tests {
             r#"{"status":"ok","values":{"a b":1}}"#,
             r#"{"status":"ok","values":{"a":"1"}}"#,
             r#"{"status":"ok","values":{"a":1e999}}"#,
-            r#"{"status":"ok","values":[{"name":"a","value":1},{"name":"a","value":2}]}"#,
             r#"{"status":"ok","values":[{"name":"a","labels":{"check":"other"},"value":1}]}"#,
             r#"{"status":"ok","values":[{"name":"a","labels":{"x":["y"]},"value":1}]}"#,
             r#"{"status":"ok"} trailing"#,
@@ -270,12 +268,32 @@ mod tests {
                 "{hostile}"
             );
         }
+    }
+
+    #[test]
+    fn values_that_are_too_many_or_stand_twice_are_left_out_and_the_status_stays() {
         let many: Vec<String> = (0..300).map(|n| format!("\"v{n}\":{n}")).collect();
-        let report = Report::read(
-            Some(0),
-            format!("{{\"status\":\"ok\",\"values\":{{{}}}}}", many.join(",")).as_bytes(),
+        let text = format!(
+            "{{\"status\":\"critical\",\"message\":\"disk gone\",\"values\":{{{}}}}}",
+            many.join(",")
         );
-        assert_eq!(report.status, Status::Unknown);
+        let report = Report::read(Some(0), text.as_bytes());
+        assert_eq!(
+            (report.status, report.message.as_str()),
+            (Status::Critical, "disk gone")
+        );
+        assert_eq!(report.values.len(), MOST_VALUES);
+
+        // Two mount points that share their first characters.
+        let place = "x".repeat(LONGEST);
+        let text = format!(
+            r#"{{"status":"warning","values":[{{"name":"a","labels":{{"mount":"{place}1"}},"value":1}},
+                {{"name":"a","labels":{{"mount":"{place}2"}},"value":2}},{{"name":"b","value":3}}]}}"#
+        );
+        let report = Report::read(Some(0), text.as_bytes());
+        assert_eq!(report.status, Status::Warning, "{}", report.message);
+        let values: Vec<f64> = report.values.iter().map(|value| value.value).collect();
+        assert_eq!(values, [1.0, 3.0]);
     }
 
     proptest! {

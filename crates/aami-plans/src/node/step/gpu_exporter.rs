@@ -137,3 +137,6 @@ impl Step for InstallGpuExporter {
         Ok(outcome)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,7 @@ fn setup(session: &Session, host: &Host) -> Result<Setup, StepError> {
         user: "node_exporter",
         description: "Prometheus node_exporter, installed by AAMI".to_owned(),
         hardening: Hardening::Tight,
+        is_local: false,
         arguments: vec![
             format!("--web.listen-address={}", session.listen(port)?),
             format!("--collector.textfile.directory={}", folder.display()),

@@ -1,8 +1,11 @@
 //! What `/etc/fstab` promises is mounted, can be written, and has room.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use aami_inventory::Host;
+use rustix::fs::StatVfs;
+use rustix::io::Errno;
 
 use super::{Report, Status, worst};
 
@@ -28,6 +31,11 @@ struct Promised {
 }
 
 pub(super) fn run(host: &Host<'_>) -> Report {
+    judged(host, |place| rustix::fs::statvfs(place))
+}
+
+/// `room` tells how full the file system at a place is.
+fn judged(host: &Host<'_>, room: impl Fn(&Path) -> Result<StatVfs, Errno>) -> Report {
     // This process may see mounts of its own; the first process sees the host's.
     let Some(text) = host
         .read("/proc/1/mounts")
@@ -35,8 +43,12 @@ pub(super) fn run(host: &Host<'_>) -> Report {
     else {
         return Report::new(Status::Unknown, "the mounts cannot be read");
     };
-    let mounted = mounted(&text);
+    let mut mounted = mounted(&text);
     let promised = promised(&host.read("/etc/fstab").unwrap_or_default());
+    // Users mount what they like into their own folders, and nobody else may look at it.
+    mounted.retain(|place, found| {
+        !found.kind.starts_with("fuse.") || promised.iter().any(|promise| promise.place == *place)
+    });
     let mut findings = Vec::new();
     for promise in &promised {
         let place = &promise.place;
@@ -61,9 +73,14 @@ pub(super) fn run(host: &Host<'_>) -> Report {
         if found.read_only && writable && !promised.iter().any(|promise| promise.place == *place) {
             continue;
         }
-        let Ok(room) = rustix::fs::statvfs(host.path(place)) else {
-            findings.push((Status::Unknown, format!("{place} does not answer")));
-            continue;
+        let room = match room(&host.path(place)) {
+            Ok(room) => room,
+            // It lies below a folder that is closed to this check, which says nothing about it.
+            Err(Errno::ACCESS | Errno::PERM) => continue,
+            Err(_) => {
+                findings.push((Status::Unknown, format!("{place} does not answer")));
+                continue;
+            }
         };
         looked += 1;
         for (name, free, all) in [
@@ -169,13 +186,20 @@ fn unescaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use aami_inventory::SystemCommands;
 
     use super::*;
 
     fn look(root: &Path, mounts: &str, fstab: &str) -> Report {
+        look_with(root, mounts, fstab, |place| rustix::fs::statvfs(place))
+    }
+
+    fn look_with(
+        root: &Path,
+        mounts: &str,
+        fstab: &str,
+        room: impl Fn(&Path) -> Result<StatVfs, Errno>,
+    ) -> Report {
         for (path, text) in [("proc/1/mounts", mounts), ("etc/fstab", fstab)] {
             let path = root.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -183,11 +207,42 @@ mod tests {
         }
         std::fs::create_dir_all(root.join("data")).unwrap();
         let commands = SystemCommands::default();
-        run(&Host {
+        let host = Host {
             root,
             privileged: false,
             commands: &commands,
-        })
+        };
+        judged(&host, room)
+    }
+
+    #[test]
+    fn a_mount_that_the_check_may_not_reach_or_a_user_made_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mounts = "/dev/a / ext4 rw 0 0\n/dev/b /closed/data xfs rw 0 0\n\
+                      ann@x:/ /home/ann/x fuse.sshfs rw 0 0\nbucket /s3 fuse.s3fs rw 0 0\n";
+        let room = |error: Errno| {
+            move |place: &Path| {
+                if place.ends_with("data") || place.ends_with("x") {
+                    return Err(error);
+                }
+                rustix::fs::statvfs(place.ancestors().find(|path| path.exists()).unwrap())
+            }
+        };
+        let fstab = "bucket /s3 fuse.s3fs _netdev 0 0\n";
+
+        let report = look_with(folder.path(), mounts, fstab, room(Errno::ACCESS));
+        assert_ne!(report.status, Status::Unknown, "{}", report.message);
+        let seen = |place: &str| report.values.iter().any(|value| value.labels["mount"] == place);
+        assert!(seen("/s3") && seen("/closed/data") && !seen("/home/ann/x"));
+
+        // A file system that is broken is still said, but for a user's own.
+        let report = look_with(folder.path(), mounts, fstab, room(Errno::NOTCONN));
+        assert!(
+            report.message.contains("/closed/data does not answer"),
+            "{}",
+            report.message
+        );
+        assert!(!report.message.contains("/home"), "{}", report.message);
     }
 
     #[test]
