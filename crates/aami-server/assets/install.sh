@@ -97,9 +97,9 @@ main() {
 
   # A person who is there may be asked; a pipe is no person.
   if (: </dev/tty) 2>/dev/null; then
-    "$release/$arch/aami" server install --release "$release" "$@" </dev/tty
+    "$release/$arch/aami" server install --release "$release" --public-key "$key" "$@" </dev/tty
   else
-    "$release/$arch/aami" server install --release "$release" "$@" </dev/null
+    "$release/$arch/aami" server install --release "$release" --public-key "$key" "$@" </dev/null
   fi
 }
 

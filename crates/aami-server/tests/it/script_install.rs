@@ -170,6 +170,7 @@ fn the_release_is_named_in_three_ways() {
         let (code, said) = release.go(args);
         assert_eq!(code, Some(6), "{said}");
         assert!(said.contains("args: server install --release /"), "{said}");
+        assert!(said.contains("/release --public-key RWkey"), "{said}");
         assert!(
             !said
                 .lines()

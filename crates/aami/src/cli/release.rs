@@ -3,6 +3,7 @@
 mod verify;
 
 use aami_model::Exit;
+pub(crate) use verify::key;
 use clap::{Args, Subcommand};
 
 use super::failure::Failure;

@@ -11,6 +11,7 @@ mod planned;
 mod shown;
 mod status;
 mod summary;
+mod trusted;
 mod uninstall;
 
 use std::fs;

@@ -87,7 +87,7 @@ impl Verify {
 }
 
 /// The key itself, or a file with it.
-fn key(text: &str) -> Result<PublicKey, Failure> {
+pub(crate) fn key(text: &str) -> Result<PublicKey, Failure> {
     match PublicKey::read(text) {
         Ok(key) => Ok(key),
         Err(error) => match fs::read_to_string(Path::new(text)) {

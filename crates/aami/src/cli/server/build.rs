@@ -12,6 +12,7 @@ use aami_plans::components::Component;
 use aami_plans::download::{Access, Credential, Downloader, Proxies, Settings, sum_of};
 use aami_plans::obtain::{Mirror, Source};
 use aami_plans::preflight::{self, Category, Outcome, Request};
+use aami_plans::release::{self, Demand, Release};
 use aami_plans::stack::{
     Api, Layout, LookFirst, Looked, Note, Part, Purpose, Runtime, Stack, StackOptions, TokenWish, Wishes,
     health,
@@ -19,6 +20,7 @@ use aami_plans::stack::{
 
 use super::chosen::Chosen;
 use super::install::Install;
+use super::trusted;
 use crate::cli::failure::Failure;
 use crate::cli::surroundings::Surroundings;
 
@@ -38,22 +40,22 @@ pub(super) fn install(
 ) -> Result<Stack, Failure> {
     let wishes = chosen.wishes.clone();
     let layout = layout(&wishes)?;
-    let release = flags.release.as_deref();
+    let release = released(flags)?;
     let mut options = options(
         wishes,
         layout.clone(),
         Purpose::Install,
         surroundings.proxies.clone(),
     )?;
-    options.sources = sources(flags, &chosen.wishes)?;
+    options.sources = sources(flags, &chosen.wishes, release.as_ref())?;
     options.known = known(flags, host);
     options.look_first = look_first(flags, host, &options, surroundings);
     options.agents = agents(
         &options.program,
-        release,
+        release.as_ref(),
         chosen.wishes.components_dir.as_deref(),
         &handed_out(host, &layout),
-    );
+    )?;
     options.why_runtime.clone_from(&chosen.why_runtime);
     options.grafana_password.clone_from(&chosen.grafana_password);
     options.certificate.clone_from(&chosen.certificate);
@@ -126,9 +128,31 @@ fn options(
     })
 }
 
+/// The release that is named, after its signature and every file that is there were found right. A folder that others
+/// may write into could change after that, so it is none to install from.
+fn released(flags: &Install) -> Result<Option<Release>, Failure> {
+    let Some(folder) = &flags.release else {
+        return Ok(None);
+    };
+    let Some(key) = &flags.public_key else {
+        return Err(Failure::invalid(
+            "--release needs --public-key, which says who signs it",
+        ));
+    };
+    trusted::check(folder)?;
+    let key = crate::cli::release::key(key)?;
+    let demand = Demand {
+        key: &key,
+        version: None,
+        // install.sh fetches what this machine needs of it.
+        partial: true,
+    };
+    Ok(Some(release::verify(folder, demand)?))
+}
+
 /// The release, the folder and the mirror where they are named, and then nothing else: whoever names one may
 /// have no way out. Otherwise each publisher.
-fn sources(flags: &Install, wishes: &Wishes) -> Result<Vec<Source>, Failure> {
+fn sources(flags: &Install, wishes: &Wishes, release: Option<&Release>) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
     sources.extend(wishes.components_dir.clone().map(Source::Folder));
     if let Some(url) = &wishes.mirror {
@@ -143,8 +167,12 @@ fn sources(flags: &Install, wishes: &Wishes) -> Result<Vec<Source>, Failure> {
             },
         }));
     }
-    let carried = flags.release.as_ref().map(|release| release.join("components"));
-    let carried = carried.filter(|folder| folder.join("components.toml").is_file());
+    // What the release's list does not name is not the release's, and verifying would have refused it.
+    let carried = release.and_then(|release| release.file("components/components.toml"));
+    let carried = carried.and_then(|(catalogue, _)| {
+        let folder = catalogue.parent()?.to_owned();
+        catalogue.is_file().then_some(folder)
+    });
     let is_named = !sources.is_empty();
     sources.extend(carried.map(Source::Folder));
     if !is_named {
@@ -243,20 +271,23 @@ fn handed_out(host: &Host, layout: &Layout) -> Vec<PathBuf> {
     Arch::ALL.iter().filter_map(unchanged).collect()
 }
 
-/// Agents on this machine, one a processor, by what their own header says they are built for: in the release,
+/// Agents on this machine, one a processor, by what their own header says they are built for: of the release,
 /// in the folder of components, beside this program, where a build leaves them, and last those handed out
-/// already.
+/// already. One that somebody else could have put there is refused: every node would run it as root.
 fn agents(
     program: &Path,
-    release: Option<&Path>,
+    release: Option<&Release>,
     components: Option<&Path>,
     handed_out: &[PathBuf],
-) -> Vec<(Arch, PathBuf)> {
+) -> Result<Vec<(Arch, PathBuf)>, Failure> {
     const AGENT: &str = "aami-agent";
     let beside = program.parent();
     let built = beside.and_then(Path::parent).map(|target| target.join("dist"));
     let mut places: Vec<PathBuf> = Vec::new();
-    for folder in [release, components, built.as_deref()].into_iter().flatten() {
+    let named = Arch::ALL.iter().map(|arch| format!("{}/{AGENT}", arch.name()));
+    let of_release = |name: String| release?.file(&name).map(|(path, _)| path);
+    places.extend(named.filter_map(of_release));
+    for folder in [components, built.as_deref()].into_iter().flatten() {
         places.extend(Arch::ALL.iter().map(|arch| folder.join(arch.name()).join(AGENT)));
         places.push(folder.join(AGENT));
     }
@@ -267,11 +298,15 @@ fn agents(
         if let Some(arch) = built_for(&place)
             && !agents.iter().any(|(known, _)| *known == arch)
         {
+            // Those handed out already were compared with what was placed.
+            if !handed_out.contains(&place) {
+                trusted::check(&place)?;
+            }
             agents.push((arch, place));
         }
     }
     agents.sort();
-    agents
+    Ok(agents)
 }
 
 fn built_for(path: &Path) -> Option<Arch> {
@@ -290,4 +325,57 @@ fn random() -> f64 {
 
     let bits = std::hash::RandomState::new().build_hasher().finish() >> 32;
     f64::from(u32::try_from(bits).unwrap_or(0)) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        install: Install,
+    }
+
+    #[test]
+    fn a_release_is_judged_before_anything_of_it_is_taken() {
+        // Given a folder that only looks like a release,
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().to_str().unwrap();
+        std::fs::create_dir(folder.path().join("amd64")).unwrap();
+        std::fs::write(folder.path().join("amd64/aami-agent"), "").unwrap();
+        // when it is named, then nobody takes it without saying who signs,
+        assert!(Line::try_parse_from(["install", "--release", at]).is_err());
+        // and not with that either.
+        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        let line = Line::try_parse_from(["install", "--release", at, "--public-key", key]).unwrap();
+        let failed = released(&line.install).unwrap_err();
+        assert_eq!(failed.code(), Some(code::RELEASE_MISSING));
+        std::fs::write(folder.path().join(release::SUMS), "").unwrap();
+        let failed = released(&line.install).unwrap_err();
+        assert_eq!(failed.code(), Some(code::SIGNATURE_MISSING));
+    }
+
+    #[test]
+    fn an_agent_that_somebody_else_could_have_put_there_is_not_handed_out() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        // Given an agent beside this program,
+        let folder = tempfile::tempdir().unwrap();
+        let beside = folder.path().join("programs");
+        std::fs::create_dir(&beside).unwrap();
+        let program = beside.join("aami");
+        let agent = beside.join("aami-agent");
+        // One this test itself is: a program of this machine.
+        std::fs::copy(std::env::current_exe().unwrap(), &agent).unwrap();
+        let found = || agents(&program, None, None, &[]);
+        assert_eq!(found().unwrap().len(), 1);
+        // when everybody may write beside it, then it is refused, and named.
+        std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let failed = found().unwrap_err();
+        assert_eq!(failed.code(), Some(code::SOURCE_UNTRUSTED));
+        assert!(failed.to_string().contains("programs/aami-agent"), "{failed}");
+    }
 }

@@ -104,13 +104,16 @@ pub(crate) struct Install {
     /// A file with what the mirror wants to see: a token, or user:password
     #[arg(long, value_name = "FILE")]
     pub(super) mirror_credential_file: Option<PathBuf>,
-    /// A release folder, as install.sh fetched and verified it: agents for nodes, components
-    #[arg(long, value_name = "DIR")]
+    /// A release folder, as install.sh fetches it: agents for nodes, components; it is verified first
+    #[arg(long, value_name = "DIR", requires = "public_key")]
     pub(super) release: Option<PathBuf>,
+    /// Who has to have signed the release: a minisign public key, or a file with one
+    #[arg(long, value_name = "KEY", requires = "release")]
+    pub(super) public_key: Option<String>,
     /// A folder that carries the components, and a components.toml that names them
     #[arg(long, value_name = "DIR")]
     pub(super) components_dir: Option<PathBuf>,
-    /// The image containers are made from, with --runtime compose [debian:12-slim]
+    /// The image containers are made from, with --runtime compose: NAME@sha256:DIGEST
     #[arg(long, value_name = "IMAGE")]
     pub(super) image: Option<String>,
     /// The cluster's name [default]

@@ -42,23 +42,32 @@ impl Uninstall {
         if self.dry_run {
             return self.plan(&host, wishes);
         }
-        if self.purge_data && !self.yes && !self.json && shown::is_terminal() {
-            let what = format!(
-                "All data in {} is removed for good. Type yes to go on: ",
-                wishes.data_dir
-            );
-            if chosen::question(&what)? != "yes" {
-                return Err(Failure::found_with(
-                    code::INTERRUPTED,
-                    "nothing was changed",
-                    "Leave --purge-data out to keep the data.",
-                ));
-            }
-        }
+        let what = format!(
+            "All data in {} is removed for good. Type yes to go on: ",
+            wishes.data_dir
+        );
+        self.agreed(|| chosen::question(&what))?;
         let cancel = shown::cancel_on_signals()?;
         let taken = take_back(&host, &stack, &options_for(wishes), self.purge_data, &cancel)?;
         self.show(&taken);
         Ok(taken.report.code().map_or(Exit::Ok, |code| code.exit))
+    }
+
+    /// Whether somebody agrees that data is removed. `ask` asks at the terminal itself: where the output goes says
+    /// nothing about who agrees.
+    fn agreed(&self, ask: impl FnOnce() -> Result<String, Failure>) -> Result<(), Failure> {
+        if !self.purge_data || self.yes {
+            return Ok(());
+        }
+        let nobody = "there is nobody to ask whether to remove the data; say --yes";
+        if ask().map_err(|_| Failure::invalid(nobody))? == "yes" {
+            return Ok(());
+        }
+        Err(Failure::found_with(
+            code::INTERRUPTED,
+            "nothing was changed",
+            "Leave --purge-data out to keep the data.",
+        ))
     }
 
     /// What is recorded, last first: the order it is taken back in.
@@ -152,5 +161,30 @@ impl Uninstall {
                 (false, ..) => "This machine is as it was before AAMI.",
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_removed_only_where_somebody_agrees_whatever_happens_to_the_output() {
+        for json in [false, true] {
+            let wanted = |purge_data, yes| Uninstall {
+                purge_data,
+                yes,
+                dry_run: false,
+                json,
+            };
+            let nobody = || Err(Failure::Runtime(std::io::ErrorKind::NotFound.into()));
+            let failed = wanted(true, false).agreed(nobody).unwrap_err();
+            assert_eq!(failed.code(), Some(code::INVALID));
+            let failed = wanted(true, false).agreed(|| Ok("y".to_owned())).unwrap_err();
+            assert_eq!(failed.code(), Some(code::INTERRUPTED));
+            assert!(wanted(true, false).agreed(|| Ok("yes".to_owned())).is_ok());
+            assert!(wanted(true, true).agreed(nobody).is_ok());
+            assert!(wanted(false, false).agreed(nobody).is_ok());
+        }
     }
 }
