@@ -159,6 +159,9 @@ impl List {
 
 impl Install {
     fn run(&self, surroundings: &Surroundings) -> Result<Exit, Failure> {
+        if self.dcgm_image.is_some() && self.name != "dcgm_exporter" {
+            return Err(Failure::invalid("--dcgm-image goes with dcgm_exporter alone"));
+        }
         let enrolment = begin(&self.how)?;
         let api = settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?;
         let sources = sources(&Named {

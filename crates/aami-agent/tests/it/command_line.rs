@@ -338,6 +338,8 @@ fn an_image_is_named_by_its_digest() {
     assert!(said.contains("@sha256:"), "{said}");
 
     let pinned = format!("x.io/dcgm@sha256:{}", "0a".repeat(32));
+    let output = agent(&["exporters", "install", "all_smi", "--dcgm-image", &pinned]);
+    refused(&output, 2, "dcgm_exporter alone");
     let stage = Stage::new();
     let server = dead_server();
     let output = stage.bootstrap(&["--server", &server, "--dcgm-image", &pinned]);

@@ -71,7 +71,7 @@ impl Setup {
             Some(installed) => {
                 self.port = installed.port;
                 self.arguments = installed.arguments;
-                self.container = installed.container;
+                self.container = self.container.or(installed.container);
                 self.door = installed.door;
             }
             None => self.door = doors::needed(session, host, self.port)?,

@@ -225,13 +225,10 @@ impl Extra {
 
     /// The container that stands in where the catalogue offers no build for this host.
     fn image(session: &Session, host: &Host, name: &str) -> Result<Option<Container>, StepError> {
-        // What is looked at was installed in the way its note says.
-        if session.options.form == Form::Foreground || session.installed(host, name).is_some() {
+        if session.options.form == Form::Foreground {
             return Ok(None);
         }
-        if let Purpose::Look(_) = session.options.purpose {
-            return Ok(None);
-        }
+        // What the operator names now stands above what is installed, or a wrong digest could never be put right.
         if let Some(image) = &session.options.dcgm_image {
             let container = Container::on(host, image);
             return container.map(Some).ok_or_else(|| {
@@ -240,6 +237,13 @@ impl Extra {
                     "there is neither Docker nor Podman to run the image of --dcgm-image",
                 )
             });
+        }
+        // What is looked at was installed in the way its note says.
+        if session.installed(host, name).is_some() {
+            return Ok(None);
+        }
+        if let Purpose::Look(_) = session.options.purpose {
+            return Ok(None);
         }
         let catalogue = session.catalogue()?;
         if let Some(image) = catalogue.image(name) {

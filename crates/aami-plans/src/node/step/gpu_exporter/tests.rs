@@ -46,6 +46,10 @@ fn node(purpose: Purpose, components: Option<&Path>) -> Node {
 }
 
 fn node_at(address: &str, purpose: Purpose, components: Option<&Path>) -> Node {
+    Node::new(options(address, purpose, components)).unwrap()
+}
+
+fn options(address: &str, purpose: Purpose, components: Option<&Path>) -> NodeOptions {
     let look = move || {
         let commands = SystemCommands::default();
         Inventory::collect(&aami_inventory::Host {
@@ -54,7 +58,7 @@ fn node_at(address: &str, purpose: Purpose, components: Option<&Path>) -> Node {
             commands: &commands,
         })
     };
-    Node::new(NodeOptions {
+    NodeOptions {
         purpose,
         form: Form::Host,
         cluster: "default".to_owned(),
@@ -80,8 +84,7 @@ fn node_at(address: &str, purpose: Purpose, components: Option<&Path>) -> Node {
         look: Box::new(look),
         listeners: Box::new(|_| Vec::new()),
         foreground: None,
-    })
-    .unwrap()
+    }
 }
 
 fn exporters(change: Change) -> Purpose {
@@ -251,7 +254,23 @@ fn an_image_named_once_by_its_digest_stays_and_one_by_a_tag_does_not() {
 
     let pinned = format!("nvcr.io/nvidia/dcgm-exporter@sha256:{}", "0a".repeat(32));
     let kept = noted(&pinned).container.map(|container| container.image);
-    assert_eq!(kept, Some(pinned));
+    assert_eq!(kept.as_ref(), Some(&pinned));
+
+    // Another digest, named for what is installed, takes its place.
+    let bin = place.root.path().join("usr/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::write(bin.join("docker"), "").unwrap();
+    let other = pinned.replace("0a", "0b");
+    let mut named = options(
+        "127.0.0.1",
+        exporters(Change::Add("dcgm_exporter".to_owned())),
+        None,
+    );
+    named.dcgm_image = Some(other.clone());
+    let named = Node::new(named).unwrap();
+    let setup = Extra::Dcgm.setup(named.session(), &host).unwrap();
+    assert_eq!(setup.container.map(|container| container.image), Some(other));
+
     let setup = noted("nvcr.io/nvidia/dcgm-exporter:4.5.3");
     assert_eq!(setup.container, None);
     let refused = setup.effects(later.session(), &host).unwrap_err();
