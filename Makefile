@@ -16,13 +16,15 @@ export CARGO_TERM_COLOR ?= auto
 
 ifeq ($(shell command -v cargo-nextest),)
   RUN_TESTS := $(CARGO) test $(LOCKED)
-  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset
+  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset --skip release::
   RUN_MACHINES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=1 server_reset
+  RUN_RELEASES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 release::
 else
   NEXTEST_PROFILE := $(if $(CI),ci,default)
   RUN_TESTS := $(CARGO) nextest run $(LOCKED) --profile $(NEXTEST_PROFILE)
-  RUN_NODES := $(RUN_TESTS) --package rig -E 'not test(server_reset)'
+  RUN_NODES := $(RUN_TESTS) --package rig -E 'not (test(server_reset) | test(/^release::/))'
   RUN_MACHINES := $(RUN_TESTS) --package rig -E 'test(server_reset)'
+  RUN_RELEASES := $(RUN_TESTS) --package rig -E 'test(/^release::/)'
 endif
 
 .PHONY: help
@@ -65,6 +67,11 @@ agent: ## the node's binary, static: target/dist/ARCH/aami-agent (ARCH="amd64 ar
 static: agent ## both binaries, static: target/dist/ARCH (ARCH="amd64 arm64")
 	@scripts/with-tools.sh scripts/build-static.sh aami $(ARCH)
 
+# What the release tests install on nodes of other distributions: static too, but quickly built.
+.PHONY: trial
+trial:
+	@AAMI_STATIC_PROFILE=trial scripts/with-tools.sh scripts/build-static.sh aami
+
 .PHONY: dist
 dist: ## a release folder: target/release-folder (DIST_ARGS="--key FILE --arch amd64,arm64 --components DIR")
 	@$(XTASK) dist $(DIST_ARGS)
@@ -84,7 +91,7 @@ prerequisites:
 .PHONY: test-build
 test-build:
 	@$(SUITE) build 420 $(CARGO) build $(LOCKED) --workspace --all-targets
-	@$(SUITE) static 540 $(MAKE) --no-print-directory static
+	@$(SUITE) agent 240 $(MAKE) --no-print-directory agent
 	@$(SUITE) fetch 240 $(MAKE) --no-print-directory fetch
 
 # What tests stand on: engines, and as root the root file systems of nodes.
@@ -97,7 +104,14 @@ fetch: components
 nodes:
 	@$(if $(ROOT_RUNNER),echo "The next suite boots real nodes in namespaces of their own: its test binaries run with sudo.",:)
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
-		$(SUITE) nodes 360 $(RUN_NODES)
+		$(SUITE) nodes 540 $(RUN_NODES)
+
+# Releases as they are served and installed: they need the operator's program static, which takes minutes to build.
+.PHONY: releases
+releases:
+	@$(SUITE) trial 300 $(MAKE) --no-print-directory trial
+	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
+		$(SUITE) releases 300 $(RUN_RELEASES)
 
 # Whole machines, whose power is cut: minutes a cut where processors are emulated, so no part of `test`.
 .PHONY: machines
@@ -110,7 +124,7 @@ machines:
 test-full: test ## test, and what does not fit into its 25 minutes (as root, like test)
 	@command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny
 	@$(SUITE) deny 60 cargo deny --all-features check bans licenses sources
-	@AAMI_FULL=1 $(MAKE) --no-print-directory nodes machines
+	@AAMI_FULL=1 $(MAKE) --no-print-directory nodes releases machines
 
 .PHONY: bench
 bench: prerequisites ## measurements, as ratios against a peer in the same run; parts of it run as root (sudo)

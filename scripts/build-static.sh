@@ -4,11 +4,13 @@
 #   build-static.sh aami|aami-agent [amd64|arm64]...      (default: this machine's)
 #
 # Leaves target/dist/ARCH/PROGRAM and PROGRAM.sha256 (`sha256sum` format). Its target folder is its own, so that
-# building it never disturbs the builds that people wait for.
+# building it never disturbs the builds that people wait for. With AAMI_STATIC_PROFILE=trial it is built fast instead
+# of small, for tests, and left in target/trial/ARCH.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+profile=${AAMI_STATIC_PROFILE:-dist}
 program=${1:-}
 case $program in
     aami | aami-agent) shift ;;
@@ -85,12 +87,12 @@ build() {
         esac
     fi
 
-    env "${env[@]}" cargo build ${CI:+--locked} --package "$program" --profile dist --target "$triple" --target-dir target/agent
+    env "${env[@]}" cargo build ${CI:+--locked} --package "$program" --profile "$profile" --target "$triple" --target-dir target/agent
 
-    out=target/dist/$arch
+    out=target/$profile/$arch
     mkdir -p "$out"
-    if ! cmp -s "target/agent/$triple/dist/$program" "$out/$program"; then
-        install -m 755 "target/agent/$triple/dist/$program" "$out/$program.new"
+    if ! cmp -s "target/agent/$triple/$profile/$program" "$out/$program"; then
+        install -m 755 "target/agent/$triple/$profile/$program" "$out/$program.new"
         mv "$out/$program.new" "$out/$program"
     fi
     (cd "$out" && sha256sum "$program" >"$program.sha256")

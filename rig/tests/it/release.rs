@@ -1,5 +1,6 @@
 //! A release folder on a web server, and what it becomes on a bare machine: the one line of `install.sh`, and the
-//! Debian package. The programs are the static ones of `make static`; `cargo xtask dist` makes the folder.
+//! Debian package. `cargo xtask dist` makes the folder. Since `aami` has
+//! to be static for it, these run in `make test-full` alone.
 
 mod followed;
 mod package;

@@ -73,9 +73,7 @@ fn what_an_operator_made_of_a_first_version_is_put_beside() {
     house.install(&for_the_operator());
     house.write("etc/rules.yaml", "mine: true\n", 0o644);
     // No run takes it for damage,
-    house
-        .run_as(&for_the_operator(), Mode::Repair, None)
-        .unwrap();
+    house.run_as(&for_the_operator(), Mode::Repair, None).unwrap();
     assert_eq!(house.read("etc/rules.yaml"), "mine: true\n");
     // and uninstalling loses none of it.
     house.uninstall(&for_the_operator());

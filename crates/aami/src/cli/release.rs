@@ -3,8 +3,8 @@
 mod verify;
 
 use aami_model::Exit;
-pub(crate) use verify::key;
 use clap::{Args, Subcommand};
+pub(crate) use verify::key;
 
 use super::failure::Failure;
 use super::screen::Format;

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use rig::{Host, Packed};
 
-use crate::site::{built, catalogue, root};
+use crate::site::{ARCH, built, catalogue, root};
 
 /// The version that is built here.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -49,12 +49,7 @@ impl Shelf {
 
     /// Makes the release again, with another key.
     pub(super) fn release_signed_by(&self, key: &Path) -> Result<()> {
-        let built = root().join("target/dist");
-        ensure!(
-            built.join(crate::site::ARCH).join("aami").exists(),
-            "there is no static aami in {}; `make static` builds it",
-            built.display()
-        );
+        let built = self.programs()?;
         xtask(&[
             "--key".as_ref(),
             key,
@@ -65,10 +60,22 @@ impl Shelf {
             "--components".as_ref(),
             &self.components,
             "--arch".as_ref(),
-            crate::site::ARCH.as_ref(),
+            ARCH.as_ref(),
             "--base-url".as_ref(),
             "http://web".as_ref(),
         ])
+    }
+
+    /// The folder of both programs, static: the agent as it is shipped, `aami` as it is built for tests.
+    fn programs(&self) -> Result<PathBuf> {
+        let folder = self.folder.with_file_name("programs");
+        fs::create_dir_all(folder.join(ARCH))?;
+        for (from, program, target) in [("dist", "aami-agent", "agent"), ("trial", "aami", "trial")] {
+            let built = root().join("target").join(from).join(ARCH).join(program);
+            fs::copy(&built, folder.join(ARCH).join(program))
+                .with_context(|| format!("no static {program}; `make {target}` builds it"))?;
+        }
+        Ok(folder)
     }
 
     /// The release's own folder.
