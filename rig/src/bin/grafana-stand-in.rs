@@ -1,6 +1,7 @@
 //! Stands where Grafana would: the part of it that an installation meets. It takes Grafana's command line, reads
 //! the members of `grafana.ini` that the installer writes, needs the password file to be readable and the data
 //! folder to be writable, and answers `/api/health`. Grafana itself is not to be had for tests.
+#![allow(clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -10,6 +10,9 @@ use tempfile::TempDir;
 use super::program;
 use crate::{Place, Process, tool, wait_until};
 
+/// One series: its labels, then time in milliseconds and value, in the order of time.
+type Series = (Value, Vec<(i64, f64)>);
+
 /// A running Prometheus with a data folder of its own.
 #[derive(Debug)]
 pub struct Prometheus<'net> {
@@ -115,7 +118,7 @@ impl<'net> Prometheus<'net> {
 
     /// Every sample that a range selector (`x[1h]`) or a subquery gives: labels, then time in milliseconds and
     /// value, in the order of time.
-    pub fn samples(&self, selector: &str) -> Result<Vec<(Value, Vec<(i64, f64)>)>> {
+    pub fn samples(&self, selector: &str) -> Result<Vec<Series>> {
         let answer = self.place.get(
             &format!("{}/api/v1/query", self.url()),
             &["--get", "--data-urlencode", &format!("query={selector}")],

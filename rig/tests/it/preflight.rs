@@ -85,7 +85,9 @@ fn a_port_is_said_in_the_documents_own_words() -> Result<()> {
     let report = stage.look("", &arguments)?;
     let port = &report.json["checks"]["ports"]["3000"];
     ensure!(
-        port["available"] == false && port["process"] == "grafana" && port["pid"].to_string() == pid,
+        port["available"] == false
+            && port["process"] == "grafana"
+            && port["pid"].as_u64() == pid.parse().ok(),
         "{port}"
     );
     let error = &report.json["errors"][0];

@@ -122,7 +122,7 @@ impl Run {
             if let Some(secret) = secret.and_then(|text| Secret::parse(&text).ok()) {
                 let api = settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?;
                 let client = Client::new(&api)?.with_bearer(secret.reveal());
-                round.control_plane = Some((client, enrolment.hostname.clone()));
+                round.control_plane = Some((client, enrolment.hostname));
             }
         }
         orphans::adopt();

@@ -176,9 +176,12 @@ impl Stage {
     }
 }
 
+/// Puts a file somewhere: a path, what it holds, its mode.
+pub(crate) type Put<'a> = dyn FnMut(&str, &[u8], u32) -> Result<()> + 'a;
+
 /// Puts this build's programs and a folder of components into `/root` of some machine, with `put`: a path there,
 /// what it holds, its mode.
-pub(crate) fn load(put: &mut dyn FnMut(&str, &[u8], u32) -> Result<()>) -> Result<()> {
+pub(crate) fn load(put: &mut Put<'_>) -> Result<()> {
     let mut copy = |from: &Path, to: &str, mode| {
         let bytes =
             fs::read(from).with_context(|| format!("no {}; `make test-build` builds it", from.display()))?;
