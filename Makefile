@@ -44,7 +44,7 @@ components: ## put Prometheus and node_exporter into the download cache
 check: ## format, house rules, lints, unit tests (under 5 minutes)
 	@$(SUITE) format 30 cargo fmt --all --check
 	@$(SUITE) tidy 120 $(MAKE) --no-print-directory tidy
-	@$(SUITE) lints 180 $(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
+	@$(SUITE) lints 240 $(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
 	@$(SUITE) unit 180 $(RUN_TESTS) --workspace --lib --bins
 
 .PHONY: tidy
@@ -79,9 +79,9 @@ dist: ## a release folder: target/release-folder (DIST_ARGS="--key FILE --arch a
 .PHONY: test
 test: prerequisites test-build ## everything the project checks; boots nodes, so part of it runs as root (sudo)
 	@$(SUITE) format 30 cargo fmt --all --check
-	@$(SUITE) tidy 60 $(MAKE) --no-print-directory tidy
-	@$(SUITE) lints 180 $(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
-	@$(SUITE) unit 180 $(RUN_TESTS) --workspace --exclude rig
+	@$(SUITE) tidy 120 $(MAKE) --no-print-directory tidy
+	@$(SUITE) lints 240 $(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
+	@$(SUITE) unit 300 $(RUN_TESTS) --workspace --exclude rig
 	@$(MAKE) --no-print-directory nodes
 
 .PHONY: prerequisites
@@ -90,9 +90,9 @@ prerequisites:
 
 .PHONY: test-build
 test-build:
-	@$(SUITE) build 420 $(CARGO) build $(LOCKED) --workspace --all-targets
+	@$(SUITE) build 480 $(CARGO) build $(LOCKED) --workspace --all-targets
 	@$(SUITE) agent 240 $(MAKE) --no-print-directory agent
-	@$(SUITE) fetch 240 $(MAKE) --no-print-directory fetch
+	@$(SUITE) fetch 300 $(MAKE) --no-print-directory fetch
 
 # What tests stand on: engines, and as root the root file systems of nodes.
 .PHONY: fetch

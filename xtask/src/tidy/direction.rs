@@ -211,7 +211,7 @@ mod tests {
         let found = breaches(vec![agent, package("aami-plans", "crates/aami-plans", &[])]);
         assert_eq!(
             found,
-            [r#"aami-agent takes the plans ["node", "provision"], not "stack""#]
+            [r#"aami-agent takes the plans ["node", "provision", "telemetry"], not "stack""#]
         );
     }
 

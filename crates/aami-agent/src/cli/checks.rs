@@ -1,6 +1,6 @@
 //! `aami-agent checks`: what this node checks, and one round of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aami_api::client::Client;
 use aami_install::Host;
@@ -114,6 +114,11 @@ impl Run {
                 .with_hint("Mend the node with `aami-agent bootstrap --repair`."));
         }
         round.now = self.now;
+        // The unit's own folder goes with the unit, also under a round that a person or cron began meanwhile.
+        round.places.scripts = surroundings
+            .runtime_directory
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/run/aami-checks-by-hand"));
         // A node that is not enrolled yet has its starter set.
         if let Some(enrolment) = which.enrolment()? {
             debug_assert_eq!(which.form(), Form::Host);

@@ -19,6 +19,9 @@ pub(crate) struct Surroundings {
     pub(crate) proxies: Proxies,
     /// Who sits at the terminal: `SUDO_USER`, else `USER`.
     pub(crate) user: Option<String>,
+    /// `RUNTIME_DIRECTORY`: the folder a unit gave this process, which goes when the unit ends
+    /// (systemd.exec(5), `RuntimeDirectory=`).
+    pub(crate) runtime_directory: Option<PathBuf>,
 }
 
 impl Surroundings {
@@ -31,6 +34,7 @@ impl Surroundings {
             server: given("AAMI_SERVER"),
             token_file: given("AAMI_TOKEN_FILE").map(PathBuf::from),
             colour: given("NO_COLOR").is_none() && given("TERM").is_none_or(|term| term != "dumb"),
+            runtime_directory: given("RUNTIME_DIRECTORY").map(PathBuf::from),
             user: given("SUDO_USER").or_else(|| given("USER")),
             proxies: or_kept(Proxies {
                 http: either("http_proxy").or_else(|| all.clone()),
