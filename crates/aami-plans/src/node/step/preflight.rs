@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aami_install::{Host, HostPath, Probe, Step, StepContext, StepError, Survey};
+use aami_install::effect::UnitState;
+use aami_install::{Effect, Host, HostPath, Probe, Step, StepContext, StepError, Survey};
 use aami_inventory::SystemCommands;
 use aami_inventory::listener::Listener;
 use aami_model::code::{self, Code};
@@ -131,11 +132,14 @@ impl Preflight {
         }
         let commands = SystemCommands::default();
         let gpus = self.0.inventory()?.gpus.clone();
+        // A unit of ours that somebody masked since is damage, and this run is what mends it.
+        let unit = Effect::UnitState(UnitState::up(node_exporter::UNIT, [])).key();
+        let is_installed = context.survey().record(&unit).is_some();
         for said in before::node(&commands, gpus, host.clock.now()) {
             if findings.iter().any(|(code, _)| *code == said.code) {
                 continue;
             }
-            if said.is_fatal {
+            if said.is_fatal && !(is_installed && said.code == code::UNIT_BLOCKED) {
                 findings.push((said.code, said.message));
             } else {
                 context.warn(format!("{}: {}", said.code.symbol, said.message));
