@@ -90,7 +90,7 @@ prerequisites:
 
 .PHONY: test-build
 test-build:
-	@$(SUITE) build 480 $(CARGO) build $(LOCKED) --workspace --all-targets
+	@$(SUITE) build 540 $(CARGO) build $(LOCKED) --workspace --all-targets
 	@$(SUITE) agent 240 $(MAKE) --no-print-directory agent
 	@$(SUITE) fetch 300 $(MAKE) --no-print-directory fetch
 
