@@ -14,6 +14,7 @@ mod served;
 use std::time::{Duration, Instant};
 
 use client::{Connection, Wire};
+use engine::Engine;
 use machine::Machine;
 use served::Served;
 
@@ -25,8 +26,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const CLIENTS: usize = 64;
 /// The fleet everything else is measured on.
 const FLEET: usize = 100_000;
-/// How many registrations are timed against the engine.
-const TIMED: usize = 20_000;
+/// How many registrations of a round are timed against the engine, and how many rounds there are.
+const TIMED: usize = 8_000;
+const ROUNDS: usize = 5;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -56,8 +58,18 @@ async fn measure() {
     );
 
     let token = served.token(u32::try_from(FLEET).unwrap()).await;
-    let rate = register(&served, &token, 0, TIMED).await;
-    let engine = engine::rate(TIMED, CLIENTS).await;
+    let engine = Engine::start().await;
+    // In turn, so that both see the same machine.
+    let (mut rates, mut engines, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let ours = register(&served, &token, round * TIMED, TIMED).await;
+        served.settle().await;
+        let theirs = engine.register(round * TIMED, TIMED, CLIENTS).await;
+        rates.push(ours);
+        engines.push(theirs);
+        ratios.push(ours / theirs);
+    }
+    let (rate, alone, ratio) = (median(rates), median(engines), median(ratios));
     row(
         "registrations, one token, 64 clients",
         &format!("{rate:.0}/s"),
@@ -66,12 +78,12 @@ async fn measure() {
     );
     row(
         "the same keys, SQLite engine alone",
-        &format!("{engine:.0}/s (ratio {:.2})", rate / engine),
+        &format!("{alone:.0}/s (ratio {ratio:.2})"),
         "ratio at least 0.60",
-        rate / engine >= 0.6,
+        ratio >= 0.6,
     );
 
-    register(&served, &token, TIMED, FLEET - TIMED).await;
+    register(&served, &token, ROUNDS * TIMED, FLEET - ROUNDS * TIMED).await;
     let memory = served.memory();
     row(
         "control plane with 100,000 nodes",

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use aami_server::{Config, World};
 
@@ -61,6 +62,25 @@ impl Served {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Waits until the control plane has copied what was left for later and rests, for at most a minute.
+    pub(crate) async fn settle(&self) {
+        let spent = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+            let (_, fields) = stat.rsplit_once(')').unwrap();
+            let ticks = fields.split_whitespace().skip(11).take(2);
+            ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>()
+        };
+        let mut before = spent();
+        for _ in 0..120 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let now = spent();
+            if now - before <= 2 {
+                return;
+            }
+            before = now;
+        }
     }
 
     pub(crate) async fn token(&self, max_uses: u32) -> String {

@@ -28,9 +28,9 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 const SLICE: usize = 1000;
 /// Batches after which a slice is due even if requests wait.
 const BATCHES_PER_SLICE: usize = 16;
-/// How long a commit is held back for as many requests as the last one had: as long as that one took to be
-/// made durable, within these bounds. Callers that wait for an answer come back together, and what they do
-/// in between uses the time; one caller alone never waits.
+/// How long a commit is held back for half as many requests as the last one had: as long as that one took to
+/// be made durable, within these bounds. Callers that wait for an answer come back together; while one half of
+/// them is committed, the other half does what it does in between. One caller alone never waits.
 const GATHERING: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
 /// How long the thread waits when nothing is due.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -144,7 +144,7 @@ impl Thread {
             let mut jobs = self.due();
             let mut bytes = 0;
             let patience = self.took.clamp(GATHERING.0, GATHERING.1);
-            let (expected, deadline) = (self.last, Instant::now() + patience);
+            let (expected, deadline) = (self.last / 2, Instant::now() + patience);
             let mut taken = usize::from(job.is_some());
             let gather = || {
                 taken += 1;
