@@ -13,6 +13,7 @@ pub mod event;
 pub mod group;
 pub mod health;
 pub mod key;
+pub mod link;
 pub mod node;
 pub mod page;
 pub mod problem;

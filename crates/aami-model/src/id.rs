@@ -133,6 +133,10 @@ ids! {
     KeyId
     /// A fact that happened.
     EventId
+    /// Something a node was told to do.
+    CommandId
+    /// Where events are delivered.
+    WebhookId
     /// A tenant. `default` where nobody says otherwise.
     OrgId
 }

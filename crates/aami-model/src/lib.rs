@@ -11,8 +11,10 @@ pub mod access;
 pub mod address;
 pub mod check;
 pub mod code;
+pub mod command;
 pub mod event;
 pub mod exporter;
+pub mod finding;
 pub mod group;
 pub mod hostname;
 pub mod id;
@@ -27,5 +29,5 @@ pub mod time;
 pub mod token;
 
 pub use code::{Area, Code, Exit};
-pub use id::{CheckId, EventId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId};
+pub use id::{CheckId, CommandId, EventId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId, WebhookId};
 pub use time::Timestamp;
