@@ -10,6 +10,7 @@
 
 pub(crate) mod document;
 pub(crate) mod feed;
+mod mark;
 pub(crate) mod snapshot;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 //! burst of registrations costs one rendering each and an answer is never older than the view.
 
 use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,9 @@ use aami_store::Revision;
 use crate::view::feed::Follower;
 use crate::view::snapshot::Touched;
 use crate::view::{Snapshot, View};
+
+/// Nodes whose rendering takes longer than starting a thread, by far.
+const WORTH_A_THREAD: usize = 4096;
 
 /// What Prometheus is told.
 pub(crate) struct Discovery {
@@ -84,12 +88,8 @@ impl Discovery {
         let dirty = std::mem::replace(&mut state.dirty, Dirty::Nodes(BTreeSet::new()));
         match &dirty {
             Dirty::Everything => {
-                let all = Orgs::All;
-                let changes = snapshot
-                    .nodes(&all, None)
-                    .map(|held| self.change(snapshot, &held.doc.id, Some(&held.doc)));
                 let mut catalogue = Catalogue::new();
-                catalogue.apply(changes);
+                catalogue.apply(self.everything(snapshot));
                 state.catalogue = catalogue;
             }
             Dirty::Nodes(nodes) => {
@@ -105,6 +105,41 @@ impl Discovery {
             state.dirty = dirty;
         }
         state
+    }
+
+    /// Every node, rendered on all cores: whoever asks first waits for this.
+    fn everything(&self, snapshot: &Snapshot) -> Vec<Change> {
+        let all = Orgs::All;
+        let nodes: Vec<&Node> = snapshot.nodes(&all, None).map(|held| &held.doc).collect();
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let each = nodes.len().div_ceil(cores).max(WORTH_A_THREAD);
+        let render = |nodes: &[&Node]| -> Vec<Change> {
+            let changes = nodes
+                .iter()
+                .map(|node| self.change(snapshot, &node.id, Some(node)));
+            changes.collect()
+        };
+        std::thread::scope(|scope| {
+            let mut shares = nodes.chunks(each);
+            let own = shares.next().unwrap_or_default();
+            let others: Vec<_> = shares
+                .map(|share| {
+                    (
+                        share,
+                        std::thread::Builder::new().spawn_scoped(scope, move || render(share)),
+                    )
+                })
+                .collect();
+            let mut changes = render(own);
+            for (share, thread) in others {
+                // A thread that cannot be had, or that panicked, leaves its share to us.
+                match thread.ok().and_then(|thread| thread.join().ok()) {
+                    Some(more) => changes.extend(more),
+                    None => changes.extend(render(share)),
+                }
+            }
+            changes
+        })
     }
 
     fn change(&self, snapshot: &Snapshot, id: &NodeId, node: Option<&Node>) -> Change {

@@ -18,6 +18,7 @@ use super::document::{
     ClusterDocument, DocumentError, EpochDocument, IdempotencyDocument, OutboxDocument, Pointer, RunDocument,
     decode,
 };
+use super::mark::Mark;
 
 /// A document with the revision it was last changed at.
 #[derive(Debug)]
@@ -55,10 +56,10 @@ type Table<K, T> = OrdMap<K, Arc<Held<T>>>;
 pub(crate) struct Snapshot {
     pub(crate) revision: Revision,
     nodes: Table<NodeId, Node>,
-    hostnames: OrdMap<Arc<str>, (NodeId, Revision)>,
-    machines: OrdMap<Arc<str>, (NodeId, Revision)>,
-    node_keys: OrdMap<Arc<str>, (NodeId, Revision)>,
-    credentials: OrdMap<Arc<str>, NodeId>,
+    hostnames: OrdMap<Mark, (NodeId, Revision)>,
+    machines: OrdMap<Mark, (NodeId, Revision)>,
+    node_keys: OrdMap<Mark, (NodeId, Revision)>,
+    credentials: OrdMap<Mark, NodeId>,
     machine_ids: OrdSet<(Arc<str>, NodeId)>,
     tokens: Table<TokenId, BootstrapToken>,
     uses: OrdMap<TokenId, OrdMap<u32, NodeId>>,
@@ -86,12 +87,6 @@ fn held<T>(entry: &Entry, doc: T) -> Arc<Held<T>> {
         doc,
         revision: entry.mod_revision,
     })
-}
-
-/// What tells an index key from its neighbours, `s/idx/{index}/` left out: a lookup compares it a dozen
-/// times, and what all of them begin with would be most of each comparison.
-fn within_index(key: &Key) -> &str {
-    key.as_str().splitn(4, '/').last().unwrap_or_default()
 }
 
 /// Counts towards the unfinished runs of its token.
@@ -122,20 +117,20 @@ impl Snapshot {
 
     /// The node a hostname belongs to, with the revision of the index key.
     pub(crate) fn by_hostname(&self, key: &Key) -> Option<&(NodeId, Revision)> {
-        self.hostnames.get(within_index(key))
+        self.hostnames.get(&Mark::of(key.as_str()))
     }
 
     pub(crate) fn by_machine(&self, key: &Key) -> Option<&(NodeId, Revision)> {
-        self.machines.get(within_index(key))
+        self.machines.get(&Mark::of(key.as_str()))
     }
 
     pub(crate) fn by_node_key(&self, key: &Key) -> Option<&(NodeId, Revision)> {
-        self.node_keys.get(within_index(key))
+        self.node_keys.get(&Mark::of(key.as_str()))
     }
 
     /// The node whose credential has this SHA-256.
     pub(crate) fn by_credential(&self, hash: &str) -> Option<&Arc<Held<Node>>> {
-        self.nodes.get(self.credentials.get(hash)?)
+        self.nodes.get(self.credentials.get(&Mark::of(hash))?)
     }
 
     /// The nodes that say they have this machine-id.
@@ -297,10 +292,10 @@ impl Snapshot {
                 match entry {
                     Some(entry) => {
                         let pointer: Pointer = decode(key, &entry.value)?;
-                        table.insert(within_index(key).into(), (pointer.node, entry.mod_revision));
+                        table.insert(Mark::of(key.as_str()), (pointer.node, entry.mod_revision));
                     }
                     None => {
-                        table.remove(within_index(key));
+                        table.remove(&Mark::of(key.as_str()));
                     }
                 }
             }
@@ -358,9 +353,9 @@ impl Snapshot {
         };
         if let Some(old) = self.nodes.get(&id) {
             if let Some(hash) = old.doc.identity.credential_hash.as_deref()
-                && self.credentials.get(hash) == Some(&id)
+                && self.credentials.get(&Mark::of(hash)) == Some(&id)
             {
-                self.credentials.remove(hash);
+                self.credentials.remove(&Mark::of(hash));
             }
             if let Some(machine_id) = old.doc.identity.machine_id.as_deref() {
                 self.machine_ids.remove(&(machine_id.into(), id.clone()));
@@ -370,7 +365,7 @@ impl Snapshot {
             Some(entry) => {
                 let node: Node = decode(key, &entry.value)?;
                 if let Some(hash) = node.identity.credential_hash.as_deref() {
-                    self.credentials.insert(hash.into(), id.clone());
+                    self.credentials.insert(Mark::of(hash), id.clone());
                 }
                 if let Some(machine_id) = node.identity.machine_id.as_deref() {
                     self.machine_ids.insert((machine_id.into(), id.clone()));
