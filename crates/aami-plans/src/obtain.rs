@@ -215,6 +215,27 @@ pub fn obtain(
     })
 }
 
+/// The addresses of its publisher that a build is fetched from: none where a folder among the sources, of those named
+/// before the publisher, carries it. A list of checksums is always the publisher's.
+pub fn outside<'a>(build: &'a Build, arch: Arch, sources: &[Source]) -> Vec<&'a str> {
+    let mut urls = Vec::new();
+    if let Checksum::Published(list) = &build.checksum {
+        urls.push(list.as_str());
+    }
+    for source in sources {
+        match source {
+            Source::Publisher => urls.extend(build.url.as_deref()),
+            Source::Folder(_) | Source::Mirror(_) => {
+                let mut places = candidates(source, build, arch).into_iter();
+                if places.any(|place| matches!(place, Candidate::File(path) if path.is_file())) {
+                    break;
+                }
+            }
+        }
+    }
+    urls
+}
+
 /// One place a file may be at.
 enum Candidate<'a> {
     File(PathBuf),
@@ -288,6 +309,31 @@ mod tests {
         assert_eq!(sum_in(&list, "y.tar.gz").unwrap().to_string(), sum);
         assert_eq!(sum_in(&list, "z"), None);
         assert_eq!(sum_in(&list, "tar.gz"), None);
+    }
+
+    #[test]
+    fn what_a_folder_carries_is_fetched_from_nobody() {
+        // Given a folder that carries one of two components,
+        let folder = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::embedded().unwrap();
+        let build = |name| catalogue.build(name, Arch::Amd64).unwrap().1;
+        std::fs::write(folder.path().join(&build("prometheus").file), "").unwrap();
+        let sources = [Source::Folder(folder.path().to_owned()), Source::Publisher];
+        // then only the other one is asked for outside,
+        assert!(outside(build("prometheus"), Arch::Amd64, &sources).is_empty());
+        let asked = outside(build("alertmanager"), Arch::Amd64, &sources);
+        assert!(asked[0].starts_with("https://github.com/"), "{asked:?}");
+        // where anybody outside may be asked at all.
+        assert!(outside(build("alertmanager"), Arch::Amd64, &sources[..1]).is_empty());
+        // A sum that only its publisher tells is asked for in any case.
+        let listed = Build {
+            checksum: Checksum::Published("https://lists.example/sums".into()),
+            ..build("prometheus").clone()
+        };
+        assert_eq!(
+            outside(&listed, Arch::Amd64, &sources),
+            ["https://lists.example/sums"]
+        );
     }
 
     #[test]

@@ -239,20 +239,34 @@ pub fn targets(request: &Request, choice: &Choice) -> Vec<Target> {
         targets.push(target("mirror", url, Expect::File, true));
         return targets;
     }
-    let publishers: &[(&str, &str)] = match (choice.mode, choice.runtime) {
-        // The control plane carries what its nodes need.
-        (Mode::Node, _) if request.server.is_some() => &[],
-        (Mode::Node, _) => &PUBLISHERS[..1],
-        (Mode::Server, Runtime::Systemd) => &PUBLISHERS[..2],
-        (Mode::Server, Runtime::Compose) => &PUBLISHERS,
-    };
     let required = choice.mode == Mode::Server;
-    targets.extend(
-        publishers
-            .iter()
-            .map(|(key, url)| target(key, (*url).to_owned(), Expect::Anything, required)),
-    );
+    let publisher = |key: &str, url: &str| target(key, url.to_owned(), Expect::Anything, required);
+    match &request.publishers {
+        Some(known) => {
+            let named = |url: &str| PUBLISHERS.iter().find(|(_, known)| *known == url);
+            let key = |url| named(url).map_or_else(|| host_of(url), |(key, _)| key);
+            targets.extend(known.iter().map(|url| publisher(key(url), url)));
+            if choice.runtime == Runtime::Compose {
+                targets.extend(PUBLISHERS[2..].iter().map(|(key, url)| publisher(key, url)));
+            }
+        }
+        None => {
+            let publishers: &[(&str, &str)] = match (choice.mode, choice.runtime) {
+                // The control plane carries what its nodes need.
+                (Mode::Node, _) if request.server.is_some() => &[],
+                (Mode::Node, _) => &PUBLISHERS[..1],
+                (Mode::Server, Runtime::Systemd) => &PUBLISHERS[..2],
+                (Mode::Server, Runtime::Compose) => &PUBLISHERS,
+            };
+            targets.extend(publishers.iter().map(|(key, url)| publisher(key, url)));
+        }
+    }
     targets
+}
+
+/// What stands between the slashes of an address.
+fn host_of(url: &str) -> &str {
+    url.split('/').nth(2).unwrap_or(url)
 }
 
 /// Units of ours that nothing may have blocked.

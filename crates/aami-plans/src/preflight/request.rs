@@ -1,5 +1,7 @@
 //! What a preflight is asked for, and what follows where it is not said.
 
+use std::collections::BTreeSet;
+
 use aami_api::client::Trust;
 use aami_model::Code;
 
@@ -66,6 +68,9 @@ pub struct Request {
     pub server: Option<String>,
     /// A web server that carries the components, in place of their publishers.
     pub mirror: Option<String>,
+    /// The addresses of publishers that something will be fetched from, where an installer knows them; else all
+    /// that may be.
+    pub publishers: Option<BTreeSet<String>>,
     /// Whose certificates are believed of the control plane.
     pub trust: Trust,
     /// Why the file with its CA cannot be used.
@@ -101,6 +106,7 @@ impl Request {
             runtime: None,
             server: None,
             mirror: None,
+            publishers: None,
             trust: Trust::System,
             ca_problem: None,
             proxies: Proxies::default(),

@@ -15,7 +15,7 @@ use aami_plans::preflight::{self, Category, Outcome, Request};
 use aami_plans::release::{self, Demand, Release};
 use aami_plans::stack::{
     Api, Layout, LookFirst, Looked, Note, Part, Purpose, Runtime, Stack, StackOptions, TokenWish, Wishes,
-    health,
+    health, publishers,
 };
 
 use super::chosen::Chosen;
@@ -49,13 +49,13 @@ pub(super) fn install(
     )?;
     options.sources = sources(flags, &chosen.wishes, release.as_ref())?;
     options.known = known(flags, host);
-    options.look_first = look_first(flags, host, &options, surroundings);
     options.agents = agents(
         &options.program,
         release.as_ref(),
         chosen.wishes.components_dir.as_deref(),
         &handed_out(host, &layout),
     )?;
+    options.look_first = look_first(flags, host, &options, surroundings);
     options.why_runtime.clone_from(&chosen.why_runtime);
     options.grafana_password.clone_from(&chosen.grafana_password);
     options.certificate.clone_from(&chosen.certificate);
@@ -201,6 +201,7 @@ fn look_first(
             Runtime::Compose => preflight::Runtime::Compose,
         }),
         mirror: wishes.mirror.clone(),
+        publishers: publishers(options),
         proxies: surroundings.proxies.clone(),
         data_dir: wishes.data_dir.to_string(),
         install_dir: wishes.install_dir.to_string(),
