@@ -8,6 +8,8 @@
 //! older control plane and the other way round.
 
 pub mod check;
+pub mod command;
+pub mod delivery;
 pub mod discovery;
 pub mod event;
 pub mod group;
@@ -15,11 +17,13 @@ pub mod health;
 pub mod key;
 pub mod link;
 pub mod node;
+pub mod notice;
 pub mod page;
 pub mod problem;
 pub mod register;
 pub mod run;
 pub mod token;
+pub mod webhook;
 
 #[cfg(feature = "client")]
 pub mod client;

@@ -27,6 +27,7 @@ pub mod secret;
 pub mod task_status;
 pub mod time;
 pub mod token;
+pub mod webhook;
 
 pub use code::{Area, Code, Exit};
 pub use id::{CheckId, CommandId, EventId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId, WebhookId};
