@@ -3,6 +3,7 @@
 mod prepare;
 mod survey;
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aami_model::run::StepOutcome;
@@ -28,11 +29,25 @@ pub(crate) struct Shared<'a> {
     pub(crate) cancel: &'a Cancel,
     pub(crate) approvals: &'a [String],
     pub(crate) executed: Mutex<Vec<Described>>,
+    /// Folders in which names were given that are not durable yet.
+    pub(crate) unsynced: Mutex<BTreeSet<HostPath>>,
 }
 
 impl Shared<'_> {
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the names of everything placed so far durable, each folder once. Whatever acts on more than files waits
+    /// for it, and so does the end of a run: nobody outside ever relies on a file that a power cut may take away.
+    pub(crate) fn sync_names(&self) -> Result<(), EffectError> {
+        // Held meanwhile, so that a step beside this one does not go on before its own names are durable.
+        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(folder) = unsynced.first() {
+            self.host.root.sync_folder(folder)?;
+            unsynced.pop_first();
+        }
+        Ok(())
     }
 }
 
@@ -125,10 +140,7 @@ impl<'a> StepContext<'a> {
         }
         self.voice.check()?;
         self.record(&ready)?;
-        let outcome = self.bring_about(&ready);
-        let synced = self.sync(&ready);
-        outcome?;
-        synced?;
+        self.bring_about(&ready)?;
         let changed = ready.iter().any(|ready| ready.due.is_some());
         Ok(if changed {
             StepOutcome::Changed
@@ -211,6 +223,17 @@ impl<'a> StepContext<'a> {
         for ready in ready.iter().filter(|ready| ready.due.is_some()) {
             self.voice.check()?;
             self.apply(ready)?;
+            match ready.effect.path().and_then(HostPath::parent) {
+                Some(folder) => {
+                    let mut unsynced = self
+                        .shared
+                        .unsynced
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner);
+                    unsynced.insert(folder);
+                }
+                None => self.shared.sync_names()?,
+            }
             let described = ready.effect.describe();
             self.shared
                 .executed
@@ -263,21 +286,6 @@ impl<'a> StepContext<'a> {
                 (Recorded::Registration { node, .. }, Happened::Registered(id)) => *node = Some(id),
                 _ => {}
             });
-        Ok(())
-    }
-
-    /// Makes the names of what was placed durable, each folder once.
-    fn sync(&self, ready: &[Ready<'_>]) -> Result<(), EffectError> {
-        let mut folders: Vec<HostPath> = ready
-            .iter()
-            .filter(|ready| ready.due.is_some())
-            .filter_map(|ready| ready.effect.path()?.parent())
-            .collect();
-        folders.sort();
-        folders.dedup();
-        for folder in folders {
-            self.shared.host.root.sync_folder(&folder)?;
-        }
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ mod textfile;
 mod uninstall;
 mod work;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aami_model::run::{RunEventKind, RunStatus};
@@ -179,8 +180,10 @@ impl<'a> Installer<'a> {
     fn finish(&self, shared: &Shared<'_>, mode: Mode, report: &mut RunReport) {
         let mut ledger = shared.ledger();
         let recover = mode == Mode::Repair && ledger.is_rebuilt_and_unstored();
-        let settled =
-            if recover { ledger.open(self.host) } else { Ok(()) }.and_then(|()| ledger.settle(self.host));
+        let synced = shared.sync_names();
+        let settled = if recover { ledger.open(self.host) } else { Ok(()) };
+        let settled = settled.and_then(|()| ledger.settle(self.host));
+        let settled = synced.and(settled.map_err(EffectError::from));
         if report.status == RunStatus::Completed && ledger.is_open() {
             // What was staged for a later try is of no more use.
             let _ = ledger.folder().clear_staging(&self.host.root);
@@ -193,7 +196,7 @@ impl<'a> Installer<'a> {
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
         if let (Err(error), RunStatus::Completed) = (settled, report.status) {
-            report.fail_whole(&EffectError::from(error));
+            report.fail_whole(&error);
         }
     }
 
@@ -247,6 +250,7 @@ impl<'a> Installer<'a> {
             cancel: &self.cancel,
             approvals: &self.options.approvals,
             executed: Vec::new().into(),
+            unsynced: BTreeSet::new().into(),
         }
     }
 

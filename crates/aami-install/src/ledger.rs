@@ -133,7 +133,7 @@ impl Ledger {
             && (self.sharer(&key).is_some() || self.others.iter().any(|(_, other)| other.brought(effect)))
     }
 
-    /// Makes the folder and the first receipt, once.
+    /// Makes the folder and the first receipt, once. For what is written before anything is recorded.
     pub(crate) fn open(&mut self, host: &Host) -> Result<(), FsError> {
         if self.open {
             return Ok(());
@@ -156,7 +156,10 @@ impl Ledger {
         step: &str,
         entering: &[Entering<'_>],
     ) -> Result<(), EffectError> {
-        self.open(host)?;
+        if !self.open {
+            // The first receipt is the one that names these: an empty one before it would tell nothing.
+            self.tracking.make(&host.root, &self.folder)?;
+        }
         let now = host.clock.now();
         let mut receipt = self.receipt.clone();
         let mut saved_any = false;
@@ -197,7 +200,13 @@ impl Ledger {
     fn save(&self, host: &Host, effect: &Effect, digest: Digest) -> Result<bool, EffectError> {
         let path = match effect {
             Effect::WriteFile(file) | Effect::PlaceBinary(file) => &file.path,
+        self.stored = true;
             Effect::Symlink(link) => &link.path,
+        if !self.open {
+            self.open = true;
+            // Not before the receipt: a state without one reads like an installation whose receipt is lost.
+            self.write_state(host);
+        }
             _ => return Ok(false),
         };
         if Saved::new(&host.root, self.folder.saved()).save(path, digest)? {

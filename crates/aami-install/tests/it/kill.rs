@@ -1,5 +1,6 @@
 //! Killed anywhere, a run is continued by the same command, and taken back by uninstalling.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aami_install::checkpoint::Act;
@@ -185,6 +186,32 @@ fn every_effect_is_durably_recorded_before_it_begins() {
                 _ => {}
             }
         }
+    }
+}
+
+#[test]
+fn what_was_placed_is_durable_before_anything_but_files_acts_and_at_the_end() {
+    for story in STORIES {
+        let mut unsynced = BTreeSet::new();
+        let mut waited = false;
+        for (act, subject) in story.boundaries() {
+            let folder = subject.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+            match act {
+                Act::Done if subject.starts_with('/') => {
+                    unsynced.extend(folder);
+                    waited = true;
+                }
+                Act::Sync => {
+                    unsynced.remove(&subject);
+                }
+                Act::Effect if !subject.starts_with('/') => {
+                    assert!(unsynced.is_empty(), "{subject} began before {unsynced:?}");
+                }
+                _ => {}
+            }
+        }
+        assert!(unsynced.is_empty(), "{}: {unsynced:?} at the end", story.name);
+        assert!(waited || story.receipt != "node");
     }
 }
 
