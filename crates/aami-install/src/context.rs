@@ -222,7 +222,6 @@ impl<'a> StepContext<'a> {
     fn bring_about(&self, ready: &[Ready<'_>]) -> Result<(), StepError> {
         for ready in ready.iter().filter(|ready| ready.due.is_some()) {
             self.voice.check()?;
-            self.apply(ready)?;
             match ready.effect.path().and_then(HostPath::parent) {
                 Some(folder) => {
                     let mut unsynced = self
@@ -234,6 +233,7 @@ impl<'a> StepContext<'a> {
                 }
                 None => self.shared.sync_names()?,
             }
+            self.apply(ready)?;
             let described = ready.effect.describe();
             self.shared
                 .executed

@@ -193,20 +193,20 @@ impl Ledger {
         host.root.checkpoint(Act::Record, step).map_err(cut)?;
         receipt::store(&host.root, &self.folder, &receipt)?;
         self.receipt = receipt;
+        self.stored = true;
         self.ahead = false;
+        if !self.open {
+            self.open = true;
+            // Not before the receipt: a state without one reads like an installation whose receipt is lost.
+            self.write_state(host);
+        }
         Ok(())
     }
 
     fn save(&self, host: &Host, effect: &Effect, digest: Digest) -> Result<bool, EffectError> {
         let path = match effect {
             Effect::WriteFile(file) | Effect::PlaceBinary(file) => &file.path,
-        self.stored = true;
             Effect::Symlink(link) => &link.path,
-        if !self.open {
-            self.open = true;
-            // Not before the receipt: a state without one reads like an installation whose receipt is lost.
-            self.write_state(host);
-        }
             _ => return Ok(false),
         };
         if Saved::new(&host.root, self.folder.saved()).save(path, digest)? {
