@@ -37,6 +37,8 @@ pub(crate) enum Undone {
     Kept(HostPath),
     /// It was left as it is, and why.
     Left(String),
+    /// Of many things, those that were changed lie here now, and these were left, and why.
+    Partly { kept: Vec<HostPath>, left: Vec<String> },
     /// Ours is gone; what was there before is not known.
     Unknown,
 }
@@ -70,19 +72,6 @@ pub struct UndoFailure {
 }
 
 impl UninstallReport {
-    /// Everything that stays on the host, one line each, to be shown at the end: edits kept beside,
-    /// what was left and why, what tools keep about our work. What failed is not among it: the next
-    /// uninstall takes that back.
-    pub fn keep_list(&self) -> Vec<String> {
-        let kept = self
-            .kept
-            .iter()
-            .map(|path| format!("{path}: an edit of a file of AAMI's"));
-        kept.chain(self.left.iter().cloned())
-            .chain(self.traces.iter().cloned())
-            .collect()
-    }
-
     /// Notes what a tool keeps about an effect that was taken back.
     fn trace(&mut self, effect: &Recorded) {
         let Some(trace) = trace::of(effect) else { return };
@@ -284,6 +273,17 @@ impl Undoing<'_> {
                 note(format!("{key} had been edited; the edit is kept as {kept}"), true);
                 report.undone.push(key.to_string());
                 report.kept.push(kept);
+            }
+            Ok(Undone::Partly { kept, left }) => {
+                for kept in kept {
+                    note(format!("{key} had been edited; the edit is kept as {kept}"), true);
+                    report.kept.push(kept);
+                }
+                for why in left {
+                    note(format!("left: {why}"), true);
+                    report.left.push(why);
+                }
+                report.undone.push(key.to_string());
             }
             Ok(Undone::Unknown) => {
                 note(

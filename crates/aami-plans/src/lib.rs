@@ -14,6 +14,7 @@
 pub mod components;
 pub mod download;
 pub mod extract;
+mod mirror_address;
 #[cfg(feature = "node")]
 pub mod node;
 pub mod obtain;
@@ -25,3 +26,7 @@ pub mod release;
 pub mod stack;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
+#[cfg(feature = "preflight")]
+mod units;
+
+pub use mirror_address::mirror_address;

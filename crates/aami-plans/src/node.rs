@@ -190,6 +190,19 @@ impl Node {
         &self.plan
     }
 
+    /// Where things lie.
+    pub fn layout(&self) -> &Layout {
+        &self.session.layout
+    }
+
+    /// The exporter that is to come or go, by the name it has in the catalogue or here; nothing where none is.
+    pub fn exporter(&self, host: &aami_install::Host) -> Result<Option<String>, StepError> {
+        match &self.session.options.purpose {
+            Purpose::Exporters { change, .. } => change.settled(&self.session, host).map(Some),
+            Purpose::Install | Purpose::Look(_) => Ok(None),
+        }
+    }
+
     /// Everything that an exporter which is installed here stands on, also what it shares with others; nothing where
     /// it was only asked for.
     pub fn exporter_effects(&self, host: &aami_install::Host, name: &str) -> Result<Vec<Effect>, StepError> {

@@ -62,7 +62,7 @@ pub(crate) struct Bootstrap {
     #[arg(long, value_name = "IP")]
     address: Option<IpAddr>,
     /// A web server that carries the exporters, in place of the control plane and their publishers
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = aami_plans::mirror_address)]
     mirror: Option<String>,
     /// A file with what the mirror wants to see: a token, or user:password
     #[arg(long, value_name = "FILE", requires = "mirror")]

@@ -121,7 +121,12 @@ impl Which {
 
     /// An installer for a plan.
     pub(crate) fn installer<'a>(&self, host: &'a Host, node: &'a Node) -> Result<Installer<'a>, Failure> {
-        Ok(Installer::new(host, node.plan(), self.options()?)?)
+        let installer = Installer::new(host, node.plan(), self.options()?)?;
+        Ok(match self.form() {
+            Form::Host => installer.textfile(node.layout().textfile.clone(), hostname()),
+            // Its exporters are children that nobody else asks.
+            Form::Foreground => installer,
+        })
     }
 }
 

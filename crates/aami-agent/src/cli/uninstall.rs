@@ -145,7 +145,7 @@ pub(crate) fn show(report: &UninstallReport, is_json: bool, well: &str) {
             .collect();
         screen::json(&json!({
             "type": "uninstalled", "undone": report.undone, "kept": report.kept, "left": report.left,
-            "failed": failed, "interrupted": report.interrupted,
+            "traces": report.traces, "failed": failed, "interrupted": report.interrupted,
         }));
         return;
     }
@@ -155,7 +155,7 @@ pub(crate) fn show(report: &UninstallReport, is_json: bool, well: &str) {
     for kept in &report.kept {
         screen::line(&format!("  edit kept    {kept}"));
     }
-    for left in &report.left {
+    for left in report.left.iter().chain(&report.traces) {
         screen::line(&format!("  left         {left}"));
     }
     for failure in &report.failed {

@@ -15,6 +15,9 @@ const GOLDEN: &str = include_str!("../golden/receipt-v1.json");
 /// And as version 2 wrote it, with the kinds that are new in it.
 const GOLDEN_2: &str = include_str!("../golden/receipt-v2.json");
 
+/// And as version 3 wrote it.
+const GOLDEN_3: &str = include_str!("../golden/receipt-v3.json");
+
 #[test]
 fn a_receipt_of_version_1_is_read_whole() {
     let receipt: Receipt = serde_json::from_str(GOLDEN).unwrap();
@@ -83,6 +86,23 @@ fn a_receipt_of_version_2_is_read_whole() {
 }
 
 #[test]
+fn a_receipt_of_version_3_is_read_whole() {
+    let receipt: Receipt = serde_json::from_str(GOLDEN_3).unwrap();
+    let [record] = receipt.effects.as_slice() else {
+        panic!("one record")
+    };
+    let Recorded::PlaceTree(tree) = &record.effect else {
+        panic!("{record:?}")
+    };
+    assert_eq!((tree.path.as_str(), tree.wrote.len()), ("/opt/aami/grafana-1", 2));
+    let again = serde_json::to_value(&receipt).unwrap();
+    assert_eq!(
+        again,
+        serde_json::from_str::<serde_json::Value>(GOLDEN_3).unwrap()
+    );
+}
+
+#[test]
 fn a_receipt_is_no_newer_than_what_it_records() {
     let house = House::new();
     house.install(&plan::node(&house));
@@ -90,6 +110,9 @@ fn a_receipt_is_no_newer_than_what_it_records() {
     let house = crate::toolshed::SHEDS[0].house();
     house.install(&crate::toolshed::plan());
     assert_eq!(house.receipt("stack").version, 2);
+    let house = House::new();
+    house.install(&crate::tree::plan());
+    assert_eq!(house.receipt("stack").version, 3);
 }
 
 #[test]
@@ -132,8 +155,14 @@ fn what_stays_after_uninstalling_is_listed() {
     house.install(&plan::node(&house));
     house.write("etc/default/node_exporter", "ARGS=--mine\n", 0o644);
     house.install(&crate::toolshed::plan());
-    let mut list = house.uninstall(&crate::toolshed::plan()).keep_list();
-    list.extend(house.uninstall(&plan::node(&house)).keep_list());
+    let mut list = Vec::new();
+    for report in [
+        house.uninstall(&crate::toolshed::plan()),
+        house.uninstall(&plan::node(&house)),
+    ] {
+        list.extend(report.kept.iter().map(ToString::to_string));
+        list.extend(report.left.into_iter().chain(report.traces));
+    }
     list.sort();
     list.dedup();
     for told in [
@@ -141,7 +170,7 @@ fn what_stays_after_uninstalling_is_listed() {
         "container images",
         "/etc/passwd-",
         "the journal",
-        "/etc/default/node_exporter.aami-kept: an edit",
+        "/etc/default/node_exporter.aami-kept",
     ] {
         assert_eq!(
             list.iter().filter(|line| line.contains(told)).count(),

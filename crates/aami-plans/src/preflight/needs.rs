@@ -163,10 +163,10 @@ pub fn ports(request: &Request, choice: &Choice, vendors: Vendors) -> Vec<Port> 
     };
     match choice.mode {
         Mode::Server => vec![
-            port(8080, "the control plane", "AAMI_PORT", true),
-            port(9090, "Prometheus", "PROMETHEUS_PORT", false),
-            port(9093, "Alertmanager", "ALERTMANAGER_PORT", false),
-            port(3000, "Grafana", "GRAFANA_PORT", false),
+            port(8080, "the control plane", "--server-port", true),
+            port(9090, "Prometheus", "--prometheus-port", false),
+            port(9093, "Alertmanager", "--alertmanager-port", false),
+            port(3000, "Grafana", "--grafana-port", false),
             unused(
                 5432,
                 "PostgreSQL",
@@ -272,11 +272,7 @@ fn host_of(url: &str) -> &str {
 /// Units of ours that nothing may have blocked.
 pub fn units(choice: &Choice) -> &'static [&'static str] {
     match (choice.mode, choice.runtime) {
-        (Mode::Node, _) => &[
-            "aami-node-exporter.service",
-            "aami-dcgm-exporter.service",
-            "aami-agent.service",
-        ],
+        (Mode::Node, _) => &crate::units::NODE,
         (Mode::Server, Runtime::Systemd) => &[
             "aami-server.service",
             "aami-prometheus.service",

@@ -1,6 +1,7 @@
 //! Whether the folders that were named for a server can be its: nobody else's data in them, and safe to run from.
 
 use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 
 use aami_install::receipt::{Before, Receipt};
 use aami_install::{EffectError, Host, HostPath, StepError, Survey};
@@ -14,9 +15,12 @@ use super::wishes::{Runtime, Wishes};
 
 /// What a file system of its own brings into its topmost folder.
 const NOT_DATA: &str = "lost+found";
-/// Permission bits of everybody: to write, and to enter.
+/// Permission bits: everybody may write, a group may, everybody may enter.
 const WRITES: u32 = 0o002;
+const GROUP_WRITES: u32 = 0o020;
 const ENTERS: u32 = 0o001;
+/// What hardened units see none of, or one of their own.
+const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
 /// Only its owner may replace an entry of such a folder.
 const STICKY: u32 = 0o1000;
 
@@ -24,14 +28,23 @@ const STICKY: u32 = 0o1000;
 /// enter. What is there keeps its mode and owner, so it has to be fit as it is.
 pub(super) fn fit(survey: &Survey<'_>, wishes: &Wishes, layout: &Layout) -> Result<(), StepError> {
     let host = survey.host();
+    // Root, but where a test stands in for the host.
+    let owner = std::fs::metadata(host.root.outside(&HostPath::new("/").map_err(broken)?))
+        .map_or(0, |meta| meta.uid());
     for (flag, path) in [("--install-dir", &layout.install), ("--data-dir", &layout.data)] {
+        if wishes.runtime == Runtime::Systemd
+            && let Some(hidden) = HIDDEN.into_iter().find(|hidden| is_below(path, hidden))
+        {
+            let why = format!("{flag}: {path} is below {hidden}, which the services do not see");
+            return Err(StepError::new(code::FOLDER_UNFIT, why));
+        }
         let mut next = Some(path.clone());
         while let Some(path) = next {
             // What an earlier run made, and was cut off at, is finished by this one.
             if !is_recorded(survey, &path)
                 && let Some(meta) = there(host, &path)
             {
-                enterable(flag, &path, &meta, wishes.runtime)?;
+                enterable(flag, &path, (&meta, owner), wishes.runtime)?;
             }
             next = path.parent();
         }
@@ -48,6 +61,12 @@ pub(super) fn fit(survey: &Survey<'_>, wishes: &Wishes, layout: &Layout) -> Resu
         }
     }
     Ok(())
+}
+
+fn is_below(path: &HostPath, folder: &str) -> bool {
+    path.to_string()
+        .strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Whether a receipt names the folder: an earlier run, or another plan, changed it or was about to.
@@ -68,14 +87,25 @@ fn there(host: &Host, path: &HostPath) -> Option<Metadata> {
     std::fs::metadata(host.root.outside(path)).ok()
 }
 
-fn enterable(flag: &str, path: &HostPath, meta: &Metadata, runtime: Runtime) -> Result<(), StepError> {
-    use std::os::unix::fs::MetadataExt as _;
-
+fn enterable(
+    flag: &str,
+    path: &HostPath,
+    (meta, owner): (&Metadata, u32),
+    runtime: Runtime,
+) -> Result<(), StepError> {
     let mode = meta.mode();
     let unfit = |why: &str| {
         let text = format!("{flag}: {path} has mode {:04o}: {why}", mode & 0o7777);
         Err(StepError::new(code::FOLDER_UNFIT, text))
     };
+    let (uid, gid) = (meta.uid(), meta.gid());
+    if meta.is_dir() && uid != 0 && uid != owner {
+        return unfit(&format!("user {uid} may replace what lies in it"));
+    }
+    // A group of number 0 is root's own, and one of the owner's number its alone.
+    if meta.is_dir() && mode & GROUP_WRITES != 0 && gid != 0 && uid != gid && mode & STICKY == 0 {
+        return unfit(&format!("group {gid} may replace what lies in it"));
+    }
     if meta.is_dir() && mode & WRITES != 0 && mode & STICKY == 0 {
         return unfit("everybody may replace what lies in it");
     }
@@ -87,8 +117,6 @@ fn enterable(flag: &str, path: &HostPath, meta: &Metadata, runtime: Runtime) -> 
 
 /// Whether a folder belongs to the user of its part: then it is the server's, even where the receipt is lost.
 fn is_of(host: &Host, part: Part, path: &HostPath) -> Result<bool, StepError> {
-    use std::os::unix::fs::MetadataExt as _;
-
     let Some(meta) = there(host, path) else {
         return Ok(false);
     };

@@ -89,20 +89,32 @@ fn holds_any(host: &Host, folder: &HostPath) -> bool {
     fs::read_dir(host.root.outside(folder)).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// Stops a container that runs; taking the project back removes it later.
+/// Stops a container that runs; taking the project back removes it later. An engine that does not answer is no word
+/// that nothing runs: with live restore containers write on while it is down.
 fn stop_container(commands: &dyn Commands, name: &'static str) -> Result<(), PurgeError> {
-    let look = Command::look(["docker", "inspect", "--format={{.State.Running}}", name]);
-    let runs = |output: Output| output.ended == Ended::Status(0) && output.text().trim() == "true";
-    if !commands.run(&look).is_ok_and(runs) {
-        return Ok(());
-    }
-    let stop = Command::change(["docker", "stop", "--time=20", name]).within(Duration::from_secs(60));
     let running = |source: CommandError| PurgeError::Running {
         unit: name,
         source: source.into(),
     };
-    commands.succeed(&stop).map_err(running)?;
+    let look = Command::look(["docker", "inspect", "--format={{.State.Running}}", name]);
+    let runs = match commands.run(&look) {
+        Err(CommandError::Missing { .. }) => false,
+        Err(error) => return Err(running(error)),
+        Ok(output) if output.ended == Ended::Status(0) => output.text().trim() == "true",
+        Ok(output) if is_unknown(&output) => false,
+        Ok(_) => return commands.succeed(&look).map_err(running).map(|_| ()),
+    };
+    if runs {
+        let stop = Command::change(["docker", "stop", "--time=20", name]).within(Duration::from_secs(60));
+        commands.succeed(&stop).map_err(running)?;
+    }
     Ok(())
+}
+
+/// Whether the engine answered that it has no such container.
+fn is_unknown(output: &Output) -> bool {
+    let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    said.contains("no such object") || said.contains("no such container")
 }
 
 /// Removes all that is in a folder, following no link. False where there was nothing.

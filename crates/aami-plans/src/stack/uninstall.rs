@@ -26,6 +26,14 @@ pub enum TakeBackError {
     /// The host could not be looked at, or is being changed.
     #[error(transparent)]
     Install(Box<InstallError>),
+    /// What stays could not be noted, and without that nobody would know later whose it is.
+    #[error("nothing was taken back, because what stays could not be noted: {message}")]
+    Keeping {
+        /// The condition.
+        code: Code,
+        /// What happened.
+        message: String,
+    },
     /// Data could not be removed.
     #[error(transparent)]
     Purge(#[from] PurgeError),
@@ -45,6 +53,7 @@ impl TakeBackError {
     pub fn code(&self) -> Code {
         match self {
             Self::Install(error) => error.code(),
+            Self::Keeping { code, .. } => *code,
             Self::Purge(_) => code::UNDO_INCOMPLETE,
             Self::Plan(_) => code::STEP_FAILED,
         }
@@ -75,12 +84,13 @@ pub fn take_back(
         taken.report.left.extend(purged.left);
     } else if is_installed {
         let report = installer(&data)?.run(Mode::Fresh)?;
-        if report
-            .failure()
-            .is_some_and(|(failed, _)| failed == code::INTERRUPTED)
-        {
-            taken.report.interrupted = true;
-            return Ok(taken);
+        match report.failure() {
+            None => {}
+            Some((failed, _)) if failed == code::INTERRUPTED => {
+                taken.report.interrupted = true;
+                return Ok(taken);
+            }
+            Some((code, message)) => return Err(TakeBackError::Keeping { code, message }),
         }
     }
     // Where only data is left of it, what carries this plan's mark belongs to the data by now.
@@ -109,6 +119,7 @@ impl TakenBack {
         self.report.undone.extend(report.undone);
         self.report.kept.extend(report.kept);
         self.report.failed.extend(report.failed);
+        self.report.traces.extend(report.traces);
         self.report.interrupted |= report.interrupted;
     }
 }

@@ -7,7 +7,7 @@ use super::super::facts::Facts;
 use super::super::fix::Fix;
 use super::super::needs::{self, Port};
 use super::super::report::{Category, Check};
-use super::super::request::{Mode, Request, Runtime};
+use super::super::request::{Mode, Request};
 
 /// Where DCGM's own exporter serves. One that is there already is used as it is.
 const DCGM: u16 = 9400;
@@ -92,16 +92,12 @@ fn held(facts: &Facts, needed: &Port, stranger: &Listener, check: Check) -> Chec
             &["sudo", "ss", "-ltnp", "sport", "=", &port.to_string()],
         ),
     };
-    match (facts.is_node(), facts.choice.runtime) {
-        (true, _) if needed.moved_by == "--port" => {
-            check.advice("Use another port for node_exporter with --port")
-        }
-        (true, _) => check.advice(format!("Leave the {what} out with --skip-gpu")),
-        (false, Runtime::Compose) => check.advice(format!(
-            "Change {} in .env to use a different port",
-            needed.moved_by
-        )),
-        (false, Runtime::Systemd) => check.advice(format!("Choose another port for {what}")),
+    if !facts.is_node() {
+        check.advice(format!("Use another port for {what} with {}", needed.moved_by))
+    } else if needed.moved_by == "--port" {
+        check.advice("Use another port for node_exporter with --port")
+    } else {
+        check.advice(format!("Leave the {what} out with --skip-gpu"))
     }
 }
 

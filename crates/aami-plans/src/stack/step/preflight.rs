@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aami_install::host::{Command, Ended};
 use aami_install::{Probe, Step, StepContext, StepError, Survey};
 use aami_inventory::listener::Listener;
 use aami_model::code::{self, Code};
@@ -96,6 +97,17 @@ impl Preflight {
         }
     }
 
+    /// The id of the container a part runs in, where it does.
+    fn container_of(&self, context: &StepContext<'_>, part: Part) -> Option<String> {
+        if self.0.wishes().runtime != Runtime::Compose {
+            return None;
+        }
+        let commands = context.host().commands.as_ref()?;
+        let look = Command::look(["docker", "inspect", "--format={{.Id}}", part.container()]);
+        let output = commands.run(&look).ok()?;
+        (output.ended == Ended::Status(0)).then(|| output.text().trim().to_owned())
+    }
+
     fn ports(&self, context: &StepContext<'_>, findings: &mut Vec<Finding>) {
         let session = &self.0;
         let wanted = Part::ALL.into_iter().filter(|part| session.wishes().wants(*part));
@@ -103,7 +115,8 @@ impl Preflight {
         for part in wanted {
             let port = session.wishes().port(part);
             let holders: Vec<Listener> = (session.options.listeners)(port);
-            let stranger = holders.iter().find(|holder| !is_ours(holder, part));
+            let container = self.container_of(context, part);
+            let stranger = (holders.iter()).find(|holder| !is_ours(holder, part, container.as_deref()));
             if let Some(stranger) = stranger {
                 taken = true;
                 let message = format!("port {port}, for {part}, is in use by {}", stranger.holder());
@@ -116,13 +129,42 @@ impl Preflight {
     }
 }
 
-/// Whether a listener is this part as it was installed: it runs in our unit, or in our container, whose
-/// process carries the part's name.
-fn is_ours(listener: &Listener, part: Part) -> bool {
+/// Whether a listener is this part as it was installed: it runs in our unit, or in our container. Of that one the
+/// whole id is known, of the listener's its beginning.
+fn is_ours(listener: &Listener, part: Part, container: Option<&str>) -> bool {
     let in_unit = listener.unit.as_deref() == Some(part.unit());
-    let in_container = listener
-        .unit
-        .as_deref()
-        .is_some_and(|unit| unit.starts_with("docker-") && unit.ends_with(".scope"));
-    in_unit || (in_container && listener.process.as_deref() == Some(part.programs()[0]))
+    let in_container = match (listener.container.as_deref(), container) {
+        (Some(short), Some(whole)) => short.len() >= 12 && whole.starts_with(short),
+        _ => false,
+    };
+    in_unit || in_container
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_unit_and_container_may_hold_the_port_and_nobody_else() {
+        let id = "4f0c".repeat(16);
+        let listener = |unit: Option<&str>, container: Option<&str>| Listener {
+            address: "127.0.0.1:9090".parse().unwrap(),
+            pid: Some(1),
+            process: Some("prometheus".to_owned()),
+            program: None,
+            unit: unit.map(str::to_owned),
+            container: container.map(str::to_owned),
+        };
+        for (unit, container, ours, expected) in [
+            (Some("aami-prometheus.service"), None, None, true),
+            (None, Some(&id[..12]), Some(id.as_str()), true),
+            (None, Some("0123456789ab"), Some(id.as_str()), false),
+            (None, Some(&id[..12]), None, false),
+            (Some("prometheus.service"), None, Some(id.as_str()), false),
+            (None, None, None, false),
+        ] {
+            let found = is_ours(&listener(unit, container), Part::Prometheus, ours);
+            assert_eq!(found, expected, "{unit:?} {container:?} {ours:?}");
+        }
+    }
 }

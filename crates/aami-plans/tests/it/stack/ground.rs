@@ -77,3 +77,27 @@ fn a_folder_the_services_cannot_enter_or_everybody_may_write_into_is_refused() {
         house.picture().must_be(&before, "refused");
     }
 }
+
+#[test]
+fn a_folder_that_a_person_may_replace_is_refused() {
+    use std::os::unix::fs::chown;
+    // Only root can make a folder somebody else's.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    for (uid, gid, mode, why) in [
+        (Some(4711), None, 0o755, "user 4711 may replace what lies in it"),
+        (None, Some(4712), 0o775, "group 4712 may replace what lies in it"),
+    ] {
+        let house = House::new();
+        folder(&house, "opt/aami", mode);
+        chown(house.real("opt/aami"), uid, gid).unwrap();
+        let (report, _) = house.run(Mode::Fresh, None).unwrap();
+        let (failed, sentence) = report.failure().unwrap();
+        assert_eq!(failed, code::FOLDER_UNFIT);
+        assert!(
+            sentence.contains("/opt/aami") && sentence.contains(why),
+            "{sentence}"
+        );
+    }
+}

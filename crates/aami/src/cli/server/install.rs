@@ -99,7 +99,7 @@ pub(crate) struct Install {
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) expose: Option<bool>,
     /// A web server that carries the components, in place of their publishers
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = aami_plans::mirror_address)]
     pub(super) mirror: Option<String>,
     /// A file with what the mirror wants to see: a token, or user:password
     #[arg(long, value_name = "FILE")]

@@ -117,6 +117,7 @@ impl Uninstall {
                 .collect();
             shown::json(&json!({
                 "type": "uninstalled", "undone": report.undone, "kept": report.kept, "left": report.left,
+                "traces": report.traces,
                 "stays": taken.stays, "purged": taken.purged, "failed": failed, "interrupted": report.interrupted,
             }));
             return;
@@ -125,6 +126,7 @@ impl Uninstall {
             ("removed     ", &taken.purged),
             ("taken back  ", &report.undone),
             ("left        ", &report.left),
+            ("left        ", &report.traces),
         ] {
             for what in list {
                 shown::line(&format!("  {word} {what}"));
