@@ -159,7 +159,7 @@ impl<'a> StepContext<'a> {
             .iter()
             .zip(standings)
             .filter(|(_, standing)| matches!(standing, Standing::Due(_)));
-        let changing: Vec<HostPath> = due.filter_map(|(effect, _)| effect.path().cloned()).collect();
+        let changing: Vec<&Effect> = due.map(|(effect, _)| effect).collect();
         for (effect, standing) in effects.iter().zip(standings) {
             match standing {
                 Standing::Holds => {
@@ -208,6 +208,7 @@ impl<'a> StepContext<'a> {
                     effect: ready.effect,
                     due: ready.due,
                     recorded: foreseen.unwrap_or_else(|| ready.effect.record(content)),
+                    list: ready.payload.as_ref().and_then(prepare::Prepared::list),
                 }
             })
             .collect();

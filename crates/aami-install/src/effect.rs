@@ -25,6 +25,7 @@ pub(crate) mod project;
 mod registration;
 mod symlink;
 mod tool;
+pub(crate) mod tree;
 mod undo;
 pub(crate) mod unit;
 
@@ -46,6 +47,7 @@ pub use placement::Placement;
 pub use project::ContainerProject;
 pub use registration::{Irreversible, Registration, Unregister};
 pub use symlink::Symlink;
+pub use tree::{ArchiveError, PlaceTree};
 pub(crate) use undo::undo as undo_one;
 pub use unit::UnitState;
 
@@ -63,6 +65,8 @@ pub enum Effect {
     WriteFile(Placement),
     /// An executable file, fetched and verified.
     PlaceBinary(Placement),
+    /// A folder of a program's own with all that is in it, from a verified archive.
+    PlaceTree(PlaceTree),
     /// A symbolic link.
     Symlink(Symlink),
     /// A group.
@@ -124,6 +128,7 @@ impl fmt::Display for Described {
             "make_directory" => "make folder",
             "write_file" => "write file",
             "place_binary" => "place program",
+            "place_tree" => "unpack",
             "symlink" => "link",
             "create_group" => "create group",
             "create_user" => "create user",
@@ -245,6 +250,7 @@ impl Effect {
         match self {
             Self::MakeDirectory(effect) => Key::path(&effect.path),
             Self::WriteFile(effect) | Self::PlaceBinary(effect) => Key::path(&effect.path),
+            Self::PlaceTree(effect) => Key::path(&effect.path),
             Self::Symlink(effect) => Key::path(&effect.path),
             Self::CreateGroup(effect) => Key::named("group", &effect.name),
             Self::CreateUser(effect) => Key::named("user", &effect.name),
@@ -264,6 +270,7 @@ impl Effect {
             Self::MakeDirectory(effect) => ("make_directory", effect.path.to_string(), effect.detail()),
             Self::WriteFile(effect) => ("write_file", effect.path.to_string(), effect.detail()),
             Self::PlaceBinary(effect) => ("place_binary", effect.path.to_string(), effect.detail()),
+            Self::PlaceTree(effect) => ("place_tree", effect.path.to_string(), effect.detail()),
             Self::Symlink(effect) => (
                 "symlink",
                 effect.path.to_string(),
@@ -294,6 +301,7 @@ impl Effect {
     pub(crate) fn sealed(&self, signature: &Signature) -> Self {
         match self {
             Self::WriteFile(effect) => Self::WriteFile(effect.sealed(signature)),
+            Self::PlaceTree(effect) => Self::PlaceTree(effect.sealed(signature)),
             Self::CreateUser(effect) => Self::CreateUser(effect.sealed(signature)),
             Self::FirewallRule(effect) => Self::FirewallRule(effect.sealed(signature)),
             other => other.clone(),
@@ -305,6 +313,7 @@ impl Effect {
         match self {
             Self::MakeDirectory(effect) => effect.inspect(scene),
             Self::WriteFile(effect) | Self::PlaceBinary(effect) => effect.inspect(scene),
+            Self::PlaceTree(effect) => effect.inspect(scene),
             Self::Symlink(effect) => effect.inspect(scene),
             Self::CreateGroup(effect) => effect.inspect(scene),
             Self::CreateUser(effect) => effect.inspect(scene),
@@ -324,6 +333,7 @@ impl Effect {
             Self::MakeDirectory(effect) => effect.record(),
             Self::WriteFile(effect) => Recorded::WriteFile(effect.record(content)),
             Self::PlaceBinary(effect) => Recorded::PlaceBinary(effect.record(content)),
+            Self::PlaceTree(effect) => effect.record(content),
             Self::Symlink(effect) => effect.record(),
             Self::CreateGroup(effect) => Recorded::CreateGroup {
                 name: effect.name.clone(),

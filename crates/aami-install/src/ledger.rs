@@ -24,6 +24,8 @@ pub(crate) struct Entering<'a> {
     pub(crate) due: Option<&'a Due>,
     /// What its record says.
     pub(crate) recorded: Recorded,
+    /// What undoing it will go by, and its digest.
+    pub(crate) list: Option<(&'a [u8], Digest)>,
 }
 
 pub(crate) struct Ledger {
@@ -167,8 +169,13 @@ impl Ledger {
             effect,
             due,
             recorded,
+            list,
         } in entering
         {
+            if let Some((list, digest)) = list {
+                Saved::new(&host.root, self.folder.saved()).keep(list, *digest)?;
+                saved_any = true;
+            }
             let key = effect.key();
             let shared = self.sharer(&key).map(|by| Before::Shared { by: by.to_string() });
             let before = shared.unwrap_or_else(|| due.map_or(Before::Unknown, |due| due.before.clone()));

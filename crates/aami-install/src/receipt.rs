@@ -1,6 +1,6 @@
 //! The receipt: what was done to this host, with all that taking it back needs.
 //!
-//! One JSON document per plan, version 1 or 2, replaced whole and durably *before* the effects it names
+//! One JSON document per plan, version 1 to 3, replaced whole and durably *before* the effects it names
 //! happen. So a record means "this may have happened"; whether it has is seen on the host.
 
 mod rebuild;
@@ -12,7 +12,7 @@ use aami_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use rebuild::rebuilt;
-pub use record::{Before, Record, Recorded, WrittenFile};
+pub use record::{Before, PlacedTree, Record, Recorded, WrittenFile};
 pub use store::ReceiptError;
 pub(crate) use store::{load, others, remove, set_aside, store};
 
@@ -23,13 +23,14 @@ use crate::effect::{Effect, Key};
 /// what it knows whole:
 ///
 /// 1. files, folders, links, accounts, units, registrations, what cannot be undone;
-/// 2. packages, firewall rules, compose projects.
-pub(crate) const VERSION: u32 = 2;
+/// 2. packages, firewall rules, compose projects;
+/// 3. trees.
+pub(crate) const VERSION: u32 = 3;
 
 /// What was done to a host by one plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// 1 or 2.
+    /// 1, 2 or 3.
     pub version: u32,
     /// The plan.
     pub plan: String,
@@ -61,18 +62,28 @@ impl Receipt {
 
     /// The oldest version that has all of it.
     pub(crate) fn least_version(&self) -> u32 {
-        let is_new = |record: &Record| {
-            let kinds = std::iter::once(&record.effect).chain(&record.earlier);
-            kinds.into_iter().any(|effect| {
-                matches!(
-                    effect,
-                    Recorded::PackageSet { .. }
-                        | Recorded::FirewallRule { .. }
-                        | Recorded::ContainerProject { .. }
-                )
-            })
+        let since = |effect: &Recorded| match effect {
+            Recorded::PlaceTree(_) => 3,
+            Recorded::PackageSet { .. }
+            | Recorded::FirewallRule { .. }
+            | Recorded::ContainerProject { .. } => 2,
+            Recorded::MakeDirectory { .. }
+            | Recorded::WriteFile(_)
+            | Recorded::PlaceBinary(_)
+            | Recorded::Symlink { .. }
+            | Recorded::CreateGroup { .. }
+            | Recorded::CreateUser { .. }
+            | Recorded::GroupMembership { .. }
+            | Recorded::UnitState { .. }
+            | Recorded::Registration { .. }
+            | Recorded::Irreversible { .. } => 1,
         };
-        if self.effects.iter().any(is_new) { 2 } else { 1 }
+        self.effects
+            .iter()
+            .flat_map(Record::all)
+            .map(since)
+            .max()
+            .unwrap_or(1)
     }
 
     /// The record of the thing `key` names.

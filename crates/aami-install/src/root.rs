@@ -8,6 +8,7 @@
 mod change;
 mod entry;
 mod look_up;
+mod tree;
 
 use std::fmt;
 use std::io;

@@ -40,6 +40,17 @@ impl<'a> Saved<'a> {
         Ok(false)
     }
 
+    /// Saves these bytes, which have this digest, durably but for the folder's own entry.
+    pub(crate) fn keep(&self, bytes: &[u8], digest: Digest) -> Result<(), FsError> {
+        let path = self.path(digest);
+        if self.root.digest(&path)? == Some(digest) {
+            return Ok(());
+        }
+        self.root.make_folders(self.folder, 0o700)?;
+        let mut bytes = bytes;
+        self.root.replace(&path, &mut bytes, Attributes::PRIVATE, true)
+    }
+
     /// Makes the names of what was saved durable.
     pub(crate) fn sync(&self) -> Result<(), FsError> {
         self.root.sync_folder(self.folder)

@@ -209,6 +209,11 @@ impl<'a> Voice<'a> {
         });
     }
 
+    /// Whether the run was called off.
+    pub(crate) fn is_called_off(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
     /// Fails with [`StepError::Interrupted`] once the run is called off. Long work asks often.
     pub fn check(&self) -> Result<(), StepError> {
         if self.cancel.is_cancelled() {

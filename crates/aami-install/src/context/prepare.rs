@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 
+use aami_model::code;
+
 use super::Shared;
 use crate::content::{Content, Fetch};
 use crate::digest::{Digest, Hasher};
 use crate::effect::placement::Payload;
-use crate::effect::{Due, Effect, EffectError, Placement, Scene};
+use crate::effect::{self, Due, Effect, EffectError, PlaceTree, Scene};
 use crate::path::HostPath;
 use crate::receipt::Recorded;
 use crate::root::{Attributes, FsError, Root};
@@ -18,19 +20,31 @@ pub(crate) struct Prepared {
     pub(crate) digest: Digest,
 }
 
-/// The bytes of `effect`, if it is a file.
+impl Prepared {
+    /// What taking a tree back goes by.
+    pub(super) fn list(&self) -> Option<(&[u8], Digest)> {
+        match &self.payload {
+            Payload::Tree(unpacked) => Some((&unpacked.text, self.digest)),
+            Payload::Bytes(_) | Payload::Staged(_) | Payload::Kept => None,
+        }
+    }
+}
+
+/// The bytes of `effect`, if it is a file or a tree.
 pub(super) fn payload(
     shared: &Shared<'_>,
     voice: &Voice<'_>,
     effect: &Effect,
     due: &Due,
 ) -> Result<Option<Prepared>, StepError> {
-    let (Effect::WriteFile(file) | Effect::PlaceBinary(file)) = effect else {
-        return Ok(None);
-    };
     if due.content {
         return Ok(as_it_is(shared, effect)?);
     }
+    let file = match effect {
+        Effect::WriteFile(file) | Effect::PlaceBinary(file) => file,
+        Effect::PlaceTree(place) => return tree(shared, voice, place).map(Some),
+        _ => return Ok(None),
+    };
     match &file.content {
         Content::Bytes(bytes) => Ok(Some(Prepared {
             payload: Payload::Bytes(bytes.clone()),
@@ -49,18 +63,18 @@ pub(super) fn payload(
             }))
         }
         Content::Fetched { origin, sha256, from } => {
-            fetched(shared, voice, file, origin, *sha256, from.as_ref()).map(Some)
+            fetched(shared, voice, &file.path, origin, *sha256, from.as_ref()).map(Some)
         }
     }
 }
 
 /// What the record of `effect` will say, where only a look at the host tells; `about_to_change` are the
-/// paths this step is about to change.
+/// effects this step is about to bring about.
 pub(super) fn foreseen(
     shared: &Shared<'_>,
     voice: &Voice<'_>,
     effect: &Effect,
-    about_to_change: &[HostPath],
+    about_to_change: &[&Effect],
 ) -> Result<Option<Recorded>, StepError> {
     // Our own record only: another plan's says nothing about what we start.
     let record = shared.ledger().receipt().find(&effect.key()).cloned();
@@ -70,7 +84,8 @@ pub(super) fn foreseen(
     };
     Ok(match effect {
         Effect::UnitState(unit) => {
-            let changes = unit.inputs.iter().any(|input| about_to_change.contains(input));
+            let is_changed = |input: &HostPath| about_to_change.iter().any(|effect| effect.changes(input));
+            let changes = unit.inputs.iter().any(is_changed);
             unit.foresee(scene, changes)?
         }
         Effect::PackageSet(set) => Some(set.foresee(scene, voice)?),
@@ -79,16 +94,58 @@ pub(super) fn foreseen(
     })
 }
 
-/// What the file of `effect` holds now, if it is a file.
+/// What the file of `effect` holds now, if it is a file; of a tree, its list.
 pub(super) fn as_it_is(shared: &Shared<'_>, effect: &Effect) -> Result<Option<Prepared>, EffectError> {
-    let (Effect::WriteFile(file) | Effect::PlaceBinary(file)) = effect else {
-        return Ok(None);
+    let root = &shared.host.root;
+    let digest = match effect {
+        Effect::WriteFile(file) | Effect::PlaceBinary(file) => root.digest(&file.path)?,
+        Effect::PlaceTree(place) => effect::tree::list_of(root, &place.path)?,
+        _ => return Ok(None),
     };
-    let digest = shared.host.root.digest(&file.path)?;
     Ok(digest.map(|digest| Prepared {
         payload: Payload::Kept,
         digest,
     }))
+}
+
+/// Gets hold of a tree's archive, and reads it whole.
+fn tree(shared: &Shared<'_>, voice: &Voice<'_>, place: &PlaceTree) -> Result<Prepared, StepError> {
+    let origin = place.origin();
+    let fetched = |sha256, from: &dyn Fetch| fetched(shared, voice, &place.path, &origin, sha256, from);
+    let prepared = match &place.archive {
+        Content::Fetched { sha256, from, .. } => fetched(*sha256, from.as_ref()),
+        Content::Bytes(bytes) => fetched(Some(Digest::of(bytes)), &AtHand(bytes)),
+        Content::Once(_) => Err(EffectError::Make {
+            path: place.path.clone(),
+            source: io::Error::new(io::ErrorKind::InvalidInput, "an archive is not made on a host"),
+        }
+        .into()),
+    };
+    let Payload::Staged(staged) = prepared?.payload else {
+        return Err(StepError::new(
+            code::STEP_FAILED,
+            format!("{origin} was not staged"),
+        ));
+    };
+    let root = &shared.host.root;
+    let unpacked = place.look_into(root, staged.clone(), voice);
+    if unpacked.is_err() && !voice.is_called_off() {
+        let _ = root.remove(&staged);
+    }
+    let unpacked = unpacked?;
+    let digest = Digest::of(&unpacked.text);
+    let payload = Payload::Tree(unpacked);
+    Ok(Prepared { payload, digest })
+}
+
+/// Bytes that need no fetching.
+struct AtHand<'a>(&'a [u8]);
+
+impl Fetch for AtHand<'_> {
+    fn fetch(&self, _: &Voice<'_>, into: &mut dyn Write) -> Result<(), StepError> {
+        let failed = |error: io::Error| StepError::new(code::STEP_FAILED, error.to_string());
+        into.write_all(self.0).map_err(failed)
+    }
 }
 
 /// Fetches into a staging file and verifies it. What an earlier run fetched and verified is used
@@ -96,13 +153,13 @@ pub(super) fn as_it_is(shared: &Shared<'_>, effect: &Effect) -> Result<Option<Pr
 fn fetched(
     shared: &Shared<'_>,
     voice: &Voice<'_>,
-    file: &Placement,
+    path: &HostPath,
     origin: &str,
     expected: Option<Digest>,
     from: &dyn Fetch,
 ) -> Result<Prepared, StepError> {
     let root = &shared.host.root;
-    let staged = staging(shared, file, origin)?;
+    let staged = staging(shared, path, origin)?;
     if let Some(digest) = expected
         && root.digest(&staged).map_err(EffectError::from)? == Some(digest)
     {
@@ -113,7 +170,7 @@ fn fetched(
     }
     let fetched = fetch(root, &staged, voice, from).and_then(|actual| match expected {
         Some(expected) if expected != actual => {
-            let (origin, path) = (origin.to_owned(), file.path.clone());
+            let (origin, path) = (origin.to_owned(), path.clone());
             Err(EffectError::Mismatch {
                 origin,
                 path,
@@ -158,8 +215,8 @@ fn fetch(root: &Root, staged: &HostPath, voice: &Voice<'_>, from: &dyn Fetch) ->
     }
 }
 
-/// The staging file for what goes to `file`. Making its folder is the first thing a run may write.
-fn staging(shared: &Shared<'_>, file: &Placement, origin: &str) -> Result<HostPath, EffectError> {
+/// The staging file for what goes to `path`. Making its folder is the first thing a run may write.
+fn staging(shared: &Shared<'_>, path: &HostPath, origin: &str) -> Result<HostPath, EffectError> {
     let mut ledger = shared.ledger();
     ledger.open(shared.host)?;
     let folder = ledger.folder().staging().clone();
@@ -171,7 +228,7 @@ fn staging(shared: &Shared<'_>, file: &Placement, origin: &str) -> Result<HostPa
             owner: None,
         },
     )?;
-    let name = Digest::of(format!("{}\n{origin}", file.path).as_bytes()).to_string();
+    let name = Digest::of(format!("{path}\n{origin}").as_bytes()).to_string();
     Ok(folder.below(&name))
 }
 

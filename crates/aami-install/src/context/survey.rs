@@ -57,7 +57,10 @@ impl<'a> Survey<'a> {
                 record: record.as_ref(),
             };
             let mut standing = effect.inspect(scene)?;
-            let changes = |files: &[HostPath]| files.iter().any(|file| due.contains(&Key::path(file)));
+            let changes = |files: &[HostPath]| {
+                let is_changed = |file: &HostPath| due.iter().any(|due: &&Effect| due.changes(file));
+                files.iter().any(is_changed)
+            };
             standing = match (standing, effect) {
                 (Standing::Holds, Effect::UnitState(unit)) if changes(&unit.inputs) => {
                     unit.due_with_its_inputs(scene)?
@@ -77,7 +80,7 @@ impl<'a> Survey<'a> {
                 (standing, _) => standing,
             };
             if matches!(standing, Standing::Due(_)) {
-                due.push(key);
+                due.push(effect);
             }
             standings.push(standing);
         }

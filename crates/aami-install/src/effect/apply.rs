@@ -25,8 +25,17 @@ impl Effect {
         match self {
             Self::MakeDirectory(effect) => Some(&effect.path),
             Self::WriteFile(effect) | Self::PlaceBinary(effect) => Some(&effect.path),
+            Self::PlaceTree(effect) => Some(&effect.path),
             Self::Symlink(effect) => Some(&effect.path),
             _ => None,
+        }
+    }
+
+    /// Whether bringing it about may change what is at `path`.
+    pub(crate) fn changes(&self, path: &HostPath) -> bool {
+        match self {
+            Self::PlaceTree(effect) => path.is_within(&effect.path),
+            other => other.path() == Some(path),
         }
     }
 
@@ -41,6 +50,13 @@ impl Effect {
             Self::MakeDirectory(effect) => effect.apply(scene)?,
             Self::WriteFile(effect) | Self::PlaceBinary(effect) => {
                 effect.apply(scene, payload.unwrap_or(&Payload::Kept))?;
+            }
+            Self::PlaceTree(effect) => {
+                let unpacked = match payload {
+                    Some(Payload::Tree(unpacked)) => Some(unpacked),
+                    _ => None,
+                };
+                effect.apply(scene, unpacked, voice)?;
             }
             Self::Symlink(effect) => effect.apply(scene)?,
             Self::CreateGroup(effect) => effect.apply(scene)?,

@@ -5,6 +5,7 @@ use std::io;
 use aami_model::Code;
 use aami_model::code;
 
+use super::ArchiveError;
 use crate::digest::Digest;
 use crate::host::{AccountError, CommandError, UnitError};
 use crate::path::HostPath;
@@ -67,6 +68,9 @@ pub enum EffectError {
         /// The digest it was saved under.
         saved: Digest,
     },
+    /// An archive that makes no tree.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// There is no service manager here.
     #[error("{unit} cannot be set: no systemd runs this host")]
     NoServiceManager {
@@ -126,6 +130,7 @@ impl EffectError {
             | Self::Unit(UnitError::Command(error))
             | Self::Tool(error) => command_code(error),
             Self::Unit(_) | Self::NoServiceManager { .. } => code::UNIT_FAILED,
+            Self::Archive(error) => error.code(),
             Self::Mismatch { .. } => code::CHECKSUM_MISMATCH,
             Self::NotApproved { .. } => code::APPROVAL_MISSING,
             Self::Refused { code, .. } => *code,

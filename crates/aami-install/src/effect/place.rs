@@ -101,7 +101,7 @@ fn restore(scene: Scene<'_>, path: &HostPath, before: &Before, saved: &Saved<'_>
 }
 
 /// Gives what stands at `path` the first free of `.aami-kept`, `.aami-kept.2`, ...
-fn set_aside(scene: Scene<'_>, path: &HostPath) -> Result<HostPath, EffectError> {
+pub(super) fn set_aside(scene: Scene<'_>, path: &HostPath) -> Result<HostPath, EffectError> {
     for kept in kept_names(path) {
         if scene.host.root.set_aside(path, &kept)? {
             return Ok(kept);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::owner::access;
 use super::place;
+use super::tree::Unpacked;
 use super::{Due, EffectError, Mark, Owner, Scene, Signature, Standing};
 use crate::content::Content;
 use crate::digest::Digest;
@@ -41,6 +42,8 @@ pub(crate) enum Payload {
     Bytes(Arc<[u8]>),
     /// In a staging file, its digest checked.
     Staged(HostPath),
+    /// A whole tree, in its archive.
+    Tree(Unpacked),
     /// What the file holds already; only mode and owner change.
     Kept,
 }
@@ -216,7 +219,7 @@ impl Placement {
                 file = root.open_file(path)?.ok_or_else(|| missing(path))?;
                 &mut file
             }
-            Payload::Kept => {
+            Payload::Kept | Payload::Tree(_) => {
                 file = root.open_file(&self.path)?.ok_or_else(|| missing(&self.path))?;
                 &mut file
             }

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use super::{EffectError, Scene, Unregister, account, directory, firewall, package, place, project, unit};
+use super::{
+    EffectError, Scene, Unregister, account, directory, firewall, package, place, project, tree, unit,
+};
 use crate::path::HostPath;
 use crate::receipt::{Record, Recorded};
 use crate::saved::Saved;
@@ -17,6 +19,10 @@ pub(crate) fn undo(
     unregister: Option<&dyn Unregister>,
 ) -> Result<Undone, EffectError> {
     let before = &record.before;
+    // Also where something else was recorded for its folder since: a tree goes as a tree.
+    if let Some(tree) = record.trees().next() {
+        return tree::undo(scene, &tree.path, record, saved);
+    }
     match &record.effect {
         Recorded::MakeDirectory { path, mode, owner } => {
             directory::undo(scene, path, *mode, owner.as_ref(), before)
@@ -26,6 +32,7 @@ pub(crate) fn undo(
             reload_after(scene, &file.path)?;
             Ok(undone)
         }
+        Recorded::PlaceTree(placed) => tree::undo(scene, &placed.path, record, saved),
         Recorded::Symlink { path, .. } => {
             let undone = place::undo(scene, path, record, saved)?;
             reload_after(scene, path)?;

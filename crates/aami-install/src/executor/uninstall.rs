@@ -127,6 +127,7 @@ impl Installer<'_> {
             let there = match &effect {
                 Effect::MakeDirectory(folder) => self.host.root.entry(&folder.path),
                 Effect::WriteFile(file) | Effect::PlaceBinary(file) => self.host.root.entry(&file.path),
+                Effect::PlaceTree(tree) => self.host.root.entry(&tree.path),
                 Effect::Symlink(link) => self.host.root.entry(&link.path),
                 // What carries no mark at all: it holds, and may have before us.
                 Effect::CreateGroup(_) | Effect::PackageSet(_) | Effect::FirewallRule(_) => {

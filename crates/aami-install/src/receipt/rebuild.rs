@@ -8,7 +8,7 @@
 use aami_model::Timestamp;
 
 use super::{Before, Receipt, Record};
-use crate::effect::{Effect, EffectError, Signature};
+use crate::effect::{Effect, EffectError, Signature, tree};
 use crate::host::Host;
 use crate::tracking::PlanId;
 
@@ -33,6 +33,16 @@ pub(crate) fn rebuilt(
                 let marked = head(host, &file.path)?.is_some_and(|head| signature.is_on(&head));
                 marked
                     .then(|| host.root.digest(&file.path))
+                    .transpose()?
+                    .flatten()
+                    .map(|digest| effect.record(Some(digest)))
+            }
+            // Its list carries the mark.
+            Effect::PlaceTree(place) => {
+                let list = tree::list_path(&place.path);
+                let marked = head(host, &list)?.is_some_and(|head| signature.is_on(&head));
+                marked
+                    .then(|| tree::list_of(&host.root, &place.path))
                     .transpose()?
                     .flatten()
                     .map(|digest| effect.record(Some(digest)))

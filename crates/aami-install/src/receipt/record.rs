@@ -50,6 +50,8 @@ pub enum Recorded {
     WriteFile(WrittenFile),
     /// Placed an executable.
     PlaceBinary(WrittenFile),
+    /// Placed a folder with all that is in it.
+    PlaceTree(PlacedTree),
     /// Made a symbolic link.
     Symlink {
         /// Where.
@@ -183,6 +185,20 @@ pub struct WrittenFile {
     pub changes_in_use: bool,
 }
 
+/// What was placed as a folder with all that is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedTree {
+    /// Where.
+    pub path: HostPath,
+    /// Given to.
+    pub owner: Option<Owner>,
+    /// Digests of the lists of what it was given, oldest first; each list is in `saved/` under its digest,
+    /// and the last one in the folder itself.
+    pub wrote: Vec<Digest>,
+    /// The archive it came from last.
+    pub origin: String,
+}
+
 /// What stood in an effect's place before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "was", rename_all = "snake_case")]
@@ -275,10 +291,11 @@ impl Before {
 
 impl Recorded {
     /// Every word that can stand in the member `kind`.
-    pub(crate) const KINDS: [&'static str; 13] = [
+    pub(crate) const KINDS: [&'static str; 14] = [
         "make_directory",
         "write_file",
         "place_binary",
+        "place_tree",
         "symlink",
         "create_group",
         "create_user",
@@ -296,6 +313,7 @@ impl Recorded {
         match self {
             Self::MakeDirectory { path, .. } | Self::Symlink { path, .. } => Key::path(path),
             Self::WriteFile(file) | Self::PlaceBinary(file) => Key::path(&file.path),
+            Self::PlaceTree(tree) => Key::path(&tree.path),
             Self::CreateGroup { name } => Key::named("group", name),
             Self::CreateUser { name, .. } => Key::named("user", name),
             Self::GroupMembership { user, group } => Key::named("member", &format!("{user} {group}")),
@@ -310,7 +328,7 @@ impl Recorded {
 }
 
 impl Record {
-    pub(super) fn all(&self) -> impl Iterator<Item = &Recorded> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Recorded> {
         std::iter::once(&self.effect).chain(&self.earlier)
     }
 
@@ -320,6 +338,22 @@ impl Record {
             Recorded::WriteFile(file) | Recorded::PlaceBinary(file) => Some(file),
             _ => None,
         }
+    }
+
+    /// What was placed there last, where it is a tree.
+    pub(crate) const fn tree(&self) -> Option<&PlacedTree> {
+        match &self.effect {
+            Recorded::PlaceTree(tree) => Some(tree),
+            _ => None,
+        }
+    }
+
+    /// What was ever placed there as a tree.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = &PlacedTree> {
+        self.all().filter_map(|effect| match effect {
+            Recorded::PlaceTree(tree) => Some(tree),
+            _ => None,
+        })
     }
 
     /// Whether this plan ever gave it this content.

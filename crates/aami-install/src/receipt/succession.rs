@@ -38,6 +38,9 @@ impl Recorded {
             ) => {
                 new.wrote = remembered(&old.wrote, &new.wrote);
             }
+            (Self::PlaceTree(new), Self::PlaceTree(old)) => {
+                new.wrote = remembered(&old.wrote, &new.wrote);
+            }
             (Self::Symlink { wrote: new, .. }, Self::Symlink { wrote: old, .. }) => {
                 *new = remembered(old, new)
             }

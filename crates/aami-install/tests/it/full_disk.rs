@@ -9,10 +9,12 @@ use aami_model::{Exit, code};
 use crate::house::House;
 use crate::plan;
 use crate::toolshed::{self, SHEDS};
+use crate::tree;
 
 #[test]
 fn at_every_write_a_full_disk_leaves_nothing_half_done() {
     fill(House::new, plan::node, 20);
+    fill(House::new, |_| tree::plan(), 12);
     for shed in [0, 1, 2] {
         let houses: [fn() -> House; 3] = [|| SHEDS[0].house(), || SHEDS[1].house(), || SHEDS[2].house()];
         fill(houses[shed], |_| toolshed::plan(), 12);

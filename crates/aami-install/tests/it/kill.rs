@@ -11,6 +11,7 @@ use aami_install::{Installer, Mode, Plan};
 use crate::house::House;
 use crate::plan;
 use crate::toolshed::{self, SHEDS};
+use crate::tree;
 
 /// A host and a plan for it.
 #[derive(Clone, Copy)]
@@ -23,7 +24,7 @@ struct Story {
 }
 
 /// Every kind of effect, and for packages and firewalls every tool.
-const STORIES: [Story; 4] = [
+const STORIES: [Story; 5] = [
     Story {
         name: "node",
         house: House::new,
@@ -46,6 +47,12 @@ const STORIES: [Story; 4] = [
         name: "apt and nft",
         house: || SHEDS[2].house(),
         plan: |_| toolshed::plan(),
+        receipt: "stack",
+    },
+    Story {
+        name: "tree",
+        house: House::new,
+        plan: |_| tree::plan(),
         receipt: "stack",
     },
 ];

@@ -23,3 +23,4 @@ mod sharing;
 mod telling;
 mod tools;
 mod toolshed;
+mod tree;

@@ -12,11 +12,11 @@ use crate::plan;
 use crate::toolshed::{self, SHEDS};
 
 /// One thing that went wrong.
-struct Drift {
-    name: &'static str,
-    breaks: fn(&House),
+pub(crate) struct Drift {
+    pub(crate) name: &'static str,
+    pub(crate) breaks: fn(&House),
     /// What `--status` names: the thing, and a word of why.
-    told: &'static [(&'static str, &'static str)],
+    pub(crate) told: &'static [(&'static str, &'static str)],
 }
 
 const NODE: &[Drift] = &[
@@ -233,16 +233,16 @@ const TOOLS: &[Drift] = &[
     },
 ];
 
-fn remove(house: &House, path: &str) {
+pub(crate) fn remove(house: &House, path: &str) {
     std::fs::remove_file(house.real(path)).unwrap();
 }
 
-fn mode(house: &House, path: &str, mode: u32) {
+pub(crate) fn mode(house: &House, path: &str, mode: u32) {
     std::fs::set_permissions(house.real(path), PermissionsExt::from_mode(mode)).unwrap();
 }
 
 /// Gives a file to nobody, keeping its mode, where this process may do that.
-fn owner(house: &House, path: &str) {
+pub(crate) fn owner(house: &House, path: &str) {
     let before = house.real(path).metadata().unwrap().permissions();
     std::os::unix::fs::chown(house.real(path), Some(65534), Some(65534)).unwrap();
     std::fs::set_permissions(house.real(path), before).unwrap();
@@ -275,7 +275,7 @@ fn named(house: &House, plan: &Plan) -> Vec<(String, String)> {
 }
 
 /// Breaks one thing, and mends it. `kept` is where an edit lies afterwards.
-fn story(drift: &Drift, house: &House, plan: &Plan, kept: Option<&str>) {
+pub(crate) fn story(drift: &Drift, house: &House, plan: &Plan, kept: Option<&str>) {
     let name = drift.name;
     house.install(plan);
     let wanted = house.picture();
