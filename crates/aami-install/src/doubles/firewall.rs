@@ -23,7 +23,8 @@ fn store(path: &Path, lines: &[String]) {
     );
 }
 
-/// `firewall-cmd`; it runs where `memory/firewalld` is.
+/// `firewall-cmd`; it runs where `memory/firewalld` is. What is bound to zones stands in `memory/firewalld.zones`, as
+/// `--get-active-zones` tells it.
 pub(super) fn firewalld(root: &Path, memory: &Path, args: &[&str]) -> Answer {
     let runtime = memory.join("firewalld");
     if !runtime.exists() {
@@ -35,10 +36,16 @@ pub(super) fn firewalld(root: &Path, memory: &Path, args: &[&str]) -> Answer {
     if args.contains(&"--get-default-zone") {
         return Answer::said("public\n");
     }
-    let file: PathBuf = if args.contains(&"--permanent") {
-        root.join("etc/firewalld/zones/public.xml")
-    } else {
-        runtime
+    if args.contains(&"--get-active-zones") {
+        let bound = std::fs::read_to_string(memory.join("firewalld.zones"));
+        return Answer::said(bound.unwrap_or_default());
+    }
+    let zone = args.iter().find_map(|arg| arg.strip_prefix("--zone="));
+    let zone = zone.unwrap_or("public");
+    let file: PathBuf = match (args.contains(&"--permanent"), zone) {
+        (true, zone) => root.join(format!("etc/firewalld/zones/{zone}.xml")),
+        (false, "public") => runtime,
+        (false, zone) => memory.join(format!("firewalld.{zone}")),
     };
     let mut rules = lines(&file);
     let Some((verb, rule)) = args.iter().find_map(|arg| {

@@ -5,20 +5,24 @@
 //! else already has is left to them.
 
 mod firewalld;
+mod interface;
+mod network;
 mod nft;
 mod ruleset;
 mod ufw;
 
-use std::net::IpAddr;
-
 use aami_model::code;
 use serde::{Deserialize, Serialize};
 
+use network::normal;
+
 use super::tool::{is_there, is_well, look, refused};
 use super::{EffectError, Key, Scene, Signature, Standing};
-use crate::host::{Host, Output};
+use crate::host::{CommandError, Host, Output};
 use crate::receipt::{Before, Recorded};
 use crate::undo::Undone;
+
+pub use network::is_network;
 
 /// A firewall this room can talk to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,7 +79,7 @@ pub struct FirewallRule {
     pub port: u16,
     /// Who may reach it: an address or a network (`10.0.0.0/8`); `None` is anybody.
     pub source: Option<String>,
-    /// The zone of firewalld; `None` is its default one.
+    /// The zone of firewalld; `None` is the one that decides on what comes from the source.
     pub zone: Option<String>,
     /// Our mark, where the tool keeps one.
     pub(crate) comment: String,
@@ -174,7 +178,7 @@ impl FirewallRule {
     fn zone(&self, host: &Host) -> Result<String, EffectError> {
         match &self.zone {
             Some(zone) => Ok(zone.clone()),
-            None => firewalld::default_zone(host),
+            None => firewalld::zone_towards(host, self.source.as_deref()),
         }
     }
 
@@ -248,45 +252,6 @@ pub(crate) fn key(port: u16, source: Option<&str>) -> Key {
     )
 }
 
-/// A network as ufw keeps it: `10.1.2.3/8` is `10.0.0.0/8`, `10.0.0.1/32` is `10.0.0.1`, `FD00:0::1` is `fd00::1`.
-/// What is no network stays as it is, and is refused where it is used.
-fn normal(text: &str) -> String {
-    if !is_network(text) {
-        return text.to_owned();
-    }
-    let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-    let Ok(address) = address.parse::<IpAddr>() else {
-        return text.to_owned();
-    };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = prefix
-        .and_then(|prefix| prefix.parse::<u32>().ok())
-        .unwrap_or(most);
-    if prefix == most {
-        return address.to_string();
-    }
-    let network = match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
-            IpAddr::V4((u32::from(address) & mask).into())
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
-            IpAddr::V6((u128::from(address) & mask).into())
-        }
-    };
-    format!("{network}/{prefix}")
-}
-
-fn is_network(text: &str) -> bool {
-    let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-    let Ok(address) = address.parse::<IpAddr>() else {
-        return false;
-    };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    prefix.is_none_or(|prefix| prefix.parse::<u8>().is_ok_and(|prefix| prefix <= most))
-}
-
 /// Closes what `recorded` says was opened, and only that.
 pub(super) fn undo(scene: Scene<'_>, recorded: &Recorded, before: &Before) -> Result<Undone, EffectError> {
     let Recorded::FirewallRule {
@@ -316,10 +281,19 @@ pub(super) fn undo(scene: Scene<'_>, recorded: &Recorded, before: &Before) -> Re
         },
     };
     rule.check()?;
-    match firewall {
+    let closed = match firewall {
         Firewall::Firewalld => firewalld::close(scene.host, &rule, zone.as_deref().unwrap_or("public"), was),
         Firewall::Ufw => ufw::close(scene.host, &rule),
         Firewall::Nft => nft::close(scene, &rule),
+    };
+    match closed {
+        // Without its tool nobody can look, now or in any later run.
+        Err(EffectError::Tool(CommandError::Missing { program })) => Ok(Undone::Left(format!(
+            "the rule of {} for {}, because {program} is no longer on this host",
+            firewall.name(),
+            rule.subject()
+        ))),
+        ended => ended,
     }
 }
 
@@ -368,45 +342,5 @@ fn act(host: &Host, command: &crate::host::Command) -> Result<Output, EffectErro
         Ok(output)
     } else {
         Err(failure(&format!("`{}`", command.line()), &output))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_is_written_as_firewalls_tell_it_back() {
-        for (given, kept) in [
-            ("10.1.2.3/8", "10.0.0.0/8"),
-            ("10.0.0.1/32", "10.0.0.1"),
-            ("10.0.0.1", "10.0.0.1"),
-            ("1.2.3.4/0", "0.0.0.0/0"),
-            ("10.0.0.0/08", "10.0.0.0/8"),
-            ("FD00:0:0::5/8", "fd00::/8"),
-            ("fd00:0::1/128", "fd00::1"),
-            ("a.example", "a.example"),
-        ] {
-            let rule = FirewallRule::tcp(9100).from(given);
-            assert_eq!(rule.source.as_deref(), Some(kept), "{given}");
-        }
-    }
-
-    #[test]
-    fn a_source_is_an_address_or_a_network() {
-        for text in ["10.0.0.1", "10.0.0.0/8", "fd00::/8", "::1"] {
-            assert!(is_network(text), "{text}");
-        }
-        for text in [
-            "",
-            "10.0.0.0/33",
-            "any",
-            "10.0.0.1; drop",
-            "a.example",
-            "fd00::/129",
-            "1.2.3.4/",
-        ] {
-            assert!(!is_network(text), "{text}");
-        }
     }
 }

@@ -280,6 +280,84 @@ fn a_rule_somebody_else_has_is_left_to_them() {
     }
 }
 
+/// A plan that opens this and no more.
+fn opens(rule: fn() -> FirewallRule) -> Plan {
+    let step = Wants::step("firewall", &[], move || vec![Effect::FirewallRule(rule())]);
+    Plan::new("node", "Node", vec![step]).unwrap()
+}
+
+#[test]
+fn a_door_opens_in_the_zone_of_the_interface_it_is_for() {
+    // Given a host whose machines are reached by an interface in a zone that is not the default one,
+    let house = SHEDS[0].house();
+    let zones =
+        "cluster\n  interfaces: ib0\npublic (default)\n  interfaces: eth0\ntrusted\n  sources: 10.9.0.0/16\n";
+    std::fs::write(house.memory().join("firewalld.zones"), zones).unwrap();
+    std::fs::write(house.memory().join("firewalld.cluster"), "").unwrap();
+    std::fs::write(house.memory().join("firewalld.trusted"), "").unwrap();
+    house.write("etc/firewalld/zones/cluster.xml", "", 0o644);
+    house.write("etc/firewalld/zones/trusted.xml", "", 0o644);
+    let routes = "Iface\tDestination\n\
+                  eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
+                  ib0\t0000000A\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0\n";
+    house.folder("proc", 0o755);
+    house.folder("proc/net", 0o755);
+    house.write("proc/net/route", routes, 0o444);
+    let before = house.picture();
+    let cases: [(fn() -> FirewallRule, &str); 4] = [
+        (|| FirewallRule::tcp(9100).from("10.1.2.3"), "cluster"),
+        // What is bound by its address goes by that, whichever way it comes.
+        (|| FirewallRule::tcp(9100).from("10.9.1.1"), "trusted"),
+        (|| FirewallRule::tcp(9100).from("192.0.2.1"), "public"),
+        (|| FirewallRule::tcp(9100), "public"),
+    ];
+    for (rule, zone) in cases {
+        // when a door is opened, then it is that zone's, and no other's,
+        house.install(&opens(rule));
+        for other in ["cluster", "public", "trusted"] {
+            let text = house.read(&format!("etc/firewalld/zones/{other}.xml"));
+            assert_eq!(
+                text.contains("9100"),
+                other == zone,
+                "{zone}: {other} has {text:?}"
+            );
+        }
+        // and it is found there in the next run, and closed there.
+        assert!(house.install(&opens(rule)).executed.is_empty());
+        house.uninstall(&opens(rule));
+        house.picture().must_be(&before, zone);
+    }
+}
+
+#[test]
+fn a_door_whose_firewall_was_removed_keeps_nothing_from_being_taken_back() {
+    for (shed, tool) in [
+        (SHEDS[0], "usr/bin/firewall-cmd"),
+        (SHEDS[1], "usr/sbin/ufw"),
+        (SHEDS[2], "usr/sbin/nft"),
+    ] {
+        // Given a host whose firewall somebody removed since,
+        let house = shed.house();
+        let plan = || opens(|| FirewallRule::tcp(9100).from("10.0.0.0/8"));
+        house.install(&plan());
+        std::fs::remove_file(house.real(tool)).unwrap();
+        // when the plan is taken back, then that ends well, and says what nobody can look at any more.
+        let report = house.uninstall(&plan());
+        assert!(report.failed.is_empty(), "{shed:?}: {:?}", report.failed);
+        assert!(
+            report
+                .left
+                .iter()
+                .any(|left| left.contains("no longer on this host")),
+            "{shed:?}: {:?}",
+            report.left
+        );
+        // nft's own file needs no tool.
+        let kept = std::fs::read_to_string(house.real("etc/nftables.conf")).unwrap_or_default();
+        assert!(!kept.contains("9100"), "{kept}");
+    }
+}
+
 #[test]
 fn a_rule_open_only_until_the_next_boot_becomes_permanent_and_is_so_again() {
     let house = SHEDS[0].house();

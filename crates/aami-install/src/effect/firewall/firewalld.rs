@@ -3,7 +3,8 @@
 
 use super::super::EffectError;
 use super::super::tool::{is_well, look, said};
-use super::{Family, FirewallRule, Found, act, ask, failure};
+use super::network::contains;
+use super::{Family, FirewallRule, Found, act, ask, failure, interface};
 use crate::host::{Command, Host};
 use crate::undo::Undone;
 
@@ -22,11 +23,68 @@ pub(super) fn is_running(host: &Host) -> Result<bool, EffectError> {
     }
 }
 
-pub(super) fn default_zone(host: &Host) -> Result<String, EffectError> {
+/// The zone that decides on what comes from `source`: the one it is bound to, else that of the interface towards it,
+/// else the default one (firewalld.zone(5)). Where anybody may come, the interface is that of the default route.
+pub(super) fn zone_towards(host: &Host, source: Option<&str>) -> Result<String, EffectError> {
+    let zones = zones(&ask(host, &["firewall-cmd", "--get-active-zones"])?.text());
+    let bound = source.and_then(|source| {
+        let holds = |zone: &&Zone| zone.sources.iter().any(|bound| contains(bound, source));
+        zones.iter().find(holds)
+    });
+    let by_interface = || -> Result<Option<&Zone>, EffectError> {
+        let interface = interface::towards(host, source)?;
+        let has = |zone: &&Zone| {
+            interface
+                .as_ref()
+                .is_some_and(|interface| zone.interfaces.contains(interface))
+        };
+        Ok(zones.iter().find(has))
+    };
+    match bound {
+        Some(zone) => return Ok(zone.name.clone()),
+        None => {
+            if let Some(zone) = by_interface()? {
+                return Ok(zone.name.clone());
+            }
+        }
+    }
     Ok(ask(host, &["firewall-cmd", "--get-default-zone"])?
         .text()
         .trim()
         .to_owned())
+}
+
+/// A zone that something is bound to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Zone {
+    name: String,
+    interfaces: Vec<String>,
+    sources: Vec<String>,
+}
+
+/// Reads what `--get-active-zones` tells: a name on a line of its own, below it what is bound to it, indented.
+fn zones(text: &str) -> Vec<Zone> {
+    let mut zones: Vec<Zone> = Vec::new();
+    for line in text.lines() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        if !line.starts_with([' ', '\t']) {
+            // Newer ones say `public (default)`.
+            if let Some(name) = line.split_whitespace().next() {
+                let name = name.to_owned();
+                zones.push(Zone {
+                    name,
+                    ..Zone::default()
+                });
+            }
+        } else if let Some(zone) = zones.last_mut() {
+            match line.trim().split_once(':') {
+                Some(("interfaces", all)) => zone.interfaces = words(all),
+                Some(("sources", all)) => zone.sources = words(all),
+                _ => {}
+            }
+        }
+    }
+    zones
 }
 
 /// `--add-port=9100/tcp`, or a rich rule where only one network may come in.
@@ -95,4 +153,24 @@ pub(super) fn close(host: &Host, rule: &FirewallRule, zone: &str, was: Found) ->
         }
     }
     Ok(Undone::Gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_zones_in_use_are_read_as_firewalld_tells_them() {
+        // As firewalld 0.9 and 2.1 print them.
+        for public in ["public", "public (default)"] {
+            let text = format!(
+                "docker\n  interfaces: docker0 br-1\n{public}\n  interfaces: eth0\n  sources: 10.0.0.0/8 ipset:x\n"
+            );
+            let zones = zones(&text);
+            assert_eq!(zones.len(), 2, "{zones:?}");
+            assert_eq!(zones[0].interfaces, ["docker0", "br-1"]);
+            assert_eq!((zones[1].name.as_str(), zones[1].sources.len()), ("public", 2));
+        }
+        assert_eq!(zones(""), []);
+    }
 }

@@ -29,29 +29,56 @@ struct Added {
 fn read(line: &str, rule: &FirewallRule) -> Option<Added> {
     let rest = line.trim().strip_prefix("ufw allow ")?;
     let (what, comment) = rest.split_once(" comment ").unwrap_or((rest, ""));
-    let words: Vec<&str> = what.split_whitespace().filter(|word| *word != "in").collect();
-    let after = |name: &str| {
-        let at = words.iter().position(|word| *word == name)?;
-        words.get(at + 1).copied()
-    };
-    let port = rule.port.to_string();
-    let short = format!("{port}/tcp");
-    // Receipts of before may hold a source as somebody typed it; and everybody's network is not told at all.
-    let source = rule.source.as_deref().map(normal);
-    let source = source.filter(|source| !["0.0.0.0/0", "::/0"].contains(&source.as_str()));
-    let is_this = match (&source, words.as_slice()) {
-        // Without a protocol it is open for both.
-        (None, [one]) => *one == short || *one == port,
-        (source, _) => {
-            let from = after("from").filter(|from| *from != "any");
-            after("port") == Some(&port)
-                && after("proto").is_none_or(|proto| proto == "tcp")
-                && after("to").is_none_or(|to| to == "any")
-                && from.map(normal) == *source
-        }
-    };
+    let is_this = Allowed::read(what).is_some_and(|allowed| allowed.lets_in(rule));
     let comment = comment.trim().trim_matches('\'').to_owned();
     Some(Added { is_this, comment })
+}
+
+/// What comes in by a rule, on whichever interface.
+#[derive(Debug, Default)]
+struct Allowed<'a> {
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+    port: Option<&'a str>,
+    protocol: Option<&'a str>,
+}
+
+impl<'a> Allowed<'a> {
+    /// `None` where it says anything else: what goes out, what comes in on one interface alone (`in on eth1`), what
+    /// comes from one port. None of that lets in everything that a rule of ours does.
+    fn read(what: &'a str) -> Option<Self> {
+        let mut words = what.split_whitespace().peekable();
+        words.next_if_eq(&"in");
+        let mut allowed = Self::default();
+        let mut side = "";
+        while let Some(word) = words.next() {
+            match word {
+                "from" => (side, allowed.from) = ("from", Some(words.next()?)),
+                "to" => (side, allowed.to) = ("to", Some(words.next()?)),
+                "port" if side == "to" => allowed.port = Some(words.next()?),
+                "proto" => allowed.protocol = Some(words.next()?),
+                // The short form, which is one word: a port, or a port with its protocol.
+                short if side.is_empty() && words.peek().is_none() => {
+                    let (port, protocol) = short.split_once('/').map_or((short, None), |(a, b)| (a, Some(b)));
+                    (allowed.port, allowed.protocol) = (Some(port), protocol);
+                }
+                _ => return None,
+            }
+        }
+        Some(allowed)
+    }
+
+    fn lets_in(&self, rule: &FirewallRule) -> bool {
+        let not_any = |text: &&str| *text != "any";
+        // Receipts of before may hold a source as somebody typed it; and everybody's network is not told at all.
+        let source = rule.source.as_deref().map(normal);
+        let source = source.filter(|source| !["0.0.0.0/0", "::/0"].contains(&source.as_str()));
+        self.port == Some(rule.port.to_string().as_str())
+            // Without a protocol it is open for both.
+            && self.protocol.is_none_or(|protocol| protocol == "tcp")
+            && self.to.filter(not_any).is_none()
+            && self.from.filter(not_any).map(normal) == source
+    }
 }
 
 fn added(host: &Host, rule: &FirewallRule) -> Result<Option<String>, EffectError> {
@@ -125,6 +152,23 @@ mod tests {
                 false,
             ),
             ("ufw allow from 10.0.0.0/8", false, false),
+            // On one interface, for one address, out, or from a port: none of them is open for whoever scrapes.
+            ("ufw allow in on docker0 to any port 9100 proto tcp", false, false),
+            (
+                "ufw allow in on docker0 from 10.0.0.0/8 to any port 9100 proto tcp",
+                false,
+                false,
+            ),
+            ("ufw allow in on docker0", false, false),
+            ("ufw allow to 127.0.0.1 port 9100 proto tcp", false, false),
+            ("ufw allow out to any port 9100 proto tcp", false, false),
+            (
+                "ufw allow from 10.0.0.0/8 port 9100 to any port 22 proto tcp",
+                false,
+                false,
+            ),
+            ("ufw allow in 9100/tcp", true, false),
+            ("ufw allow to any port 9100 proto tcp", true, false),
         ];
         for (line, is_any, is_some) in cases {
             assert_eq!(read(line, &any).unwrap().is_this, is_any, "{line}");
