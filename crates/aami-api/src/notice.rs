@@ -3,8 +3,8 @@
 //! Stored events carry `snake_case` data with whatever their teller knew. Of the eight types about a node exactly the
 //! documented members go out; of every other type all members do, with the id of what it is about and its owner.
 //!
-//! What a node's event may carry in store: `hostname`, `status`, `user_id` (or `owner: {user_id}`), `ip_address`,
-//! `gpu_devices: [{model, memory_total}]`, `disconnect_reason`, `last_seen_at`, `reason`, `until`, and
+//! What a node's event may carry in store, in `snake_case` or camelCase: `hostname`, `status`, `owner: {user_id}`,
+//! `ip_address`, `gpu_devices: [{model, memory_total}]`, `disconnect_reason`, `last_seen_at`, `reason`, `until`, and
 //! `error: {code, message, details}`. What is missing is said as empty or left out, never invented.
 
 use aami_model::event::Event;
@@ -172,15 +172,15 @@ fn words(text: &str) -> String {
 /// Whose it is. `userId` is always there, `null` where nobody in particular owns it.
 fn owner(org: &OrgId, data: &Value) -> Value {
     let user = data
-        .pointer("/owner/user_id")
-        .or_else(|| data.get("user_id"))
+        .pointer("/owner/userId")
+        .or_else(|| data.get("userId"))
         .filter(|user| user.is_string())
         .cloned();
     json!({ "orgId": org, "userId": user })
 }
 
 fn node(kind: NodeEvent, event: &Event) -> Value {
-    let data = &event.data;
+    let data = &camel(&event.data);
     let mut told = Map::new();
     let mut tell = |name: &str, value: Value| {
         told.insert(name.to_owned(), value);
@@ -189,7 +189,10 @@ fn node(kind: NodeEvent, event: &Event) -> Value {
     tell("nodeId", json!(id));
     tell(
         "nodeName",
-        data.get("hostname").cloned().unwrap_or_else(|| json!("")),
+        data.get("hostname")
+            .or_else(|| data.get("nodeName"))
+            .cloned()
+            .unwrap_or_else(|| json!("")),
     );
     // Several events of one change carry the status it ended with; each tells the one it led to.
     let status = match kind {
@@ -206,19 +209,16 @@ fn node(kind: NodeEvent, event: &Event) -> Value {
     }
     match kind {
         NodeEvent::Connected => {
-            tell(
-                "ipAddress",
-                data.get("ip_address").cloned().unwrap_or(Value::Null),
-            );
+            tell("ipAddress", data.get("ipAddress").cloned().unwrap_or(Value::Null));
             tell("gpuDevices", gpus(data));
         }
         NodeEvent::Disconnected => {
-            let reason = data.get("disconnect_reason").filter(|reason| reason.is_string());
+            let reason = data.get("disconnectReason").filter(|reason| reason.is_string());
             tell(
                 "disconnectReason",
                 reason.cloned().unwrap_or_else(|| json!("heartbeat_timeout")),
             );
-            let seen = data.get("last_seen_at").filter(|seen| seen.is_string());
+            let seen = data.get("lastSeenAt").filter(|seen| seen.is_string());
             tell("lastSeenAt", seen.cloned().unwrap_or(Value::Null));
         }
         NodeEvent::InstallationFailed => tell("error", failure(data)),
@@ -239,10 +239,10 @@ fn node(kind: NodeEvent, event: &Event) -> Value {
 }
 
 fn gpus(data: &Value) -> Value {
-    let devices = data.get("gpu_devices").and_then(Value::as_array);
+    let devices = data.get("gpuDevices").and_then(Value::as_array);
     let told = devices.into_iter().flatten().map(|device| {
         let member = |name: &str| device.get(name).cloned().unwrap_or(Value::Null);
-        json!({ "model": member("model"), "memoryTotal": member("memory_total") })
+        json!({ "model": member("model"), "memoryTotal": member("memoryTotal") })
     });
     Value::Array(told.collect())
 }
@@ -255,7 +255,7 @@ fn failure(data: &Value) -> Value {
     json!({
         "code": text("/error/code").unwrap_or_else(|| "INSTALLATION_FAILED".to_owned()),
         "message": text("/error/message").or_else(|| text("/reason")).unwrap_or_default(),
-        "details": details.map_or_else(|| json!({}), camel),
+        "details": details.cloned().unwrap_or_else(|| json!({})),
     })
 }
 
@@ -269,7 +269,8 @@ fn other(event: &Event) -> Value {
     if let Some((noun, id)) = event.subject.split_once(':') {
         told.entry(format!("{noun}Id")).or_insert_with(|| json!(id));
     }
-    told.insert("owner".to_owned(), owner(&event.org, &event.data));
+    let owner = owner(&event.org, &Value::Object(told.clone()));
+    told.insert("owner".to_owned(), owner);
     Value::Object(told)
 }
 

@@ -66,7 +66,8 @@ fn the_eight_types_about_a_node_have_exactly_their_members() {
         (
             "node.disconnected",
             "2025-12-11T13:00:00.000Z",
-            json!({ "status": "offline", "disconnect_reason": "heartbeat_timeout", "last_seen_at": "2025-12-11T12:58:00.000Z" }),
+            // As the connection's own code spells it.
+            json!({ "status": "offline", "disconnectReason": "heartbeat_timeout", "lastSeenAt": "2025-12-11T12:58:00.000Z" }),
             json!({ "status": "offline", "disconnectReason": "heartbeat_timeout", "lastSeenAt": "2025-12-11T12:58:00.000Z" }),
             "Node gpu-worker-01 went offline",
         ),

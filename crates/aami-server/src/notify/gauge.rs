@@ -1,0 +1,301 @@
+//! Whether a destination is sent to at this moment: its rate, its back-off and its circuit breaker.
+//!
+//! After [`BREAKS`] failures in a row, over all lanes, nothing is sent until the back-off is over; then one request of
+//! one lane tries (half open), and its success lets all lanes go on at once.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aami_api::webhook::{Flow, Standing};
+use aami_model::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How many failures in a row open the breaker.
+const BREAKS: u32 = 5;
+/// The first back-off, before jitter.
+const FIRST: Duration = Duration::from_millis(500);
+/// How long a receiver may send us away at most.
+const LONGEST_AWAY: Duration = Duration::from_secs(3600);
+
+/// One destination's.
+pub(crate) struct Gauge {
+    state: Mutex<State>,
+    bell: Notify,
+}
+
+struct State {
+    rate: f64,
+    tokens: f64,
+    refilled: Instant,
+    failures: u32,
+    closed_until: Option<Instant>,
+    trying: bool,
+    next_try: Option<Timestamp>,
+    last_error: Option<String>,
+    last_delivered_at: Option<Timestamp>,
+}
+
+/// A permission to send once. Dropped without a word (the lane was stopped), the next may try.
+pub(crate) struct Permit<'a>(Option<&'a Gauge>);
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if let Some(gauge) = self.0 {
+            gauge.state().trying = false;
+            gauge.bell.notify_waiters();
+        }
+    }
+}
+
+impl Gauge {
+    pub(crate) fn new(rate: u32) -> Self {
+        let rate = f64::from(rate.max(1));
+        Self {
+            state: Mutex::new(State {
+                rate,
+                tokens: rate,
+                refilled: Instant::now(),
+                failures: 0,
+                closed_until: None,
+                trying: false,
+                next_try: None,
+                last_error: None,
+                last_delivered_at: None,
+            }),
+            bell: Notify::new(),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a request may be sent.
+    pub(crate) async fn admit(&self) -> Permit<'_> {
+        loop {
+            // Asked for before looking, so that no bell is missed.
+            let bell = self.bell.notified();
+            let wait = match self.state().judge(Instant::now()) {
+                Judged::Go => return Permit(Some(self)),
+                Judged::Wait(wait) => Some(wait),
+                Judged::AnotherTries => None,
+            };
+            match wait {
+                Some(wait) => {
+                    tokio::select! { () = bell => {} () = tokio::time::sleep(wait) => {} }
+                }
+                None => bell.await,
+            }
+        }
+    }
+
+    /// It was taken.
+    pub(crate) fn delivered(&self, mut permit: Permit<'_>, now: Timestamp) {
+        permit.0 = None;
+        let mut state = self.state();
+        state.alive();
+        state.last_error = None;
+        state.last_delivered_at = Some(now);
+        drop(state);
+        self.bell.notify_waiters();
+    }
+
+    /// It answered, and refused this one event.
+    pub(crate) fn answered(&self, mut permit: Permit<'_>, error: &str) {
+        permit.0 = None;
+        let mut state = self.state();
+        state.alive();
+        state.last_error = Some(error.to_owned());
+        drop(state);
+        self.bell.notify_waiters();
+    }
+
+    /// It did not take it for now. `chance` is a random number in 0..1; answers when to try again.
+    pub(crate) fn failed(
+        &self,
+        mut permit: Permit<'_>,
+        error: &str,
+        away: Option<Duration>,
+        chance: f64,
+        most: Duration,
+        now: Timestamp,
+    ) -> Duration {
+        permit.0 = None;
+        let mut state = self.state();
+        state.failures = state.failures.saturating_add(1);
+        state.trying = false;
+        let wait = match away {
+            // A receiver that says when is believed, within reason.
+            Some(away) => away.min(LONGEST_AWAY),
+            None => back_off(state.failures, chance, most),
+        };
+        if away.is_some() || state.failures >= BREAKS {
+            let until = Instant::now() + wait;
+            state.closed_until = state.closed_until.max(Some(until));
+        }
+        state.next_try = state.next_try.max(Some(now.plus(wait)));
+        state.last_error = Some(error.to_owned());
+        drop(state);
+        self.bell.notify_waiters();
+        wait
+    }
+
+    /// Waits before the same event is tried again: until the time is over, or somebody else got through.
+    pub(crate) async fn rest(&self, wait: Duration) {
+        let end = Instant::now() + wait;
+        loop {
+            let bell = self.bell.notified();
+            if self.state().failures == 0 || Instant::now() >= end {
+                return;
+            }
+            tokio::select! { () = bell => {} () = tokio::time::sleep_until(end) => return }
+        }
+    }
+
+    /// How it goes.
+    pub(crate) fn standing(&self) -> Standing {
+        let state = self.state();
+        let flow = match state.closed_until {
+            _ if state.trying => Flow::Trying,
+            Some(until) if until > Instant::now() => Flow::Waiting,
+            _ => Flow::Open,
+        };
+        Standing {
+            flow,
+            failures: state.failures,
+            next_try: state.next_try,
+            last_error: state.last_error.clone(),
+            last_delivered_at: state.last_delivered_at,
+        }
+    }
+}
+
+/// Exponential, with full jitter: anything between almost nothing and the whole.
+pub(super) fn back_off(failures: u32, chance: f64, most: Duration) -> Duration {
+    let whole = FIRST
+        .saturating_mul(1 << failures.saturating_sub(1).min(20))
+        .min(most);
+    whole
+        .mul_f64(chance.clamp(0.0, 1.0))
+        .max(Duration::from_millis(10))
+}
+
+enum Judged {
+    Go,
+    Wait(Duration),
+    AnotherTries,
+}
+
+impl State {
+    fn judge(&mut self, now: Instant) -> Judged {
+        if let Some(until) = self.closed_until {
+            if until > now {
+                return Judged::Wait(until - now);
+            }
+            if self.trying {
+                return Judged::AnotherTries;
+            }
+        }
+        let since = now.saturating_duration_since(self.refilled).as_secs_f64();
+        self.tokens = (self.tokens + since * self.rate).min(self.rate);
+        self.refilled = now;
+        if self.tokens < 1.0 {
+            return Judged::Wait(Duration::from_secs_f64((1.0 - self.tokens) / self.rate));
+        }
+        self.tokens -= 1.0;
+        self.trying = self.closed_until.is_some();
+        Judged::Go
+    }
+
+    fn alive(&mut self) {
+        self.failures = 0;
+        self.trying = false;
+        self.closed_until = None;
+        self.next_try = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    const MOST: Duration = Duration::from_secs(60);
+
+    fn fail(gauge: &Gauge) -> Duration {
+        let permit = gauge.admit().now_or_never().expect("it may be sent");
+        gauge.failed(permit, "down", None, 1.0, MOST, Timestamp::EPOCH)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_five_failures_nobody_asks_until_one_has_tried() {
+        let gauge = Gauge::new(100);
+        // Given failures in a row, with waits that grow
+        let waits: Vec<_> = (0..5).map(|_| fail(&gauge).as_millis()).collect();
+        assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000]);
+        assert_eq!(gauge.standing().flow, Flow::Waiting);
+        // when a lane asks, then it waits the whole back-off, and only one of them goes;
+        let before = Instant::now();
+        let trying = gauge.admit().await;
+        assert!(before.elapsed() >= Duration::from_secs(8));
+        assert_eq!(gauge.standing().flow, Flow::Trying);
+        assert!(
+            gauge.admit().now_or_never().is_none(),
+            "another lane tries as well"
+        );
+        // and its success lets everybody go.
+        gauge.delivered(trying, Timestamp::EPOCH);
+        let permits = [gauge.admit().now_or_never(), gauge.admit().now_or_never()];
+        assert!(permits.iter().all(Option::is_some));
+        assert_eq!(gauge.standing().flow, Flow::Open);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_is_stopped_while_it_tries_leaves_the_try_to_another() {
+        let gauge = Gauge::new(100);
+        for _ in 0..BREAKS {
+            fail(&gauge);
+        }
+        drop(gauge.admit().await);
+        assert!(gauge.admit().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receiver_that_says_when_is_believed_within_reason() {
+        let gauge = Gauge::new(100);
+        let away = |seconds| Some(Duration::from_secs(seconds));
+        let permit = gauge.admit().await;
+        let wait = gauge.failed(permit, "busy", away(7), 0.0, MOST, Timestamp::EPOCH);
+        assert_eq!(wait, Duration::from_secs(7));
+        let before = Instant::now();
+        let permit = gauge.admit().await;
+        assert!(before.elapsed() >= Duration::from_secs(7));
+        let wait = gauge.failed(permit, "busy", away(1_000_000), 0.0, MOST, Timestamp::EPOCH);
+        assert_eq!(wait, LONGEST_AWAY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_than_the_rate_goes_out() {
+        let gauge = Gauge::new(10);
+        let before = Instant::now();
+        for _ in 0..30 {
+            let permit = gauge.admit().await;
+            gauge.delivered(permit, Timestamp::EPOCH);
+        }
+        // Ten at once, the others a tenth of a second apart.
+        assert!(
+            before.elapsed() >= Duration::from_millis(1_990),
+            "{:?}",
+            before.elapsed()
+        );
+    }
+
+    #[test]
+    fn jitter_is_full_and_bounded() {
+        assert_eq!(back_off(1, 0.0, MOST), Duration::from_millis(10));
+        assert_eq!(back_off(3, 0.5, MOST), Duration::from_secs(1));
+        assert_eq!(back_off(u32::MAX, 1.0, MOST), MOST);
+    }
+}

@@ -1,0 +1,146 @@
+//! Who is delivered to at this moment: one set of lanes per destination, for as long as this replica leads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aami_model::webhook::SERVICE;
+use aami_store::Revision;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::feed::Feed;
+use super::records::Records;
+use super::{Destination, LANES, lane};
+use crate::app::App;
+use crate::tasks::Lead;
+
+/// How long nothing may change before it is looked all the same: the lead may have.
+const IDLE: Duration = Duration::from_secs(1);
+/// How often it is looked at most.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// The lanes of one destination as it was at one revision.
+struct Lanes {
+    revision: Revision,
+    label: String,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Lanes {
+    async fn end(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            let _ = task.await;
+        }
+    }
+}
+
+/// Keeps the lanes in step with the destinations until `stop`.
+pub(crate) fn keep(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: &CancellationToken) {
+    let (app, lead, stop) = (app.clone(), lead.clone(), stop.clone());
+    tasks.spawn(async move {
+        let mut at_work: HashMap<String, Lanes> = HashMap::new();
+        let writing = tokio::spawn(Records::keep(app.clone()));
+        let mut feed: Option<(CancellationToken, JoinHandle<()>)> = None;
+        while !stop.is_cancelled() {
+            let shown = app.view.revision();
+            let wanted = if lead.is_held() {
+                wanted(&app)
+            } else {
+                HashMap::new()
+            };
+            let ended = at_work
+                .iter()
+                .filter(|(id, lanes)| wanted.get(*id) != Some(&lanes.revision))
+                .map(|(id, _)| id.clone())
+                .collect::<Vec<_>>();
+            for id in ended {
+                let Some(lanes) = at_work.remove(&id) else {
+                    continue;
+                };
+                let label = lanes.label.clone();
+                lanes.end().await;
+                app.notify.forget(&id);
+                if !wanted.contains_key(&id) {
+                    app.counters.forget_deliveries(&label);
+                }
+            }
+            if wanted.is_empty() {
+                if let Some((stop, task)) = feed.take() {
+                    stop.cancel();
+                    let _ = task.await;
+                }
+            } else if feed.is_none() {
+                let stop = CancellationToken::new();
+                feed = Some((stop.clone(), tokio::spawn(Feed::follow(app.clone(), stop))));
+            }
+            for (id, revision) in wanted {
+                if !at_work.contains_key(&id)
+                    && let Some(lanes) = begin(&app, &id, revision)
+                {
+                    at_work.insert(id, lanes);
+                }
+            }
+            let news = app.view.reached(shown.next(), IDLE);
+            tokio::select! { () = stop.cancelled() => break, _ = news => {} }
+            tokio::select! { () = stop.cancelled() => break, () = tokio::time::sleep(GATHER) => {} }
+        }
+        for (_, lanes) in at_work {
+            lanes.end().await;
+        }
+        if let Some((stop, task)) = feed {
+            stop.cancel();
+            let _ = task.await;
+        }
+        writing.abort();
+    });
+}
+
+/// The destinations there should be, with the revision each was last changed at.
+fn wanted(app: &App) -> HashMap<String, Revision> {
+    let snapshot = app.view.current();
+    let made = snapshot
+        .webhooks()
+        .filter(|held| held.doc.enabled)
+        .map(|held| (held.doc.id.to_string(), held.revision));
+    let service = app.config.noti_service_url.as_ref();
+    made.chain(service.map(|_| (SERVICE.to_owned(), Revision::new(0))))
+        .collect()
+}
+
+fn begin(app: &Arc<App>, id: &str, revision: Revision) -> Option<Lanes> {
+    let destination = Arc::new(app.destination(id)?);
+    app.counters.begin_deliveries(&destination.label);
+    let gauge = app.notify.gauge_for(&destination);
+    let stop = CancellationToken::new();
+    let tasks = (0..LANES).map(|number| {
+        let work = lane::run(
+            app.clone(),
+            destination.clone(),
+            gauge.clone(),
+            number,
+            stop.clone(),
+        );
+        tokio::spawn(work)
+    });
+    Some(Lanes {
+        revision,
+        label: destination.label.clone(),
+        tasks: tasks.collect(),
+        stop,
+    })
+}
+
+/// The destination of this id, with its secrets opened.
+impl App {
+    pub(crate) fn destination(&self, id: &str) -> Option<Destination> {
+        if id == SERVICE {
+            return Destination::service(&self.notify, &self.config);
+        }
+        let snapshot = self.view.current();
+        let held = snapshot.webhook(&id.parse().ok()?)?;
+        Some(Destination::of(&self.notify, held, self.world.now()))
+    }
+}
