@@ -5,3 +5,4 @@
 mod hostile;
 mod log;
 mod restart;
+mod this_machine;
