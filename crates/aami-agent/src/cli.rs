@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod checks;
+mod daemon;
 mod exporters;
 mod failure;
 mod inventory;
@@ -35,12 +36,13 @@ struct Cli {
 const AFTER_HELP: &str = "\
 Exit codes: 0 ok, 1 failed, 2 usage, 3 checked and not healthy, 4 not authorised, 5 not found,
 6 conflict or locked, 8 still pending or timed out, 9 interrupted (run it again to continue),
-10 integrity (checksum, certificate).";
+10 integrity (checksum, certificate), 78 the daemon's node is not enrolled.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Preflight(Box<preflight::Preflight>),
     Bootstrap(Box<bootstrap::Bootstrap>),
+    Daemon(daemon::Daemon),
     Status(status::Status),
     Exporters(exporters::Exporters),
     Checks(checks::Checks),
@@ -85,6 +87,7 @@ impl Command {
         match self {
             Self::Preflight(command) => (command.json, command.run(surroundings)),
             Self::Bootstrap(command) => (command.json, command.run(surroundings)),
+            Self::Daemon(command) => (false, command.run(surroundings)),
             Self::Status(command) => (command.json, command.run(surroundings)),
             Self::Exporters(command) => (command.is_json(), command.run(surroundings)),
             Self::Checks(command) => (command.is_json(), command.run(surroundings)),

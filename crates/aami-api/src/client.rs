@@ -7,9 +7,11 @@
 mod error;
 mod pin;
 mod routes;
+mod tls;
 
 pub use error::ClientError;
 pub use pin::{Pin, pinned_ca};
+pub use tls::tls_client;
 
 use std::io::Read as _;
 use std::time::Duration;

@@ -24,6 +24,7 @@ mod local;
 pub mod proxy_file;
 mod register;
 mod report;
+mod resident;
 mod session;
 mod step;
 mod unit;
@@ -45,6 +46,7 @@ pub use extra::{Change, Listed};
 pub use foreground::Foreground;
 pub use layout::{Form, Layout};
 pub use report::Reporter;
+pub use resident::{ASKED, CHECKS_UNIT, asked_at, exporter_unit};
 pub use session::{Session, Summary};
 pub use unregister::{Enrolment, Unregisterer};
 

@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use aami_api::client::Client;
 use aami_install::Host;
 use aami_install::host::{Clock, SystemClock};
 use aami_inventory::SystemCommands;
 use aami_model::check::RunAs;
 use aami_model::secret::Secret;
-use aami_model::{Exit, code};
-use aami_plans::node::Form;
+use aami_model::{Exit, Timestamp, code};
 use aami_plans::node::check::starter::{Expected, Starter};
-use aami_plans::node::check::{Places, Round, Status, USER, identity_of, orphans};
+use aami_plans::node::check::{Places, Planned, Round, Seen, Status, USER, asker, identity_of, orphans};
+use aami_plans::node::{Form, asked_at};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -99,6 +98,17 @@ fn round<'a>(host: &Host, clock: &'a dyn Clock) -> Result<Round<'a>, Failure> {
     })
 }
 
+/// Whether the daemon was told to have everything run, and some check has not run since.
+fn is_asked_for(round: &Round<'_>) -> Result<bool, Failure> {
+    let Some(asked) = asked_at(Path::new("/")) else {
+        return Ok(false);
+    };
+    let since = asked.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let asked = Timestamp::EPOCH.plus(since);
+    let (_, remembered) = round.look()?;
+    Ok(remembered.checks.values().any(|seen| seen.at < asked))
+}
+
 impl Run {
     fn run(&self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let which = Which {
@@ -113,7 +123,7 @@ impl Run {
             return Err(Failure::new(code::CHECKS_NOT_RUN, sentence)
                 .with_hint("Mend the node with `aami-agent bootstrap --repair`."));
         }
-        round.now = self.now;
+        round.now = self.now || is_asked_for(&round)?;
         // The unit's own folder goes with the unit, also under a round that a person or cron began meanwhile.
         round.places.scripts = surroundings
             .runtime_directory
@@ -126,7 +136,7 @@ impl Run {
             let secret = std::fs::read_to_string(&round.places.credential).ok();
             if let Some(secret) = secret.and_then(|text| Secret::parse(&text).ok()) {
                 let api = settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?;
-                let client = Client::new(&api)?.with_bearer(secret.reveal());
+                let client = asker(api, &secret)?;
                 round.control_plane = Some((client, enrolment.hostname));
             }
         }
@@ -167,7 +177,7 @@ impl List {
         let mut is_well = true;
         for check in &planned {
             let seen = remembered.checks.get(&check.name);
-            is_well &= check.refused.is_none() && seen.is_none_or(|seen| seen.report.status == Status::Ok);
+            is_well &= is_fine(check, seen);
             let user = match check.run_as {
                 RunAs::AamiCheck => USER,
                 RunAs::Root => "root",
@@ -191,6 +201,12 @@ impl List {
         }
         Ok(if is_well { Exit::Ok } else { Exit::NotHealthy })
     }
+}
+
+/// Whether nothing about a check is worth a look. One that is off is as somebody wants it, whatever it found before.
+fn is_fine(check: &Planned, seen: Option<&Seen>) -> bool {
+    let runs_well = check.refused.is_none() && seen.is_none_or(|seen| seen.report.status == Status::Ok);
+    check.is_off || runs_well
 }
 
 impl One {

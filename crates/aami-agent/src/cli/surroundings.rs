@@ -22,6 +22,8 @@ pub(crate) struct Surroundings {
     /// `RUNTIME_DIRECTORY`: the folder a unit gave this process, which goes when the unit ends
     /// (systemd.exec(5), `RuntimeDirectory=`).
     pub(crate) runtime_directory: Option<PathBuf>,
+    /// `NOTIFY_SOCKET`: where the service manager listens (sd_notify(3)).
+    pub(crate) notify_socket: Option<String>,
 }
 
 impl Surroundings {
@@ -35,6 +37,7 @@ impl Surroundings {
             token_file: given("AAMI_TOKEN_FILE").map(PathBuf::from),
             colour: given("NO_COLOR").is_none() && given("TERM").is_none_or(|term| term != "dumb"),
             runtime_directory: given("RUNTIME_DIRECTORY").map(PathBuf::from),
+            notify_socket: given("NOTIFY_SOCKET"),
             user: given("SUDO_USER").or_else(|| given("USER")),
             proxies: or_kept(Proxies {
                 http: either("http_proxy").or_else(|| all.clone()),

@@ -32,4 +32,48 @@ codes! { Agent;
     "A round of checks reads what it remembers, runs what is due and writes /var/lib/node_exporter/textfile/\
      aami_checks.prom. One of these files or folders could not be read or written. What a single check found is its \
      metric and never this error."
+
+    NODE_NOT_ENROLLED = 6, DaemonConfig, 409;
+    "This machine is not enrolled, or its credential cannot be used.";
+    "Enrol it with `aami-agent bootstrap`; where it was enrolled, `aami-agent bootstrap --repair` mends it.";
+    "The agent's daemon speaks for a node by the credential in /var/lib/aami/agent/credential, which the bootstrap made, \
+     and to the control plane named in /var/lib/aami/agent/registration.json. One of them is missing, is not what it \
+     should be, or can be read by others than root. The message says which, never what the file holds."
+
+    DAEMON_NOT_STARTED = 7, Failed, 500;
+    "The agent's daemon could not start.";
+    "See what the message names; `systemctl status aami-agent.service` shows the last starts.";
+    "The daemon keeps reports in /var/lib/aami/agent/spool and starts a thread for each of its loops. A folder could not \
+     be made or read, or the host had no room for a thread."
+
+    GPU_COUNT_CHANGED = 8, NotHealthy, 409;
+    "This node has another number of usable GPUs than it enrolled with.";
+    "See `dmesg | grep -i xid` and `nvidia-smi`; after a change that was meant, run `aami-agent bootstrap --repair`.";
+    "The agent compares the GPUs that the vendor's tool shows, or the driver has, with those the node registered. One \
+     that fell off the bus needs a reset or a reboot; one that was taken out on purpose is told by a new registration."
+
+    COMMAND_NOT_OFFERED = 9, Failed, 501;
+    "This node does not offer that command.";
+    "The message says what to do instead.";
+    "Commands are a closed list, and some need what this node does not have: its service manager, or a newer agent."
+
+    COMMAND_FAILED = 10, Failed, 500;
+    "The node tried, and the command failed.";
+    "The message carries what the node's own tools said; `diagnose` gathers more.";
+    "The command was taken and begun. What it asked the service manager or the disk for was refused."
+
+    COMMAND_BUSY = 11, Conflict, 429;
+    "The node has too many commands waiting.";
+    "Wait until those before it have ended, and give it again.";
+    "A node does one command at a time and keeps a few waiting. This one was not taken and will not be done."
+
+    COMMAND_INTERRUPTED = 12, Interrupted, 500;
+    "The agent was restarted while the command was under way; it is not done again.";
+    "Look whether it took effect, and give it again where it did not.";
+    "A command is done at most once. After a restart nobody knows how far it came, so it is told as failed."
+
+    COMMAND_TIMED_OUT = 13, Pending, 504;
+    "The command did not end in the time it was given.";
+    "Give it more time, or look at the node with `diagnose`.";
+    "What the command waited for was still under way when its time was over. It may end later by itself."
 }

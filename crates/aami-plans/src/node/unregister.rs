@@ -38,6 +38,11 @@ impl Enrolment {
         self.told.request.system_info.as_ref()?.gpu_count
     }
 
+    /// The vendor of those GPUs.
+    pub fn gpu_vendor(&self) -> Option<&str> {
+        self.told.request.system_info.as_ref()?.gpu_vendor.as_deref()
+    }
+
     /// Reads it; `None` where the host is not enrolled, or its files are not readable.
     pub fn read(root: &Path, form: Form, cluster: &str) -> Result<Option<Self>, NotAHostPath> {
         let layout = Layout::of(form, cluster)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 use aami_api::check::NodeCheck;
@@ -44,6 +44,21 @@ pub struct Remembered {
 }
 
 impl Remembered {
+    /// What each check found last, by name; nothing where no round has run. The definitions, which may be long, are
+    /// passed over.
+    pub fn results(folder: &Path) -> BTreeMap<String, Seen> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Results {
+            checks: BTreeMap<String, Seen>,
+        }
+        let Ok(file) = File::open(folder.join(FILE)) else {
+            return BTreeMap::new();
+        };
+        let read = serde_json::from_reader(BufReader::new(file.take(LONGEST)));
+        read.map(|results: Results| results.checks).unwrap_or_default()
+    }
+
     /// Reads it. What cannot be read is forgotten: it can be had again.
     pub(super) fn read(folder: &Path) -> Self {
         let mut text = String::new();

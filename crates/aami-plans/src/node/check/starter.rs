@@ -64,7 +64,8 @@ impl Starter {
         Self::ALL.into_iter().find(|starter| starter.name() == name)
     }
 
-    pub(super) const fn needs_root(self) -> bool {
+    /// Whether what it looks at only root can see.
+    pub const fn needs_root(self) -> bool {
         matches!(self, Self::DiskSmart)
     }
 

@@ -1,0 +1,119 @@
+//! `aami-agent daemon`: the node stays connected, and says what happens on it.
+//!
+//! Four loops, each a thread; they share [`state::Shared`] and nothing else:
+//!
+//! | loop | listens to | gives |
+//! |---|---|---|
+//! | [`link`] | the control plane, the spool, the clock | heartbeats and reports up, commands down |
+//! | [`watch`] | `/proc`, `/sys`, vendor tools, the files that rounds of checks leave | reports, resources |
+//! | [`kernel`] | `/dev/kmsg` | Xids and SXids, folded and counted |
+//! | [`command`] | the closed list of commands | each done once, with its result |
+//!
+//! [`connection`] and [`pause`] decide when to connect and how long to stay away; they are pure. What must not be lost
+//! goes through the [`spool`]; everything else is replaced by what comes next. Every queue is bounded, every wait has
+//! an end, and the watchdog is fed only while all loops move.
+//!
+//! This room installs nothing and runs no checks: the timer stays their only runner.
+
+mod command;
+mod connection;
+mod identity;
+mod kernel;
+mod link;
+mod memory;
+mod metrics;
+mod notify;
+mod pause;
+mod resources;
+mod spool;
+mod state;
+mod watch;
+mod wire;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aami_install::Cancel;
+use aami_plans::download::Proxies;
+use aami_plans::node::Form;
+
+pub(crate) use identity::Unusable;
+pub(crate) use notify::Notify;
+
+use state::Shared;
+
+/// How long the loops may take to say goodbye. A unit is killed later than that.
+const GOODBYE: Duration = Duration::from_secs(4);
+/// How often the loops are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often the service manager is told that all is well.
+const WATCHDOG: Duration = Duration::from_secs(15);
+
+/// What it runs with.
+pub(crate) struct Options {
+    /// What stands for `/`.
+    pub(crate) root: PathBuf,
+    /// Which form of a node.
+    pub(crate) form: Form,
+    /// The cluster's name.
+    pub(crate) cluster: String,
+    /// Where its own metrics are served.
+    pub(crate) metrics: SocketAddr,
+    /// The way out.
+    pub(crate) proxies: Proxies,
+    /// The service manager, where there is one.
+    pub(crate) notify: Notify,
+    /// Says a line to whoever reads the log.
+    pub(crate) say: fn(&str),
+}
+
+/// Runs until `cancel` is set; then says goodbye.
+///
+/// Fails when this machine is not enrolled, when its credential cannot be used, or when another daemon is at work.
+pub(crate) fn run(options: Options, cancel: &Cancel) -> Result<(), Unusable> {
+    let identity = identity::read(&options)?;
+    let notify = options.notify.clone();
+    let shared = Arc::new(Shared::open(&options, &identity)?);
+    shared.say(&format!(
+        "aami-agent {} for {} of {}",
+        env!("CARGO_PKG_VERSION"),
+        identity.hostname,
+        identity.road.server
+    ));
+    metrics::serve(&shared, options.metrics);
+    let desk = command::Desk::open(&shared, &identity);
+    let link = {
+        let (shared, road, credential) = (shared.clone(), identity.road, identity.credential);
+        thread::Builder::new()
+            .name("link".to_owned())
+            .spawn(move || link::run(&shared, &road, &credential, &desk))
+    };
+    let link = link.map_err(|error| Unusable::Host(error.to_string()))?;
+    for (name, work) in [("watch", watch::run as fn(&Shared)), ("kernel", kernel::run)] {
+        let shared = shared.clone();
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || work(&shared))
+            .map_err(|error| Unusable::Host(error.to_string()))?;
+    }
+    notify.ready();
+    let mut fed = Instant::now();
+    while !cancel.is_cancelled() {
+        thread::park_timeout(LOOK);
+        if fed.elapsed() >= WATCHDOG && shared.pulses.all_beat(shared.now()) {
+            notify.alive();
+            fed = Instant::now();
+        }
+    }
+    notify.stopping();
+    shared.stop();
+    let deadline = Instant::now() + GOODBYE;
+    while !link.is_finished() && Instant::now() < deadline {
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    shared.say("stopped");
+    Ok(())
+}

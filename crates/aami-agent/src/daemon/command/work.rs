@@ -1,0 +1,154 @@
+//! Doing a command.
+
+use std::fs;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aami_api::link::{CommandResult, LONGEST_OUTPUT, Order};
+use aami_model::command::NodeCommand;
+use aami_model::exporter::ExporterKind;
+use aami_model::{Code, code};
+use aami_plans::node::check::Places;
+use aami_plans::node::{ASKED, CHECKS_UNIT, exporter_unit};
+
+use super::super::state::Shared;
+use super::super::watch::{Results, results};
+use super::{Node, diagnose, failed, unit};
+
+/// No command takes longer, whatever its order says.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Between two looks at something that is awaited.
+const LOOK: Duration = Duration::from_millis(50);
+/// A round that was at work when it was asked for began too early; then there is another, and no third.
+const ROUNDS: usize = 2;
+
+/// What was done, and what it gave.
+type Done = Result<(String, String), (Code, String)>;
+
+/// Does a command and says how it ended.
+pub(super) fn done(shared: &Shared, node: &Node, order: &Order) -> CommandResult {
+    let allowed = Duration::from_secs(order.timeout_seconds.max(1).into()).min(LONGEST);
+    let deadline = Instant::now() + allowed;
+    let done = match &order.command {
+        NodeCommand::RunChecks => run_checks(shared, node, deadline),
+        NodeCommand::RefreshInventory => refresh_inventory(shared, deadline),
+        NodeCommand::Diagnose => Ok((
+            "what was found is the output".to_owned(),
+            diagnose::bundle(shared, node, deadline),
+        )),
+        NodeCommand::RestartExporter { exporter } => restart_exporter(node, *exporter, deadline),
+        NodeCommand::UpdateAgent { version } => Err((
+            code::COMMAND_NOT_OFFERED,
+            format!(
+                "aami-agent {} does not replace itself; `aami-agent bootstrap` of {version:.40} does",
+                env!("CARGO_PKG_VERSION")
+            ),
+        )),
+    };
+    match done {
+        Ok((message, output)) => CommandResult {
+            command_id: order.command_id.clone(),
+            ok: true,
+            code: None,
+            message,
+            output: last_of(output, LONGEST_OUTPUT),
+        },
+        Err((code, why)) => failed(&order.command_id, code, &why),
+    }
+}
+
+/// The end of a text that is too long.
+pub(super) fn last_of(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let mut from = text.len() - most;
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+        text.drain(..from);
+    }
+    text
+}
+
+fn late() -> (Code, String) {
+    (
+        code::COMMAND_TIMED_OUT,
+        code::COMMAND_TIMED_OUT.sentence.to_owned(),
+    )
+}
+
+/// Asks for a round of everything and triggers the unit that runs rounds: it stays their only runner.
+fn run_checks(shared: &Shared, node: &Node, deadline: Instant) -> Done {
+    unit::offered(node)?;
+    let refused = |error: std::io::Error| (code::COMMAND_FAILED, error.to_string());
+    fs::write(shared.own(ASKED), b"").map_err(refused)?;
+    let asked = shared.wall();
+    let folder = Places::below(&node.root).folder;
+    let mut found = Results::new();
+    for _ in 0..ROUNDS {
+        unit::systemctl(&["start", CHECKS_UNIT], deadline)?;
+        found = results(&folder);
+        if found.values().all(|told| told.at >= asked) {
+            break;
+        }
+    }
+    let count = |status: &str| found.values().filter(|told| told.status == status).count();
+    let message = format!(
+        "{} checks: {} ok, {} warning, {} critical, {} unknown",
+        found.len(),
+        count("ok"),
+        count("warning"),
+        count("critical"),
+        count("unknown")
+    );
+    let lines = found
+        .values()
+        .map(|told| format!("{:<9} {}: {}\n", told.status, told.name, told.message));
+    Ok((message, lines.collect()))
+}
+
+fn refresh_inventory(shared: &Shared, deadline: Instant) -> Done {
+    let document = |shared: &Shared| {
+        let document = shared.inventory.lock().ok()?;
+        Some(document.as_ref()?.sha256.clone())
+    };
+    let (before, looks) = (document(shared), shared.vitals.inventories.load(Ordering::SeqCst));
+    shared.wish(|wishes| wishes.refresh = true);
+    // The look that was under way when this was asked may have begun before.
+    while shared.vitals.inventories.load(Ordering::SeqCst) == looks {
+        if Instant::now() >= deadline || shared.is_stopping() {
+            return Err(late());
+        }
+        thread::park_timeout(LOOK);
+    }
+    let now = document(shared);
+    let message = if now == before {
+        "the hardware is what it was"
+    } else {
+        "the hardware is not what it was; the new inventory is on its way"
+    };
+    Ok((message.to_owned(), String::new()))
+}
+
+fn restart_exporter(node: &Node, exporter: ExporterKind, deadline: Instant) -> Done {
+    unit::offered(node)?;
+    let unit = exporter_unit(&node.root, node.form, &node.cluster, exporter).ok_or_else(|| {
+        let why = format!("{} was not installed here by AAMI", exporter.name());
+        (code::NOT_FOUND, why)
+    })?;
+    unit::systemctl(&["restart", &unit], deadline)?;
+    unit::systemctl(&["is-active", "--quiet", &unit], deadline)?;
+    Ok((format!("{unit} was restarted and is running"), String::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_output_keeps_its_end() {
+        assert_eq!(last_of("abcdef".to_owned(), 3), "def");
+        assert_eq!(last_of("aéé".to_owned(), 3), "é");
+        assert_eq!(last_of("ab".to_owned(), 3), "ab");
+    }
+}

@@ -1,0 +1,362 @@
+//! The loop that is connected: it does what [`Connection`] decides, sends what waits, and waits itself for whichever
+//! comes first of the socket, the bell and the clock. One thread reads and writes.
+
+use std::os::fd::AsFd as _;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use aami_api::link::{ConnectionAck, Heartbeat, Hello, NodeConfig, PROTOCOL, Told, Up};
+use aami_model::secret::Secret;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::command::Desk;
+use super::connection::{Action, Connection, Input};
+use super::state::{Shared, boot_id, random};
+use super::wire::{NotOpened, Read, Road, Wire};
+
+/// Nodes of a site are switched on together.
+const FIRST_SPREAD: Duration = Duration::from_secs(2);
+/// Reports under way without being kept by the control plane.
+const MOST_UNDER_WAY: u64 = 64;
+/// Frames read in one turn, so that one who sends without end cannot keep it from its heartbeats.
+const MOST_READ: usize = 64;
+/// How long one turn waits at most: the watchdog looks at it.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How long goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// A control plane that knows of so many more reports than there were is not believed.
+const MOST_AHEAD: u64 = 1 << 40;
+/// What this program was built for.
+const ARCH: &str = if cfg!(target_arch = "aarch64") {
+    "arm64"
+} else {
+    "amd64"
+};
+/// Clocks that differ by less are called the same.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+struct Link<'a> {
+    shared: &'a Shared,
+    road: &'a Road,
+    credential: &'a Secret,
+    desk: &'a Desk,
+    connection: Connection,
+    wire: Option<Wire>,
+    /// The last report that was sent over this connection, and the last that is kept.
+    sent: u64,
+    settled: u64,
+    /// What was said last about the connection: the same is not said again.
+    said: String,
+}
+
+/// Runs until the daemon stops.
+pub(super) fn run(shared: &Shared, road: &Road, credential: &Secret, desk: &Desk) {
+    let connection = Connection::new(shared.now(), FIRST_SPREAD, &mut random);
+    let mut link = Link {
+        shared,
+        road,
+        credential,
+        desk,
+        connection,
+        wire: None,
+        sent: 0,
+        settled: 0,
+        said: String::new(),
+    };
+    while !shared.is_stopping() {
+        shared.pulses.link.beat(shared.now());
+        link.turn();
+    }
+    if let Some(wire) = link.wire.take() {
+        let reason = "the agent was stopped".to_owned();
+        wire.close(Some(&Up::Bye { reason }), GOODBYE);
+    }
+}
+
+impl Link<'_> {
+    fn turn(&mut self) {
+        self.happened(Input::Time);
+        self.read();
+        if self.connection.is_live()
+            && let Err(why) = self.send()
+        {
+            self.lost(&why);
+        }
+        self.wait();
+    }
+
+    /// Tells the connection what happened, and does what it answers.
+    fn happened(&mut self, input: Input) {
+        for action in self.connection.take(input, self.shared.now(), &mut random) {
+            if let Err(why) = self.act(action) {
+                self.lost(&why);
+                break;
+            }
+        }
+        let is_live = self.connection.is_live();
+        self.shared.vitals.is_connected.store(is_live, Ordering::Relaxed);
+    }
+
+    fn lost(&mut self, why: &str) {
+        self.note(why);
+        self.happened(Input::Lost);
+    }
+
+    fn act(&mut self, action: Action) -> Result<(), String> {
+        match action {
+            Action::Open => {
+                self.open();
+                Ok(())
+            }
+            Action::Greet => self.say(&Up::Hello(self.hello())),
+            Action::Live(ack) => self.live(&ack),
+            Action::Heartbeat => {
+                let resources = self.shared.take_resources();
+                self.say(&Up::Heartbeat(Heartbeat { resources }))?;
+                self.wire.as_mut().map_or(Ok(()), Wire::ping)
+            }
+            Action::Settle(seq) => {
+                self.settle(seq.min(self.sent));
+                Ok(())
+            }
+            Action::Take(order) => {
+                self.desk.take(order);
+                Ok(())
+            }
+            Action::Configure(config) => {
+                self.configure(config);
+                Ok(())
+            }
+            Action::Close(why) => {
+                if !why.is_empty() {
+                    self.note(&why);
+                }
+                if let Some(wire) = self.wire.take() {
+                    wire.close(None, Duration::from_millis(200));
+                }
+                self.shared.forget_outgoing();
+                Ok(())
+            }
+        }
+    }
+
+    fn open(&mut self) {
+        match Wire::open(self.road, self.credential) {
+            Ok(wire) => {
+                self.wire = Some(wire);
+                self.happened(Input::Opened);
+            }
+            Err(error) => {
+                self.note(&error.to_string());
+                let refused = matches!(error, NotOpened::Refused(_));
+                self.happened(Input::NotOpened { refused });
+            }
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        let document = self
+            .shared
+            .inventory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let sha256 = document.as_ref().map(|document| document.sha256.clone());
+        drop(document);
+        let noted = self.shared.memory.noted();
+        let revision = noted.config.revision.clone();
+        Hello {
+            protocol: PROTOCOL,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            arch: ARCH.to_owned(),
+            boot_id: boot_id(),
+            spool: self.shared.spool().id().to_owned(),
+            inventory_sha256: sha256.or_else(|| noted.inventory.clone()).unwrap_or_default(),
+            config_revision: Some(revision).filter(|revision| !revision.is_empty()),
+            time: self.shared.wall(),
+        }
+    }
+
+    fn live(&mut self, ack: &ConnectionAck) -> Result<(), String> {
+        self.note(&format!("connected to {} as {}", self.road.server, ack.node_id));
+        self.shared.vitals.connections.fetch_add(1, Ordering::Relaxed);
+        if let Some(seconds) = self.shared.memory.noted().config.heartbeat_seconds {
+            self.connection.beat_every(seconds);
+        }
+        let skew = {
+            let (here, there) = (self.shared.wall(), ack.time);
+            if here > there {
+                here.since(there)
+            } else {
+                there.since(here)
+            }
+        };
+        if skew > CLOCK_SKEW {
+            self.shared.say(&format!(
+                "this machine's clock and the control plane's differ by {} s",
+                skew.as_secs()
+            ));
+        }
+        self.settled = 0;
+        self.settle(ack.received);
+        self.sent = self.settled;
+        if ack.wants_inventory {
+            self.shared.wish(|wishes| wishes.inventory = true);
+        }
+        // What ended while nobody heard.
+        for up in self.desk.untold() {
+            self.shared.tell(up);
+        }
+        self.say(&Up::Heartbeat(Heartbeat {
+            resources: self.shared.take_resources(),
+        }))
+    }
+
+    fn settle(&mut self, seq: u64) {
+        if seq > self.settled.saturating_add(MOST_AHEAD) {
+            self.note("the control plane knows of reports that were never made");
+            return;
+        }
+        self.settled = self.settled.max(seq);
+        if let Err(error) = self.shared.spool().settle(seq) {
+            self.shared
+                .say(&format!("the spool cannot be written anew: {error}"));
+        }
+    }
+
+    fn configure(&mut self, config: NodeConfig) {
+        let refused = fault(&config);
+        let revision: String = config.revision.chars().take(100).collect();
+        if refused.is_none() {
+            if let Some(seconds) = config.heartbeat_seconds {
+                self.connection.beat_every(seconds);
+            }
+            if let Err(error) = self.shared.memory.change(|noted| noted.config = config) {
+                self.shared
+                    .say(&format!("the configuration cannot be kept: {error}"));
+            }
+        }
+        let _ = self
+            .shared
+            .report(self.shared.wall(), Told::Configured { revision, refused });
+    }
+
+    fn say(&mut self, up: &Up) -> Result<(), String> {
+        self.wire.as_mut().map_or(Ok(()), |wire| wire.say(up))
+    }
+
+    /// A line for the log, unless it is the one that stands there last.
+    fn note(&mut self, line: &str) {
+        if self.said != line {
+            self.shared.say(line);
+            line.clone_into(&mut self.said);
+        }
+    }
+
+    fn read(&mut self) {
+        for _ in 0..MOST_READ {
+            let Some(wire) = &mut self.wire else { return };
+            match wire.read() {
+                Ok(Read::Frame(down)) => self.happened(Input::Heard(down)),
+                Ok(Read::Alive) => self.happened(Input::Alive),
+                Ok(Read::Nothing) => return,
+                Err(why) => return self.lost(&why),
+            }
+        }
+    }
+
+    /// Sends what waits, as long as the socket takes it.
+    fn send(&mut self) -> Result<(), String> {
+        let Some(wire) = &mut self.wire else { return Ok(()) };
+        // Also the answer to a ping, which reading has put there.
+        wire.flush()?;
+        while !wire.is_waiting() {
+            let Some(up) = self.shared.next_outgoing() else {
+                break;
+            };
+            wire.say(&up)?;
+            if let Up::Result(result) = &up
+                && !wire.is_waiting()
+            {
+                self.desk.told(&result.command_id);
+            }
+        }
+        while !wire.is_waiting() && self.sent.saturating_sub(self.settled) < MOST_UNDER_WAY {
+            let Some((seq, line)) = self.shared.spool().after(self.sent) else {
+                break;
+            };
+            match line {
+                Ok(line) => wire.send(line)?,
+                Err(error) => self.shared.say(&format!("report {seq} cannot be read: {error}")),
+            }
+            self.sent = seq;
+        }
+        Ok(())
+    }
+
+    fn wait(&self) {
+        let due = self.connection.due(self.shared.now()).min(LONGEST_WAIT);
+        let timeout = Timespec {
+            tv_sec: i64::try_from(due.as_secs()).unwrap_or(0),
+            tv_nsec: due.subsec_nanos().into(),
+        };
+        let mut waits = vec![PollFd::new(self.shared.bell(), PollFlags::IN)];
+        if let Some(wire) = &self.wire {
+            let mut events = PollFlags::IN;
+            if wire.is_waiting() {
+                events |= PollFlags::OUT;
+            }
+            waits.push(PollFd::from_borrowed_fd(wire.as_fd(), events));
+        }
+        // An interruption is a turn like any other.
+        let _ = poll(&mut waits, Some(&timeout));
+        self.shared.hear();
+    }
+}
+
+/// Why a configuration is not taken.
+fn fault(config: &NodeConfig) -> Option<String> {
+    let outside =
+        |given: Option<u32>, least: u32, most: u32| given.is_some_and(|n| !(least..=most).contains(&n));
+    if outside(config.heartbeat_seconds, 5, 300) {
+        return Some("heartbeat_seconds must be 5 to 300".to_owned());
+    }
+    if outside(config.resources_seconds, 10, 3600) {
+        return Some("resources_seconds must be 10 to 3600".to_owned());
+    }
+    if config.revision.is_empty() || config.revision.len() > 100 {
+        return Some("revision must be 1 to 100 characters".to_owned());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_taken_whole_or_not_at_all() {
+        let good = NodeConfig {
+            revision: "r1".to_owned(),
+            heartbeat_seconds: Some(30),
+            ..NodeConfig::default()
+        };
+        assert_eq!(fault(&good), None);
+        for bad in [
+            NodeConfig {
+                heartbeat_seconds: Some(0),
+                ..good.clone()
+            },
+            NodeConfig {
+                resources_seconds: Some(u32::MAX),
+                ..good.clone()
+            },
+            NodeConfig {
+                revision: String::new(),
+                ..good
+            },
+        ] {
+            assert!(fault(&bad).is_some(), "{bad:?}");
+        }
+    }
+}

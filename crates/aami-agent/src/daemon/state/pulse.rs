@@ -1,0 +1,78 @@
+//! Whether the loops move. One that hangs stops the watchdog from being fed, and the service manager starts the
+//! daemon anew.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// When a loop was last at its beginning, and how long one turn of it may take.
+#[derive(Debug)]
+pub(in super::super) struct Pulse {
+    last: AtomicU64,
+    longest: Duration,
+}
+
+impl Pulse {
+    const fn new(longest: Duration) -> Self {
+        Self {
+            last: AtomicU64::new(0),
+            longest,
+        }
+    }
+
+    /// The loop is at its beginning.
+    pub(in super::super) fn beat(&self, now: Duration) {
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.last.store(now, Ordering::Relaxed);
+    }
+
+    fn is_beating(&self, now: Duration) -> bool {
+        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
+        now.saturating_sub(last) <= self.longest
+    }
+}
+
+/// Those of all loops.
+#[derive(Debug)]
+pub(in super::super) struct Pulses {
+    /// A turn may take as long as looking up a name and opening a connection.
+    pub(in super::super) link: Pulse,
+    /// A turn may take as long as all vendor tools together.
+    pub(in super::super) watch: Pulse,
+    pub(in super::super) kernel: Pulse,
+}
+
+impl Default for Pulses {
+    fn default() -> Self {
+        Self {
+            link: Pulse::new(Duration::from_secs(150)),
+            watch: Pulse::new(Duration::from_secs(400)),
+            kernel: Pulse::new(Duration::from_secs(150)),
+        }
+    }
+}
+
+impl Pulses {
+    /// Whether every loop moves.
+    pub(in super::super) fn all_beat(&self, now: Duration) -> bool {
+        [&self.link, &self.watch, &self.kernel]
+            .into_iter()
+            .all(|pulse| pulse.is_beating(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_loop_that_hangs_is_enough() {
+        let pulses = Pulses::default();
+        let later = Duration::from_secs(1000);
+        assert!(pulses.all_beat(Duration::from_secs(1)));
+        pulses.watch.beat(later);
+        pulses.kernel.beat(later);
+        assert!(!pulses.all_beat(later));
+        pulses.link.beat(later);
+        assert!(pulses.all_beat(later));
+    }
+}
