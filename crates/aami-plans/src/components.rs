@@ -252,6 +252,12 @@ impl Catalogue {
         self.components.values()
     }
 
+    /// Whether something of this name stands in it, to be had or not.
+    #[cfg(feature = "node")]
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.components.contains_key(name) || self.absent.contains_key(name)
+    }
+
     /// The container image that stands in for a component nobody offers as a file.
     pub fn image(&self, name: &str) -> Option<&str> {
         self.absent.get(name)?.image.as_deref()

@@ -14,10 +14,14 @@
 pub mod components;
 pub mod download;
 pub mod extract;
+#[cfg(any(feature = "node", feature = "stack"))]
+mod fetch;
 mod mirror_address;
 #[cfg(feature = "node")]
 pub mod node;
 pub mod obtain;
+#[cfg(any(feature = "node", feature = "stack"))]
+mod place;
 #[cfg(feature = "preflight")]
 pub mod preflight;
 #[cfg(feature = "release")]
@@ -26,6 +30,8 @@ pub mod release;
 pub mod stack;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
+#[cfg(any(feature = "node", feature = "stack"))]
+mod unit_words;
 #[cfg(feature = "preflight")]
 mod units;
 

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aami_install::effect::firewall::is_network;
 use aami_install::host::{Clock, SystemClock};
 use aami_install::render::Origin;
 use aami_install::{Installer, Mode, RunReport};
@@ -130,26 +131,11 @@ pub(crate) struct Bootstrap {
 
 /// Addresses and networks, each as it stands in a firewall's rule.
 pub(crate) fn networks(given: &[String]) -> Result<Vec<String>, Failure> {
-    for text in given {
-        let (address, prefix) = text
-            .split_once('/')
-            .map_or((text.as_str(), None), |(a, p)| (a, Some(p)));
-        let most = address
-            .parse::<IpAddr>()
-            .ok()
-            .map(|ip| if ip.is_ipv4() { 32_u8 } else { 128 });
-        let fits = match prefix {
-            None => true,
-            Some(prefix) => prefix
-                .parse::<u8>()
-                .is_ok_and(|n| most.is_some_and(|most| n <= most)),
-        };
-        if most.is_none() || !fits {
-            let shown: String = text.chars().take(60).collect();
-            return Err(Failure::invalid(format!(
-                "--scrape-from {shown:?} is neither an address nor a network such as 10.0.0.0/8"
-            )));
-        }
+    if let Some(text) = given.iter().find(|text| !is_network(text)) {
+        let shown: String = text.chars().take(60).collect();
+        return Err(Failure::invalid(format!(
+            "--scrape-from {shown:?} is neither an address nor a network such as 10.0.0.0/8"
+        )));
     }
     Ok(given.to_vec())
 }

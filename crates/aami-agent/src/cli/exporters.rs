@@ -46,7 +46,7 @@ struct Install {
     #[command(flatten)]
     how: How,
     /// A web server that carries exporters, in place of the control plane and their publishers
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = aami_plans::mirror_address)]
     mirror: Option<String>,
     /// A file with what the mirror wants to see: a token, or user:password
     #[arg(long, value_name = "FILE", requires = "mirror")]
@@ -93,19 +93,18 @@ struct How {
     json: bool,
 }
 
-/// A component's name: what the documents spell with a dash is meant, too.
+/// A component's name as a catalogue has it; whether there is one of that name is for the plan to say.
 fn name(text: &str) -> Result<String, String> {
-    let name = text.replace('-', "_");
-    let fits = (1..=64).contains(&name.len())
-        && name
+    let fits = (1..=64).contains(&text.len())
+        && text
             .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    match name.as_str() {
-        "node_exporter" => {
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
+    match text {
+        "node_exporter" | "node-exporter" => {
             Err("node_exporter comes with `aami-agent bootstrap` and goes with `uninstall`".to_owned())
         }
-        _ if fits => Ok(name),
-        _ => Err("a name is made of a-z, 0-9 and _".to_owned()),
+        _ if fits => Ok(text.to_owned()),
+        _ => Err("a name is made of a-z, 0-9, _ and -, at most 64 of them".to_owned()),
     }
 }
 
@@ -159,7 +158,7 @@ impl List {
 
 impl Install {
     fn run(&self, surroundings: &Surroundings) -> Result<Exit, Failure> {
-        if self.dcgm_image.is_some() && self.name != "dcgm_exporter" {
+        if self.dcgm_image.is_some() && self.name.replace('-', "_") != "dcgm_exporter" {
             return Err(Failure::invalid("--dcgm-image goes with dcgm_exporter alone"));
         }
         let enrolment = begin(&self.how)?;
@@ -187,7 +186,7 @@ impl Install {
 }
 
 impl Remove {
-    fn run(&self, surroundings: &Surroundings) -> Result<Exit, Failure> {
+    fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let enrolment = begin(&self.how)?;
         let api = settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?;
         let node = Node::new(NodeOptions {
@@ -198,7 +197,8 @@ impl Remove {
             ..self.how.which.bare(api, surroundings.proxies.clone())
         })?;
         let host = self.how.which.host()?;
-        let part = node.exporter_effects(&host, &self.name)?;
+        let name = node.exporter(&host)?.unwrap_or(self.name);
+        let part = node.exporter_effects(&host, &name)?;
         if self.how.dry_run {
             for effect in part.iter().rev() {
                 screen::line(&format!("would take back {}", effect.key()));
@@ -214,7 +214,7 @@ impl Remove {
         let report = installer
             .cancelled_by(signals::cancel_on_signals()?)
             .take_back(&part)?;
-        uninstall::show(&report, self.how.json, &format!("{} is gone.", self.name));
+        uninstall::show(&report, self.how.json, &format!("{name} is gone."));
         Ok(report.code().map_or(Exit::Ok, |code| code.exit))
     }
 }

@@ -59,4 +59,13 @@ codes! { Tools;
     "Use the version of AAMI that wrote it, or a later one.";
     "The record holds a version or a kind of effect that this program does not know. Undoing only the part it knows would \
      leave the host half installed, so nothing was changed. The newer program reads every older record."
+
+    SCRAPERS_UNKNOWN = 11, Failed, 422;
+    "It is not known whom the firewall should let in to scrape the exporters.";
+    "Name the addresses that Prometheus scrapes from with `--scrape-from`, or leave the firewall alone with \
+     `--skip-firewall`.";
+    "A firewall is at work on this host, and the ports of exporters are opened in it for the control plane's addresses \
+     alone. Its name could not be looked up here: name resolution is broken, or only a proxy knows the name. A door \
+     without addresses would be open for everybody, so none is opened. `--scrape-from 10.0.0.0/8` (an address or a \
+     network, as often as needed) says who comes; `--scrape-from 0.0.0.0/0` is everybody, if that is what you want."
 }

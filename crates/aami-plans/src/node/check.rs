@@ -24,8 +24,10 @@ use std::path::{Path, PathBuf};
 use aami_install::Host;
 
 pub use error::CheckRoundError;
+pub use fetch::asker;
 pub use memory::{Remembered, Seen};
 pub use report::Status;
+pub(super) use round::LONGEST;
 pub use round::{Outcome, Planned, Round};
 pub use run::Identity;
 

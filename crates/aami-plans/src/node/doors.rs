@@ -1,11 +1,10 @@
 //! Ports in the host's firewall: opened where one is at work, for whoever scrapes, and closed again when the
 //! exporter goes.
 
-use std::net::{IpAddr, SocketAddr};
-
 use aami_install::effect::FirewallRule;
 use aami_install::effect::firewall::{self, Firewall};
 use aami_install::{Effect, Host, StepError};
+use aami_model::code;
 use serde::{Deserialize, Serialize};
 
 use super::session::{Session, resolved};
@@ -16,7 +15,8 @@ use super::{Form, Purpose};
 pub(crate) struct Door {
     /// Which.
     pub(crate) port: u16,
-    /// Addresses and networks it is open for alone; everybody where there are none.
+    /// Addresses and networks it is open for alone. None in notes of before, where it was opened for everybody; no
+    /// door is made like that any more.
     pub(crate) sources: Vec<String>,
 }
 
@@ -58,27 +58,48 @@ pub(crate) fn at_work(session: &Session, host: &Host) -> Result<Option<Firewall>
 }
 
 /// What has to be opened for an exporter on `port`; nothing where there is no firewall, or where nobody comes
-/// from outside.
-pub(crate) fn needed(session: &Session, host: &Host, port: u16) -> Result<Option<Door>, StepError> {
+/// from outside. `before` is what an earlier run opened for it.
+pub(crate) fn needed(
+    session: &Session,
+    host: &Host,
+    port: u16,
+    before: Option<&Door>,
+) -> Result<Option<Door>, StepError> {
     if at_work(session, host)?.is_none() || session.bind_address()?.is_loopback() {
         return Ok(None);
     }
-    let mut sources = session.options.scrape_from.clone();
-    if sources.is_empty() {
-        sources = control_plane(session.client.server())
-            .iter()
-            .map(IpAddr::to_string)
-            .collect();
-    }
+    let given = &session.options.scrape_from;
+    let mut sources = if given.is_empty() {
+        match control_plane(session.client.server()) {
+            Ok(sources) => sources,
+            // Whom an earlier run let in may still come.
+            Err(error) => before
+                .map(|door| door.sources.clone())
+                .filter(|sources| !sources.is_empty())
+                .ok_or(error)?,
+        }
+    } else {
+        given.clone()
+    };
     sources.sort();
     sources.dedup();
     Ok(Some(Door { port, sources }))
 }
 
-/// Where the control plane is. None where its name is known to a proxy alone: then it comes from anywhere.
-fn control_plane(server: &str) -> Vec<IpAddr> {
-    let found = resolved(server).unwrap_or_default();
-    found.iter().map(SocketAddr::ip).collect()
+/// Where the control plane is. That nobody knows is an error: a door for no address in particular is open for all.
+fn control_plane(server: &str) -> Result<Vec<String>, StepError> {
+    let unknown = |why: String| {
+        StepError::new(
+            code::SCRAPERS_UNKNOWN,
+            format!("the firewall cannot be opened for the control plane at {server} alone: {why}"),
+        )
+    };
+    let found =
+        resolved(server)?.map_err(|error| unknown(format!("its name is not known here ({error})")))?;
+    if found.is_empty() {
+        return Err(unknown("its name has no address".to_owned()));
+    }
+    Ok(found.iter().map(|address| address.ip().to_string()).collect())
 }
 
 #[cfg(test)]
@@ -107,11 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn a_control_plane_by_address_is_known_and_one_by_an_unknown_name_is_not() {
-        assert_eq!(
-            control_plane("https://127.0.0.9:8080"),
-            ["127.0.0.9".parse::<IpAddr>().unwrap()]
+    fn a_control_plane_by_address_is_known_and_one_by_an_unknown_name_opens_nothing() {
+        assert_eq!(control_plane("https://127.0.0.9:8080").unwrap(), ["127.0.0.9"]);
+        // A door without an address would be open for everybody.
+        let error = control_plane("https://no-such-name.invalid:8080").unwrap_err();
+        assert_eq!(error.code(), code::SCRAPERS_UNKNOWN);
+        assert!(
+            error.code().hint.contains("--scrape-from"),
+            "{}",
+            error.code().hint
         );
-        assert!(control_plane("https://no-such-name.invalid:8080").is_empty());
     }
 }

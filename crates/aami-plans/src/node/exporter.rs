@@ -7,9 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aami_install::effect::{CreateGroup, CreateUser, Placement, UnitState};
-use aami_install::root::Entry;
-use aami_install::{Content, Digest, Effect, Host, HostPath, Mark, Owner, StepContext, StepError};
+use aami_install::effect::{Placement, UnitState};
+use aami_install::{Content, Effect, Host, HostPath, Mark, Owner, StepContext, StepError};
 use aami_model::code;
 use aami_model::run::StepOutcome;
 
@@ -23,7 +22,9 @@ use super::layout::real;
 use super::session::Session;
 use super::unit::{Hardening, Unit};
 use super::{Form, doors, installed, local};
-use crate::components::{Archive, Build, Checksum, Component};
+use crate::components::{Build, Component};
+use crate::fetch::{origin, pinned_program};
+use crate::place::{account, host_path, missing_parents};
 
 /// How long an exporter may take from its start to its first metrics.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -74,7 +75,11 @@ impl Setup {
                 self.container = self.container.or(installed.container);
                 self.door = installed.door;
             }
-            None => self.door = doors::needed(session, host, self.port)?,
+            None => {
+                let before = installed::read::<installed::Exporter>(host, &session.layout, &self.component);
+                let before = before.and_then(|note| note.door);
+                self.door = doors::needed(session, host, self.port, before.as_ref())?;
+            }
         }
         Ok(self)
     }
@@ -190,16 +195,6 @@ impl Setup {
         component: &Component,
         build: &Build,
     ) -> Result<Content, StepError> {
-        let origin = format!("{} {} ({})", component.name, component.version, build.file);
-        // What is pinned is the file that is fetched; it is the program's own sum only without an archive.
-        let sha256 = match (component.archive, &build.checksum) {
-            (Archive::None, Checksum::Pinned(sum)) => sum.to_string().parse::<Digest>().ok(),
-            _ => None,
-        };
-        let origin = match &build.checksum {
-            Checksum::Pinned(sum) => format!("{origin}, sha256 {sum}"),
-            Checksum::Published(list) => format!("{origin}, checksum from {list}"),
-        };
         let fetch = Program {
             session: session.clone(),
             component: component.clone(),
@@ -207,7 +202,11 @@ impl Setup {
             program: self.program.clone(),
             staging: real(host.root.path(), &session.layout.staging),
         };
-        Ok(Content::fetched(origin, sha256, Arc::new(fetch)))
+        Ok(Content::fetched(
+            origin(component, build),
+            pinned_program(component, build),
+            Arc::new(fetch),
+        ))
     }
 
     /// Whether it answers with its own metrics now.
@@ -296,45 +295,13 @@ impl Setup {
     }
 }
 
-/// A system user of its own, with its group.
-pub(crate) fn account(user: &str) -> Result<[Effect; 2], StepError> {
-    let (home, shell) = (host_path("/nonexistent")?, host_path("/usr/sbin/nologin")?);
-    Ok([
-        Effect::CreateGroup(CreateGroup::system(user)),
-        Effect::CreateUser(CreateUser::system(user, user, home, shell)),
-    ])
-}
-
 /// An address as it stands in a URL people can open.
 pub(crate) fn shown(address: SocketAddr) -> String {
     format!("http://{address}/metrics")
-}
-
-pub(crate) fn host_path(text: &str) -> Result<HostPath, StepError> {
-    HostPath::new(text).map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))
 }
 
 fn path(folder: &HostPath, name: &str) -> Result<HostPath, StepError> {
     folder
         .join(name)
         .map_err(|error| StepError::new(code::CATALOGUE_INVALID, error.to_string()))
-}
-
-/// The folders above `path` that are not there. Those that are keep the mode they have.
-pub(crate) fn missing_parents(host: &Host, path: &HostPath) -> Result<Vec<HostPath>, StepError> {
-    let mut missing = Vec::new();
-    let mut next = path.parent();
-    while let Some(parent) = next {
-        let entry = host
-            .root
-            .entry(&parent)
-            .map_err(aami_install::EffectError::from)?;
-        if entry != Entry::Absent {
-            break;
-        }
-        next = parent.parent();
-        missing.push(parent);
-    }
-    missing.reverse();
-    Ok(missing)
 }

@@ -12,18 +12,30 @@ use aami_model::code;
 use aami_model::exporter::ExporterKind;
 use serde::{Deserialize, Serialize};
 
-use super::exporter::{Container, Setup, host_path};
+use super::exporter::{Container, Setup};
 use super::session::Session;
 use super::unit::Hardening;
 use super::{Form, Purpose, installed};
 use crate::components::{Kind, is_pinned_image};
+use crate::place::host_path;
+use crate::units;
 
 /// Where dcgm-exporter reads what to export.
 const COUNTERS: &str = "/etc/aami/dcgm-counters.csv";
 /// The user that exporters of the site's own run as.
 const USER: &str = "aami-exporter";
-/// The name of the wish's note.
-const NOTE: &str = "exporters";
+/// Names that are programs, units or notes of our own.
+const RESERVED: [&str; 9] = [
+    "aami-agent",
+    "aami_agent",
+    "agent",
+    "checks",
+    "exporters",
+    "node-exporter",
+    "node_exporter",
+    "registration",
+    "server",
+];
 
 /// One exporter beside node_exporter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,26 +61,29 @@ pub(crate) struct Wish {
 impl Wish {
     /// As it was last kept on this host.
     pub(crate) fn kept(session: &Session, host: &Host) -> Self {
-        installed::read(host, &session.layout, NOTE).unwrap_or_default()
+        installed::read(host, &session.layout, installed::EXPORTERS).unwrap_or_default()
     }
 
     /// As it holds in this run.
-    fn now(session: &Session, host: &Host) -> Self {
+    fn now(session: &Session, host: &Host) -> Result<Self, StepError> {
         let kept = Self::kept(session, host);
         match &session.options.purpose {
-            Purpose::Exporters { change, .. } => change.apply(kept),
-            Purpose::Install | Purpose::Look(_) => kept,
+            Purpose::Exporters { change, .. } => {
+                let name = change.settled(session, host)?;
+                Ok(change.apply(&name, kept))
+            }
+            Purpose::Install | Purpose::Look(_) => Ok(kept),
         }
     }
 
     /// What keeps it; nothing where there is none.
     pub(crate) fn effects(session: &Session, host: &Host) -> Result<Vec<Effect>, StepError> {
-        let (wish, kept) = (Self::now(session, host), Self::kept(session, host));
+        let (wish, kept) = (Self::now(session, host)?, Self::kept(session, host));
         if wish == Self::default() && kept == Self::default() {
             return Ok(Vec::new());
         }
         let owner = (session.options.form == Form::Host).then(Owner::root);
-        Ok(installed::effects(&session.layout, NOTE, &wish, owner.as_ref())?.into())
+        Ok(installed::effects(&session.layout, installed::EXPORTERS, &wish, owner.as_ref())?.into())
     }
 }
 
@@ -82,26 +97,58 @@ pub enum Change {
 }
 
 impl Change {
-    /// The exporter's name.
-    pub fn name(&self) -> &str {
+    /// The exporter's name, as it was given.
+    fn given(&self) -> &str {
         match self {
             Self::Add(name) | Self::Remove(name) => name,
         }
     }
 
-    fn apply(&self, mut wish: Wish) -> Wish {
-        match self {
-            Self::Add(name) => {
-                wish.without.remove(name);
-                wish.also.insert(name.clone());
+    /// The exporter's name as the catalogue or this host has it: as it was given, where there is one of that name;
+    /// otherwise one that is spelled with `_` where `-` was given, as our own are.
+    pub(crate) fn settled(&self, session: &Session, host: &Host) -> Result<String, StepError> {
+        let given = self.given();
+        is_free(given)?;
+        if !given.contains('-') {
+            return Ok(given.to_owned());
+        }
+        let is_there = match self {
+            Self::Add(_) => session.catalogue()?.knows(given),
+            Self::Remove(_) => {
+                Wish::kept(session, host).also.contains(given)
+                    || Extra::installed(session, host).contains(&Extra::named(given))
             }
-            Self::Remove(name) => {
+        };
+        let name = if is_there {
+            given.to_owned()
+        } else {
+            given.replace('-', "_")
+        };
+        Ok(name)
+    }
+
+    fn apply(&self, name: &str, mut wish: Wish) -> Wish {
+        match self {
+            Self::Add(_) => {
+                wish.without.remove(name);
+                wish.also.insert(name.to_owned());
+            }
+            Self::Remove(_) => {
                 wish.also.remove(name);
-                wish.without.insert(name.clone());
+                wish.without.insert(name.to_owned());
             }
         }
         wish
     }
+}
+
+/// Whether an exporter beside node_exporter may have this name.
+fn is_free(name: &str) -> Result<(), StepError> {
+    if !RESERVED.contains(&name) {
+        return Ok(());
+    }
+    let message = format!("no exporter of a site's own can be called {name}: that is a name of AAMI's");
+    Err(StepError::new(code::INVALID, message).with_hint("Give it another name in the catalogue."))
 }
 
 impl Extra {
@@ -137,7 +184,7 @@ impl Extra {
         if let Purpose::Look(_) = session.options.purpose {
             return Ok(Self::installed(session, host));
         }
-        let wish = Wish::now(session, host);
+        let wish = Wish::now(session, host)?;
         let mut wanted: BTreeSet<Self> = wish.also.iter().map(|name| Self::named(name)).collect();
         if let Purpose::Exporters { .. } = session.options.purpose {
             wanted.extend(Self::installed(session, host));
@@ -158,7 +205,7 @@ impl Extra {
         let mut found: Vec<Self> = files
             .unwrap_or_default()
             .iter()
-            .filter_map(|file| file.strip_suffix(".json"))
+            .filter_map(|file| installed::exporter_of(file))
             .filter(|name| *name != "node_exporter")
             .filter(|name| installed::read::<installed::Exporter>(host, &session.layout, name).is_some())
             .map(Self::named)
@@ -174,7 +221,7 @@ impl Extra {
             Self::AllSmi => Setup {
                 component: "all_smi".to_owned(),
                 program: "all-smi".to_owned(),
-                unit: "aami-all-smi.service".to_owned(),
+                unit: units::ALL_SMI.to_owned(),
                 user: "root",
                 description: "all-smi, installed by AAMI".to_owned(),
                 hardening: Hardening::Devices,
@@ -203,7 +250,7 @@ impl Extra {
         Ok(Setup {
             component: "dcgm_exporter".to_owned(),
             program: "dcgm-exporter".to_owned(),
-            unit: "aami-dcgm-exporter.service".to_owned(),
+            unit: units::DCGM_EXPORTER.to_owned(),
             user: "root",
             description: "NVIDIA dcgm-exporter, installed by AAMI".to_owned(),
             hardening: Hardening::Devices,
@@ -260,6 +307,7 @@ impl Extra {
 
     /// One of the site's own: whatever its catalogue says of it, with next to no rights.
     fn custom(name: &str, session: &Session, host: &Host) -> Result<Setup, StepError> {
+        is_free(name)?;
         let (component, build) = session.component(host, name)?;
         let no_exporter = |why: &str| {
             StepError::new(
@@ -281,7 +329,8 @@ impl Extra {
         Ok(Setup {
             component: name.to_owned(),
             program,
-            unit: format!("aami-{}.service", name.replace('_', "-")),
+            // As the catalogue spells it, after a word that none of our own units begins with.
+            unit: format!("aami-exporter-{name}.service"),
             user: USER,
             description: format!("{name}, installed by AAMI"),
             hardening: Hardening::Tight,

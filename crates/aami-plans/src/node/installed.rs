@@ -43,6 +43,19 @@ pub(crate) struct Agent {
     pub(crate) checks: bool,
 }
 
+/// The name of the note of which exporters are wanted.
+pub(crate) const EXPORTERS: &str = "exporters";
+/// The names of our own notes.
+const OURS: [&str; 5] = [
+    EXPORTERS,
+    "aami-agent",
+    "all_smi",
+    "dcgm_exporter",
+    "node_exporter",
+];
+/// What stands before the names of all others, which a site chooses.
+const OTHERS: &str = "exporter-";
+
 const fn yes() -> bool {
     true
 }
@@ -73,7 +86,18 @@ pub(crate) fn folder(layout: &Layout, owner: Option<&Owner>) -> Effect {
     Effect::directory(layout.agent.clone(), 0o700, owner.cloned())
 }
 
+/// The exporter that a file of the node's folder is the note of, if it may be one.
+pub(crate) fn exporter_of(file: &str) -> Option<&str> {
+    let name = file.strip_suffix(".json")?;
+    match name.strip_prefix(OTHERS) {
+        Some(other) => Some(other),
+        None => OURS.contains(&name).then_some(name),
+    }
+}
+
 fn path(layout: &Layout, name: &str) -> Result<HostPath, StepError> {
-    let path = layout.agent.join(&format!("{name}.json"));
+    // The control plane's answer and others of ours lie in the same folder.
+    let before = if OURS.contains(&name) { "" } else { OTHERS };
+    let path = layout.agent.join(&format!("{before}{name}.json"));
     path.map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))
 }

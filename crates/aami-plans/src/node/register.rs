@@ -92,7 +92,8 @@ fn exporters(session: &Session, host: &Host) -> Result<Vec<ExporterInfo>, StepEr
     if let Some(told) = session.options.purpose.told() {
         let mut known: Vec<u16> = exporters.iter().map(|exporter| exporter.port).collect();
         if let Purpose::Exporters { change, .. } = &session.options.purpose {
-            let note: Option<installed::Exporter> = installed::read(host, &session.layout, change.name());
+            let name = change.settled(session, host)?;
+            let note: Option<installed::Exporter> = installed::read(host, &session.layout, &name);
             known.extend(note.map(|note| note.port));
         }
         let others = told.request.exporters.iter();

@@ -1,5 +1,6 @@
 //! What the steps of one run of the node plan know together.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -353,13 +354,13 @@ impl Session {
 /// The first address of the server; where its name cannot be looked up here (a proxy does that), an
 /// address that stands for "anywhere": the documentation network (RFC 5737), to which nothing is sent.
 fn server_address(server: &str) -> Result<SocketAddr, StepError> {
-    let found = resolved(server)?;
+    let found = resolved(server)?.unwrap_or_default();
     let anywhere = SocketAddr::from(([192, 0, 2, 1], 443));
     Ok(found.first().copied().unwrap_or(anywhere))
 }
 
-/// All addresses of a server; none where its name is not known here.
-pub(crate) fn resolved(server: &str) -> Result<Vec<SocketAddr>, StepError> {
+/// All addresses of a server, or why its name is not known here.
+pub(crate) fn resolved(server: &str) -> Result<io::Result<Vec<SocketAddr>>, StepError> {
     let uri: ureq::http::Uri = server
         .parse()
         .map_err(|_| StepError::new(code::INVALID, format!("{server:?} is not a URL")))?;
@@ -369,8 +370,5 @@ pub(crate) fn resolved(server: &str) -> Result<Vec<SocketAddr>, StepError> {
     } else {
         80
     });
-    Ok((host, port)
-        .to_socket_addrs()
-        .map(Iterator::collect)
-        .unwrap_or_default())
+    Ok((host, port).to_socket_addrs().map(Iterator::collect))
 }

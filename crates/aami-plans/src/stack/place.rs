@@ -1,10 +1,7 @@
 //! Folders, users and owners, as the steps ask for them.
 
-use aami_install::effect::{CreateGroup, CreateUser};
-use aami_install::root::Entry;
-use aami_install::{Effect, EffectError, Host, HostPath, Owner, StepError};
+use aami_install::{Effect, Host, HostPath, Owner, StepError};
 
-use super::config::broken;
 use super::part::Part;
 
 /// The owner of what only a part reads and writes.
@@ -29,26 +26,11 @@ pub(crate) fn ground(path: &HostPath) -> Effect {
 
 /// The user of a part and its group.
 pub(crate) fn account(part: Part) -> Result<[Effect; 2], StepError> {
-    let name = part.user();
-    let home = HostPath::new("/nonexistent").map_err(broken)?;
-    let shell = HostPath::new("/usr/sbin/nologin").map_err(broken)?;
-    Ok([
-        Effect::CreateGroup(CreateGroup::system(name)),
-        Effect::CreateUser(CreateUser::system(name, name, home, shell)),
-    ])
+    crate::place::account(part.user())
 }
 
 /// The folders above `path` that are not there. Those that are keep the mode they have.
 pub(crate) fn missing_parents(host: &Host, path: &HostPath) -> Result<Vec<Effect>, StepError> {
-    let mut missing = Vec::new();
-    let mut next = path.parent();
-    while let Some(parent) = next {
-        if host.root.entry(&parent).map_err(EffectError::from)? != Entry::Absent {
-            break;
-        }
-        next = parent.parent();
-        missing.push(folder(&parent));
-    }
-    missing.reverse();
-    Ok(missing)
+    let missing = crate::place::missing_parents(host, path)?;
+    Ok(missing.iter().map(folder).collect())
 }

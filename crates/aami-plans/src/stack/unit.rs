@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::unit_words::quoted;
+
 /// What a unit runs.
 pub(crate) struct Unit<'a> {
     /// For people.
@@ -89,17 +91,6 @@ impl Unit<'_> {
         text.push_str("\n[Install]\nWantedBy=multi-user.target\n");
         text
     }
-}
-
-/// An argument as a unit file takes it: `%` and `$` mean something there, blanks part arguments
-/// (systemd.service(5), COMMAND LINES).
-fn quoted(argument: &str) -> String {
-    let escaped = argument.replace('%', "%%").replace('$', "$$");
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:,%$@+[]".contains(c);
-    if !escaped.is_empty() && escaped.chars().all(plain) {
-        return escaped;
-    }
-    format!("\"{}\"", escaped.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 #[cfg(test)]

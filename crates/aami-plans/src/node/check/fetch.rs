@@ -1,13 +1,28 @@
 //! Which checks are meant for this node: asked of the control plane with the node's own credential, and believed
 //! only as far as each definition fits its hash.
 
+use std::time::Duration;
+
 use aami_api::check::{NodeCheck, NodeChecks};
-use aami_api::client::{Client, ClientError};
+use aami_api::client::{Client, ClientError, Settings};
 use aami_model::Timestamp;
+use aami_model::secret::Secret;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::memory::Remembered;
+
+/// How long asking may take: a round has time for this beside the longest check.
+pub(super) const ASK: Duration = Duration::from_secs(10);
+
+/// Who asks, with the node's own credential.
+pub fn asker(settings: Settings, credential: &Secret) -> Result<Client, ClientError> {
+    let settings = Settings {
+        timeout: ASK,
+        ..settings
+    };
+    Ok(Client::new(&settings)?.with_bearer(credential.reveal()))
+}
 
 /// Asks, and keeps the answer. Where the control plane does not answer, what it said last stays.
 pub(super) fn ask(

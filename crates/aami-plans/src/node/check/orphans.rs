@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
 
 /// How long their end is waited for. One that is stuck in a driver cannot die.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// From now on, what loses its parent becomes a child of this process (prctl(2), `PR_SET_CHILD_SUBREAPER`).
 pub fn adopt() {

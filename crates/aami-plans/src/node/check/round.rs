@@ -12,24 +12,36 @@ use aami_api::check::NodeCheck;
 use aami_api::client::Client;
 use aami_install::host::Clock;
 use aami_model::Timestamp;
-use aami_model::check::RunAs;
+use aami_model::check::{LONGEST_TIMEOUT, RunAs};
 
 use super::memory::{Remembered, Seen};
 use super::render;
 use super::report::{Report, Status};
-use super::run::{Identity, Job};
+use super::run::{self, Identity, Job};
 use super::starter::{Expected, Starter};
 use super::trust::Rules;
-use super::{CheckRoundError, Places, fetch};
+use super::{CheckRoundError, Places, fetch, orphans};
 
 /// How many checks run at once.
 const AT_ONCE: usize = 8;
 /// How often the control plane is asked.
 const FETCH: Duration = Duration::from_secs(240);
-/// How long a round may take: a little less than what its unit gives it.
-const ROUND: Duration = Duration::from_secs(320);
+/// How long a round may take: to ask, to run the longest check there can be, and to write what was found. What has
+/// begun by then ends a little later, and all of it within [`LONGEST`].
+const ROUND: Duration = after(fetch::ASK, after(seconds(LONGEST_TIMEOUT), seconds(5)));
+/// How long a round takes at most, whatever its checks do. Its unit is given this long.
+pub(in crate::node) const LONGEST: Duration =
+    after(ROUND, after(run::ENDING, after(orphans::PATIENCE, seconds(10))));
 /// A check is due a little early: rounds do not begin to the second.
 const EARLY: Duration = Duration::from_secs(15);
+
+const fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count as u64)
+}
+
+const fn after(one: Duration, other: Duration) -> Duration {
+    one.saturating_add(other)
+}
 
 /// What a round is run with.
 pub struct Round<'a> {
@@ -41,7 +53,8 @@ pub struct Round<'a> {
     pub identity: Option<Identity>,
     /// What this node should have.
     pub expected: Expected,
-    /// Who is asked for definitions, and the name this node has there; nobody where absent.
+    /// Who is asked for definitions (see [`asker`](super::asker)), and the name this node has there; nobody where
+    /// absent.
     pub control_plane: Option<(Client, String)>,
     /// Ask now, and run everything whether it is due or not.
     pub now: bool,
@@ -103,6 +116,8 @@ impl Round<'_> {
 
     /// Runs it.
     pub fn run(&self) -> Result<Outcome, CheckRoundError> {
+        // Asking is part of the round: its unit's clock runs, too.
+        let began = Instant::now();
         let folder = &self.places.folder;
         private(folder)?;
         let lock = File::open(folder).map_err(CheckRoundError::file(folder))?;
@@ -131,7 +146,7 @@ impl Round<'_> {
         // Those that waited longest come first, so that none waits for ever where a round has no room for all.
         due.sort_by_key(|check| remembered.checks.get(&check.name).map(|seen| seen.at));
         self.tell(&remembered)?;
-        let ran = self.run_all(&due, remembered)?;
+        let ran = self.run_all(&due, remembered, began)?;
         Ok(Outcome {
             ran: ran.into_iter().map(|(name, seen)| (name, seen.report)).collect(),
             not_fetched,
@@ -165,9 +180,9 @@ impl Round<'_> {
         &self,
         due: &[&Planned],
         remembered: Remembered,
+        began: Instant,
     ) -> Result<Vec<(String, Seen)>, CheckRoundError> {
         let scripts = Scripts::make(&self.places.scripts)?;
-        let began = Instant::now();
         let next = AtomicUsize::new(0);
         let done = Mutex::new((remembered, Vec::new(), Ok(())));
         let work = || {

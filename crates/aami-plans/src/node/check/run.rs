@@ -3,11 +3,11 @@
 use std::io::Read;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::report::{Report, Status};
 
@@ -15,6 +15,8 @@ use super::report::{Report, Status};
 const MOST_OUTPUT: u64 = 256 * 1024;
 /// Between asking a check to end and ending it, and how long its end is then waited for.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long a check may go on after its time is up: asked to end, then ended, with its output waited for.
+pub(super) const ENDING: Duration = Duration::from_secs(3 * GRACE.as_secs());
 
 /// Whom a process belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +48,10 @@ impl Job {
     fn report(&self, deadline: Instant) -> Report {
         let unknown = |why: String| Report::new(Status::Unknown, why);
         let mut running = match self.start() {
-            Ok(child) => Running(child),
+            Ok(child) => Running::new(child),
             Err(error) => return unknown(format!("{} cannot be started: {error}", self.program.display())),
         };
-        let output = match drain(running.0.stdout.take()) {
+        let output = match drain(running.output()) {
             Ok(output) => output,
             Err(error) => return unknown(format!("its output cannot be read: {error}")),
         };
@@ -60,11 +62,14 @@ impl Job {
                 self.timeout.as_secs()
             ))
         };
-        let Some(status) = running.ends_by(deadline) else {
+        if !running.has_ended_by(deadline) {
             return late();
+        }
+        // What it started must not outlive it.
+        let status = match running.end() {
+            Ok(status) => status,
+            Err(error) => return unknown(format!("how it ended is not known: {error}")),
         };
-        // It has ended; what it started must not outlive it.
-        running.kill(Signal::KILL);
         let left = deadline.saturating_duration_since(Instant::now()).max(GRACE);
         let Ok((bytes, is_more)) = output.recv_timeout(left) else {
             return late();
@@ -106,43 +111,78 @@ impl Job {
 }
 
 /// A started check that does not outlive its owner.
-struct Running(Child);
+///
+/// A process that has ended keeps its number until it is waited for; from then on the kernel may give the number to
+/// anybody, as a process's or a group's. So its end is seen without waiting for it (`WNOWAIT`), its group is killed
+/// first, and the one that waits for it takes the child away: there is no number left to signal.
+struct Running(Option<Child>);
 
 impl Running {
-    fn ends_by(&mut self, deadline: Instant) -> Option<ExitStatus> {
+    const fn new(child: Child) -> Self {
+        Self(Some(child))
+    }
+
+    fn output(&mut self) -> Option<ChildStdout> {
+        self.0.as_mut()?.stdout.take()
+    }
+
+    /// Its number, which is its group's, while it is its own.
+    fn number(&self) -> Option<Pid> {
+        let child = self.0.as_ref()?;
+        i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+    }
+
+    /// Whether it has ended by then. Its number stays its own.
+    fn has_ended_by(&self, deadline: Instant) -> bool {
+        let Some(number) = self.number() else { return true };
         let mut pause = Duration::from_millis(1);
         loop {
-            match self.0.try_wait() {
-                Ok(Some(status)) => return Some(status),
+            let how = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            match waitid(WaitId::Pid(number), how) {
+                Ok(Some(_)) => return true,
                 Ok(None) if Instant::now() < deadline => {
                     std::thread::park_timeout(pause);
                     pause = (pause * 2).min(Duration::from_millis(20));
                 }
-                Ok(None) | Err(_) => return None,
+                Ok(None) | Err(_) => return false,
             }
         }
     }
 
-    /// Signals everything in its group. The group lives as long as anything in it does, so its number is not
-    /// another's.
-    fn kill(&self, signal: Signal) {
-        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+    /// Signals everything in its group.
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.number() {
             let _ = kill_process_group(group, signal);
         }
+    }
+
+    /// Ends what is left of its group and says how it ended itself; it must have ended.
+    fn end(&mut self) -> std::io::Result<ExitStatus> {
+        self.signal(Signal::KILL);
+        let child = self.0.take();
+        let mut child = child.ok_or(std::io::ErrorKind::NotFound)?;
+        child.wait()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.0.is_none() {
+            return;
+        }
         for signal in [Signal::TERM, Signal::KILL] {
-            if !matches!(self.0.try_wait(), Ok(None)) {
+            if self.has_ended_by(Instant::now()) {
                 break;
             }
-            self.kill(signal);
+            self.signal(signal);
             // One that is stuck in a driver cannot die; waiting for it would be the hang this prevents.
-            let _ = self.ends_by(Instant::now() + GRACE);
+            self.has_ended_by(Instant::now() + GRACE);
         }
-        self.kill(Signal::KILL);
+        self.signal(Signal::KILL);
+        // Nobody else waits for it, so one that is stuck keeps its number until the round is over.
+        if let Some(mut child) = self.0.take() {
+            let _ = child.try_wait();
+        }
     }
 }
 
@@ -211,6 +251,25 @@ mod tests {
         let (report, took) = shell(&script, LONG).run();
         assert_eq!(report.status, Status::Ok, "{}", report.message);
         assert!(took < Duration::from_secs(10), "{took:?}");
+        gone(&std::fs::read_to_string(pid).unwrap());
+    }
+
+    #[test]
+    fn one_that_has_ended_keeps_its_number_until_its_group_is_killed_and_no_longer() {
+        // Given a check that has ended while something of its group goes on,
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!("sleep 600 >/dev/null & echo $! > {}; exit 2", pid.display());
+        let mut running = Running::new(shell(&script, LONG).start().unwrap());
+        let number = running.number().unwrap().as_raw_nonzero();
+        assert!(running.has_ended_by(Instant::now() + LONG));
+        // then its number is still its own: nobody has waited for it,
+        let stat = || std::fs::read_to_string(format!("/proc/{number}/stat"));
+        assert!(stat().unwrap().contains(") Z "), "{:?}", stat());
+        // and once somebody has, the group is gone and there is no number left to signal.
+        assert_eq!(running.end().unwrap().code(), Some(2));
+        assert!(stat().is_err());
+        assert_eq!(running.number(), None);
         gone(&std::fs::read_to_string(pid).unwrap());
     }
 

@@ -1,8 +1,11 @@
 //! An exporter that its publisher offers as a container image alone.
 //!
 //! The container is run by a unit of ours in the foreground of its runtime's client, so that it is started,
-//! watched and taken back like every other exporter. What runs inside has no rights on the host but the GPUs,
-//! and the files it reads, read-only.
+//! watched and taken back like every other exporter. What runs inside is no prisoner: it is root with `CAP_SYS_ADMIN`
+//! beside what its runtime gives every container, the GPUs and the host's network, so that whoever takes it over is close
+//! to owning the node. Of the host's files it has those it reads, read-only. Docker's client, which is what the unit
+//! runs, needs no rights but the way to Docker's socket; Podman makes the container itself, and its unit is bounded by
+//! nothing.
 
 use aami_install::{Host, HostPath};
 use serde::{Deserialize, Serialize};
@@ -118,7 +121,7 @@ impl Container {
             before: format!("{} rm --force {name}", self.program),
             hardening: match self.runtime {
                 // Docker's client only speaks to a socket.
-                Runtime::Docker => Hardening::Devices,
+                Runtime::Docker => Hardening::Client,
                 // Podman makes the container itself, out of this unit's own rights.
                 Runtime::Podman => Hardening::None,
             },

@@ -16,10 +16,10 @@ use aami_model::code;
 use aami_model::run::StepOutcome;
 
 use super::super::check_units::{self, SERVICE, TIMER};
-use super::super::exporter::{account, host_path, missing_parents};
 use super::super::session::Session;
 use super::super::{Form, Purpose, check, installed, proxy_file};
 use super::needs;
+use crate::place::{account, host_path, missing_parents};
 
 /// Where people's shells look for it.
 const LINK: &str = "/usr/local/bin/aami-agent";

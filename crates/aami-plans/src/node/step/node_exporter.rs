@@ -6,14 +6,19 @@ use aami_install::effect::UnitState;
 use aami_install::{Effect, Host, Probe, Step, StepContext, StepError, Survey};
 use aami_model::run::StepOutcome;
 
-use super::super::exporter::{Setup, host_path, missing_parents};
+use super::super::doors::Door;
+use super::super::exporter::Setup;
 use super::super::session::Session;
 use super::super::unit::Hardening;
-use super::super::{Form, Purpose};
+use super::super::{Form, Purpose, local};
 use super::needs;
+use crate::place::{host_path, missing_parents};
 
-/// Its unit. Not `node_exporter.service`: that name is likely taken by somebody's own.
-pub(super) const UNIT: &str = "aami-node-exporter.service";
+/// Its unit.
+pub(super) const UNIT: &str = crate::units::NODE_EXPORTER;
+
+/// What stands in its metrics.
+const EXPECTED: &str = "node_exporter_build_info";
 
 /// Step 4.
 pub(super) struct InstallNodeExporter(pub(super) Arc<Session>);
@@ -34,7 +39,14 @@ pub(super) fn is_adopted(session: &Arc<Session>, survey: &Survey<'_>) -> Result<
     if is_ours {
         return Ok(false);
     }
-    setup(session, survey.host())?.answers(session)
+    // Not by its whole setup: nothing has to be opened for what is somebody else's.
+    let near = session.near(session.port(survey.host())?)?;
+    Ok(local::metrics(near).is_ok_and(|text| text.contains(EXPECTED)))
+}
+
+/// What is opened for it in a firewall.
+pub(super) fn door(session: &Session, host: &Host) -> Result<Option<Door>, StepError> {
+    setup(session, host).map(|setup| setup.door)
 }
 
 fn setup(session: &Session, host: &Host) -> Result<Setup, StepError> {
@@ -66,7 +78,7 @@ fn setup(session: &Session, host: &Host) -> Result<Setup, StepError> {
         folders,
         files: Vec::new(),
         port,
-        expected: "node_exporter_build_info",
+        expected: EXPECTED,
         container: None,
         door: None,
     }

@@ -17,6 +17,7 @@ use super::super::session::Session;
 use super::super::{Form, Purpose, doors, local};
 use super::node_exporter;
 use crate::preflight::before;
+use crate::units;
 
 /// The oldest systemd whose units do what ours say.
 const OLDEST_SYSTEMD: u32 = 239;
@@ -28,7 +29,7 @@ const INODES: u64 = 1000;
 const SKEW: Duration = Duration::from_secs(30);
 
 /// Units of ours whose listeners may run out of an image and not out of our folder.
-const OTHER_UNITS: [&str; 2] = ["aami-dcgm-exporter.service", "aami-all-smi.service"];
+const OTHER_UNITS: [&str; 2] = [units::DCGM_EXPORTER, units::ALL_SMI];
 
 /// Step 1.
 pub(super) struct Preflight(pub(super) Arc<Session>);
@@ -69,6 +70,12 @@ impl Step for Preflight {
             context.note(format!(
                 "Firewall: {name} is active; exporters' ports are opened in it"
             ));
+            // That nobody knows for whom is said before anything is changed.
+            if !node_exporter::is_adopted(&self.0, &context.survey())?
+                && let Err(error) = node_exporter::door(&self.0, host)
+            {
+                findings.push((error.code(), error.to_string()));
+            }
         }
         context.voice().check()?;
         let mut findings = findings.into_iter();
@@ -232,8 +239,14 @@ impl Preflight {
         }
         for extra in Extra::wanted(&self.0, context.host())? {
             // One that cannot be had is said by the next step but one, with what to do about it.
-            let Ok(setup) = extra.setup(&self.0, context.host()) else {
-                continue;
+            let setup = match extra.setup(&self.0, context.host()) {
+                Ok(setup) => setup,
+                Err(error) => {
+                    if error.code() == code::SCRAPERS_UNKNOWN {
+                        findings.push((error.code(), error.to_string()));
+                    }
+                    continue;
+                }
             };
             let survey = context.survey();
             if let Some(stranger) = stranger_on(&self.0, context.host(), setup.port)

@@ -44,7 +44,11 @@ fn folder(definitions: Vec<NodeCheck>) -> (TempDir, Places) {
 }
 
 fn round(places: Places, clock: &SystemClock) -> Outcome {
-    let round = Round {
+    of(places, clock).run().unwrap()
+}
+
+fn of(places: Places, clock: &SystemClock) -> Round<'_> {
+    Round {
         places,
         // The starter set says nothing here, and at once.
         agent: "/bin/true".into(),
@@ -53,8 +57,7 @@ fn round(places: Places, clock: &SystemClock) -> Outcome {
         control_plane: None,
         now: true,
         clock,
-    };
-    round.run().unwrap()
+    }
 }
 
 #[test]
@@ -80,23 +83,83 @@ fn what_one_check_found_is_told_while_another_still_runs() {
 }
 
 #[test]
-fn a_round_has_room_for_every_check_and_ends_before_its_unit_is_ended() {
-    let mut longest = CheckDefinition {
+fn a_round_has_room_for_the_longest_check_after_the_longest_fetch_and_ends_before_its_unit_is_ended() {
+    // Given that asking takes as long as it may, and then the longest check there can be is due,
+    let longest = seconds(LONGEST_TIMEOUT);
+    let mut check = CheckDefinition {
         interval_seconds: 3600,
         ..CheckDefinition::new("long", "exit 0\n")
     };
-    longest.timeout_seconds = (1..=3600)
-        .rev()
-        .find(|seconds| {
-            longest.timeout_seconds = *seconds;
-            longest.check().is_ok()
-        })
-        .unwrap();
-    assert!(Duration::from_secs(longest.timeout_seconds.into()) < ROUND);
+    check.timeout_seconds = LONGEST_TIMEOUT;
+    check.check().unwrap();
+    check.timeout_seconds += 1;
+    check.check().unwrap_err();
+    // then it is begun,
+    assert!(
+        fetch::ASK + longest < ROUND,
+        "there is time to write between the two"
+    );
+    // and killed, with all it left behind, before systemd ends the round and nothing of it is told.
     let unit = check_units::service("/x");
     let limit = unit
         .lines()
         .find_map(|line| line.strip_prefix("TimeoutStartSec="))
         .unwrap();
-    assert!(ROUND + Duration::from_secs(5) < Duration::from_secs(limit.parse().unwrap()));
+    let limit = seconds(limit.parse().unwrap());
+    assert!(ROUND + run::ENDING + orphans::PATIENCE < limit);
+}
+
+#[test]
+fn a_control_plane_that_accepts_and_never_answers_takes_no_time_from_the_checks() {
+    // Given a control plane that says nothing,
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", silent.local_addr().unwrap());
+    let kind = aami_model::secret::SecretKind::NodeCredential;
+    let secret = aami_model::secret::Secret::from_random(kind, "x", [7; 20]);
+    let client = fetch::asker(aami_api::client::Settings::new(server), &secret).unwrap();
+    let (folder, places) = folder(vec![definition("quick", "exit 0\n", 10)]);
+    // when a round asks it,
+    let clock = SystemClock::new();
+    let began = Instant::now();
+    let outcome = Round {
+        control_plane: Some((client, "node1".to_owned())),
+        ..of(places, &clock)
+    }
+    .run()
+    .unwrap();
+    // then it gives up in time, says so, and runs what it knows.
+    assert!(outcome.not_fetched.is_some());
+    assert!(outcome.ran.iter().any(|(name, _)| name == "quick"));
+    assert!(
+        began.elapsed() < fetch::ASK + seconds(10),
+        "{:?}",
+        began.elapsed()
+    );
+    drop(folder);
+}
+
+#[test]
+fn a_round_writes_into_a_folder_that_belongs_to_somebody_else() {
+    // Given a folder for node_exporter that somebody else made, closed to others, and root as the unit has it,
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("only root can give a folder away; not run");
+        return;
+    }
+    let (folder, places) = folder(vec![definition("quick", "exit 0\n", 10)]);
+    std::os::unix::fs::chown(places.metrics.parent().unwrap(), Some(4711), Some(4711)).unwrap();
+    let unit = check_units::service("/x");
+    let line = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let (script, names) = (folder.path().join("write"), line.unwrap());
+    let dropped = names.to_lowercase().replace("cap_", "+").replace(' ', ",");
+    fs::write(&script, format!("echo it is > {}\n", places.metrics.display())).unwrap();
+    // when it writes there, then it can.
+    let wrote = std::process::Command::new("setpriv")
+        .args([&format!("--bounding-set=-all,{dropped}"), "--", "/bin/sh"])
+        .arg(&script)
+        .status()
+        .unwrap();
+    assert!(wrote.success(), "{names}");
+    assert_eq!(fs::read_to_string(&places.metrics).unwrap(), "it is\n");
 }

@@ -11,11 +11,13 @@ use super::{Report, Status, worst};
 
 /// Less free space or inodes than this share is worth a look, or broken.
 const LOW: (f64, f64) = (0.10, 0.03);
-/// File systems that hold something; the others are the kernel's own.
-const REAL: [&str; 20] = [
-    "bcachefs", "beegfs", "btrfs", "ceph", "cifs", "exfat", "ext2", "ext3", "ext4", "f2fs", "gpfs", "jfs",
-    "lustre", "nfs", "nfs4", "overlay", "reiserfs", "vfat", "xfs", "zfs",
+/// File systems that hold something and fill up; the room on all others is the kernel's, or memory's.
+const REAL: [&str; 23] = [
+    "9p", "bcachefs", "beegfs", "btrfs", "ceph", "cifs", "exfat", "ext2", "ext3", "ext4", "f2fs", "gpfs",
+    "jfs", "lustre", "nfs", "nfs4", "overlay", "reiserfs", "vfat", "virtiofs", "wekafs", "xfs", "zfs",
 ];
+/// File systems that cannot be written, whatever `/etc/fstab` says of them.
+const NEVER_WRITTEN: [&str; 6] = ["cramfs", "erofs", "iso9660", "romfs", "squashfs", "udf"];
 /// At most this many are looked at.
 const MOST: usize = 64;
 
@@ -43,34 +45,43 @@ fn judged(host: &Host<'_>, room: impl Fn(&Path) -> Result<StatVfs, Errno>) -> Re
     else {
         return Report::new(Status::Unknown, "the mounts cannot be read");
     };
-    let mut mounted = mounted(&text);
+    let mounted = mounted(&text);
     let promised = promised(&host.read("/etc/fstab").unwrap_or_default());
-    // Users mount what they like into their own folders, and nobody else may look at it.
-    mounted.retain(|place, found| {
-        !found.kind.starts_with("fuse.") || promised.iter().any(|promise| promise.place == *place)
-    });
     let mut findings = Vec::new();
+    // Places that somebody counts on, as the kernel calls them, and whether they are to be read only.
+    let mut counted_on = BTreeMap::new();
     for promise in &promised {
         let place = &promise.place;
-        match mounted.get(place) {
-            None if promise.may_fail => findings.push((Status::Warning, format!("{place} is not mounted"))),
-            None => findings.push((Status::Critical, format!("{place} is not mounted"))),
-            // A file system with errors is made read-only by the kernel.
-            Some(found) if found.read_only && !promise.read_only => {
-                findings.push((Status::Critical, format!("{place} became read-only")));
-            }
-            Some(_) => {}
+        // A link on the way to it is followed when it is mounted.
+        let found = mounted
+            .get_key_value(place)
+            .or_else(|| mounted.get_key_value(&followed(host, place)?));
+        let Some((seen_as, found)) = found else {
+            let how_bad = if promise.may_fail {
+                Status::Warning
+            } else {
+                Status::Critical
+            };
+            findings.push((how_bad, format!("{place} is not mounted")));
+            continue;
+        };
+        counted_on.insert(seen_as.as_str(), promise.read_only);
+        // A file system with errors is made read-only by the kernel.
+        let may_be_written = !promise.read_only && !NEVER_WRITTEN.contains(&found.kind.as_str());
+        if found.read_only && may_be_written {
+            findings.push((Status::Critical, format!("{place} became read-only")));
         }
     }
     let mut values: Vec<(&String, &str, f64)> = Vec::new();
     let mut looked = 0;
-    for (place, found) in mounted.iter().take(MOST) {
-        let writable = promised
-            .iter()
-            .all(|promise| promise.place != *place || !promise.read_only);
+    let watched = mounted
+        .iter()
+        .filter(|(place, found)| has_room(place, found, counted_on.contains_key(place.as_str())));
+    for (place, found) in watched.take(MOST) {
         values.push((place, "read_only", f64::from(u8::from(found.read_only))));
         // What is read-only by design is full by design.
-        if found.read_only && writable && !promised.iter().any(|promise| promise.place == *place) {
+        let by_design = counted_on.get(place.as_str()).is_none_or(|read_only| *read_only);
+        if found.read_only && by_design {
             continue;
         }
         let room = match room(&host.path(place)) {
@@ -116,7 +127,7 @@ fn judged(host: &Host<'_>, room: impl Fn(&Path) -> Result<StatVfs, Errno>) -> Re
     report
 }
 
-/// `/proc/PID/mounts` (proc(5)); the last mount on a place is the one that is seen.
+/// The whole of `/proc/PID/mounts` (proc(5)); the last mount on a place is the one that is seen.
 fn mounted(text: &str) -> BTreeMap<String, Mounted> {
     let mut found = BTreeMap::new();
     for line in text.lines() {
@@ -124,12 +135,8 @@ fn mounted(text: &str) -> BTreeMap<String, Mounted> {
         let [_, place, kind, options, ..] = fields.as_slice() else {
             continue;
         };
-        let place = unescaped(place);
-        if !REAL.contains(kind) && !kind.starts_with("fuse.") || is_inside_a_container(&place) {
-            continue;
-        }
         found.insert(
-            place,
+            unescaped(place),
             Mounted {
                 kind: (*kind).to_owned(),
                 read_only: options.split(',').any(|option| option == "ro"),
@@ -137,6 +144,21 @@ fn mounted(text: &str) -> BTreeMap<String, Mounted> {
         );
     }
     found
+}
+
+/// Whether its room is looked at: it can fill up, and it is this host's.
+fn has_room(place: &str, found: &Mounted, is_promised: bool) -> bool {
+    // Users mount what they like into their own folders, and nobody else may look at it.
+    let is_kind = REAL.contains(&found.kind.as_str()) || found.kind.starts_with("fuse.") && is_promised;
+    is_kind && (is_promised || !is_inside_a_container(place))
+}
+
+/// Where a place is without the links on the way to it.
+fn followed(host: &Host<'_>, place: &str) -> Option<String> {
+    let root = host.root.canonicalize().ok()?;
+    let found = host.path(place).canonicalize().ok()?;
+    let below = found.strip_prefix(root).ok()?;
+    Some(format!("/{}", below.to_str()?))
 }
 
 /// Mounts that container engines make by the hundred; their host's are looked at.
@@ -168,7 +190,10 @@ fn promised(text: &str) -> Vec<Promised> {
             continue;
         }
         found.push(Promised {
-            place: unescaped(place),
+            place: match unescaped(place).trim_end_matches('/') {
+                "" => "/".to_owned(),
+                place => place.to_owned(),
+            },
             read_only: has("ro"),
             may_fail: has("nofail"),
         });
@@ -266,6 +291,70 @@ mod tests {
             assert!(report.message.contains(said), "{said}: {}", report.message);
         }
         assert!(!report.message.contains("/usb"), "{}", report.message);
+    }
+
+    #[test]
+    fn whatever_is_mounted_keeps_the_promise_also_what_has_no_room_of_its_own() {
+        // Given a GPU node's /etc/fstab, with everything in it mounted,
+        let folder = tempfile::tempdir().unwrap();
+        let fstab = "tmpfs /dev/shm tmpfs size=64g 0 0\nnone /dev/hugepages hugetlbfs defaults 0 0\n\
+                     proc /proc proc hidepid=2 0 0\nshare /srv/share virtiofs defaults 0 0\n\
+                     host /srv/host 9p trans=virtio 0 0\nweka/fs /mnt/weka wekafs _netdev 0 0\n\
+                     UUID=2 /data/ xfs defaults 0 2\nUUID=3 /var/lib/docker/volumes ext4 defaults 0 2\n\
+                     tmpfs /run/scratch tmpfs defaults 0 0\n/dev/sr0 /media/tools iso9660 defaults 0 0\n\
+                     UUID=4 /link ext4 defaults 0 2\n";
+        std::os::unix::fs::symlink("data", folder.path().join("link")).unwrap();
+        let mounts = "tmpfs /dev/shm tmpfs rw 0 0\nnone /dev/hugepages hugetlbfs rw 0 0\nproc /proc proc rw 0 0\n\
+                      share /srv/share virtiofs rw 0 0\nhost /srv/host 9p rw 0 0\nfs /mnt/weka wekafs rw 0 0\n\
+                      /dev/b /data xfs rw 0 0\n/dev/c /var/lib/docker/volumes ext4 rw 0 0\n\
+                      tmpfs /run/scratch tmpfs rw 0 0\n/dev/sr0 /media/tools iso9660 ro 0 0\n\
+                      overlay /var/lib/docker/overlay2/x/merged overlay rw 0 0\n";
+        let half_full = |_: &Path| {
+            let mut room = rustix::fs::statvfs("/")?;
+            (room.f_blocks, room.f_bavail, room.f_files, room.f_favail) = (100, 50, 100, 50);
+            Ok(room)
+        };
+        // then all is well, and the room is looked at where something is kept.
+        let report = look_with(folder.path(), mounts, fstab, half_full);
+        assert_eq!(report.status, Status::Ok, "{}", report.message);
+        let seen: std::collections::BTreeSet<&str> = report
+            .values
+            .iter()
+            .map(|value| value.labels["mount"].as_str())
+            .collect();
+        let kept = [
+            "/data",
+            "/mnt/weka",
+            "/srv/host",
+            "/srv/share",
+            "/var/lib/docker/volumes",
+        ];
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), kept);
+        // And what is missing is still said.
+        let report = look_with(folder.path(), "/dev/a / ext4 rw 0 0\n", fstab, half_full);
+        assert_eq!(report.status, Status::Critical);
+        assert!(
+            report.message.contains("/data is not mounted"),
+            "{}",
+            report.message
+        );
+    }
+
+    #[test]
+    fn what_is_read_only_by_promise_may_be_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let full = |_: &Path| {
+            let mut room = rustix::fs::statvfs("/")?;
+            (room.f_blocks, room.f_bavail) = (100, 0);
+            Ok(room)
+        };
+        let report = look_with(
+            folder.path(),
+            "/dev/a /data ext4 ro 0 0\n",
+            "UUID=1 /data ext4 ro 0 0\n",
+            full,
+        );
+        assert_eq!(report.status, Status::Ok, "{}", report.message);
     }
 
     #[test]

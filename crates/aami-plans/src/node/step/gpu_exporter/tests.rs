@@ -74,6 +74,7 @@ fn options(address: &str, purpose: Purpose, components: Option<&Path>) -> NodeOp
         skip_gpu: true,
         dcgm_image: None,
         skip_checks: true,
+        skip_agent: true,
         proxies: Proxies::default(),
         sources: components
             .map(|folder| Source::Folder(folder.to_owned()))
@@ -120,6 +121,11 @@ fn run(host: &Host, node: &Node) -> RunReport {
 
 /// A folder that carries an exporter whose file is another than its catalogue says.
 fn broken_components() -> tempfile::TempDir {
+    components(&["foo"])
+}
+
+/// The same with exporters of these names.
+fn components(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("foo"), "not what was promised").unwrap();
     let builds: String = ["amd64", "arm64"]
@@ -130,10 +136,13 @@ fn broken_components() -> tempfile::TempDir {
             )
         })
         .concat();
-    let text = format!(
-        "format = 1\n[[component]]\nname = \"foo\"\nversion = \"1\"\nkind = \"exporter\"\nlicense = \"MIT\"\n\
-         ports = [9999]\narchive = \"none\"\n{builds}"
-    );
+    let component = |name: &&str| {
+        format!(
+            "[[component]]\nname = \"{name}\"\nversion = \"1\"\nkind = \"exporter\"\nlicense = \"MIT\"\n\
+             ports = [9999]\narchive = \"none\"\n{builds}"
+        )
+    };
+    let text = format!("format = 1\n{}", names.iter().map(component).collect::<String>());
     std::fs::write(folder.path().join("components.toml"), text).unwrap();
     folder
 }
@@ -221,7 +230,7 @@ fn one_that_came_out_of_a_folder_stays_in_a_run_that_does_not_name_it() {
         "nothing is known of it"
     );
     let note = serde_json::json!({"component": component, "port": 9999, "arguments": []});
-    place.noted("foo", &note);
+    place.noted("exporter-foo", &note);
     assert_eq!(
         Extra::wanted(later.session(), &host).unwrap(),
         std::slice::from_ref(&foo)
@@ -289,4 +298,75 @@ fn all_smi_is_kept_to_this_machine_where_the_rest_is_on_loopback() {
     assert!(unit_is_local("127.0.0.1"));
     assert!(unit_is_local("::1"));
     assert!(!unit_is_local("10.0.0.1"));
+}
+
+#[test]
+fn an_exporter_of_a_sites_own_keeps_the_name_its_catalogue_gives_it() {
+    let place = Place::new();
+    let host = place.host();
+    let given = |name: &str, folder: &tempfile::TempDir| {
+        let node = node(exporters(Change::Add(name.to_owned())), Some(folder.path()));
+        let wanted = Extra::wanted(node.session(), &host).unwrap();
+        assert_eq!(wanted.len(), 1, "{wanted:?}");
+        let unit = wanted[0].setup(node.session(), &host).map(|setup| setup.unit);
+        (wanted[0].component().to_owned(), unit)
+    };
+    // Given a catalogue with two names that differ in their dash alone,
+    let both = components(&["ib-exporter", "ib_exporter"]);
+    // then each is found by its own, with a unit of its own,
+    for name in ["ib-exporter", "ib_exporter"] {
+        let (found, unit) = given(name, &both);
+        assert_eq!(found, name);
+        assert_eq!(unit.unwrap(), format!("aami-exporter-{name}.service"));
+    }
+    // and a dash where the catalogue has none is still understood.
+    let one = components(&["ib_exporter"]);
+    assert_eq!(given("ib-exporter", &one).0, "ib_exporter");
+    let (found, _) = given("dcgm-exporter", &one);
+    assert_eq!(found, "dcgm_exporter");
+    // One that is installed goes by the name it has.
+    let note = serde_json::json!({
+        "component": node(Purpose::Install, Some(both.path())).session().component(&host, "ib-exporter").unwrap().0,
+        "port": 9999, "arguments": [],
+    });
+    place.noted("exporter-ib-exporter", &note);
+    let removed = |name: &str| {
+        node(exporters(Change::Remove(name.to_owned())), None)
+            .exporter(&host)
+            .unwrap()
+            .unwrap()
+    };
+    assert_eq!(removed("ib-exporter"), "ib-exporter");
+    assert_eq!(removed("all-smi"), "all_smi");
+}
+
+#[test]
+fn no_exporter_takes_the_place_of_something_of_our_own() {
+    let place = Place::new();
+    let host = place.host();
+    // Given exporters that are called as our own units, notes and programs are,
+    for name in [
+        "checks",
+        "registration",
+        "exporters",
+        "agent",
+        "aami-agent",
+        "server",
+    ] {
+        let folder = components(&[name]);
+        let node = node(exporters(Change::Add(name.to_owned())), Some(folder.path()));
+        // then they are refused before anything is written.
+        let report = run(&host, &node);
+        let (code, why) = report.failure().expect(name);
+        assert_eq!(code, code::INVALID, "{why}");
+        assert!(why.contains(name), "{why}");
+        assert!(!place.root.path().join("var/lib/aami/agent").exists());
+    }
+    // And what the control plane answered is never read as an exporter's note.
+    place.noted("registration", &serde_json::json!({}));
+    assert_eq!(installed::exporter_of("registration.json"), None);
+    assert_eq!(
+        installed::exporter_of("exporter-registration.json"),
+        Some("registration")
+    );
 }
