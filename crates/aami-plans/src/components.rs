@@ -89,6 +89,18 @@ pub struct Build {
     pub checksum: Checksum,
     /// Each program by name, and where it lies in the archive.
     pub programs: BTreeMap<String, String>,
+    /// The folder of the archive that is placed whole, for programs that need what lies beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<String>,
+}
+
+impl Build {
+    /// Where a program lies below the folder that is placed whole; none where there is no such program, or
+    /// no such folder.
+    pub fn below_tree(&self, program: &str) -> Option<&str> {
+        let path = self.programs.get(program)?;
+        path.strip_prefix(self.tree.as_deref()?)?.strip_prefix('/')
+    }
 }
 
 /// How a file is known to be the right one.

@@ -143,6 +143,37 @@ pub fn program(
     Ok(Program { file, size, sha256 })
 }
 
+/// Looks whether a verified archive has the program at `path`, built for a processor. For an archive that is
+/// unpacked elsewhere, by rules of its own.
+pub fn has_program(verified: &Verified, path: &str, arch: Arch) -> Result<(), ExtractError> {
+    let source = verified.path();
+    let file = || {
+        source
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let broken = |source| ExtractError::NotAnArchive { file: file(), source };
+    let opened = File::open(source).map_err(|error| ExtractError::Storage {
+        path: source.to_owned(),
+        source: error,
+    })?;
+    let unpacked = flate2::read::MultiGzDecoder::new(BufReader::new(opened)).take(LARGEST_ARCHIVE);
+    let mut archive = tar::Archive::new(unpacked);
+    for entry in archive.entries().map_err(broken)?.take(MOST_ENTRIES) {
+        let entry = entry.map_err(broken)?;
+        if same_path(&entry.path().map_err(broken)?, path) {
+            let mut start = Vec::new();
+            let mut head = entry.take(elf::HEADER_BYTES as u64);
+            head.read_to_end(&mut start).map_err(broken)?;
+            return check_start(&start, path, arch);
+        }
+    }
+    let (file, path) = (file(), path.to_owned());
+    Err(ExtractError::NotInside { file, path })
+}
+
 fn from_archive(
     reader: impl Read,
     source: &Path,
@@ -250,7 +281,6 @@ fn copy(mut from: impl Read, into: &mut NamedTempFile, most: u64) -> Result<(u64
 }
 
 fn check_header(file: &mut NamedTempFile, path: &str, wanted: Arch) -> Result<(), ExtractError> {
-    let program = path.rsplit('/').next().unwrap_or(path).to_owned();
     let mut start = Vec::new();
     let reader = file.as_file_mut();
     reader
@@ -260,7 +290,13 @@ fn check_header(file: &mut NamedTempFile, path: &str, wanted: Arch) -> Result<()
             path: file.path().to_owned(),
             source,
         })?;
-    match elf::header(&start) {
+    check_start(&start, path, wanted)
+}
+
+/// Judges a program by its first bytes.
+fn check_start(start: &[u8], path: &str, wanted: Arch) -> Result<(), ExtractError> {
+    let program = path.rsplit('/').next().unwrap_or(path).to_owned();
+    match elf::header(start) {
         Header::Program(arch) if arch == wanted => Ok(()),
         Header::Program(arch) => Err(ExtractError::OtherArch {
             program,

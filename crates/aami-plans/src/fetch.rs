@@ -94,6 +94,22 @@ impl Wanted<'_> {
         pour(program.path(), into)
     }
 
+    /// The whole archive, where it has this program for the processor it is wanted for.
+    #[cfg(feature = "stack")]
+    pub(crate) fn archive_with(
+        &self,
+        program: &str,
+        voice: &Voice<'_>,
+        is_news: impl FnOnce(&str) -> bool,
+        into: &mut dyn Write,
+    ) -> Result<(), StepError> {
+        let inside = self.inside(program)?;
+        let verified = self.whole(voice, is_news)?;
+        extract::has_program(&verified, inside, self.arch)
+            .map_err(|error| StepError::new(error.code(), error.to_string()))?;
+        pour(verified.path(), into)
+    }
+
     /// Where a program lies in the archive.
     fn inside(&self, program: &str) -> Result<&str, StepError> {
         let Component { name, version, .. } = self.component;

@@ -62,8 +62,9 @@ codes! { Install;
     EXTRACTION_REFUSED = 11, Integrity, 502;
     "An archive holds something that may not be unpacked.";
     "Use the publisher's own archive.";
-    "An entry with an absolute path, a path that climbs out, or a type other than file or directory was found. Nothing \
-     of the archive was placed."
+    "An entry was found that is not taken from an archive: an absolute path, a path that climbs out, a link that leads \
+     out, a hard link, a device, a name that stands there twice, or more than fits. Where only a program is wanted, any \
+     link is refused. Nothing of the archive was placed."
 
     CATALOGUE_INVALID = 12, Usage, 422;
     "The component catalogue cannot be used.";

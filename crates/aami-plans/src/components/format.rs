@@ -48,6 +48,7 @@ struct RawBuild {
     sha256: Option<Sum>,
     checksums_url: Option<HttpUrl>,
     programs: BTreeMap<Name, ArchivePath>,
+    tree: Option<ArchivePath>,
 }
 
 #[derive(Deserialize)]
@@ -247,15 +248,27 @@ fn build(raw: RawBuild, archive: Archive) -> Result<Build, String> {
     if archive == Archive::None && raw.programs.len() != 1 {
         return Err("a bare program is one program".to_owned());
     }
+    let programs: BTreeMap<String, String> = raw
+        .programs
+        .into_iter()
+        .map(|(name, path)| (name.0, path.0))
+        .collect();
+    let tree = raw.tree.map(|tree| tree.0);
+    if let Some(tree) = &tree {
+        if archive == Archive::None {
+            return Err("a bare program has no tree".to_owned());
+        }
+        let is_below = |path: &String| path.strip_prefix(tree).is_some_and(|rest| rest.starts_with('/'));
+        if let Some(path) = programs.values().find(|path| !is_below(path)) {
+            return Err(format!("{path} does not lie in the tree {tree}"));
+        }
+    }
     Ok(Build {
         file,
         url,
         checksum,
-        programs: raw
-            .programs
-            .into_iter()
-            .map(|(name, path)| (name.0, path.0))
-            .collect(),
+        programs,
+        tree,
     })
 }
 
@@ -300,6 +313,21 @@ programs = { x = "x-1/x" }
     }
 
     #[test]
+    fn a_program_is_found_in_the_tree_that_is_placed_whole() {
+        let text = GOOD.replace("\"x-1/x\" }", "\"x-1/bin/x\" }\ntree = \"x-1\"");
+        let catalogue = parse(&text, "x").unwrap();
+        let (_, build) = catalogue.build("x", Arch::Amd64).unwrap();
+        assert_eq!(build.tree.as_deref(), Some("x-1"));
+        assert_eq!(
+            (build.below_tree("x"), build.below_tree("y")),
+            (Some("bin/x"), None)
+        );
+        let text = text.replace("\"tar.gz\"", "\"none\"");
+        let refused = parse(&text, "x").unwrap_err().to_string();
+        assert!(refused.contains("a bare program has no tree"), "{refused}");
+    }
+
+    #[test]
     fn what_breaks_a_rule_is_named_with_its_line() {
         for (from, to, line, said) in [
             ("name = \"x\"", "name = \"../x\"", 4, "is not a name"),
@@ -329,6 +357,13 @@ programs = { x = "x-1/x" }
             ("x-1.tar.gz", "", 10, "no file name"),
             ("build.amd64", "build.riscv", 10, "known are build.amd64"),
             ("{ x = \"x-1/x\" }", "{}", 10, "programs is empty"),
+            ("programs =", "tree = \"../x\"\nprograms =", 13, "without .."),
+            (
+                "programs =",
+                "tree = \"x-2\"\nprograms =",
+                10,
+                "does not lie in the tree x-2",
+            ),
         ] {
             let message = refusal(from, to);
             assert!(message.contains(said), "{to:?}: {message}");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::unit_words::quoted;
+pub(super) use crate::unit_words::quoted;
 
 /// What a unit runs.
 pub(crate) struct Unit<'a> {

@@ -54,11 +54,6 @@ fn render(services: &[Service], configuration: &str) -> String {
     for service in services {
         let part = service.part;
         let name = part.name();
-        let program = service.program.as_str();
-        let folder = service
-            .program
-            .parent()
-            .map_or_else(|| program.to_owned(), |folder| folder.to_string());
         let words: Vec<String> = service.command.iter().map(|word| scalar(word)).collect();
         let _ = write!(
             text,
@@ -69,7 +64,7 @@ fn render(services: &[Service], configuration: &str) -> String {
             name.to_ascii_uppercase(),
             words.join(", "),
         );
-        let read = [folder.as_str(), configuration].map(|path| format!("{path}:{path}:ro"));
+        let read = [service.home.as_str(), configuration].map(|path| format!("{path}:{path}:ro"));
         let written = service.writes.iter().map(|path| format!("{path}:{path}"));
         // The control plane's list of targets is read by Prometheus.
         let lists = (part == Part::Prometheus)

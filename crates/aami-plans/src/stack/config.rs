@@ -100,6 +100,16 @@ pub(crate) fn grafana(wishes: &Wishes, layout: &Layout) -> Result<String, StepEr
          reporting_enabled = false\n\
          check_for_updates = false\n\
          check_for_plugin_updates = false\n\
+         feedback_links_enabled = false\n\
+         \n\
+         [news]\n\
+         news_feed_enabled = false\n\
+         \n\
+         [plugins]\n\
+         preinstall_disabled = true\n\
+         \n\
+         [snapshots]\n\
+         external_enabled = false\n\
          \n\
          [log]\n\
          mode = console\n",
@@ -194,7 +204,13 @@ mod tests {
         let text = grafana(&wishes, &layout).unwrap();
         assert!(text.contains("admin_password = $__file{/etc/aami/secrets/grafana-admin-password}\n"));
         assert!(text.contains("http_addr = 127.0.0.1\nhttp_port = 3000\n"));
-        assert!(text.contains("reporting_enabled = false\n"));
+        for silent in [
+            "reporting_enabled = false\n",
+            "news_feed_enabled = false\n",
+            "preinstall_disabled = true\n",
+        ] {
+            assert!(text.contains(silent), "{silent}");
+        }
         assert_eq!(
             data_sources(&wishes, false, false),
             "apiVersion: 1\ndatasources: []\n"

@@ -60,6 +60,9 @@ pub(crate) fn catalogue(component: &Component, build: &Build, arch: Arch) -> Str
         .map(|(name, path)| format!("{name} = {}", text(path)))
         .collect();
     let _ = writeln!(out, "programs = {{ {} }}", programs.join(", "));
+    if let Some(tree) = &build.tree {
+        let _ = writeln!(out, "tree = {}", text(tree));
+    }
     out
 }
 

@@ -42,6 +42,18 @@ pub(crate) fn whole(
     Content::fetched(origin(component, build), pinned(build), Arc::new(from))
 }
 
+/// The archive of a component that is placed whole, where it has `program` for this machine's processor.
+pub(crate) fn tree(
+    session: &Arc<Session>,
+    host: &Host,
+    (component, build): (&Component, &Build),
+    program: &'static str,
+) -> Content {
+    let what = What::new(session, host, component, build, session.options.arch);
+    let from = Whole { what, program };
+    Content::fetched(origin(component, build), pinned(build), Arc::new(from))
+}
+
 /// The SHA-256 of a file of this machine.
 pub(crate) fn sum(path: &Path) -> Result<Sha256Sum, StepError> {
     crate::download::sum_of(path).map_err(|error| {
@@ -102,6 +114,21 @@ impl Fetch for FromComponent {
             Some(name) => wanted.program(name, voice, is_news, into),
             None => pour(wanted.whole(voice, is_news)?.path(), into),
         }
+    }
+}
+
+/// A component's archive, and the program in it that must be for this machine's processor.
+struct Whole {
+    what: What,
+    program: &'static str,
+}
+
+impl Fetch for Whole {
+    fn fetch(&self, voice: &Voice<'_>, into: &mut dyn Write) -> Result<(), StepError> {
+        let is_news = |title: &str| self.what.session.say_once(title);
+        self.what
+            .wanted()
+            .archive_with(self.program, voice, is_news, into)
     }
 }
 

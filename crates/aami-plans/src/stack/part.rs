@@ -100,6 +100,11 @@ impl Part {
         }
     }
 
+    /// Whether its program needs the folder it comes in: Grafana's pages, defaults and plugins.
+    pub const fn needs_its_tree(self) -> bool {
+        matches!(self, Self::Grafana)
+    }
+
     /// The port it listens on unless told otherwise.
     pub const fn usual_port(self) -> u16 {
         match self {

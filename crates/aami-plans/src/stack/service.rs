@@ -14,6 +14,8 @@ pub(crate) struct Service {
     pub(crate) part: Part,
     /// The program, as the host sees it.
     pub(crate) program: HostPath,
+    /// The folder it lies in, with all it needs of its own.
+    pub(crate) home: HostPath,
     /// The program and its arguments.
     pub(crate) command: Vec<String>,
     /// Folders it writes to.
@@ -27,15 +29,17 @@ impl Service {
     /// The service of a part, with its program where this plan puts it.
     pub(crate) fn of(session: &Session, part: Part) -> Result<Self, StepError> {
         let (wishes, layout) = (session.wishes(), session.layout());
-        let (folder, homepage) = match part {
-            Part::ControlPlane => (layout.release.clone(), None),
+        let name = part.programs()[0];
+        let (home, below, homepage) = match part {
+            Part::ControlPlane => (layout.release.clone(), name.to_owned(), None),
             _ => {
-                let (component, _) = session.component(part.name(), session.options.arch)?;
-                let folder = layout.component(part.name(), &component.version);
-                (folder.map_err(broken)?, component.homepage)
+                let (component, build) = session.component(part.name(), session.options.arch)?;
+                let home = layout.component(part.name(), &component.version);
+                let below = build.below_tree(name).unwrap_or(name).to_owned();
+                (home.map_err(broken)?, below, component.homepage)
             }
         };
-        let program = folder.join(part.programs()[0]).map_err(broken)?;
+        let program = home.join(&below).map_err(broken)?;
         let data = layout.data_of(part).map_err(broken)?;
         let file = layout.file_of(part).map_err(broken)?;
         let listen = wishes.listen(part);
@@ -68,7 +72,7 @@ impl Service {
             Part::Grafana => vec![
                 "server".to_owned(),
                 format!("--config={file}"),
-                format!("--homepath={folder}"),
+                format!("--homepath={home}"),
             ],
         };
         let mut writes = vec![data];
@@ -81,7 +85,8 @@ impl Service {
                 let rules = layout.rules.join(aami_monitor::rules::INSTALLATION_FILE);
                 inputs.push(rules.map_err(broken)?);
             }
-            Part::Grafana => {}
+            // What it is configured with before `grafana.ini` is read.
+            Part::Grafana => inputs.push(home.join("conf/defaults.ini").map_err(broken)?),
         }
         if part == Part::ControlPlane && wishes.own_certificate {
             for name in ["server.crt", "server.key"] {
@@ -97,6 +102,7 @@ impl Service {
         Ok(Self {
             part,
             program,
+            home,
             command,
             writes,
             inputs,
@@ -111,6 +117,7 @@ impl Service {
         Self {
             part,
             command: std::iter::once(program.to_string()).chain(arguments).collect(),
+            home: program.parent().unwrap_or_else(HostPath::root),
             program,
             writes,
             inputs: Vec::new(),

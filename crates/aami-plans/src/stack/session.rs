@@ -29,6 +29,18 @@ fn agent_of(arch: Arch) -> String {
     format!("{AGENT}/{}", arch.name())
 }
 
+/// Whether a component does not run without its whole folder.
+fn needs_tree(name: &str) -> bool {
+    Part::FOREIGN
+        .into_iter()
+        .any(|part| part.name() == name && part.needs_its_tree())
+}
+
+/// Whether a component can be installed again as it was.
+fn is_whole(component: &&Component) -> bool {
+    !needs_tree(&component.name) || component.builds.values().all(|build| build.tree.is_some())
+}
+
 /// What the steps of one run know together.
 pub struct Session {
     pub(crate) options: StackOptions,
@@ -119,6 +131,16 @@ impl Session {
         let (component, build) = catalogue
             .build(name, arch)
             .map_err(|error| StepError::new(error.code(), error.to_string()))?;
+        // One that was installed without, by an older version, is shown and taken back as it is.
+        if self.options.purpose == Purpose::Install && build.tree.is_none() && needs_tree(name) {
+            let version = &component.version;
+            let why =
+                "its entry in components.toml names no tree, and it does not run without its whole folder";
+            return Err(StepError::new(
+                code::CATALOGUE_INVALID,
+                format!("{name} {version}: {why}"),
+            ));
+        }
         Ok((component.clone(), build.clone()))
     }
 
@@ -131,7 +153,7 @@ impl Session {
             Purpose::Look(note) => Catalogue::of(note.installed.values().cloned()),
             Purpose::Install => obtain::catalogue(&self.options.sources, &self.options.downloader)
                 .map_err(|error| StepError::new(error.code(), error.to_string()))?
-                .overlaid(Catalogue::of(self.options.known.iter().cloned())),
+                .overlaid(Catalogue::of(self.options.known.iter().filter(is_whole).cloned())),
         };
         Ok(catalogue.insert(Arc::new(found)).clone())
     }

@@ -34,6 +34,21 @@ fn a_server_is_installed_and_a_second_run_has_nothing_to_do() {
     assert_eq!(house.read("etc/aami/secrets/first-token"), "aami_token\n");
     assert_eq!(house.mode("etc/aami/secrets/first-token"), 0o600);
     assert_eq!(house.mode("etc/aami/secrets/grafana-admin-password"), 0o600);
+    // Grafana runs from its own folder, whole, with what it is provisioned with,
+    let unit = house.read("etc/systemd/system/aami-grafana.service");
+    let command = "ExecStart=/opt/aami/grafana-1.0.0/bin/grafana server --config=/etc/aami/grafana.ini \
+                   --homepath=/opt/aami/grafana-1.0.0\n";
+    assert!(
+        unit.contains(command) && unit.contains("ReadWritePaths=/var/lib/aami/grafana\n"),
+        "{unit}"
+    );
+    assert_eq!(house.read("opt/aami/grafana-1.0.0/public/index.html"), "<html>");
+    assert!(
+        house
+            .read("etc/aami/grafana/datasources/aami.yaml")
+            .contains("http://127.0.0.1:9090")
+    );
+    assert!(house.exists("etc/aami/grafana/json/aami-installation.json"));
     assert!(
         house
             .read("var/lib/aami/server/dist/amd64/components.toml")

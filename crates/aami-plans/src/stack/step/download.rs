@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aami_install::effect::Placement;
+use aami_install::effect::{PlaceTree, Placement};
 use aami_install::{Content, Effect, Host, Owner, Probe, Step, StepContext, StepError, Survey};
 use aami_inventory::Arch;
 use aami_model::code::{self, Code};
@@ -68,7 +68,7 @@ impl Download {
         Ok(Effect::binary(path, self.0.itself()?, Some(Owner::root())))
     }
 
-    /// A component's programs.
+    /// A component's programs, or all of its folder where they need that.
     fn component(&self, host: &Host, part: Part) -> Result<Vec<Effect>, StepError> {
         let session = &self.0;
         let (component, build) = session.component(part.name(), session.options.arch)?;
@@ -76,6 +76,13 @@ impl Download {
             .layout
             .component(part.name(), &component.version)
             .map_err(|error| StepError::new(code::CATALOGUE_INVALID, error.to_string()))?;
+        if let Some(tree) = &build.tree {
+            let archive = fetch::tree(session, host, (&component, &build), part.programs()[0]);
+            let owner = Some(Owner::root());
+            return Ok(vec![Effect::PlaceTree(PlaceTree::new(
+                place, archive, tree, owner,
+            ))]);
+        }
         let mut effects = vec![folder(&place)];
         for (number, program) in part.programs().iter().enumerate() {
             if number > 0 && !build.programs.contains_key(*program) {

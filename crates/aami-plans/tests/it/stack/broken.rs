@@ -41,8 +41,26 @@ const BREAKS: &[Break] = &[
     Break {
         what: "a program cannot be executed",
         step: "download",
-        named: "/opt/aami/grafana-1.0.0/grafana: mode 0644",
-        by: |house| chmod(house, "opt/aami/grafana-1.0.0/grafana", 0o644),
+        named: "/opt/aami/grafana-1.0.0: bin/grafana: mode 0644",
+        by: |house| chmod(house, "opt/aami/grafana-1.0.0/bin/grafana", 0o644),
+    },
+    Break {
+        what: "a page is deleted",
+        step: "download",
+        named: "/opt/aami/grafana-1.0.0: public/index.html: missing",
+        by: |house| delete(house, "opt/aami/grafana-1.0.0/public/index.html"),
+    },
+    Break {
+        what: "a folder of pages is deleted",
+        step: "download",
+        named: "/opt/aami/grafana-1.0.0: public: missing, and 1 more",
+        by: |house| std::fs::remove_dir_all(house.real("opt/aami/grafana-1.0.0/public")).unwrap(),
+    },
+    Break {
+        what: "Grafana's own defaults are edited",
+        step: "download",
+        named: "/opt/aami/grafana-1.0.0: conf/defaults.ini: holds something else",
+        by: |house| house.write("opt/aami/grafana-1.0.0/conf/defaults.ini", "[mine]\n"),
     },
     Break {
         what: "a data folder is open to all",
@@ -139,6 +157,7 @@ fn each_thing_that_breaks_is_named_mended_and_left_alone_afterwards() {
             "etc/systemd/system/aami-alertmanager.service",
             "etc/systemd/system/aami-grafana.service",
             "opt/aami/0.1.0/aami",
+            "opt/aami/grafana-1.0.0/conf/defaults.ini",
         ] {
             // An edit is kept beside what is mended; it is not the plan's.
             let _ = std::fs::remove_file(house.real(&format!("{kept}.aami-kept")));

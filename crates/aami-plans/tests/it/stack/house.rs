@@ -55,6 +55,21 @@ const COMPONENTS: [(&str, &[&str]); 4] = [
     ("node_exporter", &["node_exporter"]),
 ];
 
+/// What lies beside Grafana's program.
+const TREE: [(&str, &str); 2] = [
+    ("grafana/conf/defaults.ini", "[paths]\n"),
+    ("grafana/public/index.html", "<html>"),
+];
+
+/// Where a program lies in its component's archive.
+fn inside(name: &str, program: &str) -> String {
+    if name == "grafana" {
+        format!("{name}/bin/{program}")
+    } else {
+        format!("{name}/{program}")
+    }
+}
+
 impl House {
     pub(crate) fn new() -> Self {
         let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
@@ -94,7 +109,7 @@ impl House {
                 .iter()
                 .map(|program| {
                     (
-                        format!("{name}/{program}"),
+                        inside(name, program),
                         archives::program(AMD64, 100 + program.len()),
                     )
                 })
@@ -103,18 +118,23 @@ impl House {
                 .iter()
                 .map(|(path, bytes)| archives::file(path, bytes))
                 .collect();
+            let mut entries = entries;
+            if *name == "grafana" {
+                entries.extend(TREE.map(|(path, text)| archives::file(path, text.as_bytes())));
+            }
             let archive = archives::tar_gz(&entries);
             std::fs::write(self.components().join(&file), &archive).unwrap();
             let programs: Vec<String> = programs
                 .iter()
-                .map(|program| format!("{program} = \"{name}/{program}\""))
+                .map(|program| format!("{program} = \"{}\"", inside(name, program)))
                 .collect();
             catalogue.push_str(&format!(
                 "\n[[component]]\nname = \"{name}\"\nversion = \"1.0.0\"\nkind = \"server\"\nlicense = \"MIT\"\n\
                  archive = \"tar.gz\"\n[component.build.amd64]\nfile = \"{file}\"\nsha256 = \"{}\"\n\
-                 programs = {{ {} }}\n",
+                 programs = {{ {} }}\n{}",
                 archives::sum(&archive),
-                programs.join(", ")
+                programs.join(", "),
+                if *name == "grafana" { "tree = \"grafana\"\n" } else { "" }
             ));
         }
         for (name, _) in COMPONENTS.iter().filter(|(name, _)| !names.contains(name)) {

@@ -76,6 +76,24 @@ fn a_file_that_is_gone_from_the_mirror_is_a_component_that_cannot_be_had() {
 }
 
 #[test]
+fn a_grafana_without_its_folder_is_refused_before_anything_is_placed() {
+    let house = House::new();
+    let file = house.components().join("components.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("tree = \"grafana\"\n", "")).unwrap();
+    let before = house.picture();
+    let (report, _) = house.run(Mode::Fresh, None).unwrap();
+    let (failed, sentence) = report.failure().unwrap();
+    assert_eq!(failed, code::CATALOGUE_INVALID);
+    assert!(
+        sentence.contains("grafana 1.0.0: its entry in components.toml names no tree"),
+        "{sentence}"
+    );
+    house.uninstall(true);
+    house.picture().must_be(&before, "refused");
+}
+
+#[test]
 fn a_file_that_is_not_the_one_pinned_stops_everything() {
     let house = House::new();
     let file = house.components().join("prometheus-1.0.0.linux-amd64.tar.gz");
