@@ -1,4 +1,7 @@
-//! `aami explain`: what a code means. Needs no control plane.
+//! `aami explain`: what a code of AAMI means, or a number that the NVIDIA driver wrote into the kernel's log. Needs no
+//! control plane.
+
+mod xid;
 
 use aami_model::{Code, Exit, code};
 use clap::Args;
@@ -8,17 +11,21 @@ use super::failure::Failure;
 use super::screen::{Format, Screen};
 use super::table::Table;
 
-/// Explain a code, or list them all
+/// Explain a code, an Xid or an SXid, or list them all
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   aami explain AAMI-P-0012
   aami explain port_in_use
-  aami explain list")]
+  aami explain list
+  aami explain xid 79
+  aami explain sxid 12028 -o json")]
 pub(crate) struct Explain {
-    /// An id, a symbol, or `list`
+    /// An id, a symbol, or `list`; `xid` or `sxid` before a number
     #[arg(default_value = "list")]
     code: String,
+    /// The number of an Xid or SXid; without one they are listed
+    number: Option<String>,
     /// Form of the output
     #[arg(short, long, value_name = "FORM", default_value = "table")]
     output: Format,
@@ -56,6 +63,16 @@ impl Explain {
 
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let mut screen = Screen::new(self.output);
+        if let Some(kind) = xid::Kind::of(self.code.trim()) {
+            xid::explain(&mut screen, kind, self.number.as_deref())?;
+            return Ok(Exit::Ok);
+        }
+        if let Some(number) = self.number {
+            return Err(Failure::invalid(format!(
+                "{number:?} after {:?} means nothing: only `xid` and `sxid` take a number",
+                self.code
+            )));
+        }
         if self.code == "list" {
             let entries: Vec<Entry> = Code::all().map(Entry::from).collect();
             screen.show(&entries, |_| {

@@ -15,6 +15,36 @@ fn every_code_is_explained_by_either_name() {
 }
 
 #[test]
+fn what_the_driver_wrote_into_the_kernels_log_is_explained() {
+    let lost = Said::by(&mut aami(&["explain", "xid", "79"]));
+    assert_eq!(lost.exit, 0, "{lost:?}");
+    assert!(
+        lost.out.starts_with("Xid 79: GPU has fallen off the bus"),
+        "{lost:?}"
+    );
+
+    let switch = Said::by(&mut aami(&["explain", "SXid", "12028", "-o", "json"])).json();
+    assert_eq!(switch["severity"], "critical");
+    assert_eq!(
+        (&switch["drain"], &switch["reset"]),
+        (&true.into(), &"fabric".into())
+    );
+
+    let all = Said::by(&mut aami(&["explain", "xid", "-o", "json"])).json();
+    assert_eq!(all.as_array().unwrap().len(), 176);
+
+    for (words, exit) in [
+        (["xid", "999"], 5),
+        (["sxid", "79"], 5),
+        (["xid", "x"], 2),
+        (["list", "79"], 2),
+    ] {
+        let wrong = Said::by(aami(&["explain"]).args(words));
+        assert_eq!(wrong.exit, exit, "{words:?}: {wrong:?}");
+    }
+}
+
+#[test]
 fn completions_and_manual_name_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
         let script = Said::by(&mut aami(&["completions", shell]));
