@@ -1,4 +1,4 @@
-//! The scripts of the documents, as files: `scripts/node/bootstrap.sh` and the others are what anybody gets from a
+//! The scripts that people fetch before they have AAMI, as files: `scripts/node/bootstrap.sh` and the others are what anybody gets from a
 //! control plane who brings no token, and `scripts/install-server.sh` is `install.sh` before it is made for a release.
 //!
 //! They are rendered from the control plane's assets, so that there is one text of each.

@@ -1,4 +1,5 @@
-//! The report for programs: the document's members, in its order, with what we add after them.
+//! The report for programs, as JSON of format 1.0: `version`, `mode`, `timestamp`, `passed`, `checks`, `errors` and
+//! `warnings`, in this order, and after them what was added since.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};

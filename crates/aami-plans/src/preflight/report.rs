@@ -299,7 +299,7 @@ impl Report {
         self.errors().next().is_none()
     }
 
-    /// What the program exits with: 1 where an issue was found, as the command's document says.
+    /// What the program exits with: 1 where an issue was found, 0 where an install may begin.
     pub fn exit_code(&self) -> u8 {
         u8::from(!self.passed())
     }

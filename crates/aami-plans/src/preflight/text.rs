@@ -1,4 +1,5 @@
-//! The report for people, in the layout of the command's document.
+//! The report for people: what was looked at by category, each with its outcome, then what to do, as a terminal shows
+//! it.
 
 use std::fmt::Write as _;
 
