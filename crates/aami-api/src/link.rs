@@ -230,9 +230,10 @@ pub enum Told {
     },
     /// An Xid or SXid of the kernel's log.
     Xid(XidTold),
-    /// Reports from this number to the one before this report's were dropped: the spool was full.
+    /// The oldest reports that waited were dropped, since the spool was full: this one stands at the number of the
+    /// last of them.
     Lost {
-        /// How many.
+        /// How many, those of earlier such reports that were dropped as well among them.
         count: u64,
     },
     /// The configuration it runs by now, or why it does not.

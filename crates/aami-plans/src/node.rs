@@ -1,4 +1,4 @@
-//! The node plan: a machine becomes a monitored node, in eight steps.
+//! The node plan: a machine becomes a monitored node, in eight steps, and its agent stays connected.
 //!
 //! [`Node::new`] makes the plan from [`NodeOptions`]; whoever has it runs it with
 //! `aami_install::Installer`. The steps are those of [`step`], one file each; what they find out is
@@ -11,6 +11,7 @@
 //! The plan does not choose where its input comes from: inventory, listeners, downloads and the API
 //! are values in the options.
 
+mod agent_unit;
 pub mod check;
 mod check_units;
 mod doors;
@@ -132,6 +133,8 @@ pub struct NodeOptions {
     pub dcgm_image: Option<String>,
     /// Leave checks out of step 6.
     pub skip_checks: bool,
+    /// Leave out the daemon that stays connected.
+    pub skip_agent: bool,
     /// Proxies that services shall use as well.
     pub proxies: Proxies,
     /// Where components come from, in this order.

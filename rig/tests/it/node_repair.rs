@@ -88,6 +88,16 @@ const UNITS: &[Damage] = &[
         "checks",
         "unit aami-checks.timer: is disabled",
     ),
+    (
+        "systemctl stop aami-agent",
+        "agent",
+        "unit aami-agent.service: is inactive",
+    ),
+    (
+        "sed -i s/ProtectSystem=strict/ProtectSystem=no/ /etc/systemd/system/aami-agent.service; systemctl daemon-reload",
+        "agent",
+        "aami-agent.service: holds something else",
+    ),
     ("userdel aami-check", "checks", "aami-check: missing"),
     (
         "nft -a list chain inet filter input | sed -n 's/.*dport 9400 .*# handle //p' | xargs -n1 nft delete rule inet filter input handle",
@@ -98,11 +108,12 @@ const UNITS: &[Damage] = &[
 
 fn changes(before: &Picture, after: &Picture) -> Vec<String> {
     let mut changes = before.changes_in(after);
-    // What rounds of checks and installers write by themselves.
+    // What rounds of checks, the agent and installers write by themselves.
     changes.retain(|change| {
         ![
             "/aami_checks.prom",
             "/checks/checks.json",
+            "/agent/spool/",
             "/install/default/node/",
             "/run/aami-checks",
             ".aami-kept",
@@ -111,6 +122,11 @@ fn changes(before: &Picture, after: &Picture) -> Vec<String> {
         .any(|own| change.contains(own))
     });
     changes
+}
+
+/// What rounds of checks and the agent change with nobody's doing.
+fn by_themselves(change: &str) -> bool {
+    change.contains("check") || change.contains("/agent/spool/")
 }
 
 /// Each of `damages` is named and mended, and the second repair has nothing to do.
@@ -168,11 +184,11 @@ fn suffers(damages: &[Damage]) -> Result<()> {
         );
 
         // Nothing more to do: not a byte written, nothing restarted.
-        let since = "systemctl show -p ActiveEnterTimestampMonotonic aami-node-exporter aami-dcgm-exporter aami-checks.timer";
+        let since = "systemctl show -p ActiveEnterTimestampMonotonic aami-node-exporter aami-dcgm-exporter aami-checks.timer aami-agent";
         let before = node.sh(since)?.ok()?;
         node.types_well(&format!("{agent} bootstrap --repair"))?;
         let twice = mended.changes_in(&node.picture()?);
-        let twice: Vec<_> = twice.iter().filter(|change| !change.contains("check")).collect();
+        let twice: Vec<_> = twice.iter().filter(|change| !by_themselves(change)).collect();
         ensure!(twice.is_empty(), "the second repair after {damage}: {twice:#?}");
         ensure!(
             node.sh(since)?.ok()? == before,

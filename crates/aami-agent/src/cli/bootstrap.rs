@@ -109,6 +109,9 @@ pub(crate) struct Bootstrap {
     /// Run no checks
     #[arg(long)]
     skip_checks: bool,
+    /// Leave no agent running that stays connected with the control plane
+    #[arg(long, visible_alias = "no-agent")]
+    skip_agent: bool,
     /// An address or network that exporters are scraped from, for which a firewall is opened; may be given several
     /// times [default: the control plane's]
     #[arg(long, value_name = "ADDRESS")]
@@ -306,6 +309,7 @@ impl Bootstrap {
             skip_gpu: self.skip_gpu,
             dcgm_image: self.dcgm_image.clone(),
             skip_checks: self.skip_checks,
+            skip_agent: self.skip_agent,
             proxies: surroundings.proxies.clone(),
             sources,
             downloader: downloader(surroundings.proxies.clone()),

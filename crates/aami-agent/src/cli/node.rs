@@ -109,6 +109,7 @@ impl Which {
             skip_gpu: false,
             dcgm_image: None,
             skip_checks: false,
+            skip_agent: false,
             sources: Vec::new(),
             downloader: downloader(proxies.clone()),
             proxies,

@@ -1,0 +1,91 @@
+//! The unit of the agent's daemon: it stays connected with the control plane.
+
+use super::unit::quoted;
+
+/// The unit.
+pub(crate) const UNIT: &str = crate::units::AGENT;
+
+/// Its text. The credential is a file that only root can read; it stands in no argument and no variable.
+///
+/// It runs as root, as reading that file, results of checks and serial numbers wants, and has next to none of root's
+/// power. What it has beside is written where it is given.
+pub(crate) fn text(program: &str) -> String {
+    let program = quoted(program);
+    format!(
+        "[Unit]\nDescription=Connection of this node to its control plane, by AAMI\n\
+         After=network-online.target\nWants=network-online.target\nStartLimitIntervalSec=0\n\n\
+         [Service]\nType=notify\nNotifyAccess=main\nExecStart={program} daemon\n\
+         EnvironmentFile=-/etc/aami/proxy.env\n\
+         WatchdogSec=90\nTimeoutStartSec=60\nTimeoutStopSec=10\nRestart=always\nRestartSec=5\n\
+         # A node that is not enrolled is not helped by starting again.\nRestartPreventExitStatus=78\n\
+         MemoryMax=256M\nTasksMax=64\nLimitCORE=0\nNice=5\n{HARDENING}\n\
+         [Install]\nWantedBy=multi-user.target\n"
+    )
+}
+
+/// As few rights as it can work with (systemd.exec(5)). Each exception says what it is for, in the unit itself.
+const HARDENING: &str = "\
+NoNewPrivileges=yes
+ProtectSystem=strict
+# Reports that wait, and which commands were done.
+ReadWritePaths=/var/lib/aami/agent/spool
+ProtectHome=yes
+PrivateTmp=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectClock=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+KeyringMode=private
+SystemCallArchitectures=native
+UMask=0077
+# The kernel's log is where Xids are: no ProtectKernelLogs=, and CAP_SYSLOG where it is kept from others.
+# Serial numbers of disks and cards are readable by their owner alone, and that is root: no capability.
+CapabilityBoundingSet=CAP_SYSLOG
+# GPU drivers are asked through their devices; nothing else below /dev is open.
+DevicePolicy=closed
+DeviceAllow=/dev/kmsg r
+DeviceAllow=char-nvidia rw
+DeviceAllow=char-nvidia-frontend rw
+DeviceAllow=char-nvidia-caps rw
+DeviceAllow=char-nvidia-uvm rw
+DeviceAllow=char-drm rw
+DeviceAllow=char-kfd rw
+# The control plane, the service manager's sockets, and links of network cards.
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+# Its own children are ended in time, and it lowers their priority with its own.
+SystemCallFilter=setpriority
+SystemCallErrorNumber=EPERM
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_says_when_it_is_ready_is_watched_and_carries_no_secret() {
+        let text = text("/opt/aami/aami-agent-1.0.0/aami-agent");
+        for line in [
+            "Type=notify",
+            "WatchdogSec=90",
+            "ExecStart=/opt/aami/aami-agent-1.0.0/aami-agent daemon",
+            "RestartPreventExitStatus=78",
+            "CapabilityBoundingSet=CAP_SYSLOG",
+            "ReadWritePaths=/var/lib/aami/agent/spool",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+        assert!(
+            !text.contains("aamin_") && !text.contains("Environment="),
+            "{text}"
+        );
+    }
+}
