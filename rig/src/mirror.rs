@@ -63,18 +63,38 @@ impl Packed {
 
     /// Programs in an archive as a publisher packs them.
     pub fn of(name: &str, version: &str, programs: &[(&str, PathBuf)]) -> Result<Self> {
+        Self::with(name, version, programs, &[])
+    }
+
+    /// The same, with other files that the programs need beside them. Names are paths.
+    pub fn with(
+        name: &str,
+        version: &str,
+        programs: &[(&str, PathBuf)],
+        beside: &[(&str, &str)],
+    ) -> Result<Self> {
         let stem = format!("{name}-{version}.linux-{}", architecture());
         // The same name with another content is another archive.
         let mut sum = Sha256::new();
         for (_, program) in programs {
             sum.update(fs::read(program).with_context(|| format!("cannot read {}", program.display()))?);
         }
+        for (file, text) in beside {
+            sum.update(format!("{file}\n{text}\n"));
+        }
         let recipe = format!("tar, sorted, no owners, gzip 6, {}", cache::hex(&sum.finalize()));
         let folder = cache::entry(&format!("packed-{stem}"), &recipe, |path| {
             let tree = path.join(&stem);
             fs::create_dir_all(&tree)?;
+            let room = |file: &str| {
+                let path = tree.join(file);
+                fs::create_dir_all(path.parent().unwrap_or(&tree)).map(|()| path)
+            };
             for (program, from) in programs {
-                fs::copy(from, tree.join(program)).with_context(|| format!("cannot copy {program}"))?;
+                fs::copy(from, room(program)?).with_context(|| format!("cannot copy {program}"))?;
+            }
+            for (file, text) in beside {
+                fs::write(room(file)?, text).with_context(|| format!("cannot write {file}"))?;
             }
             fs::write(tree.join("LICENSE"), "See the publisher's page.\n")?;
             let mut tar = Command::new("tar");

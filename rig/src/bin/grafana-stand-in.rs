@@ -1,6 +1,7 @@
-//! Stands where Grafana would: the part of it that an installation meets. It takes Grafana's command line, reads
-//! the members of `grafana.ini` that the installer writes, needs the password file to be readable and the data
-//! folder to be writable, and answers `/api/health`. Grafana itself is not to be had for tests.
+//! Stands where Grafana would: the part of it that an installation meets. It takes Grafana's command line, does not
+//! start without the pages and defaults of its own folder, reads the members of `grafana.ini` that the installer
+//! writes and what that provisions, needs the password file to be readable and the data folder to be writable, and
+//! answers `/api/health` and its page. Grafana itself is not to be had for tests.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -21,7 +22,13 @@ fn main() -> Result<()> {
             .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
     };
     let file = flag("--config").context("--config is missing")?;
-    ensure!(flag("--homepath").is_some(), "--homepath is missing");
+    // As Grafana ends: "Could not find config defaults, make sure homepath command line parameter is set ...".
+    let home = flag("--homepath").context("--homepath is missing")?;
+    let defaults = format!("{home}/conf/defaults.ini");
+    let defaults = members(&std::fs::read_to_string(&defaults).with_context(|| defaults.clone())?);
+    ensure!(defaults.contains_key("paths.data"), "the defaults are not whole");
+    let page = format!("{home}/public/index.html");
+    let page = std::fs::read_to_string(&page).with_context(|| page.clone())?;
     let ini = members(&std::fs::read_to_string(file).with_context(|| file.to_owned())?);
     let of = |name: &str| {
         ini.get(name)
@@ -36,6 +43,15 @@ fn main() -> Result<()> {
     let from = from.context("the password stands in the configuration")?;
     let password = std::fs::read_to_string(from).with_context(|| from.to_owned())?;
     ensure!(!password.trim().is_empty(), "{from} is empty");
+    let provisioning = of("paths.provisioning")?;
+    for (file, word) in [
+        ("datasources/aami.yaml", "type: prometheus"),
+        ("dashboards/aami.yaml", "providers:"),
+    ] {
+        let file = format!("{provisioning}/{file}");
+        let text = std::fs::read_to_string(&file).with_context(|| file.clone())?;
+        ensure!(text.contains(word), "{file} has no {word:?}");
+    }
     let data = of("paths.data")?;
     std::fs::write(format!("{data}/grafana.db"), "dashboards").context(data)?;
 
@@ -54,6 +70,8 @@ fn main() -> Result<()> {
             }
             let (status, body) = if line.starts_with("GET /api/health ") {
                 ("200 OK", "{\"database\": \"ok\", \"version\": \"stand-in\"}")
+            } else if line.starts_with("GET / ") {
+                ("200 OK", page.as_str())
             } else {
                 ("404 Not Found", "{}")
             };

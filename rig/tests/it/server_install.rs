@@ -33,6 +33,18 @@ fn a_machine_becomes_a_server_that_watches_a_node_and_is_as_before_in_the_end() 
         "no line on the screen:\n{screen}"
     );
     stage.all_well()?;
+    // Grafana runs from its own folder and shows its page.
+    let page = stage.node.sh("curl -sf http://127.0.0.1:3000/")?.ok()?;
+    ensure!(page == stage::PAGE, "{page}");
+    let command = stage
+        .node
+        .sh("tr '\\0' ' ' < /proc/$(systemctl show -P MainPID aami-grafana)/cmdline")?
+        .ok()?;
+    ensure!(
+        command.starts_with("/opt/aami/grafana-0.0.1/bin/grafana server ")
+            && command.contains(" --homepath=/opt/aami/grafana-0.0.1 "),
+        "{command}"
+    );
 
     // A node enrols with it, and is scraped.
     let node = Node::boot(&net, Release::Bookworm, "node1")?;

@@ -22,8 +22,12 @@ const BREAKS: &[(&str, &str)] = &[
         "/etc/aami/secrets/discovery.key: mode 0644",
     ),
     (
-        "install -m 755 /bin/true /opt/aami/grafana-0.0.1/grafana",
-        "/opt/aami/grafana-0.0.1/grafana: holds something else",
+        "install -m 755 /bin/true /opt/aami/grafana-0.0.1/bin/grafana",
+        "/opt/aami/grafana-0.0.1: bin/grafana: holds something else",
+    ),
+    (
+        "rm -r /opt/aami/grafana-0.0.1/public; systemctl stop aami-grafana",
+        "/opt/aami/grafana-0.0.1: public: missing, and 3 more",
     ),
     (
         "systemctl disable aami-server",

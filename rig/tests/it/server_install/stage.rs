@@ -21,6 +21,9 @@ const UNITS: [&str; 4] = [
     "aami-grafana",
 ];
 
+/// Grafana's page, as its folder has it.
+pub(crate) const PAGE: &str = "<html>Grafana</html>";
+
 /// A machine that has this build's programs and a folder of components in `/root`.
 pub(crate) struct Stage {
     pub(crate) node: Node,
@@ -213,11 +216,18 @@ pub(crate) fn load(put: &mut Put<'_>) -> Result<()> {
 
 /// Everything a server installs, as this machine's release has it, and what its nodes download.
 fn components() -> Result<Vec<Packed>> {
-    let grafana = [("grafana", built("grafana-stand-in")?)];
+    // Laid out as Grafana's own archive is.
+    let grafana = [("bin/grafana", built("grafana-stand-in")?)];
+    let beside = [
+        ("conf/defaults.ini", "[paths]\ndata = data\n"),
+        ("public/index.html", PAGE),
+        ("public/build/app.js", "// pages\n"),
+        ("VERSION", "0.0.1\n"),
+    ];
     Ok(vec![
         Packed::prometheus()?,
         Packed::alertmanager()?,
-        Packed::of("grafana", "0.0.1", &grafana)?,
+        Packed::with("grafana", "0.0.1", &grafana, &beside)?,
         Packed::node_exporter()?,
     ])
 }
@@ -227,22 +237,30 @@ fn entry(packed: &Packed) -> String {
     let programs: &[&str] = match packed.name.as_str() {
         "prometheus" => &["prometheus", "promtool"],
         "alertmanager" => &["alertmanager", "amtool"],
-        "grafana" => &["grafana"],
+        "grafana" => &["bin/grafana"],
         _ => &["node_exporter"],
     };
     let stem = packed.file_name().replace(".tar.gz", "");
     let programs: Vec<String> = programs
         .iter()
-        .map(|name| format!("{name} = \"{stem}/{name}\""))
+        .map(|path| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            format!("{name} = \"{stem}/{path}\"")
+        })
         .collect();
     format!(
         "\n[[component]]\nname = \"{}\"\nversion = \"{}\"\nkind = \"server\"\nlicense = \"Apache-2.0\"\n\
-         archive = \"tar.gz\"\n\n[component.build.{ARCH}]\nfile = \"{}\"\nsha256 = \"{}\"\nprograms = {{ {} }}\n",
+         archive = \"tar.gz\"\n\n[component.build.{ARCH}]\nfile = \"{}\"\nsha256 = \"{}\"\nprograms = {{ {} }}\n{}",
         packed.name,
         packed.version,
         packed.file_name(),
         packed.sha256,
-        programs.join(", ")
+        programs.join(", "),
+        if packed.name == "grafana" {
+            format!("tree = \"{stem}\"\n")
+        } else {
+            String::new()
+        }
     )
 }
 
