@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aami_model::exporter::ExporterKind;
+use aami_model::finding::Finding;
 use aami_model::label::Labels;
 use aami_model::machine::SystemInfo;
 use aami_model::node::Node;
@@ -10,6 +11,7 @@ use aami_model::node_status::NodeStatus;
 use aami_model::{GroupId, NodeId, OrgId, Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
 
+use crate::link::Resources;
 use crate::register::{ExporterInfo, ExporterView};
 
 /// A node as it is shown: never its keys.
@@ -31,6 +33,30 @@ pub struct NodeView {
     /// Why, where there is a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
+    /// When its status is expected to have changed by, where one is expected to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_until: Option<Timestamp>,
+    /// Whether that time is over.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stuck: bool,
+    /// Until when its maintenance lasts, where somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance_until: Option<Timestamp>,
+    /// Whether its agent is connected at this moment.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub connected: bool,
+    /// When it last said anything, as far as this control plane has heard it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    /// How busy it is, as it last said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// The version of its agent, as of its last connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_version: Option<String>,
+    /// What is wrong with it, the gravest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// Its own labels.
     pub labels: Labels,
     /// Its groups.
@@ -56,7 +82,14 @@ pub struct NodeView {
     pub token: Option<TokenId>,
 }
 
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 impl From<&Node> for NodeView {
+    /// What is stored of a node; what is only known while it is connected is left out.
     fn from(node: &Node) -> Self {
         Self {
             id: node.id.clone(),
@@ -66,6 +99,14 @@ impl From<&Node> for NodeView {
             status: node.status,
             status_since: node.status_since,
             status_reason: node.status_reason.clone(),
+            expected_until: node.expected_until(),
+            stuck: false,
+            maintenance_until: node.maintenance_until,
+            connected: false,
+            last_seen: None,
+            resources: None,
+            agent_version: None,
+            findings: Vec::new(),
             labels: node.labels.clone(),
             groups: node.groups.clone(),
             exporters: node
@@ -126,6 +167,8 @@ pub struct PatchNode {
 pub struct Reason {
     /// Why.
     pub reason: Option<String>,
+    /// Maintenance: until when, by the control plane's clock; then the node comes back by itself.
+    pub until: Option<Timestamp>,
 }
 
 /// POST `/api/v1/exporters`.

@@ -12,9 +12,11 @@
 mod access;
 mod agent;
 mod api;
+mod connection;
 mod discovery;
 mod enrolment;
 mod install;
+mod notify;
 mod preflight;
 mod release;
 mod stack;
@@ -24,9 +26,11 @@ mod tools;
 pub use access::*;
 pub use agent::*;
 pub use api::*;
+pub use connection::*;
 pub use discovery::*;
 pub use enrolment::*;
 pub use install::*;
+pub use notify::*;
 pub use preflight::*;
 pub use release::*;
 pub use stack::*;
@@ -44,12 +48,16 @@ pub enum Area {
     Agent,
     /// Requests the control plane cannot act on.
     Api,
+    /// The connection between a node and the control plane, and what is told over it.
+    Connection,
     /// Telling Prometheus what to scrape.
     Discovery,
     /// Bootstrap tokens and registration.
     Enrolment,
     /// Changing a host and undoing it.
     Install,
+    /// Telling others of events, and being told.
+    Notify,
     /// What is checked before anything is changed.
     Preflight,
     /// What is downloaded to install from, and its signature.
@@ -64,13 +72,15 @@ pub enum Area {
 
 impl Area {
     /// Every area, in the order of their letters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Access,
         Self::Agent,
         Self::Api,
+        Self::Connection,
         Self::Discovery,
         Self::Enrolment,
         Self::Install,
+        Self::Notify,
         Self::Preflight,
         Self::Release,
         Self::Stack,
@@ -84,9 +94,11 @@ impl Area {
             Self::Access => 'A',
             Self::Agent => 'G',
             Self::Api => 'H',
+            Self::Connection => 'C',
             Self::Discovery => 'D',
             Self::Enrolment => 'E',
             Self::Install => 'I',
+            Self::Notify => 'N',
             Self::Preflight => 'P',
             Self::Release => 'R',
             Self::Stack => 'V',
@@ -100,9 +112,11 @@ impl Area {
             Self::Access => access::ENTRIES,
             Self::Agent => agent::ENTRIES,
             Self::Api => api::ENTRIES,
+            Self::Connection => connection::ENTRIES,
             Self::Discovery => discovery::ENTRIES,
             Self::Enrolment => enrolment::ENTRIES,
             Self::Install => install::ENTRIES,
+            Self::Notify => notify::ENTRIES,
             Self::Preflight => preflight::ENTRIES,
             Self::Release => release::ENTRIES,
             Self::Stack => stack::ENTRIES,

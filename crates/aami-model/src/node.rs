@@ -37,6 +37,9 @@ pub struct Node {
     /// Whether the last scrape proof succeeded; what `resume` returns to.
     #[serde(default)]
     pub reachable: bool,
+    /// Until when its maintenance lasts, where somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance_until: Option<Timestamp>,
     /// Its own labels.
     #[serde(default)]
     pub labels: Labels,
@@ -67,6 +70,16 @@ pub struct Node {
     /// The token it enrolled with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenId>,
+}
+
+impl Node {
+    /// When its status is expected to have changed by, where one is expected to.
+    pub fn expected_until(&self) -> Option<Timestamp> {
+        match (self.status, self.maintenance_until) {
+            (NodeStatus::Maintenance, Some(until)) => Some(until),
+            (status, _) => status.usual_stay().map(|stay| self.status_since.plus(stay)),
+        }
+    }
 }
 
 /// By what a node is told from every other.

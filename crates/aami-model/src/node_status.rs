@@ -4,6 +4,8 @@
 //! events to tell, or refuses with a reason. A trigger that would lead to the status the node is in
 //! already is a no-op, so that reports may be repeated. The node's agent never chooses its status.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// The lifecycle of a node.
@@ -55,6 +57,18 @@ impl NodeStatus {
     /// Reads the name on the wire.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// How long a node usually stays in this status; none where it may stay for ever. One that stays longer is shown
+    /// as stuck: somebody should look.
+    pub const fn usual_stay(self) -> Option<Duration> {
+        const HOUR: u64 = 3600;
+        match self {
+            Self::Pending | Self::Maintenance | Self::Error => Some(Duration::from_secs(24 * HOUR)),
+            Self::Installing => Some(Duration::from_secs(HOUR / 2)),
+            Self::Offline => Some(Duration::from_secs(HOUR)),
+            Self::Online | Self::Inactive => None,
+        }
     }
 
     /// Whether Prometheus is told of a node in this status. Offline and failed nodes stay listed, so

@@ -7,21 +7,28 @@
 pub(crate) mod access;
 pub(crate) mod address;
 pub(crate) mod checks;
+pub(crate) mod commands;
 pub(crate) mod commit;
+pub(crate) mod connections;
+pub(crate) mod deliveries;
 pub(crate) mod discovery;
 pub(crate) mod events;
+pub(crate) mod events_in;
 pub(crate) mod exporters;
 pub(crate) mod groups;
 pub(crate) mod installations;
+pub(crate) mod inventories;
 pub(crate) mod keys;
 pub(crate) mod nodes;
 pub(crate) mod readiness;
 pub(crate) mod refusal;
 pub(crate) mod register;
+pub(crate) mod reports;
 pub(crate) mod runs;
 pub(crate) mod status;
 pub(crate) mod tokens;
 pub(crate) mod verify;
+pub(crate) mod webhooks;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,6 +40,7 @@ use aami_store::history::History;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
+use crate::live::Live;
 use crate::view::View;
 use crate::world::World;
 
@@ -46,7 +54,12 @@ pub(crate) struct App {
     pub(crate) history: Arc<dyn History>,
     pub(crate) view: Arc<View>,
     pub(crate) discovery: Arc<discovery::Discovery>,
+    pub(crate) live: Arc<Live>,
+    /// Which replica this is, among those that share the store; another one after each start.
+    pub(crate) replica: String,
     pub(crate) verifier: verify::Queue,
+    /// Who is told of events, and how that goes.
+    pub(crate) notify: crate::notify::Desk,
     /// How many bytes more may be held of what those send who are not signed in.
     pub(crate) strangers_room: Arc<Semaphore>,
     pub(crate) counters: crate::metrics::Counters,

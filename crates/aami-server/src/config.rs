@@ -44,8 +44,26 @@ pub struct Config {
     pub file_sd: Option<PathBuf>,
     /// How long an installation may be silent before it counts as failed.
     pub install_silence: Duration,
+    /// How long a connected node may be silent before it counts as gone.
+    pub heartbeat_timeout: Duration,
     /// How long events and audit entries are kept.
     pub history_keep: Duration,
+    /// The service that is told of every event, at its `/events`.
+    pub noti_service_url: Option<String>,
+    /// The key it is told with, `Authorization: Bearer`.
+    pub noti_key_file: Option<PathBuf>,
+    /// What requests to it are signed with, `whsec_...`.
+    pub noti_secret_file: Option<PathBuf>,
+    /// The only CA its certificate is believed from.
+    pub noti_ca_file: Option<PathBuf>,
+    /// The secrets that events of other control planes are signed with, one a line.
+    pub events_in_secret_file: Option<PathBuf>,
+    /// How long one delivery of an event may take.
+    pub delivery_timeout: Duration,
+    /// How long the next attempt waits at most.
+    pub delivery_retry_max: Duration,
+    /// How old an event may be and still be tried again.
+    pub delivery_give_up: Duration,
     /// Requests a second that one address may make to open routes.
     pub open_rate: u32,
     /// How long a drain may take.
@@ -113,6 +131,13 @@ impl Config {
                 ));
             }
         }
+        let noti_service_url = Some(text("noti_service_url")).filter(|url| !url.is_empty());
+        let noti_service_url = noti_service_url.map(str::to_owned);
+        if let Some(url) = &noti_service_url
+            && let Err(why) = crate::notify::outlet::check_url(url)
+        {
+            return Err(bad("noti_service_url", why.to_owned()));
+        }
         let (tls_cert, tls_key) = (path("tls_cert"), path("tls_key"));
         if tls_cert.is_some() != tls_key.is_some() {
             return Err(bad("tls_cert", "tls_cert and tls_key belong together".to_owned()));
@@ -146,7 +171,16 @@ impl Config {
             allow_link_local_nodes: flag("allow_link_local_nodes")?,
             file_sd: path("file_sd"),
             install_silence: duration("install_silence")?,
+            heartbeat_timeout: duration("heartbeat_timeout")?,
             history_keep: duration("history_keep")?,
+            noti_service_url,
+            noti_key_file: path("noti_key_file"),
+            noti_secret_file: path("noti_secret_file"),
+            noti_ca_file: path("noti_ca_file"),
+            events_in_secret_file: path("events_in_secret_file"),
+            delivery_timeout: duration("delivery_timeout")?,
+            delivery_retry_max: duration("delivery_retry_max")?,
+            delivery_give_up: duration("delivery_give_up")?,
             open_rate: text("open_rate")
                 .parse()
                 .ok()

@@ -6,6 +6,8 @@
 
 pub(crate) mod call;
 mod checks;
+mod commands;
+mod deliveries;
 mod dist;
 mod events;
 mod exporters;
@@ -13,7 +15,9 @@ pub(crate) mod gate;
 mod groups;
 mod health;
 mod keys;
+mod inventory;
 mod limits;
+mod link;
 mod nodes;
 pub(crate) mod openapi;
 mod pages;
@@ -25,6 +29,7 @@ mod runs;
 mod scripts;
 mod sd;
 mod tokens;
+mod webhooks;
 
 pub(crate) use call::STRANGERS_ROOM;
 pub(crate) use dist::Checksums;

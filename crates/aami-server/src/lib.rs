@@ -5,6 +5,8 @@
 //!
 //! - [`http`]: the routes, who may call them, and how answers look;
 //! - [`app`]: the use cases, one file a noun;
+//! - [`link`]: the sockets of nodes, and [`live`]: who is connected at this moment;
+//! - [`notify`]: who else is told of events;
 //! - [`view`]: the whole state in memory, as of one revision;
 //! - [`tasks`]: what happens by the clock;
 //! - [`tls`] and [`listener`]: one port for TLS and plain HTTP.
@@ -16,8 +18,11 @@ mod app;
 mod bootstrap;
 pub mod config;
 mod http;
+mod link;
 mod listener;
+mod live;
 mod metrics;
+mod notify;
 mod reach;
 mod secret_file;
 mod tasks;
@@ -153,6 +158,7 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
         source,
     };
     bootstrap::make_data_dir(&config.data_dir).map_err(data_dir)?;
+    let seal = notify::seal::Seal::of(&config.data_dir, &world).map_err(data_dir)?;
     let store = aami_store::open(&config.store_url()).await?;
     let history: Arc<dyn History> = if config.store_kind() == "memory" {
         Arc::new(MemoryHistory::new())
@@ -185,13 +191,18 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
         .cluster()
         .map_or_else(|| config.cluster.clone(), |held| held.name.clone());
     let discovery = Arc::new(app::discovery::Discovery::new(cluster.clone()));
+    let live = Arc::new(live::Live::new());
+    let replica = data_encoding::HEXLOWER.encode(&world.random::<8>());
     let app = Arc::new(App {
+        live: live.clone(),
+        replica,
         world,
         store: store.clone(),
         history,
         view: view.clone(),
         discovery: discovery.clone(),
         verifier: app::verify::Queue::default(),
+        notify: notify::Desk::new(seal),
         strangers_room: Arc::new(Semaphore::new(http::STRANGERS_ROOM)),
         counters: metrics::Counters::new(),
         checksums: http::Checksums::default(),
@@ -207,7 +218,7 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
 
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
-    running.spawn(view::feed::follow(store, view, vec![discovery], stop.clone()));
+    running.spawn(view::feed::follow(store, view, vec![discovery, live], stop.clone()));
     bootstrap::admin_key(&app).await?;
     let lead = tasks::Lead::new(app.config.store_kind() == "etcd");
     tasks::start(&mut running, &app, &lead, &stop);

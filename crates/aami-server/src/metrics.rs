@@ -1,8 +1,10 @@
 //! What the control plane counts about itself, for `/metrics`.
 
+use aami_api::delivery::DeliveryResult;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -28,6 +30,12 @@ struct Refused {
     code: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Delivered {
+    destination: String,
+    result: &'static str,
+}
+
 /// Counters; they begin at 0, so that `increase()` sees the first step.
 #[derive(Clone)]
 pub(crate) struct Counters {
@@ -37,6 +45,11 @@ pub(crate) struct Counters {
     pub(crate) registrations: Counter,
     verifications: Family<Verification, Counter>,
     refusals: Family<Refused, Counter>,
+    deliveries: Family<Delivered, Counter>,
+    connections: Gauge,
+    reconnects: Counter,
+    link_refusals: Family<Refused, Counter>,
+    pub(crate) regions_suspected: Gauge,
 }
 
 impl Counters {
@@ -49,6 +62,9 @@ impl Counters {
         let registrations = Counter::default();
         let verifications: Family<Verification, Counter> = Family::default();
         let refusals = Family::default();
+        let deliveries: Family<Delivered, Counter> = Family::default();
+        let (connections, reconnects) = (Gauge::default(), Counter::default());
+        let (link_refusals, regions_suspected) = (Family::default(), Gauge::default());
         for result in ["ok", "failed"] {
             let _ = verifications.get_or_create(&Verification { result });
         }
@@ -68,6 +84,27 @@ impl Counters {
             "Nodes whose exporters were fetched",
             verifications.clone(),
         );
+        registry.register(
+            "agent_connections",
+            "Sockets of nodes held here",
+            connections.clone(),
+        );
+        registry.register("agent_reconnects", "Sockets of nodes opened", reconnects.clone());
+        registry.register(
+            "agent_refusals",
+            "Connections of nodes refused or cut off, by code",
+            link_refusals.clone(),
+        );
+        registry.register(
+            "regions_suspected",
+            "Regions of which a large share fell silent at once",
+            regions_suspected.clone(),
+        );
+        registry.register(
+            "deliveries",
+            "Attempts to tell a destination of an event, by how they ended",
+            deliveries.clone(),
+        );
         registry.register("refusals", "Requests refused, by code", refusals.clone());
         Self {
             registry: std::sync::Arc::new(registry),
@@ -76,6 +113,11 @@ impl Counters {
             registrations,
             verifications,
             refusals,
+            deliveries,
+            connections,
+            reconnects,
+            link_refusals,
+            regions_suspected,
         }
     }
 
@@ -104,6 +146,49 @@ impl Counters {
 
     pub(crate) fn refused(&self, code: &'static str) {
         self.refusals.get_or_create(&Refused { code }).inc();
+    }
+
+    pub(crate) fn link_opened(&self) {
+        self.connections.inc();
+        self.reconnects.inc();
+    }
+
+    pub(crate) fn link_closed(&self) {
+        self.connections.dec();
+    }
+
+    pub(crate) fn link_refused(&self, code: &'static str) {
+        self.link_refusals.get_or_create(&Refused { code }).inc();
+    }
+
+    /// One attempt to tell a destination of an event.
+    pub(crate) fn delivered(&self, destination: &str, result: DeliveryResult) {
+        self.deliveries
+            .get_or_create(&Delivered {
+                destination: destination.to_owned(),
+                result: result.name(),
+            })
+            .inc();
+    }
+
+    /// Begins a destination's series at 0.
+    pub(crate) fn begin_deliveries(&self, destination: &str) {
+        for result in DeliveryResult::ALL {
+            let _ = self.deliveries.get_or_create(&Delivered {
+                destination: destination.to_owned(),
+                result: result.name(),
+            });
+        }
+    }
+
+    /// Ends the series of a destination that is no more.
+    pub(crate) fn forget_deliveries(&self, destination: &str) {
+        for result in DeliveryResult::ALL {
+            self.deliveries.remove(&Delivered {
+                destination: destination.to_owned(),
+                result: result.name(),
+            });
+        }
     }
 
     /// In the OpenMetrics text format.

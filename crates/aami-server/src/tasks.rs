@@ -6,7 +6,9 @@
 mod history;
 mod lead;
 mod nodes;
+mod links;
 mod pace;
+mod replica;
 mod targets;
 
 use std::future::Future;
@@ -40,6 +42,13 @@ pub(crate) fn start(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: 
         let pace = Arc::new(Mutex::new(pace::Pace::default()));
         move || history::tidy(app.clone(), lead.clone(), pace.clone())
     });
+    links::start(tasks, app, lead, stop);
+    replica::keep(tasks, app, stop);
+    every(tasks, Duration::from_secs(2), stop, {
+        let (app, lead) = (app.clone(), lead.clone());
+        move || links::sweep(app.clone(), lead.clone())
+    });
+    crate::notify::keep(tasks, app, lead, stop);
     if let Some(path) = app.config.file_sd.clone() {
         tasks.spawn(targets::write(app.clone(), path, stop.clone()));
     }

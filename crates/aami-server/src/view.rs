@@ -10,6 +10,7 @@
 
 pub(crate) mod document;
 pub(crate) mod feed;
+pub(crate) mod linked;
 mod mark;
 pub(crate) mod snapshot;
 

@@ -1,8 +1,8 @@
 //! The clock and the random source, as values, so that tests can drive them.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aami_model::Timestamp;
 
@@ -10,6 +10,12 @@ use aami_model::Timestamp;
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// How long the process has been running, by a clock that nobody sets: silence is measured by it.
+    fn elapsed(&self) -> Duration {
+        static BEGINNING: OnceLock<Instant> = OnceLock::new();
+        BEGINNING.get_or_init(Instant::now).elapsed()
+    }
 }
 
 /// Where unpredictable bytes come from.
@@ -45,6 +51,11 @@ impl World {
     /// Now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// How long the process has been running, by a clock that nobody sets.
+    pub fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
     }
 
     /// Unpredictable bytes.

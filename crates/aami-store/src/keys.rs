@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use aami_model::{CheckId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId};
+use aami_model::{CheckId, CommandId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId};
 
 use crate::key::{Key, Prefix};
 
@@ -185,6 +185,26 @@ pub fn conn(node: &NodeId) -> Key {
 /// All connections.
 pub fn conns() -> Prefix {
     under(&["conn"])
+}
+
+/// What a node's host is, as the node last reported it.
+pub fn inventory(node: &NodeId) -> Key {
+    key(&["inventories", node.as_str()])
+}
+
+/// All inventories.
+pub fn inventories() -> Prefix {
+    under(&["inventories"])
+}
+
+/// Something a node was told to do, and how that went.
+pub fn command(id: &CommandId) -> Key {
+    key(&["commands", id.as_str()])
+}
+
+/// All commands.
+pub fn commands() -> Prefix {
+    under(&["commands"])
 }
 
 /// What one transaction leaves for History: entry, audit, events.

@@ -24,6 +24,7 @@ pub(crate) fn node(number: u32) -> Node {
         groups: vec![],
         exporters: vec![Exporter::new(ExporterKind::NodeExporter, 9100)],
         system_info: None,
+        maintenance_until: None,
         reported_labels: aami_model::label::Labels::default(),
         identity: Identity::default(),
         created_at: Timestamp::EPOCH,

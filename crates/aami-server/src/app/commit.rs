@@ -27,6 +27,7 @@ pub(crate) struct Change {
     pub(crate) subject: String,
     pub(crate) data: Value,
     events: Vec<(String, String, Value)>,
+    quiet: bool,
 }
 
 impl Change {
@@ -39,7 +40,15 @@ impl Change {
             subject: subject.into(),
             data: Value::Null,
             events: Vec::new(),
+            quiet: false,
         }
+    }
+
+    /// Leaves no audit entry: what a node's connection notes of itself is nobody's call. Where there is an event,
+    /// it is told all the same, and the entry with it.
+    pub(crate) const fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
     }
 
     /// What the audit entry says besides; never a secret.
@@ -153,6 +162,8 @@ impl App {
                     self.catch_up(&compared, snapshot.revision).await?;
                 }
                 TxnOutcome::Unknown => {
+                    // What left no mark is not looked for: whoever made it makes it again.
+                    let mark = mark.ok_or_else(|| Refusal::plain(code::OUTCOME_UNKNOWN))?;
                     let revision = self.find_out(&mark).await?;
                     let behind = !self.view.reached(revision, VIEW_PATIENCE).await;
                     return Ok(Wrote::Fresh(answer, Written { revision, behind }));
@@ -168,7 +179,10 @@ impl App {
         asking: &Asking,
         idempotency: Option<(Key, String)>,
         now: Timestamp,
-    ) -> (Txn, Key) {
+    ) -> (Txn, Option<Key>) {
+        if change.quiet && change.events.is_empty() && idempotency.is_none() {
+            return (change.txn, None);
+        }
         let actor = asking.caller.id.clone();
         debug_assert!((change.events.len() as u64) < MOST_EVENTS_A_TRANSACTION);
         let events = change
@@ -207,7 +221,7 @@ impl App {
             };
             txn = txn.when_absent(key.clone()).put(key, encode(&record));
         }
-        (txn, mark)
+        (txn, Some(mark))
     }
 
     /// Waits until the view shows what a transaction lost against.
@@ -245,7 +259,15 @@ impl App {
     }
 }
 
-/// `{"hostname": ..., "status": ...}`: what every node event carries.
+/// What every node event carries. The members in camelCase are those of the older event documents.
 pub(crate) fn node_data(node: &aami_model::node::Node) -> Value {
-    json!({ "hostname": node.hostname, "ip_address": node.ip_address, "status": node.status })
+    json!({
+        "hostname": node.hostname,
+        "ip_address": node.ip_address,
+        "status": node.status,
+        "nodeId": node.id,
+        "nodeName": node.hostname,
+        "ipAddress": node.ip_address,
+        "owner": { "orgId": node.org },
+    })
 }

@@ -60,7 +60,7 @@ impl App {
             .nodes(&caller.orgs, after)
             .filter(|held| filter.fits(&snapshot, &held.doc))
             .take(limit + 1)
-            .map(|held| NodeView::from(&held.doc))
+            .map(|held| self.shown(&snapshot, &held.doc, false))
             .collect();
         let more = items.len() > limit;
         items.truncate(limit);
@@ -78,9 +78,27 @@ impl App {
             .node(id, &caller.orgs)
             .ok_or_else(|| Refusal::not_found("node"))?;
         Ok(Held {
-            doc: NodeView::from(&held.doc),
+            doc: self.shown(&snapshot, &held.doc, true),
             revision: held.revision,
         })
+    }
+
+    /// A node as it is shown: what is stored of it, and what is true at this moment.
+    fn shown(&self, snapshot: &Snapshot, node: &Node, with_findings: bool) -> NodeView {
+        let live = self.live.shown(&node.id);
+        let mut view = NodeView::from(node);
+        view.stuck = view.expected_until.is_some_and(|until| self.world.now() > until);
+        view.connected = live.connected || self.is_connected(snapshot, &node.id);
+        (view.last_seen, view.resources) = (live.last_seen, live.resources);
+        let conn = snapshot.linked.conn(&node.id);
+        view.agent_version = conn.map(|conn| conn.doc.agent_version.clone());
+        if with_findings && let Some(reported) = snapshot.linked.reported.get(&node.id) {
+            let observed = reported.doc.observed.iter().chain(&reported.doc.findings);
+            view.findings = observed.cloned().collect();
+            view.findings
+                .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        }
+        view
     }
 
     /// Declares a node.
@@ -142,6 +160,7 @@ impl App {
                     groups: groups_named(snapshot, &org, &wanted.groups)?,
                     exporters: exporters.clone(),
                     system_info: None,
+                    maintenance_until: None,
                     reported_labels: aami_model::label::Labels::default(),
                     identity: Identity::default(),
                     created_at: now,
@@ -216,6 +235,7 @@ impl App {
         id: &NodeId,
         wish: Wish,
         reason: Option<String>,
+        until: Option<Timestamp>,
     ) -> Result<(NodeView, Written), Refusal> {
         // A node may retire itself; everything else is an operator's.
         if !(wish == Wish::Retire && asking.caller.has_scope(&Scope::Node(id.clone()))) {
@@ -228,6 +248,15 @@ impl App {
             return Err(Refusal::invalid(
                 "reason",
                 "it is one line of at most 500 characters",
+            ));
+        }
+        if until.is_some() && wish != Wish::Maintenance {
+            return Err(Refusal::invalid("until", "only maintenance has an end"));
+        }
+        if until.is_some_and(|until| until <= self.world.now()) {
+            return Err(Refusal::invalid(
+                "until",
+                "it is a time to come, by the control plane's clock",
             ));
         }
         let unregisters = !asking.caller.has_role(Role::Operator);
@@ -247,13 +276,52 @@ impl App {
             match node_status::next(node.status, trigger) {
                 Ok(Outcome::Moved { to, events }) => {
                     (node.status, node.status_since, node.status_reason) = (to, now, reason.clone());
+                    node.maintenance_until = until;
                     Ok(events.iter().map(|event| event.name().to_owned()).collect())
+                }
+                // Asked for again with another end or reason, it has that one.
+                Ok(Outcome::Stays) if wish == Wish::Maintenance && (until.is_some() || reason.is_some()) => {
+                    node.maintenance_until = until.or(node.maintenance_until);
+                    node.status_reason = reason.clone().or_else(|| node.status_reason.clone());
+                    Ok(Vec::new())
                 }
                 Ok(Outcome::Stays) => Ok(Vec::new()),
                 Err(refusal) => Err(Refusal::new(code::TRANSITION_REFUSED, refusal.to_string())),
             }
         })
         .await
+    }
+
+    /// Brings back the nodes whose maintenance has ended by the clock. Those that somebody brought back meanwhile, or
+    /// gave another end, are left alone.
+    pub(crate) async fn end_maintenance(&self) -> Result<(), Refusal> {
+        let now = self.world.now();
+        let over = |node: &Node| {
+            node.status == NodeStatus::Maintenance && node.maintenance_until.is_some_and(|until| until <= now)
+        };
+        let snapshot = self.view.current();
+        let ended: Vec<NodeId> = snapshot
+            .nodes(&Orgs::All, None)
+            .filter(|held| over(&held.doc))
+            .map(|held| held.doc.id.clone())
+            .collect();
+        let asking = Asking::by(Caller::system());
+        for id in ended {
+            self.edit_node(&asking, &id, Wish::Resume.action(), |_, node, now| {
+                if !over(node) {
+                    return Ok(Vec::new());
+                }
+                let trigger = Wish::Resume.trigger(node.reachable);
+                let Ok(Outcome::Moved { to, events }) = node_status::next(node.status, trigger) else {
+                    return Ok(Vec::new());
+                };
+                (node.status, node.status_since, node.status_reason) = (to, now, None);
+                node.maintenance_until = None;
+                Ok(events.iter().map(|event| event.name().to_owned()).collect())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Lets a node enrol again with another key, for an hour.
@@ -293,7 +361,9 @@ impl App {
                         let mut txn = txn
                             .when_unchanged(keys::node(id), held.revision)
                             .delete(keys::node(id))
-                            .delete(keys::finding(id));
+                            .delete(keys::finding(id))
+                            .delete(keys::inventory(id))
+                            .delete(keys::conn(id));
                         let named = keys::hostname_index(&node.org, node.hostname.as_str());
                         let machine = node.identity.machine.as_deref().map(keys::machine_index);
                         let key = node.identity.node_key.as_deref().map(keys::node_key_index);

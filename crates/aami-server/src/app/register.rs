@@ -272,6 +272,7 @@ fn new_node(id: NodeId, token: &BootstrapToken, candidate: &Candidate, now: Time
         groups: Vec::new(),
         exporters: Vec::new(),
         system_info: None,
+        maintenance_until: None,
         reported_labels: Labels::default(),
         identity: Identity::default(),
         created_at: now,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use aami_api::MIN_REVISION;
 use aami_model::access::{Caller, Scope};
 use aami_model::secret::SecretKind;
-use aami_model::{Code, code};
+use aami_model::{Code, NodeId, code};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -270,17 +270,30 @@ fn permit(caller: &Caller, access: Access, request: &Request) -> Result<(), Refu
             Some(role),
             caller.scopes.iter().any(|scope| matches!(scope, Scope::Node(_))),
         ),
+        Access::OwnNode => (None, own_node(caller).is_some()),
+        Access::EventsIn => (None, caller.has_scope(&Scope::EventsIn)),
         Access::OwnRun => (None, id.parse().is_ok_and(|id| caller.has_scope(&Scope::Run(id)))),
     };
     if scoped || role.is_some_and(|role| caller.has_role(role)) {
         return Ok(());
     }
     Err(match role {
+        None if access == Access::EventsIn => {
+            Refusal::new(code::FORBIDDEN, "this needs a key with the scope events-in")
+        }
         Some(role) => Refusal::new(code::FORBIDDEN, format!("this needs the role {}", role.name())),
         None => Refusal::new(
             code::FORBIDDEN,
-            "only the run itself may do this, by its own credential",
+            "only the run or node itself may do this, by its own credential",
         ),
+    })
+}
+
+/// The node that a caller is, by its own credential: a run that installs one may act for it, but is not it.
+pub(super) fn own_node(caller: &Caller) -> Option<NodeId> {
+    caller.scopes.iter().find_map(|scope| match scope {
+        Scope::Node(id) if caller.id == format!("node:{id}") => Some(id.clone()),
+        _ => None,
     })
 }
 

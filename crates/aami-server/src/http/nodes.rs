@@ -154,7 +154,7 @@ pub(super) async fn delete(
         let written = app.purge_node(&asking, &id).await?;
         return Ok(Reply::written(&app, Value::Null, written));
     }
-    let (view, written) = app.move_node(&asking, &id, Wish::Retire, None).await?;
+    let (view, written) = app.move_node(&asking, &id, Wish::Retire, None, None).await?;
     Ok(Reply::written(&app, json!(view), written))
 }
 
@@ -168,7 +168,8 @@ pub(super) async fn verify(
 }
 
 async fn wish(app: &App, call: Call<Reason>, id: &NodeId, wish: Wish) -> Result<Reply<NodeView>, Refusal> {
-    let (view, written) = app.move_node(&call.asking, id, wish, call.body.reason).await?;
+    let Reason { reason, until } = call.body;
+    let (view, written) = app.move_node(&call.asking, id, wish, reason, until).await?;
     Ok(Reply::written(app, view, written).at(written.revision))
 }
 

@@ -9,7 +9,8 @@ use axum::routing::{delete, get, patch, post};
 
 use super::gate::{self, Gate};
 use super::{
-    checks, dist, events, exporters, groups, health, keys, nodes, openapi, pages, runs, scripts, sd, tokens,
+    checks, commands, deliveries, dist, events, exporters, groups, health, inventory, keys, link, nodes,
+    openapi, pages, runs, scripts, sd, tokens, webhooks,
 };
 use crate::app::{App, Refusal};
 
@@ -21,6 +22,8 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .route("/ws/node", get(link::open))
+        .route("/events", post(deliveries::receive))
         .route("/", get(pages::status))
         .route("/bootstrap.sh", get(scripts::bootstrap))
         .route("/preflight-check.sh", get(scripts::preflight))
@@ -82,6 +85,14 @@ fn api() -> Router<Arc<App>> {
         .route("/runs/{id}/cancel", post(runs::cancel))
         .route("/events", get(events::list))
         .route("/audit", get(events::audit))
+        .route("/webhooks", post(webhooks::create).get(webhooks::list))
+        .route(
+            "/webhooks/{id}",
+            get(webhooks::show).patch(webhooks::edit).delete(webhooks::delete),
+        )
+        .route("/webhooks/{id}/test", post(webhooks::test))
+        .route("/deliveries", get(deliveries::list))
+        .route("/deliveries/{id}/replay", post(deliveries::replay))
         .route("/keys", post(keys::create).get(keys::list))
         .route("/keys/{id}", delete(keys::revoke))
 }
@@ -102,4 +113,7 @@ fn nodes() -> Router<Arc<App>> {
         .route("/{id}/restore", post(nodes::restore))
         .route("/{id}/allow-reenrol", post(nodes::allow_reenrol))
         .route("/{id}/history", get(nodes::history))
+        .route("/{id}/commands", post(commands::give).get(commands::list))
+        .route("/{id}/commands/{command}", get(commands::show))
+        .route("/{id}/inventory", get(inventory::show).put(inventory::keep))
 }

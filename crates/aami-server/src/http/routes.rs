@@ -2,21 +2,27 @@
 //! document is written from it, and the authorisation matrix is tested along it.
 
 use aami_api::check::{CreateCheck, NodeChecks, PatchCheck};
+use aami_api::command::{CommandView, Commands, GiveCommand};
+use aami_api::delivery::Delivery;
 use aami_api::discovery::TargetGroup;
 use aami_api::event::{Audit, Events};
 use aami_api::group::{CreateGroup, PatchGroup};
 use aami_api::health::{Health, Status};
 use aami_api::key::{CreateKey, CreatedKey, KeyView};
 use aami_api::node::{CreateExporter, CreateNode, NodeView, PatchExporter, PatchNode, Reason, Verified};
+use aami_api::notice::Notice;
 use aami_api::register::{ExporterView, RegisterRequest, Registered};
 use aami_api::run::{ReportEvents, Reported, RunView};
 use aami_api::token::{CreateToken, CreatedToken, PatchToken, TokenView, Validated};
+use aami_api::webhook::{CreateWebhook, CreatedWebhook, PatchWebhook, WebhookView};
 use aami_model::access::Role;
 use aami_model::check::Check;
 use aami_model::group::Group;
 use http::Method;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+
+use crate::app::events_in::Received;
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +43,10 @@ pub(crate) enum Access {
     RoleOrAnyNode(Role),
     /// The run itself.
     OwnRun,
+    /// Keys with the scope `events-in`.
+    EventsIn,
+    /// A node, by its own credential and no other.
+    OwnNode,
 }
 
 /// What a body looks like.
@@ -68,6 +78,11 @@ impl Route {
 
     const fn created(mut self) -> Self {
         self.status = 201;
+        self
+    }
+
+    const fn accepted(mut self) -> Self {
+        self.status = 202;
         self
     }
 
@@ -123,6 +138,7 @@ const PAGE: &[&str] = &["limit", "page_token"];
 const NODES: &[&str] = &["hostname", "status", "group", "label", "q", "limit", "page_token"];
 const CHECKS: &[&str] = &["hostname", "have"];
 const SHAPE: &[&str] = &["shape"];
+const DELIVERIES: &[&str] = &["webhook", "result", "limit", "page_token"];
 const AFTER: &[&str] = &["after", "limit"];
 
 /// The table.
@@ -316,6 +332,13 @@ pub(crate) fn all() -> Vec<Route> {
         .takes(of::<ReportEvents>)
         .gives(of::<Reported>),
         route(post.clone(), "/api/v1/runs/{id}/cancel", O, "Call a run off").gives(of::<RunView>),
+        // Nodes that are connected
+        route(
+            get.clone(),
+            "/ws/node",
+            Access::OwnNode,
+            "The socket of a node's agent (WebSocket)",
+        ),
         // What happened
         route(get.clone(), "/api/v1/events", V, "Events after a number")
             .gives(of::<Events>)
@@ -323,6 +346,53 @@ pub(crate) fn all() -> Vec<Route> {
         route(get.clone(), "/api/v1/audit", A, "Audit entries after a number")
             .gives(of::<Audit>)
             .query(AFTER),
+        route(
+            post.clone(),
+            "/events",
+            Access::EventsIn,
+            "Take in an event of another control plane",
+        )
+        .takes(of::<Notice>)
+        .gives(of::<Received>)
+        .accepted(),
+        // Who is told
+        route(
+            post.clone(),
+            "/api/v1/webhooks",
+            A,
+            "Make a destination of events",
+        )
+        .takes(of::<CreateWebhook>)
+        .gives(of::<CreatedWebhook>)
+        .created(),
+        route(get.clone(), "/api/v1/webhooks", A, "List destinations").gives(page::<WebhookView>),
+        route(get.clone(), "/api/v1/webhooks/{id}", A, "One destination").gives(of::<WebhookView>),
+        route(patch.clone(), "/api/v1/webhooks/{id}", A, "Change a destination")
+            .takes(of::<PatchWebhook>)
+            .gives(of::<CreatedWebhook>),
+        route(delete.clone(), "/api/v1/webhooks/{id}", A, "Remove a destination"),
+        route(
+            post.clone(),
+            "/api/v1/webhooks/{id}/test",
+            A,
+            "Send a test to a destination",
+        )
+        .gives(of::<Delivery>),
+        route(
+            get.clone(),
+            "/api/v1/deliveries",
+            V,
+            "Attempts to deliver, the newest first",
+        )
+        .gives(page::<Delivery>)
+        .query(DELIVERIES),
+        route(
+            post.clone(),
+            "/api/v1/deliveries/{id}/replay",
+            A,
+            "Send what an attempt was about once more",
+        )
+        .gives(of::<Delivery>),
         // Keys
         route(post.clone(), "/api/v1/keys", A, "Make an API key")
             .takes(of::<CreateKey>)
@@ -362,9 +432,14 @@ pub(crate) fn all() -> Vec<Route> {
         route(get.clone(), "/docs/explain/{id}", OPEN, "What a code means"),
     ];
     // Nodes, also under their older name.
-    for (many, one, verbs) in [
-        ("/api/v1/nodes", "/api/v1/nodes/{id}", NODE_VERBS),
-        ("/api/v1/targets", "/api/v1/targets/{id}", TARGET_VERBS),
+    for (many, one, verbs, talks) in [
+        ("/api/v1/nodes", "/api/v1/nodes/{id}", NODE_VERBS, NODE_TALKS),
+        (
+            "/api/v1/targets",
+            "/api/v1/targets/{id}",
+            TARGET_VERBS,
+            TARGET_TALKS,
+        ),
     ] {
         routes.push(
             route(post.clone(), many, O, "Declare a node")
@@ -426,6 +501,36 @@ pub(crate) fn all() -> Vec<Route> {
             );
         }
         routes.push(route(get.clone(), history, V, "A node's own events").query(AFTER));
+        let [commands, command, inventory] = talks;
+        routes.push(
+            route(post.clone(), commands, O, "Tell a connected node to do something")
+                .takes(of::<GiveCommand>)
+                .gives(of::<CommandView>)
+                .created(),
+        );
+        routes.push(
+            route(
+                get.clone(),
+                commands,
+                V,
+                "What a node was told to do, the newest first",
+            )
+            .gives(of::<Commands>),
+        );
+        routes
+            .push(route(get.clone(), command, V, "One command, with what it gave").gives(of::<CommandView>));
+        routes.push(route(
+            get.clone(),
+            inventory,
+            Access::RoleOrOwnNode(Role::Viewer),
+            "What a node's host is",
+        ));
+        routes.push(route(
+            Method::PUT,
+            inventory,
+            Access::RoleOrOwnNode(Role::Operator),
+            "Report what a node's host is",
+        ));
     }
     routes
 }
@@ -438,6 +543,18 @@ const NODE_VERBS: [&str; 7] = [
     "/api/v1/nodes/{id}/restore",
     "/api/v1/nodes/{id}/allow-reenrol",
     "/api/v1/nodes/{id}/history",
+];
+
+const NODE_TALKS: [&str; 3] = [
+    "/api/v1/nodes/{id}/commands",
+    "/api/v1/nodes/{id}/commands/{command}",
+    "/api/v1/nodes/{id}/inventory",
+];
+
+const TARGET_TALKS: [&str; 3] = [
+    "/api/v1/targets/{id}/commands",
+    "/api/v1/targets/{id}/commands/{command}",
+    "/api/v1/targets/{id}/inventory",
 ];
 
 const TARGET_VERBS: [&str; 7] = [

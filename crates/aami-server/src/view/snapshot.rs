@@ -9,7 +9,8 @@ use aami_model::check::Check;
 use aami_model::group::Group;
 use aami_model::node::Node;
 use aami_model::token::BootstrapToken;
-use aami_model::{CheckId, GroupId, KeyId, NodeId, OrgId, RunId, TokenId};
+use aami_model::webhook::Webhook;
+use aami_model::{CheckId, CommandId, GroupId, KeyId, NodeId, OrgId, RunId, TokenId, WebhookId};
 use aami_store::{Change, Entry, Key, Revision};
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
@@ -19,6 +20,7 @@ use super::document::{
     decode,
 };
 use super::mark::Mark;
+use super::linked::Linked;
 
 /// A document with the revision it was last changed at.
 #[derive(Debug)]
@@ -67,10 +69,13 @@ pub(crate) struct Snapshot {
     checks: Table<CheckId, Check>,
     keys: Table<KeyId, ApiKey>,
     runs: Table<RunId, RunDocument>,
+    webhooks: Table<WebhookId, Webhook>,
     open_runs: OrdMap<TokenId, u32>,
     ended_runs: OrdMap<TokenId, OrdSet<RunId>>,
     outbox: OrdMap<Arc<str>, Untold>,
     idempotency: Table<Arc<str>, IdempotencyDocument>,
+    /// What connected nodes fill.
+    pub(crate) linked: Linked,
     cluster: Option<Arc<ClusterDocument>>,
     epoch: Option<Arc<EpochDocument>>,
 }
@@ -80,6 +85,8 @@ pub(crate) struct Snapshot {
 pub(crate) struct Touched {
     pub(crate) nodes: BTreeSet<NodeId>,
     pub(crate) groups: BTreeSet<GroupId>,
+    pub(crate) conns: BTreeSet<NodeId>,
+    pub(crate) commands: BTreeSet<CommandId>,
 }
 
 fn held<T>(entry: &Entry, doc: T) -> Arc<Held<T>> {
@@ -214,6 +221,14 @@ impl Snapshot {
         self.keys.values()
     }
 
+    pub(crate) fn webhook(&self, id: &WebhookId) -> Option<&Arc<Held<Webhook>>> {
+        self.webhooks.get(id)
+    }
+
+    pub(crate) fn webhooks(&self) -> impl Iterator<Item = &Arc<Held<Webhook>>> {
+        self.webhooks.values()
+    }
+
     pub(crate) fn run(&self, id: &RunId) -> Option<&Arc<Held<RunDocument>>> {
         self.runs.get(id)
     }
@@ -309,6 +324,7 @@ impl Snapshot {
             }
             "checks" => apply_document(&mut self.checks, key, id, entry)?,
             "keys" => apply_document(&mut self.keys, key, id, entry)?,
+            "webhooks" => apply_document(&mut self.webhooks, key, id, entry)?,
             "runs" => self.apply_run(key, id, entry)?,
             "outbox" => match entry {
                 Some(entry) => {
@@ -336,7 +352,7 @@ impl Snapshot {
                 ("epoch", Some(entry)) => self.epoch = Some(Arc::new(decode(key, &entry.value)?)),
                 _ => {}
             },
-            _ => {}
+            room => self.linked.apply(room, key, id, entry, touched)?,
         }
         Ok(())
     }

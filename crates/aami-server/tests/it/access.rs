@@ -10,6 +10,7 @@ use aami_model::access::{Role, Scope};
 use serde_json::{Value, json};
 
 use crate::house::{House, Machine, code_of};
+use crate::link::Agent;
 
 /// What each of them may do: the letters of those who are let in. Everybody else is refused.
 ///
@@ -58,6 +59,16 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/runs/{run}/cancel", "oa"),
     ("GET", "/api/v1/events", "fvoa"),
     ("GET", "/api/v1/audit", "fa"),
+    // With a key of the scope events-in only, which none of these has.
+    ("POST", "/events", ""),
+    ("POST", "/api/v1/webhooks", "fa"),
+    ("GET", "/api/v1/webhooks", "fa"),
+    ("GET", "/api/v1/webhooks/{webhook}", "a"),
+    ("PATCH", "/api/v1/webhooks/{webhook}", "a"),
+    ("DELETE", "/api/v1/webhooks/{webhook}", "a"),
+    ("POST", "/api/v1/webhooks/{webhook}/test", "a"),
+    ("GET", "/api/v1/deliveries", "fvoa"),
+    ("POST", "/api/v1/deliveries/{delivery}/replay", "a"),
     ("POST", "/api/v1/keys", "fa"),
     ("GET", "/api/v1/keys", "fa"),
     ("DELETE", "/api/v1/keys/{key}", "a"),
@@ -83,10 +94,18 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/nodes/{node}/restore", "oa"),
     ("POST", "/api/v1/nodes/{node}/allow-reenrol", "oa"),
     ("GET", "/api/v1/nodes/{node}/history", "voa"),
+    ("POST", "/api/v1/nodes/{node}/commands", "oa"),
+    ("GET", "/api/v1/nodes/{node}/commands", "voa"),
+    ("GET", "/api/v1/nodes/{node}/commands/{command}", "voa"),
+    ("GET", "/api/v1/nodes/{node}/inventory", "voaNR"),
+    ("PUT", "/api/v1/nodes/{node}/inventory", "oaNR"),
+    // A run may act for its node, but is not it.
+    ("GET", "/ws/node", "N"),
 ];
 
 /// What is there to be reached for, and those who reach.
 struct Scene {
+    _agent: Agent,
     house: House,
     callers: Vec<(char, Client)>,
     ids: BTreeMap<&'static str, String>,
@@ -130,6 +149,29 @@ fn scene() -> Scene {
         )
         .unwrap();
     let spare = key(role("spare", Role::Viewer));
+    // An agent holds its node's socket, so that there is a command, and an inventory.
+    let (agent, _) = Agent::connect(&house, &machine);
+    let command: aami_api::command::CommandView = admin
+        .post(
+            &format!("/api/v1/nodes/{}/commands", node.id),
+            Some(&json!({ "command": { "kind": "run_checks" } })),
+        )
+        .unwrap();
+    let inventory = format!("/api/v1/nodes/{}/inventory", node.id);
+    let put = ureq::http::Method::PUT;
+    admin
+        .call::<_, Value>(put, &inventory, Some(&json!({ "hostname": "gpu-01" })), &[])
+        .unwrap();
+    let webhook: Value = admin
+        .post(
+            "/api/v1/webhooks",
+            Some(&json!({ "name": "w", "url": "http://127.0.0.1:1/" })),
+        )
+        .unwrap();
+    let webhook = webhook["id"].as_str().unwrap().to_owned();
+    let delivery: Value = admin
+        .post(&format!("/api/v1/webhooks/{webhook}/test"), Some(&json!({})))
+        .unwrap();
 
     let callers = vec![
         ('n', stranger.clone()),
@@ -154,13 +196,21 @@ fn scene() -> Scene {
         ("{exporter}", node.exporters[0].id.clone()),
         ("{group}", group.id.to_string()),
         ("{check}", check.id.to_string()),
+        ("{command}", command.id.to_string()),
         ("{run}", run.id.to_string()),
         ("{key}", spare.view.id.to_string()),
         ("{node}", node.id.to_string()),
+        ("{webhook}", webhook),
+        ("{delivery}", delivery["id"].to_string()),
         ("{code}", "AAMI-P-0012".to_owned()),
         ("{path}", "amd64/aami-agent".to_owned()),
     ]);
-    Scene { house, callers, ids }
+    Scene {
+        _agent: agent,
+        house,
+        callers,
+        ids,
+    }
 }
 
 /// Whether an answer let the caller in: whatever is wrong with the request otherwise is beside the point.

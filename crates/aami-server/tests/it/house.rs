@@ -17,12 +17,18 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// A clock that a test can put forward.
-pub struct TestClock(AtomicI64);
+/// A clock that a test can put forward. The one that nobody sets can only leap, as it seems to do to a process that
+/// was stopped for a while.
+pub struct TestClock(AtomicI64, AtomicI64, Instant);
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn elapsed(&self) -> Duration {
+        let leapt = u64::try_from(self.1.load(Ordering::SeqCst)).unwrap();
+        self.2.elapsed() + Duration::from_millis(leapt)
     }
 }
 
@@ -51,7 +57,7 @@ impl House {
     }
 
     fn open(folder: TempDir, config: Config, now: i64) -> Self {
-        let clock = Arc::new(TestClock(AtomicI64::new(now)));
+        let clock = Arc::new(TestClock(AtomicI64::new(now), AtomicI64::new(0), Instant::now()));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -99,6 +105,14 @@ impl House {
     pub fn forward(&self, by: Duration) {
         self.clock
             .0
+            .fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// As if the process had been stopped for this long.
+    pub fn leap(&self, by: Duration) {
+        self.forward(by);
+        self.clock
+            .1
             .fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
 

@@ -1,7 +1,7 @@
 //! `aami events`: what happened. One file per verb.
 
 mod follow;
-mod list;
+pub(super) mod list;
 
 use aami_model::Exit;
 use aami_model::event::Event;

@@ -1,6 +1,8 @@
 //! `aami nodes`: managed, installed systems. One file per verb.
 
 mod allow_reenrol;
+mod command;
+mod history;
 mod label;
 mod list;
 mod maintenance;
@@ -37,6 +39,8 @@ enum Verb {
     Retire(retire::Retire),
     Restore(restore::Restore),
     AllowReenrol(allow_reenrol::AllowReenrol),
+    Command(command::Command),
+    History(history::History),
 }
 
 impl Nodes {
@@ -52,6 +56,8 @@ impl Nodes {
             Verb::Retire(verb) => verb.run(&mut session),
             Verb::Restore(verb) => verb.run(&mut session),
             Verb::AllowReenrol(verb) => verb.run(&mut session),
+            Verb::Command(verb) => verb.run(&mut session),
+            Verb::History(verb) => verb.run(&mut session),
         }
     }
 }

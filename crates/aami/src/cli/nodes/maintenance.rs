@@ -1,9 +1,10 @@
 //! `aami nodes maintenance`.
 
 use aami_api::node::{NodeView, Reason};
-use aami_model::Exit;
+use aami_model::{Exit, Timestamp};
 use clap::Args;
 
+use crate::cli::duration::Seconds;
 use crate::cli::each::{Done, each};
 use crate::cli::failure::Failure;
 use crate::cli::find;
@@ -11,6 +12,10 @@ use crate::cli::session::Session;
 
 /// Take nodes out for a while: still scraped, but silent
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami nodes maintenance gpu-01 --reason 'fans' --for 2h
+  aami nodes maintenance gpu-01 gpu-02 --until 2026-11-20T18:00:00Z")]
 pub(crate) struct Maintenance {
     /// Hostnames or ids
     #[arg(required = true, value_name = "NODE")]
@@ -18,19 +23,36 @@ pub(crate) struct Maintenance {
     /// Why
     #[arg(long)]
     reason: Option<String>,
+    /// Until when, RFC 3339; then they come back by themselves
+    #[arg(long, value_name = "TIME", conflicts_with = "lasting")]
+    until: Option<Timestamp>,
+    /// For how long, e.g. 2h; then they come back by themselves
+    #[arg(long = "for", id = "lasting", value_name = "DURATION")]
+    lasting: Option<Seconds>,
 }
 
 impl Maintenance {
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
-        let reason = Reason { reason: self.reason };
+        let now = session.screen.now();
+        let lasting = self
+            .lasting
+            .map(|Seconds(seconds)| now.plus(std::time::Duration::from_secs(seconds)));
+        let reason = Reason {
+            reason: self.reason,
+            until: self.until.or(lasting),
+        };
         each(session, &self.nodes, |session, name| {
             let id = find::node(session, name)?.id;
             let node: NodeView = session
                 .client
                 .post(&format!("/api/v1/nodes/{id}/maintenance"), Some(&reason))?;
+            let end = node
+                .maintenance_until
+                .map(|until| format!(" until {until}"))
+                .unwrap_or_default();
             Ok(Done::new(
                 &id,
-                format!("{} is in {}", node.hostname, node.status.name()),
+                format!("{} is in {}{end}", node.hostname, node.status.name()),
             ))
         })
     }

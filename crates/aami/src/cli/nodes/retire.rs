@@ -22,7 +22,10 @@ pub(crate) struct Retire {
 
 impl Retire {
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
-        let reason = Reason { reason: self.reason };
+        let reason = Reason {
+            reason: self.reason,
+            ..Reason::default()
+        };
         each(session, &self.nodes, |session, name| {
             let id = find::node(session, name)?.id;
             let node: NodeView = session

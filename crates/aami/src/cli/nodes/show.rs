@@ -38,6 +38,25 @@ pub(crate) fn table(node: &NodeView) -> Table {
         format!("{} since {}", node.status.name(), node.status_since),
     );
     table.line("Reason", node.status_reason.as_deref().unwrap_or_default());
+    if let Some(until) = node.expected_until {
+        let late = if node.stuck { ", stuck: look at it" } else { "" };
+        table.line("Expected", format!("until {until}{late}"));
+    }
+    if let Some(seen) = node.last_seen {
+        let how = if node.connected {
+            "connected"
+        } else {
+            "not connected"
+        };
+        table.line("Last seen", format!("{seen}, {how}"));
+    }
+    table.line("Agent", node.agent_version.as_deref().unwrap_or_default());
+    for finding in &node.findings {
+        table.line(
+            "Finding",
+            format!("{} {}: {}", finding.code, finding.subject, finding.summary),
+        );
+    }
     table.line("Address", &node.ip_address);
     let groups: Vec<String> = node.groups.iter().map(ToString::to_string).collect();
     table.line("Groups", groups.join(", "));

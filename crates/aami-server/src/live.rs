@@ -1,0 +1,385 @@
+//! What is true only at this moment: which nodes are connected here, when each was last heard, how busy it is.
+//!
+//! Nothing of it is stored; the newest replaces what was. Every change passes through [`Live::heard`],
+//! [`Live::attach`] or [`Live::detach`], so whoever wants to show the present feeds from here, latest wins per node.
+//! The room decides nothing about a node's status: [`silence`] says who is silent, and the use cases write that,
+//! comparing the connection's generation.
+
+pub(crate) mod link;
+pub(crate) mod silence;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aami_api::link::Resources;
+use aami_model::access::Orgs;
+use aami_model::node_status::NodeStatus;
+use aami_model::{NodeId, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::view::Snapshot;
+use crate::view::feed::Follower;
+use crate::view::snapshot::Touched;
+pub(crate) use link::{Ending, Link};
+
+/// So many locks that two nodes rarely wait for one another.
+const SHARDS: usize = 64;
+/// How many connections of one node may be opened at once, and how many more each second.
+const ATTEMPTS: f64 = 10.0;
+const ATTEMPTS_A_SECOND: f64 = 0.5;
+
+/// The present.
+pub(crate) struct Live {
+    shards: Vec<Mutex<HashMap<NodeId, Presence>>>,
+    hasher: RandomState,
+    /// How many nodes have their place.
+    connected: AtomicUsize,
+    /// How many sockets there are, those that are greeted or closed included.
+    sockets: AtomicUsize,
+    /// Set when nobody is to be connected any more.
+    closing: CancellationToken,
+}
+
+/// A socket, for as long as it is there; dropped after everything else that its task holds.
+pub(crate) struct Socket(Arc<Live>);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.0.sockets.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// What is known of one node.
+#[derive(Default)]
+struct Presence {
+    seen: Option<Seen>,
+    resources: Option<Box<Resources>>,
+    link: Option<Arc<Link>>,
+    /// The boot ids of the last two connections, the newest last.
+    boots: [Option<Box<str>>; 2],
+    /// Why it said it would end, if it did.
+    bye: Option<Box<str>>,
+    attempts: f64,
+    attempted: Duration,
+}
+
+/// When a node was last heard, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// By the clock nobody sets.
+    pub(crate) elapsed: Duration,
+    /// For people.
+    pub(crate) at: Timestamp,
+}
+
+/// What is shown of a node's present.
+#[derive(Default)]
+pub(crate) struct Shown {
+    pub(crate) connected: bool,
+    pub(crate) last_seen: Option<Timestamp>,
+    pub(crate) resources: Option<Resources>,
+}
+
+/// What a new connection found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing, or only what is older and over.
+    Free,
+    /// A newer connection has its place already.
+    Newer,
+}
+
+impl Live {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            connected: AtomicUsize::new(0),
+            sockets: AtomicUsize::new(0),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    fn shard(&self, node: &NodeId) -> MutexGuard<'_, HashMap<NodeId, Presence>> {
+        let at = usize::try_from(self.hasher.hash_one(node)).unwrap_or_default() % SHARDS;
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a socket.
+    pub(crate) fn socket(self: &Arc<Self>) -> Socket {
+        self.sockets.fetch_add(1, Ordering::Acquire);
+        Socket(self.clone())
+    }
+
+    /// How many sockets there are.
+    pub(crate) fn sockets(&self) -> usize {
+        self.sockets.load(Ordering::Acquire)
+    }
+
+    /// Ends when nobody is to be connected any more.
+    pub(crate) async fn closed(&self) {
+        self.closing.cancelled().await;
+    }
+
+    /// How many sockets of nodes are held here.
+    pub(crate) fn connected(&self) -> usize {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Whether a node may try to connect once more: whoever has a credential could open sockets without end.
+    pub(crate) fn may_try(&self, node: &NodeId, now: Duration) -> bool {
+        let mut shard = self.shard(node);
+        let presence = shard.entry(node.clone()).or_insert_with(|| Presence {
+            attempts: ATTEMPTS,
+            attempted: now,
+            ..Presence::default()
+        });
+        let since = now.saturating_sub(presence.attempted).as_secs_f64();
+        presence.attempts = (presence.attempts + since * ATTEMPTS_A_SECOND).min(ATTEMPTS);
+        presence.attempted = now;
+        let may = presence.attempts >= 1.0;
+        if may {
+            presence.attempts -= 1.0;
+        }
+        may
+    }
+
+    /// The open connection of a node, if this replica holds it.
+    pub(crate) fn link(&self, node: &NodeId) -> Option<Arc<Link>> {
+        self.shard(node).get(node)?.link.clone()
+    }
+
+    /// Whether a connection with this boot id shows that two machines carry one credential: a machine never comes
+    /// back to a boot id it has left.
+    pub(crate) fn is_twin(&self, node: &NodeId, boot: &str) -> bool {
+        let shard = self.shard(node);
+        let Some(presence) = shard.get(node) else {
+            return false;
+        };
+        let [before, last] = &presence.boots;
+        before.as_deref() == Some(boot) && last.as_deref().is_some_and(|last| last != boot)
+    }
+
+    /// Gives a connection its node's place; the older one there ends.
+    pub(crate) fn attach(&self, link: &Arc<Link>, boot: &str, seen: Seen) -> Found {
+        let mut shard = self.shard(link.node());
+        let presence = shard.entry(link.node().clone()).or_default();
+        if let Some(old) = &presence.link {
+            if old.generation() > link.generation() {
+                return Found::Newer;
+            }
+            old.end(Ending::Replaced);
+        } else {
+            self.connected.fetch_add(1, Ordering::Relaxed);
+        }
+        presence.link = Some(link.clone());
+        presence.seen = Some(seen);
+        presence.bye = None;
+        if presence.boots[1].as_deref() != Some(boot) {
+            presence.boots[0] = presence.boots[1].take();
+            presence.boots[1] = Some(boot.into());
+        }
+        Found::Free
+    }
+
+    /// A connection is over. An older one that closes late takes nothing from the newer.
+    pub(crate) fn detach(&self, link: &Link) {
+        let mut shard = self.shard(link.node());
+        let Some(presence) = shard.get_mut(link.node()) else {
+            return;
+        };
+        let own = presence
+            .link
+            .as_ref()
+            .is_some_and(|held| held.generation() == link.generation());
+        if own {
+            presence.link = None;
+            self.connected.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A node was heard over this connection. False when another one has its place: then it does not count.
+    pub(crate) fn heard(&self, link: &Link, seen: Seen, resources: Option<Resources>) -> bool {
+        let mut shard = self.shard(link.node());
+        let Some(presence) = shard.get_mut(link.node()) else {
+            return false;
+        };
+        if presence
+            .link
+            .as_ref()
+            .is_none_or(|held| held.generation() != link.generation())
+        {
+            return false;
+        }
+        presence.seen = Some(seen);
+        if let Some(resources) = resources {
+            presence.resources = Some(Box::new(resources));
+        }
+        true
+    }
+
+    /// A node said that it ends.
+    pub(crate) fn said_bye(&self, link: &Link, reason: &str) {
+        if let Some(presence) = self.shard(link.node()).get_mut(link.node()) {
+            presence.bye = Some(reason.into());
+        }
+    }
+
+    /// When a node was last heard, and why it ended if it said so.
+    pub(crate) fn seen(&self, node: &NodeId) -> Option<(Seen, Option<String>)> {
+        let shard = self.shard(node);
+        let presence = shard.get(node)?;
+        Some((presence.seen?, presence.bye.as_deref().map(str::to_owned)))
+    }
+
+    /// What is shown of a node's present.
+    pub(crate) fn shown(&self, node: &NodeId) -> Shown {
+        let shard = self.shard(node);
+        shard.get(node).map_or_else(Shown::default, |presence| Shown {
+            connected: presence.link.is_some(),
+            last_seen: presence.seen.map(|seen| seen.at),
+            resources: presence.resources.as_deref().cloned(),
+        })
+    }
+
+    /// Ends every connection, as a control plane that stops does.
+    pub(crate) fn drain(&self, spread_seconds: u32) {
+        self.closing.cancel();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            for link in shard.values().filter_map(|presence| presence.link.as_ref()) {
+                link.end(Ending::Draining { spread_seconds });
+            }
+        }
+    }
+
+    /// Ends a node's connection where the state says that it may not go on.
+    fn hold_to(&self, snapshot: &Snapshot, node: &NodeId) {
+        let Some(link) = self.link(node) else { return };
+        if let Some(ending) = judged(snapshot, &link) {
+            link.end(ending);
+        }
+    }
+}
+
+/// Why a connection may not go on by what the state says, if so.
+pub(crate) fn judged(snapshot: &Snapshot, link: &Link) -> Option<Ending> {
+    let node = link.node();
+    let Some(held) = snapshot.node(node, &Orgs::All) else {
+        return Some(Ending::Revoked);
+    };
+    if held.doc.identity.credential_hash.as_deref() != Some(link.credential_hash()) {
+        return Some(Ending::Revoked);
+    }
+    if held.doc.status == NodeStatus::Inactive {
+        return Some(Ending::Decommissioned);
+    }
+    snapshot
+        .linked
+        .conn(node)
+        .is_some_and(|conn| conn.revision.get() > link.generation())
+        .then_some(Ending::Replaced)
+}
+
+impl Follower for Live {
+    fn reset(&self, snapshot: &Snapshot) {
+        let links: Vec<Arc<Link>> = self
+            .shards
+            .iter()
+            .flat_map(|shard| {
+                let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                let links: Vec<_> = shard
+                    .values()
+                    .filter_map(|presence| presence.link.clone())
+                    .collect();
+                links
+            })
+            .collect();
+        for link in links {
+            self.hold_to(snapshot, link.node());
+        }
+    }
+
+    fn changed(&self, snapshot: &Snapshot, touched: &Touched) {
+        for node in touched.nodes.union(&touched.conns) {
+            self.hold_to(snapshot, node);
+            // A node that is gone for good is forgotten here as well.
+            if snapshot.node(node, &Orgs::All).is_none() {
+                let mut shard = self.shard(node);
+                if shard.get(node).is_some_and(|presence| presence.link.is_none()) {
+                    shard.remove(node);
+                }
+            }
+        }
+        for id in &touched.commands {
+            if let Some(held) = snapshot.linked.commands.get(id)
+                && let Some(link) = self.link(&held.doc.node)
+                && let Some(order) = crate::app::commands::order(&held.doc)
+            {
+                link.send(&aami_api::link::Down::Command(order));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(seconds: u64) -> Seen {
+        Seen {
+            elapsed: Duration::from_secs(seconds),
+            at: Timestamp::EPOCH,
+        }
+    }
+
+    fn link(generation: u64) -> Arc<Link> {
+        Arc::new(Link::new("n1".parse().unwrap(), generation, String::new()))
+    }
+
+    #[test]
+    fn the_newer_connection_wins_and_the_older_one_harms_nothing() {
+        let live = Live::new();
+        let (old, new) = (link(5), link(9));
+        assert_eq!(live.attach(&old, "a", seen(1)), Found::Free);
+        assert_eq!(live.attach(&new, "a", seen(2)), Found::Free);
+        assert_eq!(old.ended(), Some(Ending::Replaced));
+        // What the old one says late does not count, and its close takes nothing.
+        assert!(!live.heard(&old, seen(50), None));
+        live.detach(&old);
+        assert_eq!(live.connected(), 1);
+        assert_eq!(live.seen(new.node()).unwrap().0.elapsed, Duration::from_secs(2));
+        // One that comes too late by the store's order does not get the place.
+        assert_eq!(live.attach(&link(7), "a", seen(3)), Found::Newer);
+        live.detach(&new);
+        assert_eq!(live.connected(), 0);
+    }
+
+    #[test]
+    fn two_machines_with_one_credential_are_told_from_one_that_was_started_anew() {
+        let live = Live::new();
+        let node = link(1).node().clone();
+        for (generation, boot, twin) in [
+            (1, "a", false),
+            (2, "a", false),
+            (3, "b", false),
+            (4, "b", false),
+            (5, "a", true),
+        ] {
+            assert_eq!(live.is_twin(&node, boot), twin, "connection {generation}");
+            live.attach(&link(generation), boot, seen(generation));
+        }
+    }
+
+    #[test]
+    fn a_credential_opens_no_more_sockets_than_a_node_needs() {
+        let live = Live::new();
+        let node = link(1).node().clone();
+        let now = Duration::from_secs(100);
+        assert_eq!((0..100).filter(|_| live.may_try(&node, now)).count(), 10);
+        assert!(live.may_try(&node, now + Duration::from_secs(2)));
+    }
+}

@@ -1,0 +1,221 @@
+//! The part of the picture that connected nodes fill: who holds their sockets, what they reported, what they were
+//! told to do.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+
+use aami_api::link::FoundExporter;
+use aami_model::command::{CommandStatus, NodeCommand};
+use aami_model::finding::Finding;
+use aami_model::{CommandId, NodeId, OrgId, Timestamp};
+use aami_store::{Entry, Key};
+use data_encoding::BASE64;
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+
+use super::document::{DocumentError, decode};
+use super::snapshot::{Held, Touched};
+
+/// The most a packed text unfolds to; more than anything that is ever packed.
+const MOST_UNPACKED: u64 = 4 * 1024 * 1024;
+
+/// Which replica holds a node's socket. Written once a connection: its revision is the connection's generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ConnDocument {
+    pub(crate) replica: String,
+    /// Tells this connection from every other, also where the answer to its transaction is lost.
+    pub(crate) nonce: String,
+    pub(crate) at: Timestamp,
+    pub(crate) agent_version: String,
+    pub(crate) arch: String,
+    pub(crate) boot_id: String,
+}
+
+/// What a node reported, and how far its reports have been taken.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ReportedDocument {
+    pub(crate) spool: String,
+    pub(crate) received: u64,
+    pub(crate) findings: Vec<Finding>,
+    /// What the control plane itself found about the node.
+    pub(crate) observed: Vec<Finding>,
+    pub(crate) checks: BTreeMap<String, CheckDocument>,
+    pub(crate) xids: XidAllowance,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) inventory_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) config_revision: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) config_refused: Option<String>,
+    pub(crate) discovered: Vec<FoundExporter>,
+}
+
+/// How one check of a node ended last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CheckDocument {
+    pub(crate) status: String,
+    pub(crate) at: Timestamp,
+}
+
+/// How many more Xid events a node may raise, as of when, and how many were folded since the last one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct XidAllowance {
+    pub(crate) used: u32,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) folded: u64,
+}
+
+/// What a node's host is, packed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InventoryDocument {
+    pub(crate) sha256: String,
+    pub(crate) at: Timestamp,
+    pub(crate) packed: Packed,
+}
+
+/// Something a node was told to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CommandDocument {
+    pub(crate) id: CommandId,
+    pub(crate) org: OrgId,
+    pub(crate) node: NodeId,
+    pub(crate) command: NodeCommand,
+    pub(crate) status: CommandStatus,
+    pub(crate) timeout_seconds: u32,
+    pub(crate) created_at: Timestamp,
+    pub(crate) created_by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) accepted_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
+    #[serde(default)]
+    pub(crate) message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<Packed>,
+}
+
+/// A text, deflated, as base64: documents are JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Packed(String);
+
+impl Packed {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+        // Writing into memory cannot fail.
+        let _ = encoder.write_all(bytes);
+        Self(BASE64.encode(&encoder.finish().unwrap_or_default()))
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let packed = BASE64.decode(self.0.as_bytes()).unwrap_or_default();
+        let mut bytes = Vec::new();
+        let _ = DeflateDecoder::new(&packed[..])
+            .take(MOST_UNPACKED)
+            .read_to_end(&mut bytes);
+        bytes
+    }
+}
+
+type Table<K, T> = OrdMap<K, Arc<Held<T>>>;
+
+/// What is known of connected nodes.
+#[derive(Clone, Default)]
+pub(crate) struct Linked {
+    pub(crate) conns: Table<NodeId, ConnDocument>,
+    pub(crate) reported: Table<NodeId, ReportedDocument>,
+    pub(crate) inventories: Table<NodeId, InventoryDocument>,
+    pub(crate) commands: Table<CommandId, CommandDocument>,
+    replicas: OrdMap<String, ()>,
+}
+
+impl Linked {
+    /// Who holds a node's socket, and since which generation.
+    pub(crate) fn conn(&self, node: &NodeId) -> Option<&Arc<Held<ConnDocument>>> {
+        self.conns.get(node)
+    }
+
+    /// Whether a replica's lease holds.
+    pub(crate) fn is_alive(&self, replica: &str) -> bool {
+        self.replicas.contains_key(replica)
+    }
+
+    /// Takes in a change under one of the rooms that are kept here.
+    pub(super) fn apply(
+        &mut self,
+        room: &str,
+        key: &Key,
+        id: &str,
+        entry: Option<&Entry>,
+        touched: &mut Touched,
+    ) -> Result<(), DocumentError> {
+        match room {
+            "conn" => {
+                apply(&mut self.conns, key, id, entry)?;
+                touched.conns.extend(id.parse::<NodeId>());
+            }
+            "findings" => apply(&mut self.reported, key, id, entry)?,
+            "inventories" => apply(&mut self.inventories, key, id, entry)?,
+            "commands" => {
+                apply(&mut self.commands, key, id, entry)?;
+                touched.commands.extend(id.parse::<CommandId>());
+            }
+            "replicas" => match entry {
+                Some(_) => {
+                    self.replicas.insert(id.to_owned(), ());
+                }
+                None => {
+                    self.replicas.remove(id);
+                }
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn apply<K, T>(
+    table: &mut Table<K, T>,
+    key: &Key,
+    id: &str,
+    entry: Option<&Entry>,
+) -> Result<(), DocumentError>
+where
+    K: Ord + Clone + std::str::FromStr,
+    T: serde::de::DeserializeOwned,
+{
+    let Ok(id) = id.parse::<K>() else { return Ok(()) };
+    match entry {
+        Some(entry) => {
+            let doc = decode(key, &entry.value)?;
+            let revision = entry.mod_revision;
+            table.insert(id, Arc::new(Held { doc, revision }));
+        }
+        None => {
+            table.remove(&id);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_unfolds_to_itself_and_garbage_to_nothing() {
+        let text = "one line after the other\n".repeat(1000);
+        let packed = Packed::of(text.as_bytes());
+        assert!(packed.0.len() < text.len() / 10);
+        assert_eq!(packed.bytes(), text.as_bytes());
+        assert_eq!(Packed("no base64!".to_owned()).bytes(), b"");
+    }
+}

@@ -1,0 +1,50 @@
+//! `aami nodes history`.
+
+use aami_model::Exit;
+use aami_model::event::Event;
+use clap::Args;
+use serde::Deserialize;
+
+use crate::cli::events::list::table;
+use crate::cli::failure::Failure;
+use crate::cli::find;
+use crate::cli::session::Session;
+
+/// Events asked for at once.
+const PAGE: usize = 500;
+
+/// Show what happened to one node
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// Hostname or id
+    node: String,
+    /// Only events after this sequence number
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    after: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Told {
+    events: Vec<Event>,
+}
+
+impl History {
+    pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
+        let id = find::node(session, &self.node)?.id;
+        let mut after = self.after;
+        let mut events: Vec<Event> = Vec::new();
+        loop {
+            let path = format!("/api/v1/nodes/{id}/history?after={after}&limit={PAGE}");
+            let page: Told = session.client.get(&path)?;
+            let last = page.events.last().map(|event| event.seq);
+            let full = page.events.len() >= PAGE;
+            events.extend(page.events);
+            match last {
+                Some(last) if full => after = last,
+                _ => break,
+            }
+        }
+        session.screen.show(&events, |wide| table(&events, wide))?;
+        Ok(Exit::Ok)
+    }
+}
