@@ -29,7 +29,7 @@ mod rootfs;
 mod tool;
 mod wait;
 
-pub use machine::{Disk, Hardware, Image, Machine, Watched};
+pub use machine::{Disk, Hardware, Image, Machine, Plug, Watched};
 pub use mirror::{Mirror, Packed};
 pub use net::{Host, Net};
 pub use node::{Booting, Ended, Node, Picture};

@@ -2,7 +2,8 @@
 //!
 //! [`Hardware`] says what a machine is made of and can be switched on again and again, on the same disks;
 //! [`Machine`] is one that runs. [`Machine::cut`] takes its power away: what it had not flushed to a disk is lost,
-//! as on a real one. [`Image`] is a Debian to boot, [`Disk`] what goes into the machine.
+//! as on a real one, and [`Hardware::left_by`] shows what a cut would leave while the machine runs on. [`Image`] is a
+//! Debian to boot, [`Disk`] what goes into the machine.
 //!
 //! Without a network and before anybody logs in, commands run through a port of its own ([`Machine::sh`]), which
 //! only [`Image`]s serve. A machine that boots from the network is looked at through its [console](Machine::console).
@@ -10,6 +11,8 @@
 mod accelerator;
 mod disk;
 mod image;
+mod lean;
+mod plug;
 mod shell;
 
 use std::path::PathBuf;
@@ -20,13 +23,14 @@ use tempfile::TempDir;
 
 pub use disk::Disk;
 pub use image::Image;
+pub use plug::Plug;
 pub use shell::Watched;
 
 use crate::node::{Ended, Picture, picture};
 use crate::{Net, Process, keeper, process, tool};
 use shell::Shell;
 
-/// From the power switch to a shell that answers. Emulated, on two busy processors, it takes two minutes.
+/// From the power switch to a shell that answers. Emulated it takes half a minute, beside other tests two.
 const BOOT: Duration = Duration::from_secs(360);
 /// How long a command may take where the test names no limit.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -57,7 +61,6 @@ impl Hardware {
     /// Two processors, 1.25 GiB of memory, no disk and nothing to boot. Its console and sockets lie in a folder that
     /// goes with it.
     pub fn new(name: &str) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("aami-rig-machine-").tempdir()?;
         Ok(Self {
             name: name.to_owned(),
             cpus: 2,
@@ -65,7 +68,7 @@ impl Hardware {
             kernel: None,
             disks: Vec::new(),
             more: Vec::new(),
-            folder,
+            folder: folder()?,
         })
     }
 
@@ -90,6 +93,12 @@ impl Hardware {
         self
     }
 
+    /// With so many processors. Where they are emulated, several machines of one are faster than one of several.
+    pub fn cpus(mut self, cpus: u8) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
     /// With this much memory.
     pub fn memory_mib(mut self, mib: u32) -> Self {
         self.memory_mib = mib;
@@ -101,6 +110,25 @@ impl Hardware {
         self.more
             .extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
+    }
+
+    /// The same machine after a power cut at this moment: its disks hold what these would. The one that `plug` belongs
+    /// to stands still while they are copied, and runs on.
+    pub fn left_by(&self, plug: &Plug) -> Result<Self> {
+        let folder = folder()?;
+        let still = plug.hold()?;
+        let copy = |(number, disk): (usize, &Disk)| disk.copy(&folder.path().join(format!("disk{number}")));
+        let disks: Result<Vec<Disk>> = self.disks.iter().enumerate().map(copy).collect();
+        drop(still);
+        Ok(Self {
+            name: self.name.clone(),
+            cpus: self.cpus,
+            memory_mib: self.memory_mib,
+            kernel: self.kernel.clone(),
+            disks: disks?,
+            more: self.more.clone(),
+            folder,
+        })
     }
 
     /// Switches it on. Returns at once: what it does then is seen on its console, and [`Machine::ready`] waits
@@ -255,11 +283,20 @@ impl Machine {
         )
     }
 
+    /// Its plug, to have at hand while it is [watched](Self::watch).
+    pub fn plug(&self) -> Result<Plug> {
+        Plug::of(self.process.pid()).with_context(|| self.name.clone())
+    }
+
     /// Cuts its power. What it wrote and did not flush is lost, half-written blocks included; switch the same
     /// [`Hardware`] on again to see what is left.
     pub fn cut(mut self) -> Result<()> {
         self.process.kill().map(drop)
     }
+}
+
+fn folder() -> Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("aami-rig-machine-").tempdir()?)
 }
 
 /// Fails, saying what to install, where there is no QEMU.

@@ -56,6 +56,23 @@ impl Disk {
         })
     }
 
+    /// The same at `path`; one that is only read is shared.
+    pub(super) fn copy(&self, path: &Path) -> Result<Self> {
+        if self.is_read_only {
+            return Ok(self.clone());
+        }
+        tool::run(
+            Command::new("cp")
+                .args(["--reflink=auto", "--sparse=always"])
+                .arg(&self.path)
+                .arg(path),
+        )?;
+        Ok(Self {
+            path: path.to_owned(),
+            ..self.clone()
+        })
+    }
+
     /// As arguments of QEMU.
     pub(super) fn arguments(&self, number: usize) -> Result<[String; 4]> {
         let (path, format) = (self.path.display(), self.format);

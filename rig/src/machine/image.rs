@@ -1,56 +1,29 @@
 //! Debian on a disk, with a kernel: what a machine boots.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::{disk, shell};
+use super::{disk, lean, shell};
 use crate::{Release, cache, tool};
 
 /// What a machine has beside what a node has.
 const PACKAGES: &[&str] = &["linux-image-cloud-amd64", "initramfs-tools", "zstd"];
 /// As large as the disk appears; it takes no more room than what is on it.
-const MIB: u64 = 4096;
-
-/// Units nobody in a test waits for, and that take seconds each where processors are emulated.
-const MASKED: &[&str] = &[
-    "apt-daily-upgrade.timer",
-    "apt-daily.timer",
-    "dev-hugepages.mount",
-    "dev-mqueue.mount",
-    "dpkg-db-backup.timer",
-    "e2scrub_all.timer",
-    "e2scrub_reap.service",
-    "fstrim.timer",
-    "getty@.service",
-    "modprobe@configfs.service",
-    "modprobe@dm_mod.service",
-    "modprobe@drm.service",
-    "modprobe@efi_pstore.service",
-    "modprobe@fuse.service",
-    "modprobe@loop.service",
-    "serial-getty@.service",
-    "ssh.service",
-    "sys-fs-fuse-connections.mount",
-    "sys-kernel-config.mount",
-    "sys-kernel-debug.mount",
-    "sys-kernel-tracing.mount",
-    "systemd-pstore.service",
-    "systemd-update-utmp-runlevel.service",
-    "systemd-update-utmp.service",
-];
+const MIB: u64 = 2048;
 
 /// The device of the port starts its server.
 const RULE: &str = "SUBSYSTEM==\"virtio-ports\", ATTR{name}==\"aami-rig\", TAG+=\"systemd\", \
                     ENV{SYSTEMD_WANTS}+=\"aami-rig-shell.service\"\n";
 const UNIT: &str = "[Unit]\nDescription=Commands of the rig\nAfter=multi-user.target\n\n[Service]\n\
                     ExecStart=/usr/local/lib/aami-rig/shell\nRestart=always\nRestartSec=1\n";
-/// Only what finds the disk, so that it unpacks fast.
+/// Only what finds the disk, the port and the network, so that it unpacks fast and udev has nothing to load.
 const INITRAMFS: &str = "mkdir -p \"$1\"/etc/initramfs-tools/conf.d \"$1\"/usr/share/initramfs-tools/modules.d && \
                          echo MODULES=list > \"$1\"/etc/initramfs-tools/conf.d/aami-rig && \
-                         printf 'virtio_pci\\nvirtio_blk\\n' > \"$1\"/usr/share/initramfs-tools/modules.d/aami-rig";
+                         printf '%s\\n' virtio_pci virtio_blk virtio_console virtio_net \
+                         > \"$1\"/usr/share/initramfs-tools/modules.d/aami-rig";
 
 /// A folder with a disk, a kernel and an initramfs.
 #[derive(Debug, Clone)]
@@ -62,19 +35,24 @@ impl Image {
     /// A Debian release. Made on first use, in two minutes; needs root.
     pub fn of(release: Release) -> Result<Self> {
         let recipe = format!(
-            "ext4 1 {} {PACKAGES:?} {MASKED:?} {RULE} {UNIT} {INITRAMFS} {} {MIB}",
+            "ext4 2 {} {PACKAGES:?} {} {RULE} {UNIT} {INITRAMFS} {} {MIB}",
             release.recipe(),
+            lean::recipe(),
             shell::SERVER
         );
         let folder = cache::entry(&format!("machine-{}", release.codename()), &recipe, |path| {
             tool::need_root("making the disk of a machine")?;
             let root = path.join("root");
             fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-            release.make(&root, PACKAGES, &[&format!("--essential-hook={INITRAMFS}")])?;
-            furnish(&root)?;
+            let mut options = lean::options();
+            options.push(format!("--essential-hook={INITRAMFS}"));
+            let options: Vec<&str> = options.iter().map(String::as_str).collect();
+            release.make(&root, PACKAGES, &options)?;
             for name in ["vmlinuz", "initrd"] {
                 fs::copy(newest(&root.join("boot"), name)?, path.join(name))?;
             }
+            lean::slim(&root)?;
+            furnish(&root)?;
             disk::file_system(&root, &path.join("disk"), MIB)?;
             fs::remove_dir_all(&root).context("cannot tidy up")
         })?;
@@ -110,12 +88,7 @@ fn furnish(root: &Path) -> Result<()> {
     write("etc/systemd/system/aami-rig-shell.service", UNIT, 0o644)?;
     write("etc/udev/rules.d/99-aami-rig.rules", RULE, 0o644)?;
     write("etc/hostname", "machine\n", 0o644)?;
-    write("etc/hosts", "127.0.0.1 localhost\n127.0.1.1 machine\n", 0o644)?;
-    for unit in MASKED {
-        symlink("/dev/null", root.join("etc/systemd/system").join(unit))
-            .with_context(|| format!("cannot mask {unit}"))?;
-    }
-    Ok(())
+    write("etc/hosts", "127.0.0.1 localhost\n127.0.1.1 machine\n", 0o644)
 }
 
 /// The file in `/boot` that begins so, e.g. `vmlinuz-6.1.0-50-cloud-amd64`.

@@ -1,10 +1,12 @@
 //! The power of a machine is cut in the middle of `aami server install`; after the next boot `--resume` finishes.
 //!
-//! A real machine: kernel, ext4, systemd, and a disk that loses what was not flushed. Each cut falls into a step
-//! that a printed seed chooses (`RIG_SEED` repeats one), and some events further. One cut takes minutes where
-//! processors are emulated, so `make test` leaves this out, `make test-full` (`AAMI_FULL=1`) cuts once in each step, and
-//! whoever runs the test alone gets one cut. Kills at every boundary are the plan's own tests, with
-//! doubles, and those in each step of a running system are `server_install::interrupted`.
+//! A real machine: kernel, ext4, systemd, and a disk that loses what was not flushed. One install is cut several
+//! times: at each moment but the last the machine stands still while its disk is copied as a cut would leave it, and
+//! at the last it goes off. Each disk boots then, and the install on it has to come to its end. The moments lie in
+//! steps that a printed seed chooses (`RIG_SEED` repeats one), and some events further: two of them, and with
+//! `AAMI_FULL=1` one in each step. `make machines` runs it, since it takes minutes where processors are emulated.
+//! Kills at every boundary are the plan's own tests, with doubles, and those in each step of a running system are
+//! `server_install::interrupted`.
 //!
 //! Without Grafana, which is not to be had here: the others are Debian's own. Without preflight, too: it asks for
 //! 4 GB of memory, and an emulated machine that stands beside other tests has a third of it.
@@ -12,12 +14,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rig::{Disk, Ended, Hardware, Host, Image, Machine, Net, Picture, Place, Release, Watched, wait_until};
 use serde_json::Value;
 
+use crate::interrupted::seed;
 use crate::server_install::stage::{self, INSTALL};
 
 /// The steps that change the machine.
@@ -36,38 +41,149 @@ const MAC: &str = "52:54:00:aa:31:01";
 /// An install on emulated processors, beside other tests.
 const INSTALLED: Duration = Duration::from_secs(600);
 
+/// As many machines as go on beside each other.
+const ABREAST: usize = 2;
+
+/// A moment of an install: a step, and so many events behind its beginning, or its end where that comes first.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    step: usize,
+    further: u64,
+}
+
+/// A machine whose power went at a moment.
+#[derive(Debug)]
+struct Left {
+    moment: Moment,
+    hardware: Hardware,
+}
+
 #[test]
 fn a_power_cut_in_the_middle_of_an_install_is_mended_by_resume() -> Result<()> {
     let seed = seed()?;
     println!("RIG_SEED={seed}");
     let full = std::env::var_os("AAMI_FULL").is_some_and(|full| full == "1");
-    let cuts = if full { STEPS.len() } else { 1 };
-    let net = Net::new()?;
-    let peer = net.host("peer")?;
+    let moments = moments(seed, if full { STEPS.len() } else { 2 });
+    let start = Instant::now();
+    let says = |what: &str| println!("{:4} s: {what}", start.elapsed().as_secs());
+
+    // Given a bare machine with this build and its components at hand.
     let folder = tempfile::tempdir()?;
-    // Given a disk with this build and its components, and a bare machine for each cut.
     let release = release(&folder)?;
-    let image = Image::of(Release::Bookworm)?;
-    for number in 0..cuts {
-        let step = STEPS[(usize::try_from(seed % 5)? + number) % STEPS.len()];
-        let further = usize::try_from(seed / 5 % 3)?;
-        let hardware = Hardware::new("server")?.booting(&image)?.disk(release.clone());
-        cut_and_resume(&net, &peer, &hardware, step, further)
-            .with_context(|| format!("RIG_SEED={seed}: cut in {step}, {further} events further"))?;
-    }
-    Ok(())
+    let hardware = Hardware::new("server")?
+        .booting(&Image::of(Release::Bookworm)?)?
+        .disk(release);
+    let net = Net::new()?;
+    let mut machine = boot(&net, &hardware)?;
+    machine.sh("sync")?.ok()?;
+    let before = machine.picture()?;
+    says("the machine is up");
+
+    // When its power goes at some moments of the install,
+    let left = Mutex::new(cut_at(machine, hardware, &moments)?);
+    says("its power is cut");
+
+    // then each of the machines that are left goes on to the end when its power comes back.
+    let go_on = || -> Result<()> {
+        loop {
+            let next = left.lock().ok().and_then(|mut left| left.pop());
+            let Some(Left { moment, hardware }) = next else {
+                return Ok(());
+            };
+            let Moment { step, further } = moment;
+            let cut = format!("cut in {}, {further} events further", STEPS[step]);
+            resume(&hardware, &before, &|what| says(&format!("{cut}: {what}")))
+                .with_context(|| format!("RIG_SEED={seed}: {cut}"))?;
+        }
+    };
+    std::thread::scope(|scope| {
+        let going: Vec<_> = (0..ABREAST).map(|_| scope.spawn(go_on)).collect();
+        going.into_iter().try_for_each(|one| match one.join() {
+            Ok(ended) => ended,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
 }
 
-fn cut_and_resume(net: &Net, peer: &Host, hardware: &Hardware, step: &str, further: usize) -> Result<()> {
-    let mut machine = boot(net, hardware)?;
-    let before = machine.picture()?;
+/// So many moments, in the order in which an install comes by.
+fn moments(seed: u64, count: usize) -> Vec<Moment> {
+    let mut moments: Vec<Moment> = (seed..)
+        .step_by(2)
+        .zip(0..count)
+        .map(|(number, _)| Moment {
+            step: usize::try_from(number % 5).unwrap_or_default(),
+            further: number / 5 % 3,
+        })
+        .collect();
+    moments.sort_by_key(|moment| moment.step);
+    moments
+}
 
-    // When its power goes in the middle of the install, and comes back,
-    install_until(&mut machine, step, further)?;
+/// Installs, and gives the machines that cuts at these moments leave. The last cut is one.
+fn cut_at(mut machine: Machine, hardware: Hardware, moments: &[Moment]) -> Result<Vec<Left>> {
+    let plug = machine.plug()?;
+    let mut coming = moments.iter().copied().peekable();
+    let (mut since, mut copied, mut failed) = (None, Vec::new(), None);
+    let watched = machine.watch(INSTALLED, &command(), |line| {
+        let Some(&moment) = coming.peek() else {
+            return true;
+        };
+        let event: Value = serde_json::from_str(line).unwrap_or_default();
+        let is_in = event["step"] == STEPS[moment.step];
+        if is_in && event["type"] == "step_started" {
+            since = Some(0);
+        } else if let Some(count) = &mut since {
+            *count += 1;
+        }
+        // Further than its own end is another step, and behind the last one there is nothing to cut off.
+        let has_ended = since.is_some() && is_in && event["type"] == "step_completed";
+        if !has_ended && since.is_none_or(|count| count < moment.further) {
+            return false;
+        }
+        since = None;
+        coming.next();
+        if coming.peek().is_none() {
+            return true;
+        }
+        match hardware.left_by(&plug) {
+            Ok(hardware) => copied.push(Left { moment, hardware }),
+            Err(error) => failed = Some(error),
+        }
+        failed.is_some()
+    })?;
+    if let Watched::Ended(ended) = watched {
+        bail!(
+            "the install ended before {coming:?}: {} {}",
+            ended.code,
+            ended.said()
+        );
+    }
     machine.cut()?;
-    let mut machine = boot(net, hardware)?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let moment = *moments.last().context("no moment to cut at")?;
+    copied.push(Left { moment, hardware });
+    Ok(copied.into_iter().map(|left| left.of_one_processor()).collect())
+}
 
-    // then what was recorded can be read,
+impl Left {
+    /// Several go on beside each other.
+    fn of_one_processor(self) -> Self {
+        Self {
+            hardware: self.hardware.cpus(1),
+            ..self
+        }
+    }
+}
+
+fn resume(hardware: &Hardware, before: &Picture, says: &dyn Fn(&str)) -> Result<()> {
+    let net = Net::new()?;
+    let peer = net.host("peer")?;
+    let mut machine = boot(&net, hardware)?;
+    says("it is up again");
+
+    // What was recorded can be read,
     let records = records(&mut machine)?;
     ensure!(
         records.iter().any(|record| record.ends_with("/state.json")),
@@ -81,9 +197,10 @@ fn cut_and_resume(net: &Net, peer: &Host, hardware: &Hardware, step: &str, furth
 
     // the install goes on to its end,
     good(&mut machine, &format!("{} --resume", command()))?;
-    all_well(&mut machine, peer)?;
+    all_well(&mut machine, &peer)?;
+    says("the install has come to its end");
 
-    // a second run changes nothing,
+    // a second run has nothing to mend,
     let (picture, pids) = (machine.picture()?, pids(&mut machine)?);
     good(&mut machine, &command())?;
     ensure!(
@@ -92,6 +209,7 @@ fn cut_and_resume(net: &Net, peer: &Host, hardware: &Hardware, step: &str, furth
     );
     let changes = changes(&picture, &mut machine)?;
     ensure!(changes.is_empty(), "a second run changed {changes:#?}");
+    says("a second run changed nothing");
 
     // and an uninstall leaves the machine as it was.
     good(
@@ -101,6 +219,7 @@ fn cut_and_resume(net: &Net, peer: &Host, hardware: &Hardware, step: &str, furth
     let mut changes = before.changes_in(&machine.picture()?);
     changes.retain(|change| !change.starts_with("appeared: /run/aami (d"));
     ensure!(changes.is_empty(), "an uninstall left {changes:#?}");
+    says("an uninstall left nothing");
     Ok(())
 }
 
@@ -118,6 +237,9 @@ fn release(folder: &tempfile::TempDir) -> Result<Disk> {
         fs::write(&path, bytes)?;
         Ok(fs::set_permissions(&path, fs::Permissions::from_mode(mode))?)
     })?;
+    // A third of it; what only a debugger reads would be copied and hashed by emulated processors.
+    let stripped = Command::new("strip").arg(content.join("aami")).status()?;
+    ensure!(stripped.success(), "strip: {stripped}");
     Disk::of_folder(&content, &folder.path().join("release"))
 }
 
@@ -138,26 +260,6 @@ fn command() -> String {
         "{INSTALL} --runtime systemd --components prometheus,alertmanager --domain {ADDRESS} --skip-preflight \
          --unattended --json"
     )
-}
-
-/// Starts the install and returns in the middle of a step: when it began, and so many events later.
-fn install_until(machine: &mut Machine, step: &str, further: usize) -> Result<()> {
-    let mut since = None;
-    let watched = machine.watch(INSTALLED, &command(), |line| {
-        let event: Value = serde_json::from_str(line).unwrap_or_default();
-        if event["type"] == "step_started" && event["step"] == step {
-            since = Some(0);
-        } else if let Some(count) = &mut since {
-            *count += 1;
-        }
-        // Further than its own end is another step, and behind the last one there is nothing to cut off.
-        since.is_some_and(|count| count >= further)
-            || (since.is_some() && event["type"] == "step_completed" && event["step"] == step)
-    })?;
-    match watched {
-        Watched::Seen => Ok(()),
-        Watched::Ended(ended) => bail!("the install ended before {step}: {} {}", ended.code, ended.said()),
-    }
 }
 
 /// The state files and receipts there are, each of which has to be one JSON document.
@@ -226,11 +328,4 @@ fn good(machine: &mut Machine, line: &str) -> Result<Ended> {
 fn journal(machine: &mut Machine) -> String {
     let said = machine.sh("journalctl --no-pager -u 'aami-*' | tail -n 80");
     said.map_or_else(|error| format!("{error:#}"), |ended| ended.stdout)
-}
-
-fn seed() -> Result<u64> {
-    match std::env::var("RIG_SEED") {
-        Ok(seed) => seed.parse().context("RIG_SEED is no number"),
-        Err(_) => Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs()),
-    }
 }
