@@ -21,6 +21,11 @@ fn bounds(snapshot: &Snapshot, revision: Revision) -> (u64, u64) {
     (first, first + MOST_EVENTS_A_TRANSACTION - 1)
 }
 
+/// The number after which everything is told that this picture does not show.
+pub(crate) fn newest(snapshot: &Snapshot) -> u64 {
+    bounds(snapshot, snapshot.revision).1
+}
+
 /// What an outbox entry will be in the history. Copying it twice gives the same records.
 pub(crate) fn records(snapshot: &Snapshot, revision: Revision, outbox: &OutboxDocument) -> Vec<Record> {
     let (first, _) = bounds(snapshot, revision);

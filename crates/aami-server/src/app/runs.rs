@@ -8,12 +8,12 @@ use aami_api::run::{RunStep, RunView};
 use aami_api::token::{OpenedRun, Validated};
 use aami_model::access::{Caller, Orgs, Role, Scope};
 use aami_model::node::Node;
-use aami_model::node_status::{self, Outcome, Trigger};
+use aami_model::node_status::{self, NodeEvent, Outcome, Trigger};
 use aami_model::run::{RunEvent, RunEventKind, RunStatus, StepStatus};
 use aami_model::secret::{Secret, SecretKind};
 use aami_model::{RunId, Timestamp, code};
 use aami_store::keys;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::commit::{Change, Wanted, Written, Wrote, node_data};
 use super::{App, Asking, Refusal, access};
@@ -130,6 +130,19 @@ fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
     run.updated_at = now;
 }
 
+/// Why an installation failed, as its event tells: the step's own code, where the report has it.
+fn failure(reported: &[RunEvent], reason: Option<&str>) -> Value {
+    let failed = reported.iter().rev().find_map(|event| match &event.kind {
+        RunEventKind::StepFailed {
+            step, code, message, ..
+        } => Some(json!({ "code": code, "message": message, "details": { "step": step } })),
+        _ => None,
+    });
+    failed.unwrap_or_else(
+        || json!({ "code": "INSTALLATION_FAILED", "message": reason.unwrap_or_default(), "details": {} }),
+    )
+}
+
 impl App {
     /// Judges a token and opens a run for the installation it begins. Uses nothing up.
     pub(crate) async fn open_run(&self, text: &str) -> Result<(Validated, Written), Refusal> {
@@ -200,12 +213,12 @@ impl App {
         &self,
         asking: &Asking,
         id: &RunId,
-        events: &[RunEvent],
+        reported: &[RunEvent],
     ) -> Result<(u64, Written), Refusal> {
         if !asking.caller.has_scope(&Scope::Run(id.clone())) {
             return Err(Refusal::plain(code::FORBIDDEN));
         }
-        if events.len() > MOST_REPORTED {
+        if reported.len() > MOST_REPORTED {
             return Err(Refusal::invalid(
                 "events",
                 format!("a report holds at most {MOST_REPORTED}"),
@@ -215,8 +228,10 @@ impl App {
             .write(asking, |snapshot, now| {
                 let held = snapshot.run(id).ok_or_else(|| Refusal::not_found("run"))?;
                 let mut run = held.doc.clone();
-                let mut sorted: Vec<&RunEvent> =
-                    events.iter().filter(|event| event.seq > run.last_event).collect();
+                let mut sorted: Vec<&RunEvent> = reported
+                    .iter()
+                    .filter(|event| event.seq > run.last_event)
+                    .collect();
                 sorted.sort_by_key(|event| event.seq);
                 for event in sorted {
                     absorb(&mut run, event, now);
@@ -243,8 +258,11 @@ impl App {
                     (moved.status, moved.status_since) = (to, now);
                     moved.status_reason = run.steps.iter().find_map(|step| step.error.clone());
                     for event in events {
-                        change =
-                            change.tell_about(&format!("node:{}", moved.id), event.name(), node_data(&moved));
+                        let mut data = node_data(&moved);
+                        if *event == NodeEvent::InstallationFailed {
+                            data["error"] = failure(reported, moved.status_reason.as_deref());
+                        }
+                        change = change.tell_about(&format!("node:{}", moved.id), event.name(), data);
                     }
                     let key = keys::node(&moved.id);
                     change = change.transact(|txn| {

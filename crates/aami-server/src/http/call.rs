@@ -100,6 +100,25 @@ impl FromRequest<Arc<App>> for Raw {
     }
 }
 
+/// A request of somebody signed in whose exact bytes matter.
+pub(super) struct Exact {
+    pub(super) bytes: Bytes,
+    pub(super) headers: HeaderMap,
+}
+
+impl<S: Sync> FromRequest<S> for Exact {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        let (bytes, _) = read_body(body, None).await?;
+        Ok(Self {
+            bytes,
+            headers: parts.headers,
+        })
+    }
+}
+
 /// What follows `?`, read into a struct of optional members.
 pub(super) struct Params<T>(pub(super) T);
 
@@ -175,7 +194,7 @@ async fn read_body(
 }
 
 /// Reads JSON; the refusal says where it went wrong, and repeats nothing of what was sent.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let bytes = if bytes.iter().all(u8::is_ascii_whitespace) {
         b"{}"
     } else {

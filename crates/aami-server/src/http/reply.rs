@@ -62,6 +62,11 @@ impl<T> Reply<T> {
         self
     }
 
+    pub(super) const fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
     pub(super) const fn created(mut self) -> Self {
         self.status = StatusCode::CREATED;
         self

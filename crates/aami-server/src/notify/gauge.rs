@@ -123,17 +123,7 @@ impl Gauge {
     ) -> Duration {
         permit.0 = None;
         let mut state = self.state();
-        state.failures = state.failures.saturating_add(1);
-        state.trying = false;
-        let wait = match away {
-            // A receiver that says when is believed, within reason.
-            Some(away) => away.min(LONGEST_AWAY),
-            None => back_off(state.failures, chance, most),
-        };
-        if away.is_some() || state.failures >= BREAKS {
-            let until = Instant::now() + wait;
-            state.closed_until = state.closed_until.max(Some(until));
-        }
+        let wait = state.fail(Instant::now(), away, chance, most);
         state.next_try = state.next_try.max(Some(now.plus(wait)));
         state.last_error = Some(error.to_owned());
         drop(state);
@@ -208,6 +198,20 @@ impl State {
         Judged::Go
     }
 
+    fn fail(&mut self, now: Instant, away: Option<Duration>, chance: f64, most: Duration) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        self.trying = false;
+        let wait = match away {
+            // A receiver that says when is believed, within reason.
+            Some(away) => away.min(LONGEST_AWAY),
+            None => back_off(self.failures, chance, most),
+        };
+        if away.is_some() || self.failures >= BREAKS {
+            self.closed_until = self.closed_until.max(Some(now + wait));
+        }
+        wait
+    }
+
     fn alive(&mut self) {
         self.failures = 0;
         self.trying = false;
@@ -224,72 +228,66 @@ mod tests {
 
     const MOST: Duration = Duration::from_secs(60);
 
-    fn fail(gauge: &Gauge) -> Duration {
-        let permit = gauge.admit().now_or_never().expect("it may be sent");
-        gauge.failed(permit, "down", None, 1.0, MOST, Timestamp::EPOCH)
+    fn goes(gauge: &Gauge, at: Instant) -> bool {
+        matches!(gauge.state().judge(at), Judged::Go)
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn after_five_failures_nobody_asks_until_one_has_tried() {
         let gauge = Gauge::new(100);
         // Given failures in a row, with waits that grow
-        let waits: Vec<_> = (0..5).map(|_| fail(&gauge).as_millis()).collect();
+        let begun = Instant::now();
+        let waits: Vec<_> = (0..5)
+            .map(|_| gauge.state().fail(begun, None, 1.0, MOST).as_millis())
+            .collect();
         assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000]);
         assert_eq!(gauge.standing().flow, Flow::Waiting);
-        // when a lane asks, then it waits the whole back-off, and only one of them goes;
-        let before = Instant::now();
-        let trying = gauge.admit().await;
-        assert!(before.elapsed() >= Duration::from_secs(8));
+        assert!(gauge.admit().now_or_never().is_none());
+        // when the whole back-off is over, then only one lane goes;
+        let end = begun + Duration::from_secs(8);
+        assert!(!goes(&gauge, end - Duration::from_millis(1)));
+        assert!(goes(&gauge, end));
         assert_eq!(gauge.standing().flow, Flow::Trying);
-        assert!(
-            gauge.admit().now_or_never().is_none(),
-            "another lane tries as well"
-        );
+        assert!(!goes(&gauge, end), "another lane tries as well");
         // and its success lets everybody go.
-        gauge.delivered(trying, Timestamp::EPOCH);
+        gauge.delivered(Permit(None), Timestamp::EPOCH);
         let permits = [gauge.admit().now_or_never(), gauge.admit().now_or_never()];
         assert!(permits.iter().all(Option::is_some));
         assert_eq!(gauge.standing().flow, Flow::Open);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_lane_that_is_stopped_while_it_tries_leaves_the_try_to_another() {
         let gauge = Gauge::new(100);
         for _ in 0..BREAKS {
-            fail(&gauge);
+            gauge.state().fail(Instant::now(), None, 0.0, MOST);
         }
         drop(gauge.admit().await);
-        assert!(gauge.admit().now_or_never().is_some());
+        drop(gauge.admit().now_or_never().expect("another may try"));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_receiver_that_says_when_is_believed_within_reason() {
+    #[test]
+    fn a_receiver_that_says_when_is_believed_within_reason() {
         let gauge = Gauge::new(100);
         let away = |seconds| Some(Duration::from_secs(seconds));
-        let permit = gauge.admit().await;
-        let wait = gauge.failed(permit, "busy", away(7), 0.0, MOST, Timestamp::EPOCH);
-        assert_eq!(wait, Duration::from_secs(7));
-        let before = Instant::now();
-        let permit = gauge.admit().await;
-        assert!(before.elapsed() >= Duration::from_secs(7));
-        let wait = gauge.failed(permit, "busy", away(1_000_000), 0.0, MOST, Timestamp::EPOCH);
-        assert_eq!(wait, LONGEST_AWAY);
+        let now = Instant::now();
+        assert_eq!(
+            gauge.state().fail(now, away(7), 0.0, MOST),
+            Duration::from_secs(7)
+        );
+        assert!(!goes(&gauge, now + Duration::from_secs(6)));
+        assert!(goes(&gauge, now + Duration::from_secs(7)));
+        assert_eq!(gauge.state().fail(now, away(1_000_000), 0.0, MOST), LONGEST_AWAY);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn no_more_than_the_rate_goes_out() {
+    #[test]
+    fn no_more_than_the_rate_goes_out() {
         let gauge = Gauge::new(10);
-        let before = Instant::now();
-        for _ in 0..30 {
-            let permit = gauge.admit().await;
-            gauge.delivered(permit, Timestamp::EPOCH);
-        }
-        // Ten at once, the others a tenth of a second apart.
-        assert!(
-            before.elapsed() >= Duration::from_millis(1_990),
-            "{:?}",
-            before.elapsed()
-        );
+        let now = Instant::now();
+        let gone = |at: Instant| (0..100).take_while(|_| goes(&gauge, at)).count();
+        assert_eq!(gone(now), 10);
+        assert_eq!(gone(now + Duration::from_millis(350)), 3);
+        assert_eq!(gone(now + Duration::from_secs(60)), 10);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use aami_store::StoreError;
 use aami_store::history::{Kind, Record};
 use bytes::Bytes;
 use tokio::sync::{OnceCell, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
@@ -62,14 +63,24 @@ impl Records {
         write(app, vec![record(org, delivery)]).await;
     }
 
-    /// Writes what is noted, for as long as somebody may note something.
-    pub(super) async fn keep(app: Arc<App>) {
+    /// Writes what is noted until `stop`, and then what was noted before.
+    pub(super) async fn keep(app: Arc<App>, stop: CancellationToken) {
         let (sender, mut queue) = mpsc::channel(MOST_WAITING);
         if app.notify.records.queue.set(sender).is_err() {
             return;
         }
         let mut waiting = Vec::new();
-        while queue.recv_many(&mut waiting, TOGETHER).await > 0 {
+        loop {
+            let taken = tokio::select! {
+                () = stop.cancelled(), if !queue.is_closed() => {
+                    queue.close();
+                    continue;
+                }
+                taken = queue.recv_many(&mut waiting, TOGETHER) => taken,
+            };
+            if taken == 0 {
+                return;
+            }
             write(&app, std::mem::take(&mut waiting)).await;
         }
     }

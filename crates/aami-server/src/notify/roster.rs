@@ -23,7 +23,6 @@ const GATHER: Duration = Duration::from_millis(20);
 /// The lanes of one destination as it was at one revision.
 struct Lanes {
     revision: Revision,
-    label: String,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -42,7 +41,9 @@ pub(crate) fn keep(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: &
     let (app, lead, stop) = (app.clone(), lead.clone(), stop.clone());
     tasks.spawn(async move {
         let mut at_work: HashMap<String, Lanes> = HashMap::new();
-        let writing = tokio::spawn(Records::keep(app.clone()));
+        let mut labels: HashMap<String, String> = HashMap::new();
+        let written = CancellationToken::new();
+        let writing = tokio::spawn(Records::keep(app.clone(), written.clone()));
         let mut feed: Option<(CancellationToken, JoinHandle<()>)> = None;
         while !stop.is_cancelled() {
             let shown = app.view.revision();
@@ -60,13 +61,17 @@ pub(crate) fn keep(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: &
                 let Some(lanes) = at_work.remove(&id) else {
                     continue;
                 };
-                let label = lanes.label.clone();
                 lanes.end().await;
                 app.notify.forget(&id);
-                if !wanted.contains_key(&id) {
-                    app.counters.forget_deliveries(&label);
-                }
             }
+            // A destination that is switched off keeps what was counted; one that is gone does not.
+            labels.retain(|id, label| {
+                let stays = exists(&app, id);
+                if !stays {
+                    app.counters.forget_deliveries(label);
+                }
+                stays
+            });
             if wanted.is_empty() {
                 if let Some((stop, task)) = feed.take() {
                     stop.cancel();
@@ -78,8 +83,9 @@ pub(crate) fn keep(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: &
             }
             for (id, revision) in wanted {
                 if !at_work.contains_key(&id)
-                    && let Some(lanes) = begin(&app, &id, revision)
+                    && let Some((label, lanes)) = begin(&app, &id, revision)
                 {
+                    labels.insert(id.clone(), label);
                     at_work.insert(id, lanes);
                 }
             }
@@ -94,7 +100,8 @@ pub(crate) fn keep(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: &
             stop.cancel();
             let _ = task.await;
         }
-        writing.abort();
+        written.cancel();
+        let _ = writing.await;
     });
 }
 
@@ -110,7 +117,17 @@ fn wanted(app: &App) -> HashMap<String, Revision> {
         .collect()
 }
 
-fn begin(app: &Arc<App>, id: &str, revision: Revision) -> Option<Lanes> {
+/// Whether there is such a destination, at work or not.
+fn exists(app: &App, id: &str) -> bool {
+    let made = || {
+        id.parse()
+            .ok()
+            .is_some_and(|id| app.view.current().webhook(&id).is_some())
+    };
+    id == SERVICE || made()
+}
+
+fn begin(app: &Arc<App>, id: &str, revision: Revision) -> Option<(String, Lanes)> {
     let destination = Arc::new(app.destination(id)?);
     app.counters.begin_deliveries(&destination.label);
     let gauge = app.notify.gauge_for(&destination);
@@ -125,16 +142,16 @@ fn begin(app: &Arc<App>, id: &str, revision: Revision) -> Option<Lanes> {
         );
         tokio::spawn(work)
     });
-    Some(Lanes {
+    let lanes = Lanes {
         revision,
-        label: destination.label.clone(),
         tasks: tasks.collect(),
         stop,
-    })
+    };
+    Some((destination.label.clone(), lanes))
 }
 
-/// The destination of this id, with its secrets opened.
 impl App {
+    /// The destination of this id, with its secrets opened.
     pub(crate) fn destination(&self, id: &str) -> Option<Destination> {
         if id == SERVICE {
             return Destination::service(&self.notify, &self.config);

@@ -1,0 +1,281 @@
+//! Those who are told: an HTTP receiver and a mail server that tests can make misbehave. Written by hand, so that what
+//! they see is judged by nothing of ours.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use data_encoding::BASE64;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+/// What a receiver does with a request it has read.
+#[derive(Clone)]
+pub enum Manner {
+    /// Answers these bytes, and keeps the connection where they say so.
+    Answer(String),
+    /// Says nothing for as long as the other side stays.
+    Hang,
+}
+
+/// An answer with a status and headers.
+pub fn answer(status: &str, headers: &str, body: &str) -> Manner {
+    Manner::Answer(format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    ))
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Got {
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+    pub at: Instant,
+}
+
+impl Got {
+    pub fn id(&self) -> &str {
+        self.headers.get("webhook-id").map_or("", String::as_str)
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Whether one of its signatures was made with this secret. RFC 2104 by hand.
+    pub fn is_signed_with(&self, secret: &str) -> bool {
+        let key = BASE64
+            .decode(secret.strip_prefix("whsec_").unwrap().as_bytes())
+            .unwrap();
+        let mut block = [0_u8; 64];
+        block[..key.len()].copy_from_slice(&key);
+        let pad = |with: u8| block.map(|byte| byte ^ with).to_vec();
+        let head = format!("{}.{}.", self.id(), self.headers["webhook-timestamp"]);
+        let inner = Sha256::digest([pad(0x36), head.into_bytes(), self.body.clone()].concat());
+        let tag = Sha256::digest([pad(0x5c), inner.to_vec()].concat());
+        let expected = format!("v1,{}", BASE64.encode(&tag));
+        self.headers["webhook-signature"]
+            .split(' ')
+            .any(|one| one == expected)
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    got: Mutex<Vec<Got>>,
+    manner: Mutex<Option<Manner>>,
+    open: Mutex<Vec<TcpStream>>,
+    ended: AtomicBool,
+}
+
+/// An HTTP server on loopback, ended when dropped.
+pub struct Receiver {
+    pub port: u16,
+    shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Receiver {
+    /// One that answers 200.
+    pub fn new() -> Self {
+        Self::at(0)
+    }
+
+    pub fn at(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shared = Arc::new(Shared::default());
+        let accepting = std::thread::spawn({
+            let shared = shared.clone();
+            move || {
+                for stream in listener.incoming() {
+                    if shared.ended.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let stream = stream.unwrap();
+                    shared.open.lock().unwrap().push(stream.try_clone().unwrap());
+                    let shared = shared.clone();
+                    std::thread::spawn(move || serve(stream, &shared));
+                }
+            }
+        });
+        Self {
+            port,
+            shared,
+            accepting: Some(accepting),
+        }
+    }
+
+    pub fn behave(&self, manner: Manner) {
+        *self.shared.manner.lock().unwrap() = Some(manner);
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn got(&self) -> Vec<Got> {
+        self.shared.got.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        for stream in self.shared.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = self.accepting.take().unwrap().join();
+    }
+}
+
+fn serve(stream: TcpStream, shared: &Shared) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    while let Some(got) = request(&mut reader) {
+        shared.got.lock().unwrap().push(got);
+        let manner = shared.manner.lock().unwrap().clone();
+        match manner.unwrap_or_else(|| answer("200 OK", "", "")) {
+            Manner::Answer(text) => {
+                if writer.write_all(text.as_bytes()).is_err() {
+                    return;
+                }
+                if !text.starts_with("HTTP/1.1") {
+                    let _ = writer.shutdown(Shutdown::Both);
+                    return;
+                }
+            }
+            Manner::Hang => {
+                let _ = reader.read(&mut [0]);
+                return;
+            }
+        }
+    }
+}
+
+fn request(reader: &mut BufReader<TcpStream>) -> Option<Got> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        let Some((name, value)) = line.trim().split_once(':') else {
+            break;
+        };
+        headers.insert(name.to_lowercase(), value.trim().to_owned());
+    }
+    let length: usize = headers.get("content-length")?.parse().ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Got {
+        path,
+        headers,
+        body,
+        at: Instant::now(),
+    })
+}
+
+/// A mail server that wants STARTTLS and a password, takes everything, and keeps what it was told.
+pub struct MailServer {
+    pub port: u16,
+    /// The CA to trust, PEM.
+    pub ca: String,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl MailServer {
+    pub fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
+        // Ends with the process: nothing waits for it.
+        std::thread::spawn({
+            let said = said.clone();
+            move || {
+                for stream in listener.incoming() {
+                    let _ = mail(stream.unwrap(), &config, &said);
+                }
+            }
+        });
+        Self {
+            port,
+            ca: made.cert.pem(),
+            said,
+        }
+    }
+
+    pub fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
+    }
+}
+
+fn mail(
+    mut stream: TcpStream,
+    config: &Arc<rustls::ServerConfig>,
+    said: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
+    let mut plain = BufReader::new(stream.try_clone()?);
+    stream.write_all(b"220 here\r\n")?;
+    loop {
+        let mut line = String::new();
+        if plain.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        if line.starts_with("EHLO") {
+            stream.write_all(b"250-here\r\n250 STARTTLS\r\n")?;
+        } else if line.starts_with("STARTTLS") {
+            stream.write_all(b"220 go on\r\n")?;
+            break;
+        } else {
+            said.lock().unwrap().push(format!("in clear: {line}"));
+            stream.write_all(b"530 not like this\r\n")?;
+        }
+    }
+    let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+    let mut secure = BufReader::new(rustls::StreamOwned::new(connection, stream));
+    let mut in_data = false;
+    loop {
+        let mut line = String::new();
+        if secure.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let line = line.trim_end().to_owned();
+        said.lock().unwrap().push(line.clone());
+        let reply = match line.split(' ').next().unwrap_or_default() {
+            "." if in_data => {
+                in_data = false;
+                "250 taken as 77\r\n"
+            }
+            _ if in_data => continue,
+            "EHLO" => "250-here\r\n250 AUTH PLAIN\r\n",
+            "AUTH" => "235 welcome\r\n",
+            "DATA" => {
+                in_data = true;
+                "354 go on\r\n"
+            }
+            "QUIT" => "221 bye\r\n",
+            _ => "250 ok\r\n",
+        };
+        secure.get_mut().write_all(reply.as_bytes())?;
+    }
+}
