@@ -10,6 +10,7 @@
 //!
 //! This room prints nothing, asks nobody, and decides nothing about exit codes beyond the report's own.
 
+mod asked;
 pub mod before;
 mod check;
 pub mod command;
@@ -23,6 +24,7 @@ mod road;
 mod text;
 mod trial;
 
+pub use asked::{Asked, Unreadable};
 pub use facts::{Facts, NameFacts, PlaceFacts, Rights, World};
 pub use json::json;
 pub use report::{Category, Check, Evidence, Outcome, Remedy, Report};

@@ -3,12 +3,11 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
-use aami_api::client::Trust;
 use aami_install::Host;
 use aami_inventory::SystemCommands;
-use aami_model::{Code, Exit, code};
+use aami_model::{Exit, code};
 use aami_plans::preflight::command::{self, Machine, Talk, Wishes};
-use aami_plans::preflight::{Detail, Mode, Request, Runtime};
+use aami_plans::preflight::{Asked, Detail, Mode, Request, Runtime, Unreadable};
 use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
@@ -128,22 +127,8 @@ impl Preflight {
     }
 
     fn request(&self, surroundings: &Surroundings) -> Result<Request, Failure> {
-        // A server that is only in the environment is used, and decides no mode.
-        let named = self.server.clone();
-        let is_node = !matches!(self.mode, Some(Wanted::Server));
-        let usual = surroundings
-            .server
-            .clone()
-            .filter(|_| is_node && matches!(self.mode, Some(Wanted::Node)));
-        let server = named.or(usual);
-        for url in server.iter().chain(&self.mirror) {
-            check_address(url)?;
-        }
-        for folder in [&self.data_dir, &self.install_dir] {
-            aami_install::HostPath::new(folder).map_err(|error| invalid(error.to_string()))?;
-        }
-        let (trust, ca_problem) = self.trust();
-        Ok(Request {
+        let asked = Asked {
+            usual: Mode::Server,
             mode: self.mode.map(|mode| match mode {
                 Wanted::Server => Mode::Server,
                 Wanted::Node => Mode::Node,
@@ -153,63 +138,23 @@ impl Preflight {
                 RunAs::Compose => Some(Runtime::Compose),
                 RunAs::Auto => None,
             },
-            server,
+            server: self.server.clone(),
+            usual_server: surroundings.server.clone(),
+            ca_file: self.ca_file.clone(),
             mirror: self.mirror.clone(),
-            trust,
-            ca_problem,
-            proxies: surroundings.proxies.clone(),
             data_dir: self.data_dir.clone(),
             install_dir: self.install_dir.clone(),
             port: self.port,
             skip_gpu: self.skip_gpu,
-            ignored: self.ignored()?,
+            ignore: self.ignore.clone(),
+            proxies: surroundings.proxies.clone(),
             user: surroundings.user.clone(),
-            ..Request::new(Mode::Server)
-        })
-    }
-
-    /// A CA that cannot be used is one of the things that are found.
-    fn trust(&self) -> (Trust, Option<String>) {
-        let Some(path) = &self.ca_file else {
-            return (Trust::System, None);
         };
-        match std::fs::read_to_string(path) {
-            Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => (Trust::Only(pem), None),
-            Ok(_) => (
-                Trust::System,
-                Some(format!("{} holds no PEM certificate", path.display())),
-            ),
-            Err(error) => (Trust::System, Some(format!("{}: {error}", path.display()))),
-        }
+        let unreadable = |error: Unreadable| {
+            Failure::found_with(code::INVALID, error.to_string(), "See `aami preflight --help`.")
+        };
+        asked.request().map_err(unreadable)
     }
-
-    fn ignored(&self) -> Result<Vec<Code>, Failure> {
-        let codes = self.ignore.iter().map(|name| {
-            Code::find(name.trim()).copied().ok_or_else(|| {
-                invalid(format!(
-                    "--ignore {name:?}: there is no such code; each is ignored by its own name"
-                ))
-            })
-        });
-        codes.collect()
-    }
-}
-
-fn check_address(url: &str) -> Result<(), Failure> {
-    let parsed: Result<http::Uri, _> = url.parse();
-    let is_good = parsed.is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-    });
-    if is_good {
-        return Ok(());
-    }
-    Err(invalid(format!(
-        "the address {url:?} must be http:// or https:// and a host"
-    )))
-}
-
-fn invalid(sentence: impl Into<String>) -> Failure {
-    Failure::found_with(code::INVALID, sentence, "See `aami preflight --help`.")
 }
 
 /// This process' terminal.
