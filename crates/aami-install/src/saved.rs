@@ -51,6 +51,11 @@ impl<'a> Saved<'a> {
         self.root.replace(&path, &mut bytes, Attributes::PRIVATE, true)
     }
 
+    /// Removes what is saved under `digest`; that there is nothing is fine.
+    pub(crate) fn forget(&self, digest: Digest) -> Result<(), FsError> {
+        self.root.remove(&self.path(digest))
+    }
+
     /// Makes the names of what was saved durable.
     pub(crate) fn sync(&self) -> Result<(), FsError> {
         self.root.sync_folder(self.folder)

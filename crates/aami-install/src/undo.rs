@@ -17,6 +17,7 @@ use aami_model::code;
 use aami_model::run::{RunEventKind, RunStatus, StepOutcome, StepSummary};
 
 use crate::cancel::Cancel;
+use crate::digest::Digest;
 use crate::effect::{EffectError, Key, Scene, Unregister, undo_one};
 use crate::host::Host;
 use crate::path::HostPath;
@@ -342,9 +343,21 @@ impl Undoing<'_> {
     /// Takes a record out of the receipt. That the receipt cannot be written (a full disk) is no
     /// reason to stop: undoing twice comes to the same.
     fn drop_record(&mut self, folder: &Folder, key: &Key) {
+        let gone = self.receipt.find(key).into_iter().flat_map(Record::trees);
+        let lists: Vec<Digest> = gone.flat_map(|tree| tree.wrote.clone()).collect();
         self.receipt.effects.retain(|record| record.effect.key() != *key);
         self.receipt.updated_at = self.host.clock.now();
-        let _ = receipt::store(&self.host.root, folder, &self.receipt);
+        let root = &self.host.root;
+        if receipt::store(root, folder, &self.receipt).is_err() {
+            return;
+        }
+        // The lists of a tree are nobody's originals; the others' may be the same.
+        for list in lists {
+            let mut left = self.receipt.effects.iter().flat_map(Record::trees);
+            if !left.any(|tree| tree.wrote.contains(&list)) {
+                let _ = Saved::new(root, folder.saved()).forget(list);
+            }
+        }
     }
 
     /// Removes what is kept about the plan. Originals without a receipt that names them stay.

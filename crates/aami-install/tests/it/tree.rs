@@ -450,4 +450,9 @@ fn without_its_receipt_a_tree_is_known_by_its_mark() {
     let report = house.uninstall(&plan());
     assert!(!house.exists(TREE), "{report:?}");
     assert!(report.kept.is_empty(), "{report:?}");
+    // The lists of trees are no originals that would have to stay.
+    assert!(
+        !report.left.iter().any(|why| why.contains("originals")),
+        "{report:?}"
+    );
 }
