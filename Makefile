@@ -113,7 +113,8 @@ releases:
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
 		$(SUITE) releases 300 $(RUN_RELEASES)
 
-# Whole machines, whose power is cut: minutes a cut where processors are emulated, so no part of `test`.
+# Whole machines, whose power is cut: ten minutes of processor time for two cuts where processors are emulated, the
+# image among them, and three for each further one (AAMI_FULL=1: five cuts). So no part of `test`.
 .PHONY: machines
 machines:
 	@scripts/prerequisites.sh --machines
