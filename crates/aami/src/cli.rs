@@ -41,6 +41,7 @@ mod tests;
 mod tokens;
 mod up;
 mod version;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -80,6 +81,7 @@ enum Command {
     Runs(runs::Runs),
     Events(events::Events),
     Audit(audit::Audit),
+    Webhooks(webhooks::Webhooks),
     Config(config::Config),
     Release(release::Release),
     Explain(explain::Explain),
@@ -103,6 +105,7 @@ impl Command {
             Self::Runs(command) => command.run(surroundings),
             Self::Events(command) => command.run(surroundings),
             Self::Audit(command) => command.run(surroundings),
+            Self::Webhooks(command) => command.run(surroundings),
             Self::Config(command) => command.run(surroundings),
             Self::Release(command) => command.run(),
             Self::Explain(command) => command.run(),
@@ -126,6 +129,7 @@ impl Command {
             Self::Runs(command) => command.common.format(),
             Self::Events(command) => command.common.format(),
             Self::Audit(command) => command.common.format(),
+            Self::Webhooks(command) => command.common.format(),
             Self::Config(command) => command.common.format(),
             Self::Release(command) => command.format(),
             Self::Explain(command) => command.format(),

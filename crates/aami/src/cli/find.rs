@@ -2,7 +2,9 @@
 
 use aami_api::key::KeyView;
 use aami_api::node::NodeView;
+use aami_api::page::Page;
 use aami_api::token::TokenView;
+use aami_api::webhook::WebhookView;
 use aami_model::code;
 use aami_model::hostname::Hostname;
 
@@ -37,6 +39,14 @@ pub(crate) fn token(session: &Session, name: &str) -> Result<TokenView, Failure>
 pub(crate) fn key(session: &Session, name: &str) -> Result<KeyView, Failure> {
     pick("key", name, session.client.keys()?.items, |key| {
         (key.id.to_string(), key.name.clone())
+    })
+}
+
+/// The destination with this name or id.
+pub(crate) fn webhook(session: &Session, name: &str) -> Result<WebhookView, Failure> {
+    let page: Page<WebhookView> = session.client.get("/api/v1/webhooks")?;
+    pick("webhook", name, page.items, |webhook| {
+        (webhook.id.to_string(), webhook.name.clone())
     })
 }
 

@@ -44,6 +44,14 @@ impl std::fmt::Debug for Surroundings {
 /// Where `aami server` keeps its data.
 pub(crate) const SERVER_DATA: &str = "/var/lib/aami";
 
+/// The name without our prefix that a variable is also known by.
+fn older(setting: &str) -> Option<&'static str> {
+    match setting {
+        "noti_service_url" => Some("NOTI_SERVICE_URL"),
+        _ => None,
+    }
+}
+
 impl Surroundings {
     /// Reads the environment.
     pub(crate) fn read() -> Self {
@@ -63,7 +71,10 @@ impl Surroundings {
             api_key: given("AAMI_API_KEY"),
             settings: SETTINGS
                 .iter()
-                .filter_map(|setting| Some((setting.name, given(&setting.env())?)))
+                .filter_map(|setting| {
+                    let value = given(&setting.env()).or_else(|| given(older(setting.name)?))?;
+                    Some((setting.name, value))
+                })
                 .collect(),
             config: given("AAMI_CONFIG").map(PathBuf::from),
             log: given("AAMI_LOG"),
