@@ -41,7 +41,7 @@ pub(super) fn run(shared: &Shared) {
     let mut checks = checks::Watch::new(&shared.root);
     let mut findings = findings::Watch::default();
     let mut looker = Looker::default();
-    let mut resources_due = Duration::ZERO;
+    let mut looked: Option<Duration> = None;
     let mut most = Duration::ZERO;
     loop {
         let wishes = shared.wait_for_wish(most);
@@ -51,14 +51,10 @@ pub(super) fn run(shared: &Shared) {
         shared.pulses.watch.beat(shared.now());
         inventory.turn(shared, &host, wishes);
         checks.turn(shared);
-        if shared.now() >= resources_due {
-            let every = shared
-                .memory
-                .noted()
-                .config
-                .resources_seconds
-                .unwrap_or(RESOURCES);
-            resources_due = shared.now() + Duration::from_secs(every.clamp(10, 3600).into());
+        let every = shared.memory.noted().config.resources_seconds;
+        let every = Duration::from_secs(every.unwrap_or(RESOURCES).clamp(10, 3600).into());
+        if looked.is_none_or(|looked| shared.now() >= looked + every) {
+            looked = Some(shared.now());
             let (resources, visible) = looker.look(&host);
             let count = visible.count(shared.gpu_vendor.as_deref());
             let count = u64::try_from(count).unwrap_or(u64::MAX);
