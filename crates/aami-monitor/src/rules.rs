@@ -10,6 +10,9 @@ use serde::Serialize;
 /// What the file with [`installation`] is called in a rules folder.
 pub const INSTALLATION_FILE: &str = "aami-installation.yaml";
 
+/// What the file with [`deliveries`] is called in a rules folder.
+pub const DELIVERIES_FILE: &str = "aami-deliveries.yaml";
+
 /// Why rules cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the rules cannot be written as YAML")]
@@ -66,6 +69,59 @@ pub fn installation() -> Result<String, RulesError> {
                     ),
                 ]),
             }],
+        }],
+    };
+    let text = serde_saphyr::to_string(&file).map_err(RulesError)?;
+    Ok(format!("{HEAD}{text}"))
+}
+
+/// The rules about delivering events: `AamiDeliveriesFailing`, a destination that takes nothing, and
+/// `AamiDeliveriesGivenUp`, one that refused events for good.
+///
+/// Both look at `aami_deliveries_total{destination,result}`, which begins at 0. Replicas deliver in turn, so that what
+/// counts is their sum.
+pub fn deliveries() -> Result<String, RulesError> {
+    let warning = || BTreeMap::from([("severity", "warning")]);
+    let file = File {
+        groups: vec![Group {
+            name: "aami_deliveries",
+            rules: vec![
+                Rule {
+                    alert: "AamiDeliveriesFailing",
+                    expr: "sum by (destination) (increase(aami_deliveries_total{result=\"failed\"}[15m])) > 0 \
+                           unless sum by (destination) (increase(aami_deliveries_total{result=\"delivered\"}[15m])) > 0",
+                    lasting: "5m",
+                    labels: warning(),
+                    annotations: BTreeMap::from([
+                        (
+                            "summary",
+                            "The destination {{ $labels.destination }} takes no events",
+                        ),
+                        (
+                            "description",
+                            "Every attempt to tell {{ $labels.destination }} of an event failed for at least 15 minutes. \
+                             Nothing is lost: it is tried again. `aami webhooks show` says why.",
+                        ),
+                    ]),
+                },
+                Rule {
+                    alert: "AamiDeliveriesGivenUp",
+                    expr: "sum by (destination) (increase(aami_deliveries_total{result=\"dead\"}[15m])) > 0",
+                    lasting: "0m",
+                    labels: warning(),
+                    annotations: BTreeMap::from([
+                        (
+                            "summary",
+                            "Events could not be delivered to {{ $labels.destination }}",
+                        ),
+                        (
+                            "description",
+                            "{{ $labels.destination }} refused events, and they were given up. \
+                             `aami webhooks deliveries --result dead` lists them; `aami webhooks replay` sends them again.",
+                        ),
+                    ]),
+                },
+            ],
         }],
     };
     let text = serde_saphyr::to_string(&file).map_err(RulesError)?;

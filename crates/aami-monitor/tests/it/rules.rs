@@ -36,3 +36,38 @@ fn a_failed_step_alerts_and_nothing_else_does() {
     std::fs::write(folder.path().join(aami_monitor::rules::INSTALLATION_FILE), wrong).unwrap();
     assert!(!promtool(&["test", "rules"]).status.success());
 }
+
+#[test]
+fn the_rules_about_deliveries() {
+    insta::assert_snapshot!(aami_monitor::rules::deliveries().unwrap());
+}
+
+#[test]
+fn a_destination_that_takes_nothing_alerts_and_one_that_recovers_does_not() {
+    // Given the rules as they are written, beside their unit test
+    let folder = tempfile::tempdir().unwrap();
+    let rules = aami_monitor::rules::deliveries().unwrap();
+    let file = folder.path().join(aami_monitor::rules::DELIVERIES_FILE);
+    std::fs::write(&file, &rules).unwrap();
+    let test = folder.path().join("deliveries.test.yaml");
+    std::fs::write(&test, include_str!("rules/deliveries.test.yaml")).unwrap();
+    let promtool = || {
+        let mut command = Command::new(prometheus().join("promtool"));
+        command.args(["test", "rules"]).arg(&test);
+        command
+    };
+    // when promtool runs it, then all of it holds;
+    run(&mut promtool());
+    // and each rule is looked at: without what it asks for, the test fails.
+    for (part, other) in [
+        ("unless", "or"),
+        ("\"dead\"", "\"lost\""),
+        ("\"dead\\\"", "\"lost\\\""),
+    ] {
+        let wrong = rules.replace(part, other);
+        if wrong != rules {
+            std::fs::write(&file, wrong).unwrap();
+            assert!(!promtool().output().unwrap().status.success(), "{part}");
+        }
+    }
+}
