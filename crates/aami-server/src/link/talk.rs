@@ -206,6 +206,8 @@ impl Talk<'_> {
     /// Takes a report once it is its turn; it is acknowledged when it is durable.
     async fn take_report(&mut self, report: &Report) -> Result<(), Fault> {
         if report.seq <= self.received {
+            // Whoever says again what was taken goes on from there without a gap.
+            self.begun = true;
             return Ok(());
         }
         let follows = report.seq == self.received + 1;
