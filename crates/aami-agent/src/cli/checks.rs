@@ -9,7 +9,7 @@ use aami_model::check::RunAs;
 use aami_model::secret::Secret;
 use aami_model::{Exit, Timestamp, code};
 use aami_plans::node::check::starter::{Expected, Starter};
-use aami_plans::node::check::{Places, Planned, Round, Seen, Status, USER, asker, identity_of, orphans};
+use aami_plans::node::check::{Places, Round, USER, asker, identity_of, orphans};
 use aami_plans::node::{Form, asked_at};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -177,7 +177,7 @@ impl List {
         let mut is_well = true;
         for check in &planned {
             let seen = remembered.checks.get(&check.name);
-            is_well &= is_fine(check, seen);
+            is_well &= check.is_fine(seen);
             let user = match check.run_as {
                 RunAs::AamiCheck => USER,
                 RunAs::Root => "root",
@@ -201,12 +201,6 @@ impl List {
         }
         Ok(if is_well { Exit::Ok } else { Exit::NotHealthy })
     }
-}
-
-/// Whether nothing about a check is worth a look. One that is off is as somebody wants it, whatever it found before.
-fn is_fine(check: &Planned, seen: Option<&Seen>) -> bool {
-    let runs_well = check.refused.is_none() && seen.is_none_or(|seen| seen.report.status == Status::Ok);
-    check.is_off || runs_well
 }
 
 impl One {

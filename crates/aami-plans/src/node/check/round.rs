@@ -98,6 +98,13 @@ enum Source {
 }
 
 impl Planned {
+    /// Whether nothing about it is worth a look, by what it found last. One that is off is as somebody wants it,
+    /// whatever it found before.
+    pub fn is_fine(&self, seen: Option<&Seen>) -> bool {
+        let runs_well = self.refused.is_none() && seen.is_none_or(|seen| seen.report.status == Status::Ok);
+        self.is_off || runs_well
+    }
+
     fn timeout(&self) -> Duration {
         match &self.source {
             Source::Starter(starter) => starter.timeout(),

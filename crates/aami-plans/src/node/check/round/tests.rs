@@ -163,3 +163,28 @@ fn a_round_writes_into_a_folder_that_belongs_to_somebody_else() {
     assert!(wrote.success(), "{names}");
     assert_eq!(fs::read_to_string(&places.metrics).unwrap(), "it is\n");
 }
+
+#[test]
+fn a_check_that_is_off_is_fine_whatever_it_found_and_one_that_runs_is_not() {
+    // Given two checks that found something, one of which an admin switched off since,
+    let off = NodeCheck {
+        enabled: false,
+        ..definition("off", "exit 2\n", 10)
+    };
+    let (folder, places) = folder(vec![off, definition("on", "exit 2\n", 10)]);
+    let clock = SystemClock::new();
+    let seen = Seen {
+        report: Report::new(Status::Critical, "x"),
+        at: clock.now(),
+        duration_ms: 1,
+    };
+    // then only the one that runs is worth a look.
+    let (planned, _) = of(places, &clock).look().unwrap();
+    let is_fine = |name: &str| {
+        let check = planned.iter().find(|check| check.name == name).unwrap();
+        check.is_fine(Some(&seen))
+    };
+    assert!(is_fine("off"));
+    assert!(!is_fine("on"));
+    drop(folder);
+}

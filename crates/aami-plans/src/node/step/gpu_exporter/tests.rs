@@ -13,6 +13,7 @@ use crate::node::extra::Change;
 use crate::node::register::Told;
 use crate::node::{Enrolment, Node, NodeOptions, installed};
 use crate::obtain::Source;
+use crate::preflight;
 
 /// The step without those that it needs.
 struct Alone(InstallGpuExporter);
@@ -369,4 +370,27 @@ fn no_exporter_takes_the_place_of_something_of_our_own() {
         installed::exporter_of("exporter-registration.json"),
         Some("registration")
     );
+}
+
+#[test]
+fn nothing_of_what_the_plan_starts_is_missing_where_blocked_units_are_looked_for() {
+    let place = Place::new();
+    let host = place.host();
+    let later = node(Purpose::Install, None);
+    let unit = |extra: Extra| extra.setup(later.session(), &host).unwrap().unit;
+    let checks = [crate::node::check_units::SERVICE, crate::node::check_units::TIMER];
+    // Given the units of a node's own programs,
+    let own = [unit(Extra::AllSmi), crate::units::DCGM_EXPORTER.to_owned()];
+    let own = own.iter().map(String::as_str).chain(checks);
+    // then preflight looks whether any of them is blocked.
+    let choice = preflight::Choice {
+        mode: preflight::Mode::Node,
+        mode_because: None,
+        runtime: preflight::Runtime::Systemd,
+        runtime_because: None,
+    };
+    let looked_at = preflight::needs::units(&choice);
+    for unit in own.chain([super::super::node_exporter::UNIT, crate::units::AGENT]) {
+        assert!(looked_at.contains(&unit), "{unit}");
+    }
 }
