@@ -218,7 +218,12 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
 
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
-    running.spawn(view::feed::follow(store, view, vec![discovery, live], stop.clone()));
+    running.spawn(view::feed::follow(
+        store,
+        view,
+        vec![discovery, live],
+        stop.clone(),
+    ));
     bootstrap::admin_key(&app).await?;
     let lead = tasks::Lead::new(app.config.store_kind() == "etcd");
     tasks::start(&mut running, &app, &lead, &stop);

@@ -5,8 +5,8 @@
 
 mod history;
 mod lead;
-mod nodes;
 mod links;
+mod nodes;
 mod pace;
 mod replica;
 mod targets;

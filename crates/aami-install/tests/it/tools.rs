@@ -304,7 +304,8 @@ fn a_door_opens_in_the_zone_of_the_interface_it_is_for() {
     house.folder("proc/net", 0o755);
     house.write("proc/net/route", routes, 0o444);
     let before = house.picture();
-    let cases: [(fn() -> FirewallRule, &str); 4] = [
+    type Rule = fn() -> FirewallRule;
+    let cases: [(Rule, &str); 4] = [
         (|| FirewallRule::tcp(9100).from("10.1.2.3"), "cluster"),
         // What is bound by its address goes by that, whichever way it comes.
         (|| FirewallRule::tcp(9100).from("10.9.1.1"), "trusted"),

@@ -173,7 +173,8 @@ impl Facts {
             request,
             Hints {
                 has_gpu,
-                is_server: host.exists("/etc/aami/server-install.json") || host.exists("/var/lib/aami/admin.key"),
+                is_server: host.exists("/etc/aami/server-install.json")
+                    || host.exists("/var/lib/aami/admin.key"),
                 is_node: host.exists("/var/lib/aami/agent/registration.json"),
                 has_systemd: host.exists("/run/systemd/system"),
             },

@@ -19,8 +19,8 @@ use super::document::{
     ClusterDocument, DocumentError, EpochDocument, IdempotencyDocument, OutboxDocument, Pointer, RunDocument,
     decode,
 };
-use super::mark::Mark;
 use super::linked::Linked;
+use super::mark::Mark;
 
 /// A document with the revision it was last changed at.
 #[derive(Debug)]

@@ -340,7 +340,7 @@ fn of_two_connections_with_one_key_the_newer_wins_and_the_event_says_so() {
         let shown = node(&house, &id);
         match shown.resources.as_ref().map(|resources| resources.load1) {
             Some(7.0) if shown.connected && shown.status == NodeStatus::Online => Ok(()),
-            _ => Err(shown),
+            _ => Err(Box::new(shown)),
         }
     });
     assert!(!kinds(&house, &id).contains(&"node.disconnected".to_owned()));
@@ -503,7 +503,7 @@ fn a_maintenance_ends_by_the_clock_in_whatever_is_then_true() {
         let late = shown
             .last_seen
             .is_some_and(|seen| seen < aami_server::Clock::now(&*house.clock));
-        (!shown.connected && !late).then_some(()).ok_or(shown)
+        (!shown.connected && !late).then_some(()).ok_or(Box::new(shown))
     });
     assert_eq!(node(&house, &gone_id).status, NodeStatus::Maintenance);
     house.forward(Duration::from_secs(3601));

@@ -223,7 +223,11 @@ fn status(house: &House, id: &NodeId, command: &CommandView) -> CommandView {
 fn until_is(house: &House, id: &NodeId, command: &CommandView, wanted: CommandStatus) -> CommandView {
     until("the command's status", || {
         let now = status(house, id, command);
-        if now.status == wanted { Ok(()) } else { Err(now) }
+        if now.status == wanted {
+            Ok(())
+        } else {
+            Err(Box::new(now))
+        }
     });
     status(house, id, command)
 }

@@ -185,7 +185,7 @@ mod tests {
         let untold = journal.untold();
         assert_eq!(untold.len(), MOST);
         let output: usize = untold.iter().map(|result| result.output.len()).sum();
-        assert!(output <= MOST_OUTPUT && output >= MOST_OUTPUT / 2, "{output}");
+        assert!((MOST_OUTPUT / 2..=MOST_OUTPUT).contains(&output), "{output}");
         assert!(!untold.last().unwrap().output.is_empty(), "the newest is kept");
     }
 

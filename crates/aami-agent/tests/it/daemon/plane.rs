@@ -81,6 +81,7 @@ impl Plane {
     pub(super) fn accept(&self) -> Peer {
         let mut bearer = String::new();
         let socket = loop {
+            #[expect(clippy::result_large_err, reason = "the library's signature")]
             let note = |request: &Request, response: Response| {
                 assert_eq!(request.uri().path(), "/ws/node");
                 let text = request.headers()["authorization"].to_str().unwrap();
@@ -330,6 +331,7 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        #[expect(clippy::print_stderr, reason = "what it said explains the failure")]
         if std::thread::panicking() {
             eprintln!("the daemon said:\n{}", self.lines.lock().unwrap());
         }

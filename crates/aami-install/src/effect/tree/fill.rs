@@ -102,7 +102,7 @@ pub(super) fn unpack(
         from.inside,
         &mut |path, kind, bytes| {
             done += 1;
-            if done % OFTEN == 0 {
+            if done.is_multiple_of(OFTEN) {
                 voice.check()?;
                 #[expect(clippy::cast_precision_loss, reason = "a fraction shown to people")]
                 voice.progress(
@@ -153,7 +153,7 @@ fn changed(from: &Making<'_>, path: &HostPath, wanted: &Thing, actual: Digest) -
 }
 
 fn open(root: &Root, staged: &HostPath) -> Result<std::fs::File, EffectError> {
-    Ok(root.open_file(staged)?.ok_or_else(|| missing(staged))?)
+    root.open_file(staged)?.ok_or_else(|| missing(staged))
 }
 
 fn missing(path: &HostPath) -> EffectError {
