@@ -174,10 +174,13 @@ impl Bootstrap {
         }
         let _alone = stay::alone(&self.which)?;
         let cancel = signals::cancel_on_signals()?;
+        if self.until_stdin_closes {
+            stay::end_with_stdin(&cancel);
+        }
         let report = self.install(installer.cancelled_by(cancel.clone()), &node, surroundings)?;
         self.conclude(&report, &node);
         if report.status == RunStatus::Completed && self.foreground {
-            stay::until_told(&cancel, self.until_stdin_closes);
+            stay::until_told(&cancel);
         }
         if let Some(foreground) = node.session().foreground() {
             foreground.stop_all();

@@ -42,17 +42,20 @@ pub(crate) fn launcher() -> Result<PathBuf, Failure> {
     })
 }
 
-/// Waits for a signal, or for standard input to be closed.
-pub(super) fn until_told(cancel: &Cancel, until_stdin_closes: bool) {
-    if until_stdin_closes {
-        let cancel = cancel.clone();
-        std::thread::spawn(move || {
-            let mut buffer = [0_u8; 256];
-            let mut stdin = io::stdin().lock();
-            while !matches!(stdin.read(&mut buffer), Ok(0) | Err(_)) {}
-            cancel.cancel();
-        });
-    }
+/// Calls the run off once standard input is closed: whoever holds its other end has ended, perhaps before the
+/// install was through.
+pub(super) fn end_with_stdin(cancel: &Cancel) {
+    let cancel = cancel.clone();
+    std::thread::spawn(move || {
+        let mut buffer = [0_u8; 256];
+        let mut stdin = io::stdin().lock();
+        while !matches!(stdin.read(&mut buffer), Ok(0) | Err(_)) {}
+        cancel.cancel();
+    });
+}
+
+/// Waits until it is called off.
+pub(super) fn until_told(cancel: &Cancel) {
     while !cancel.is_cancelled() {
         std::thread::park_timeout(LOOK);
     }
