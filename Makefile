@@ -81,7 +81,7 @@ test: prerequisites test-build ## everything the project checks; boots nodes, so
 	@$(SUITE) format 30 cargo fmt --all --check
 	@$(SUITE) tidy 120 $(MAKE) --no-print-directory tidy
 	@$(SUITE) lints 240 $(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
-	@$(SUITE) unit 300 $(RUN_TESTS) --workspace --exclude rig
+	@$(SUITE) unit 420 $(RUN_TESTS) --workspace --exclude rig
 	@$(MAKE) --no-print-directory nodes
 
 .PHONY: prerequisites
