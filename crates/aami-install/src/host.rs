@@ -21,7 +21,7 @@ pub use command::{Command, CommandError, Commands, Ended, Output};
 pub use random::{Random, SystemRandom};
 pub use spawn::Spawn;
 pub use systemctl::Systemctl;
-pub use units::{Unit, UnitError, Units};
+pub use units::{Unit, UnitError, Units, telling};
 
 use crate::root::Root;
 

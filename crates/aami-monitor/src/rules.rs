@@ -13,6 +13,14 @@ pub const INSTALLATION_FILE: &str = "aami-installation.yaml";
 /// What the file with [`deliveries`] is called in a rules folder.
 pub const DELIVERIES_FILE: &str = "aami-deliveries.yaml";
 
+/// The files of rules a server's Prometheus is given.
+pub const FILES: [&str; 2] = [INSTALLATION_FILE, DELIVERIES_FILE];
+
+/// What stands in each of [`FILES`], in their order.
+pub fn texts() -> Result<[String; 2], RulesError> {
+    Ok([installation()?, deliveries()?])
+}
+
 /// Why rules cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the rules cannot be written as YAML")]

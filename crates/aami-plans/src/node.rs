@@ -195,11 +195,6 @@ impl Node {
         &self.plan
     }
 
-    /// Where things lie.
-    pub fn layout(&self) -> &Layout {
-        &self.session.layout
-    }
-
     /// The exporter that is to come or go, by the name it has in the catalogue or here; nothing where none is.
     pub fn exporter(&self, host: &aami_install::Host) -> Result<Option<String>, StepError> {
         match &self.session.options.purpose {

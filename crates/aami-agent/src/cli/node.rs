@@ -122,12 +122,7 @@ impl Which {
 
     /// An installer for a plan.
     pub(crate) fn installer<'a>(&self, host: &'a Host, node: &'a Node) -> Result<Installer<'a>, Failure> {
-        let installer = Installer::new(host, node.plan(), self.options()?)?;
-        Ok(match self.form() {
-            Form::Host => installer.textfile(node.layout().textfile.clone(), hostname()),
-            // Its exporters are children that nobody else asks.
-            Form::Foreground => installer,
-        })
+        Ok(Installer::new(host, node.plan(), self.options()?)?)
     }
 }
 

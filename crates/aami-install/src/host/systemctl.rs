@@ -15,7 +15,7 @@ const SETTLE: Duration = Duration::from_secs(15);
 /// How long a unit must have been running to count as up.
 const STEADY: Duration = Duration::from_millis(120);
 /// How many lines of a failed unit's journal are kept.
-const LAST_WORDS: usize = 20;
+const LAST_WORDS: usize = 40;
 
 const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,UnitFileState,Result,ExecMainStatus,MainPID,\
                           NeedDaemonReload,FragmentPath,InvocationID";

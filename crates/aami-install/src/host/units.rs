@@ -103,8 +103,30 @@ pub enum UnitError {
     },
 }
 
+/// Lines of a log that people are shown.
+const SHOWN: usize = 4;
+
+/// Of the last lines of a log those that say what went wrong, at most four; the last four where none does. A program
+/// that stops in good order says so at length, long after it said why.
+pub fn telling(lines: &[String]) -> Vec<String> {
+    let tells = |line: &&String| {
+        // What systemd says of it is known by now.
+        if line.starts_with("aami-") {
+            return false;
+        }
+        let line = line.to_ascii_lowercase();
+        ["error", "err=", "fail", "fatal", "panic", "denied"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let found: Vec<String> = lines.iter().filter(tells).cloned().collect();
+    let mut shown = if found.is_empty() { lines.to_vec() } else { found };
+    shown.drain(..shown.len().saturating_sub(SHOWN));
+    shown
+}
+
 fn last_words(journal: &[String]) -> String {
-    let shown = &journal[journal.len().saturating_sub(5)..];
+    let shown = telling(journal);
     if shown.is_empty() {
         String::new()
     } else {
@@ -145,4 +167,24 @@ pub trait Units: Send + Sync {
     /// The last `lines` lines `unit` wrote since it was last started, oldest first; empty where there
     /// is no journal to read.
     fn journal(&self, unit: &str, lines: usize) -> Vec<String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_a_log_says_what_is_wrong() {
+        let lines = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let log = lines(&[
+            "started",
+            "level=error loading rules",
+            "stopping",
+            "stopped",
+            "bye",
+        ]);
+        assert_eq!(telling(&log), ["level=error loading rules"]);
+        let calm = lines(&["1", "2", "3", "4", "5"]);
+        assert_eq!(telling(&calm), ["2", "3", "4", "5"]);
+    }
 }

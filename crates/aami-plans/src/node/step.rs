@@ -28,11 +28,11 @@ pub(super) fn all(session: &Arc<Session>) -> Vec<Box<dyn Step>> {
         Box::new(gpu_exporter::InstallGpuExporter(s())),
         Box::new(checks::Checks(s())),
         Box::new(register::Register(s())),
+        Box::new(verify::Verify(s())),
     ];
     if session.options.form == Form::Host && !session.options.skip_agent {
         steps.push(Box::new(agent::Agent(s())));
     }
-    steps.push(Box::new(verify::Verify(s())));
     steps
 }
 

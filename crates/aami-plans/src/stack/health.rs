@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aami_install::host::Command;
+use aami_install::host::{Command, telling};
 use aami_install::{Host, StepError, Voice};
 use aami_model::code;
 
@@ -19,9 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long after its first death one that is dead again is given up: longer than the pause before systemd starts
 /// it anew.
 const GIVES_UP: Duration = Duration::from_secs(8);
-/// How many lines of its log are looked at, and how many are shown.
+/// How many lines of its log are looked at.
 const LOOKED_AT: usize = 40;
-const SHOWN: usize = 4;
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +121,7 @@ fn silent(session: &Session, host: &Host, part: Part, seen: &str, waited: Durati
             .map_or_else(Vec::new, |units| units.journal(part.unit(), LOOKED_AT)),
         Runtime::Compose => container_log(host, part),
     };
-    let journal = telling(journal);
+    let journal = telling(&journal);
     if !journal.is_empty() {
         message.push_str(&format!("; its last words: {}", journal.join(" | ")));
     }
@@ -131,25 +130,6 @@ fn silent(session: &Session, host: &Host, part: Part, seen: &str, waited: Durati
         Runtime::Compose => format!("Read its log with `docker logs {}`.", part.container()),
     };
     StepError::new(code::STACK_UNHEALTHY, message).with_hint(hint)
-}
-
-/// Of a log's last lines those that say what is wrong, else the last ones: a program that stops in good order says so
-/// at length, long after it said why.
-fn telling(lines: Vec<String>) -> Vec<String> {
-    let tells = |line: &&String| {
-        // What systemd says of it is known by now.
-        if line.starts_with("aami-") {
-            return false;
-        }
-        let line = line.to_ascii_lowercase();
-        ["error", "err=", "fail", "fatal", "panic", "denied"]
-            .iter()
-            .any(|word| line.contains(word))
-    };
-    let found: Vec<String> = lines.iter().filter(tells).cloned().collect();
-    let mut shown = if found.is_empty() { lines } else { found };
-    shown.drain(..shown.len().saturating_sub(SHOWN));
-    shown
 }
 
 /// The last lines a container wrote; none where the engine does not answer.
@@ -166,24 +146,4 @@ fn container_log(host: &Host, part: Part) -> Vec<String> {
     // Programs in containers log to standard error.
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     said.iter().flat_map(|text| text.lines()).map(clean).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_shown_of_a_log_says_what_is_wrong() {
-        let lines = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let log = lines(&[
-            "started",
-            "level=error loading rules",
-            "stopping",
-            "stopped",
-            "bye",
-        ]);
-        assert_eq!(telling(log), ["level=error loading rules"]);
-        let calm = lines(&["1", "2", "3", "4", "5"]);
-        assert_eq!(telling(calm), ["2", "3", "4", "5"]);
-    }
 }

@@ -82,8 +82,9 @@ impl Service {
             // It is the operator's to edit, and read again when they say so.
             Part::Alertmanager => inputs.clear(),
             Part::Prometheus => {
-                let rules = layout.rules.join(aami_monitor::rules::INSTALLATION_FILE);
-                inputs.push(rules.map_err(broken)?);
+                for name in aami_monitor::rules::FILES {
+                    inputs.push(layout.rules.join(name).map_err(broken)?);
+                }
             }
             // What it is configured with before `grafana.ini` is read.
             Part::Grafana => inputs.push(home.join("conf/defaults.ini").map_err(broken)?),

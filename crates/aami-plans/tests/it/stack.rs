@@ -49,6 +49,9 @@ fn a_server_is_installed_and_a_second_run_has_nothing_to_do() {
             .contains("http://127.0.0.1:9090")
     );
     assert!(house.exists("etc/aami/grafana/json/aami-installation.json"));
+    for rules in ["aami-installation.yaml", "aami-deliveries.yaml"] {
+        assert!(house.exists(&format!("etc/aami/rules/{rules}")), "{rules}");
+    }
     assert!(
         house
             .read("var/lib/aami/server/dist/amd64/components.toml")

@@ -12,7 +12,7 @@ use aami_model::node::{Identity, Node};
 use aami_model::node_status::{self, NodeStatus, Outcome, Trigger};
 use aami_model::{GroupId, NodeId, OrgId, Timestamp, code};
 use aami_store::keys;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::commit::{Change, Wanted, Written, Wrote, node_data};
 use super::register::index;
@@ -44,6 +44,18 @@ pub(super) fn groups_named(
         return Err(Refusal::invalid("groups", "a node is in at most 64"));
     }
     Ok(ids)
+}
+
+/// What the events of a change tell about a node: with why, and until when, where that is known.
+fn told(node: &Node) -> Value {
+    let mut data = node_data(node);
+    if let Some(reason) = &node.status_reason {
+        data["reason"] = json!(reason);
+    }
+    if let (NodeStatus::Maintenance, Some(until)) = (node.status, node.maintenance_until) {
+        data["until"] = json!(until);
+    }
+    data
 }
 
 impl App {
@@ -407,7 +419,7 @@ impl App {
                 let mut change = Change::new(node.org.clone(), action, format!("node:{id}"))
                     .noting(json!({ "hostname": node.hostname, "reason": node.status_reason }));
                 for event in &events {
-                    change = change.tell(event, node_data(&node));
+                    change = change.tell(event, told(&node));
                 }
                 change = change.transact(|txn| {
                     let txn = txn

@@ -489,6 +489,14 @@ fn a_maintenance_ends_by_the_clock_in_whatever_is_then_true() {
             .post(&path, Some(&json!({ "reason": "belts" })))
             .unwrap();
         assert_eq!(again.maintenance_until, Some(until_time));
+        // The event says why and until when.
+        let told = events(&house, id);
+        let told = told.iter().find(|event| event["type"] == "node.maintenance_mode");
+        let data = &told.unwrap()["data"];
+        assert_eq!(
+            (&data["reason"], &data["until"]),
+            (&json!("fans"), &json!(until_time))
+        );
         let past = json!({ "until": Timestamp::EPOCH });
         assert_eq!(
             crate::house::code_of(house.admin().post::<_, Value>(&path, Some(&past))),

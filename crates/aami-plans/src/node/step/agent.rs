@@ -1,7 +1,8 @@
-//! The step after registration: the agent's daemon stays connected, where there is systemd.
+//! The last step: the agent's daemon stays connected, where there is systemd.
 //!
 //! It needs the credential that the registration made, and it is not needed by anything: a node without it is
-//! scraped all the same.
+//! scraped all the same. It comes after the proof that the exporters are reached: a node whose agent is connected is
+//! online, and that word shall not hide that nobody can scrape it.
 
 use std::sync::Arc;
 
@@ -78,7 +79,7 @@ impl Step for Agent {
     }
 
     fn needs(&self) -> Vec<String> {
-        needs(&["register", "checks"])
+        needs(&["verify", "checks"])
     }
 
     fn desired(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {

@@ -44,10 +44,12 @@ impl Configure {
         ));
         if has(Part::Prometheus) {
             effects.push(folder(&layout.rules));
-            let rules = rules::installation()
-                .map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))?;
-            let path = layout.rules.join(rules::INSTALLATION_FILE).map_err(broken)?;
-            effects.push(text(path, rules, Owner::root(), 0o644));
+            let texts =
+                rules::texts().map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))?;
+            for (name, rules) in rules::FILES.into_iter().zip(texts) {
+                let path = layout.rules.join(name).map_err(broken)?;
+                effects.push(text(path, rules, Owner::root(), 0o644));
+            }
             effects.push(text(
                 file(Part::Prometheus)?,
                 config::prometheus(wishes, layout, has(Part::Alertmanager))?,
