@@ -32,7 +32,12 @@ if ($what eq 'listen') {
     bind($s, $at) or die $!; listen($s, 16) or die $!;
     $0 = $name; ready();
     while (accept(my $c, $s)) {
-        if ($file && open my $f, '<', $file) { sysread($c, my $asked, 4096); local $/; syswrite($c, <$f>); }
+        if ($file && open my $f, '<', $file) {
+            # All of a request is read before the answer: what is left unread when it is closed would reset it.
+            my $asked = '';
+            while ($asked !~ /\r\n\r\n/ && $asked !~ /^\x16/ && sysread($c, my $more, 4096)) { $asked .= $more; }
+            local $/; syswrite($c, <$f>);
+        }
         close $c;
     }
 } elsif ($what eq 'names') {

@@ -79,7 +79,7 @@ impl Step for Agent {
     }
 
     fn needs(&self) -> Vec<String> {
-        needs(&["verify", "checks"])
+        needs(&["register", "checks", "verify"])
     }
 
     fn desired(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
