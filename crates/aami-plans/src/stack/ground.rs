@@ -130,3 +130,22 @@ fn held(host: &Host, path: &HostPath) -> Result<Option<String>, StepError> {
     let mut names = names.unwrap_or_default().into_iter();
     Ok(names.find(|name| name != NOT_DATA))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_services_do_not_see_is_told_from_what_only_begins_alike() {
+        for (path, hidden, expected) in [
+            ("/home/aami", "/home", true),
+            ("/home", "/home", true),
+            ("/homes/aami", "/home", false),
+            ("/srv/home", "/home", false),
+            ("/var/tmp/x", "/var/tmp", true),
+        ] {
+            let path = HostPath::new(path).unwrap();
+            assert_eq!(is_below(&path, hidden), expected, "{path} {hidden}");
+        }
+    }
+}

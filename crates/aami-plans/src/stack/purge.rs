@@ -193,6 +193,42 @@ mod tests {
         assert!(left.starts_with("/var/lib/aami/prometheus: "), "{left}");
     }
 
+    /// An engine that says this of every container.
+    struct Says(Result<(i32, &'static str), &'static str>);
+
+    impl Commands for Says {
+        fn run(&self, command: &Command) -> Result<Output, CommandError> {
+            match self.0 {
+                Err(program) => Err(CommandError::Missing {
+                    program: program.to_owned(),
+                }),
+                Ok((status, said)) => Ok(Output {
+                    ended: Ended::Status(if command.line().contains("stop") {
+                        0
+                    } else {
+                        status
+                    }),
+                    stdout: said.into(),
+                    stderr: said.into(),
+                }),
+            }
+        }
+    }
+
+    #[test]
+    fn only_an_engine_that_says_so_means_that_nothing_runs() {
+        for (says, goes_on) in [
+            (Ok((0, "true")), true),
+            (Ok((0, "false")), true),
+            (Ok((1, "Error: No such object: aami-prometheus")), true),
+            (Err("docker"), true),
+            (Ok((1, "Cannot connect to the Docker daemon")), false),
+        ] {
+            let stopped = stop_container(&Says(says), "aami-prometheus");
+            assert_eq!(stopped.is_ok(), goes_on, "{says:?}: {stopped:?}");
+        }
+    }
+
     /// A receipt that says these folders are ours.
     fn made(folders: &[&str]) -> Receipt {
         let effects: Vec<_> = folders
