@@ -37,6 +37,13 @@ impl Change {
             None => Self::Remove(id.clone()),
         }
     }
+
+    const fn id(&self) -> &NodeId {
+        match self {
+            Self::Put(listed) => &listed.id,
+            Self::Remove(id) => id,
+        }
+    }
 }
 
 /// All listed nodes.
@@ -81,37 +88,38 @@ impl Catalogue {
 
     /// Takes in changes; the last one of a node stands. Cheapest in large batches.
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) {
-        let mut last: BTreeMap<NodeId, Option<Box<Listed>>> = BTreeMap::new();
-        for change in changes {
-            match change {
-                Change::Put(listed) => last.insert(listed.id.clone(), Some(listed)),
-                Change::Remove(id) => last.insert(id, None),
-            };
-        }
+        let mut changes: Vec<Change> = changes.into_iter().collect();
+        // Stable, so that of one node's changes the last one stays last.
+        changes.sort_by(|one, other| one.id().cmp(other.id()));
         let mut edits = Edits::default();
-        for (id, listed) in last {
-            let before = self.flat.find(&id);
+        let mut changes = changes.into_iter().peekable();
+        while let Some(change) = changes.next() {
+            if changes.peek().is_some_and(|next| next.id() == change.id()) {
+                continue;
+            }
+            let before = self.flat.find(change.id());
+            let listed = match change {
+                Change::Put(listed) => Some(listed),
+                Change::Remove(_) => None,
+            };
             if !shows(before, listed.as_deref()) {
                 continue;
             }
-            if let Some((member, _)) = before {
-                edits.remove(member);
-            }
-            if let Some(listed) = listed {
-                edits.put(*listed, &self.sets);
+            let before = before.map(|(member, _)| &**member);
+            match listed {
+                Some(listed) => edits.put(*listed, before, &self.sets),
+                None => edits.remove(before),
             }
         }
         if edits.flat.is_empty() {
             return;
         }
         self.generation += 1;
-        self.flat
-            .apply(edits.flat.into_iter().collect(), &mut self.versions);
-        self.info
-            .apply(edits.info.into_iter().collect(), &mut self.versions);
+        self.flat.apply(edits.flat, &mut self.versions);
+        self.info.apply(edits.info, &mut self.versions);
         for (name, changes) in edits.sets {
             let set = self.sets.entry(name.clone()).or_default();
-            set.apply(changes.into_iter().collect(), &mut self.versions);
+            set.apply(changes, &mut self.versions);
             if set.is_empty() {
                 self.sets.remove(&name);
             }
@@ -189,10 +197,10 @@ fn shows(before: Option<(&Arc<Member>, &[u8])>, after: Option<&Listed>) -> bool 
     }
 }
 
-/// Changes to one list, by node.
-type ListEdits = BTreeMap<NodeId, Option<Piece>>;
+/// Changes to one list, in the order of node ids.
+type ListEdits = Vec<(NodeId, Option<Piece>)>;
 
-/// Changes to all three lists.
+/// Changes to all three lists, made in the order of node ids.
 #[derive(Default)]
 struct Edits {
     flat: ListEdits,
@@ -202,26 +210,33 @@ struct Edits {
 
 impl Edits {
     /// Takes a node out of every list it is in.
-    fn remove(&mut self, member: &Member) {
-        let id = &member.id;
-        self.flat.insert(id.clone(), None);
-        self.info.insert(id.clone(), None);
+    fn remove(&mut self, before: Option<&Member>) {
+        let Some(member) = before else { return };
+        self.flat.push((member.id.clone(), None));
+        self.info.push((member.id.clone(), None));
         for name in &member.sets {
-            self.sets
-                .entry(name.clone())
-                .or_default()
-                .insert(id.clone(), None);
+            self.leave(name, &member.id);
         }
     }
 
-    /// Puts a node into every list it belongs to.
-    fn put(&mut self, listed: Listed, known: &BTreeMap<Arc<str>, Shards>) {
+    fn leave(&mut self, set: &Arc<str>, id: &NodeId) {
+        let edits = self.sets.entry(set.clone()).or_default();
+        edits.push((id.clone(), None));
+    }
+
+    /// Puts a node into every list it belongs to, and takes it out of those it was in `before` and is no longer.
+    fn put(&mut self, listed: Listed, before: Option<&Member>, known: &BTreeMap<Arc<str>, Shards>) {
         let id = listed.id;
         let names: Box<[Arc<str>]> = listed
             .sets
             .iter()
             .map(|set| self.name(known, &set.labels))
             .collect();
+        for left in before.iter().flat_map(|member| &member.sets) {
+            if !names.contains(left) {
+                self.leave(left, &id);
+            }
+        }
         let member = Arc::new(Member {
             id: id.clone(),
             org: listed.org,
@@ -238,10 +253,11 @@ impl Edits {
         };
         for (name, set) in names.into_iter().zip(listed.sets) {
             let edits = self.sets.entry(name).or_default();
-            edits.insert(id.clone(), piece(set.addresses, set.targets));
+            edits.push((id.clone(), piece(set.addresses, set.targets)));
         }
-        self.flat.insert(id.clone(), piece(listed.flat, listed.targets));
-        self.info.insert(id, piece(listed.info, listed.targets));
+        self.flat
+            .push((id.clone(), piece(listed.flat, listed.targets)));
+        self.info.push((id, piece(listed.info, listed.targets)));
     }
 
     /// One copy of each set's name, however many nodes stand under it.

@@ -82,8 +82,10 @@ impl Listed {
             .copied()
             .collect();
 
-        let mut flat = String::new();
-        let mut info = String::new();
+        // What most nodes need, so that hardly one grows while it is written.
+        let enabled = node.exporters.iter().filter(|exporter| exporter.enabled).count();
+        let mut flat = String::with_capacity(enabled * 192);
+        let mut info = String::with_capacity(enabled * 160);
         let mut sets: BTreeMap<String, (String, u16)> = BTreeMap::new();
         let mut targets = 0;
         for exporter in node.exporters.iter().filter(|exporter| exporter.enabled) {
@@ -103,7 +105,7 @@ impl Listed {
             json(&with(&all, scrape().chain([("job", job)])), &mut flat);
             flat.push('}');
 
-            let mut labels = String::new();
+            let mut labels = String::with_capacity(128);
             json(&with(&shared, scrape().chain([("job", job)])), &mut labels);
             let (addresses, count) = sets.entry(labels).or_default();
             addresses.push_str(",\"");
