@@ -255,8 +255,7 @@ impl Edits {
             let edits = self.sets.entry(name).or_default();
             edits.push((id.clone(), piece(set.addresses, set.targets)));
         }
-        self.flat
-            .push((id.clone(), piece(listed.flat, listed.targets)));
+        self.flat.push((id.clone(), piece(listed.flat, listed.targets)));
         self.info.push((id, piece(listed.info, listed.targets)));
     }
 

@@ -13,12 +13,15 @@ pub const INSTALLATION_FILE: &str = "aami-installation.yaml";
 /// What the file with [`deliveries`] is called in a rules folder.
 pub const DELIVERIES_FILE: &str = "aami-deliveries.yaml";
 
+/// What the file with [`agents`] is called in a rules folder.
+pub const AGENTS_FILE: &str = "aami-agents.yaml";
+
 /// The files of rules a server's Prometheus is given.
-pub const FILES: [&str; 2] = [INSTALLATION_FILE, DELIVERIES_FILE];
+pub const FILES: [&str; 3] = [INSTALLATION_FILE, DELIVERIES_FILE, AGENTS_FILE];
 
 /// What stands in each of [`FILES`], in their order.
-pub fn texts() -> Result<[String; 2], RulesError> {
-    Ok([installation()?, deliveries()?])
+pub fn texts() -> Result<[String; 3], RulesError> {
+    Ok([installation()?, deliveries()?, agents()?])
 }
 
 /// Why rules cannot be written.
@@ -126,6 +129,91 @@ pub fn deliveries() -> Result<String, RulesError> {
                             "description",
                             "{{ $labels.destination }} refused events, and they were given up. \
                              `aami webhooks deliveries --result dead` lists them; `aami webhooks replay` sends them again.",
+                        ),
+                    ]),
+                },
+            ],
+        }],
+    };
+    let text = serde_saphyr::to_string(&file).map_err(RulesError)?;
+    Ok(format!("{HEAD}{text}"))
+}
+
+/// The rules about the agents of a fleet, by what the control plane itself counts: `AamiInstallationsFailing`, the
+/// same failure again and again; `AamiAgentsLost`, many connections gone at once; `AamiAgentsFlapping`, connections
+/// that do not stand; `AamiRolloutHalted`, an update of agents that stopped by itself.
+///
+/// What one node suffers is not told here: it has its own status. Replicas hold a part of the sockets each, so that
+/// what counts is their sum. Half an hour back is far enough that agents who come back after a restart, spread over a
+/// minute, alert nobody.
+pub fn agents() -> Result<String, RulesError> {
+    let labels = |severity| BTreeMap::from([("severity", severity)]);
+    let file = File {
+        groups: vec![Group {
+            name: "aami_agents",
+            rules: vec![
+                Rule {
+                    alert: "AamiInstallationsFailing",
+                    expr: "sum by (cluster, code) (increase(aami_install_failures_total[1h])) >= 3",
+                    lasting: "0m",
+                    labels: labels("warning"),
+                    annotations: BTreeMap::from([
+                        ("summary", "Installations of nodes keep failing with {{ $labels.code }}"),
+                        (
+                            "description",
+                            "At least three installations failed within an hour, all with {{ $labels.code }}. \
+                             `aami explain {{ $labels.code }}` says what to do; `aami nodes list --status error` names \
+                             the nodes.",
+                        ),
+                    ]),
+                },
+                Rule {
+                    alert: "AamiAgentsLost",
+                    expr: "sum by (cluster) (aami_agent_connections) \
+                           < 0.8 * max_over_time(sum by (cluster) (aami_agent_connections)[30m:1m]) - 1",
+                    lasting: "5m",
+                    labels: labels("critical"),
+                    annotations: BTreeMap::from([
+                        ("summary", "More than a fifth of the agents are no longer connected"),
+                        (
+                            "description",
+                            "{{ $value }} agents are connected, and within the last half hour there were many more. \
+                             Look at the network between them and the control plane first; \
+                             `aami nodes list --status offline` names the nodes.",
+                        ),
+                    ]),
+                },
+                Rule {
+                    alert: "AamiAgentsFlapping",
+                    expr: "sum by (cluster) (increase(aami_agent_reconnects_total[15m])) \
+                           > 5 * clamp_min(sum by (cluster) (aami_agent_connections), 1)",
+                    lasting: "5m",
+                    labels: labels("warning"),
+                    annotations: BTreeMap::from([
+                        ("summary", "Agents connect again and again"),
+                        (
+                            "description",
+                            "Within a quarter of an hour there were more than five connections for each agent. Something \
+                             between them and the control plane cuts connections, or machines share one credential: \
+                             `aami nodes show` tells the finding DUPLICATE_CREDENTIAL.",
+                        ),
+                    ]),
+                },
+                Rule {
+                    alert: "AamiRolloutHalted",
+                    expr: "max by (cluster, group) (aami_rollout_halted) == 1",
+                    lasting: "0m",
+                    labels: labels("warning"),
+                    annotations: BTreeMap::from([
+                        (
+                            "summary",
+                            "The update of the agents of {{ $labels.group }} has stopped",
+                        ),
+                        (
+                            "description",
+                            "Too many agents of the group {{ $labels.group }} did not come up with the new version and \
+                             went back to the old one. `aami agents show {{ $labels.group }}` says why; \
+                             `aami agents resume {{ $labels.group }}` goes on.",
                         ),
                     ]),
                 },
