@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent_config::AgentConfig;
 use crate::label::Labels;
 use crate::{GroupId, OrgId, Timestamp};
 
@@ -21,6 +22,9 @@ pub struct Group {
     /// Labels every node of it carries, unless the node's own say otherwise.
     #[serde(default)]
     pub labels: Labels,
+    /// How the agents of its nodes behave. Of several groups, a later one of the node's own list wins.
+    #[serde(default, skip_serializing_if = "AgentConfig::is_silent")]
+    pub agents: AgentConfig,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -16,6 +16,7 @@ pub mod installation;
 pub mod listed;
 pub mod node_info;
 pub mod prometheus;
+pub mod rollout;
 pub mod rules;
 pub mod scrape_path;
 pub mod selection;

@@ -158,7 +158,10 @@ pub fn agents() -> Result<String, RulesError> {
                     lasting: "0m",
                     labels: labels("warning"),
                     annotations: BTreeMap::from([
-                        ("summary", "Installations of nodes keep failing with {{ $labels.code }}"),
+                        (
+                            "summary",
+                            "Installations of nodes keep failing with {{ $labels.code }}",
+                        ),
                         (
                             "description",
                             "At least three installations failed within an hour, all with {{ $labels.code }}. \
@@ -174,7 +177,10 @@ pub fn agents() -> Result<String, RulesError> {
                     lasting: "5m",
                     labels: labels("critical"),
                     annotations: BTreeMap::from([
-                        ("summary", "More than a fifth of the agents are no longer connected"),
+                        (
+                            "summary",
+                            "More than a fifth of the agents are no longer connected",
+                        ),
                         (
                             "description",
                             "{{ $value }} agents are connected, and within the last half hour there were many more. \

@@ -71,3 +71,38 @@ fn a_destination_that_takes_nothing_alerts_and_one_that_recovers_does_not() {
         }
     }
 }
+
+#[test]
+fn the_rules_about_agents() {
+    insta::assert_snapshot!(aami_monitor::rules::agents().unwrap());
+}
+
+#[test]
+fn many_agents_in_trouble_alert_and_one_node_or_a_restart_does_not() {
+    // Given the rules as they are written, beside their unit test
+    let folder = tempfile::tempdir().unwrap();
+    let rules = aami_monitor::rules::agents().unwrap();
+    let file = folder.path().join(aami_monitor::rules::AGENTS_FILE);
+    std::fs::write(&file, &rules).unwrap();
+    let test = folder.path().join("agents.test.yaml");
+    std::fs::write(&test, include_str!("rules/agents.test.yaml")).unwrap();
+    let promtool = || {
+        let mut command = Command::new(prometheus().join("promtool"));
+        command.args(["test", "rules"]).arg(&test);
+        command
+    };
+    // when promtool runs it, then all of it holds;
+    run(&mut promtool());
+    // and each rule is looked at: with another threshold the test fails.
+    for (part, other) in [
+        (">= 3", ">= 2"),
+        ("0.8 *", "0.6 *"),
+        ("> 5 *", "> 0.05 *"),
+        ("== 1", "== 0"),
+    ] {
+        let wrong = rules.replace(part, other);
+        assert_ne!(wrong, rules, "{part}");
+        std::fs::write(&file, wrong).unwrap();
+        assert!(!promtool().output().unwrap().status.success(), "{part}");
+    }
+}

@@ -1,0 +1,347 @@
+//! What can happen to the update of a group's agents, and which node is next.
+//!
+//! A rollout is the wish that the agents of a group be one version. It begins with a few nodes, the canaries; only
+//! when those have stood for a while the others follow, a bounded number at once. When too many of those that tried
+//! had to go back to their old agent, it halts by itself and says why. [`next`] is the table of its states,
+//! [`judge`] says what is due: both are pure, so a control plane that was restarted goes on where the stored state
+//! and its nodes stand.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::version::{NotAVersion, Version};
+use crate::{NodeId, Timestamp};
+
+/// The most canaries.
+pub const MOST_CANARIES: u32 = 1_000;
+/// The most nodes updated at once.
+pub const MOST_AT_ONCE: u32 = 500;
+/// The longest that canaries are watched, in seconds: a week.
+pub const LONGEST_SOAK: u32 = 7 * 24 * 3600;
+
+/// How far a rollout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum RolloutStatus {
+    /// The first nodes are updated and watched.
+    Canary,
+    /// The others follow.
+    Rolling,
+    /// An operator holds it.
+    Paused,
+    /// It stopped by itself: too many nodes went back to their old agent.
+    Halted,
+    /// Every node of the group has the version. A node that joins sets it rolling again.
+    Done,
+}
+
+impl RolloutStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] = [
+        Self::Canary,
+        Self::Rolling,
+        Self::Paused,
+        Self::Halted,
+        Self::Done,
+    ];
+
+    /// The name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Canary => "canary",
+            Self::Rolling => "rolling",
+            Self::Paused => "paused",
+            Self::Halted => "halted",
+            Self::Done => "done",
+        }
+    }
+
+    /// Whether nodes are told to update themselves.
+    pub const fn is_moving(self) -> bool {
+        matches!(self, Self::Canary | Self::Rolling)
+    }
+}
+
+/// What happened to a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RolloutTrigger {
+    /// The canaries stood long enough.
+    CanariesStood,
+    /// Every node has the version.
+    AllUpdated,
+    /// A node without the version is in the group.
+    NodeBehind,
+    /// Too many nodes went back.
+    TooManyFailed,
+    /// An operator holds it.
+    Paused,
+    /// An operator lets it go on. What failed before is tried again.
+    Resumed {
+        /// Whether the canaries have stood already.
+        past_canaries: bool,
+    },
+}
+
+/// Where a trigger leads; `None` where it changes nothing. The reason says why it may not be.
+pub const fn next(
+    status: RolloutStatus,
+    trigger: RolloutTrigger,
+) -> Result<Option<RolloutStatus>, &'static str> {
+    use RolloutStatus::{Canary, Done, Halted, Paused, Rolling};
+    use RolloutTrigger as On;
+    match (status, trigger) {
+        (Canary, On::CanariesStood) | (Done, On::NodeBehind) => Ok(Some(Rolling)),
+        (Canary | Rolling, On::AllUpdated) => Ok(Some(Done)),
+        (Canary | Rolling, On::TooManyFailed) => Ok(Some(Halted)),
+        (Canary | Rolling, On::Paused) => Ok(Some(Paused)),
+        (Paused | Halted, On::Resumed { past_canaries: true }) => Ok(Some(Rolling)),
+        (Paused | Halted, On::Resumed { past_canaries: false }) => Ok(Some(Canary)),
+        (Canary | Rolling, On::NodeBehind | On::Resumed { .. })
+        | (Rolling | Done, On::CanariesStood)
+        | (Done, On::AllUpdated | On::Resumed { .. })
+        | (Halted, On::TooManyFailed)
+        | (Paused, On::Paused) => Ok(None),
+        (Halted, On::Paused) => Err("it has halted by itself already"),
+        (Done, On::Paused) => Err("every node has the version; there is nothing to hold"),
+        (Done, On::TooManyFailed) => Err("nothing is under way"),
+        (Paused | Halted, On::CanariesStood | On::AllUpdated | On::NodeBehind)
+        | (Paused, On::TooManyFailed) => Err("it is held, and goes on only at an operator's word"),
+    }
+}
+
+/// How a rollout goes about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RolloutPlan {
+    /// The version the agents are to be.
+    pub version: String,
+    /// Whether they are to be exactly this one: then a newer agent goes back to it. Otherwise it is left alone.
+    #[serde(default)]
+    pub pinned: bool,
+    /// How many nodes go first; 0 skips that.
+    #[serde(default = "one")]
+    pub canaries: u32,
+    /// How long canaries have to stand before the others follow, in seconds.
+    #[serde(default = "five_minutes")]
+    pub soak_seconds: u32,
+    /// How many nodes are updated at the same time.
+    #[serde(default = "ten")]
+    pub at_once: u32,
+    /// It halts when more than this share of the nodes that tried went back, in percent. 0 halts at the first.
+    #[serde(default = "ten")]
+    pub max_failed_percent: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+const fn ten() -> u32 {
+    10
+}
+
+const fn five_minutes() -> u32 {
+    300
+}
+
+/// Why a plan may not stand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RolloutPlanError {
+    /// The version is none.
+    #[error(transparent)]
+    Version(#[from] NotAVersion),
+    /// A number out of its bounds.
+    #[error("{0} must be {1} to {2}")]
+    Bounds(&'static str, u32, u32),
+}
+
+impl RolloutPlan {
+    /// A plan for a version, as careful as usual.
+    pub fn to(version: impl Into<String>) -> Self {
+        Self {
+            version: version.into(),
+            pinned: false,
+            canaries: one(),
+            soak_seconds: five_minutes(),
+            at_once: ten(),
+            max_failed_percent: ten(),
+        }
+    }
+
+    /// Checks it.
+    pub fn check(&self) -> Result<(), RolloutPlanError> {
+        self.version.parse::<Version>()?;
+        for (member, given, least, most) in [
+            ("canaries", self.canaries, 0, MOST_CANARIES),
+            ("soak_seconds", self.soak_seconds, 0, LONGEST_SOAK),
+            ("at_once", self.at_once, 1, MOST_AT_ONCE),
+            ("max_failed_percent", self.max_failed_percent, 0, 100),
+        ] {
+            if !(least..=most).contains(&given) {
+                return Err(RolloutPlanError::Bounds(member, least, most));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a node with this agent is where the plan wants it.
+    pub fn is_met_by(&self, agent: &str) -> bool {
+        if agent == self.version {
+            return true;
+        }
+        let (Ok(wanted), Ok(agent)) = (self.version.parse::<Version>(), agent.parse::<Version>()) else {
+            return false;
+        };
+        !self.pinned && !agent.is_older_than(&wanted)
+    }
+}
+
+/// Where one node of the group stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum NodeStanding {
+    /// Its agent is what it should be, and connected since then.
+    Updated {
+        /// Since when it is connected with it.
+        since: Timestamp,
+    },
+    /// It was told, and has not said how that ended.
+    Updating,
+    /// It tried, and went back to its old agent, or refused.
+    Failed,
+    /// It is connected, and its turn has not come.
+    Waiting,
+    /// It is not connected: its turn comes when it is.
+    Away,
+}
+
+/// How a rollout stands as a whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Tally {
+    /// Nodes in the group that have an agent.
+    pub nodes: u32,
+    /// Those with the version.
+    pub updated: u32,
+    /// Those at work on it.
+    pub updating: u32,
+    /// Those that went back.
+    pub failed: u32,
+    /// Those whose turn has not come.
+    pub waiting: u32,
+    /// Those that are not connected.
+    pub away: u32,
+}
+
+impl Tally {
+    /// Counts.
+    pub fn of<'a>(standings: impl IntoIterator<Item = &'a NodeStanding>) -> Self {
+        let mut tally = Self::default();
+        for standing in standings {
+            tally.nodes += 1;
+            *match standing {
+                NodeStanding::Updated { .. } => &mut tally.updated,
+                NodeStanding::Updating => &mut tally.updating,
+                NodeStanding::Failed => &mut tally.failed,
+                NodeStanding::Waiting => &mut tally.waiting,
+                NodeStanding::Away => &mut tally.away,
+            } += 1;
+        }
+        tally
+    }
+
+    /// Whether more of those that tried went back than may.
+    ///
+    /// One failure among few tries is a large share: it stops a rollout early, where that costs least.
+    pub const fn is_over(&self, max_failed_percent: u32) -> bool {
+        let tried = self.updated + self.failed;
+        self.failed > 0 && self.failed as u64 * 100 > tried as u64 * max_failed_percent as u64
+    }
+}
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing but waiting, for the reason.
+    Wait(&'static str),
+    /// Something happened to the rollout.
+    Move(RolloutTrigger),
+    /// These nodes are to be told.
+    Tell(Vec<NodeId>),
+}
+
+/// Says what is due for a rollout that is in `status`, with its nodes in a stable order.
+///
+/// It never tells more nodes than may be under way at once, never tells a node twice, never goes past the canaries
+/// before as many of them as are wanted have stood for the whole time, and tells nobody once too many failed.
+pub fn judge(
+    plan: &RolloutPlan,
+    status: RolloutStatus,
+    nodes: &[(NodeId, NodeStanding)],
+    now: Timestamp,
+) -> Due {
+    let tally = Tally::of(nodes.iter().map(|(_, standing)| standing));
+    let behind = tally.updating + tally.waiting;
+    match status {
+        RolloutStatus::Paused => return Due::Wait("an operator holds it"),
+        RolloutStatus::Halted => return Due::Wait("it halted; an operator has to look"),
+        RolloutStatus::Done if behind > 0 => return Due::Move(RolloutTrigger::NodeBehind),
+        RolloutStatus::Done => return Due::Wait("every node that is connected has the version"),
+        RolloutStatus::Canary | RolloutStatus::Rolling => {}
+    }
+    if tally.is_over(plan.max_failed_percent) {
+        return Due::Move(RolloutTrigger::TooManyFailed);
+    }
+    let waiting = || {
+        nodes
+            .iter()
+            .filter(|(_, standing)| *standing == NodeStanding::Waiting)
+            .map(|(id, _)| id.clone())
+    };
+    if status == RolloutStatus::Canary {
+        let soak = Duration::from_secs(plan.soak_seconds.into());
+        let stood = nodes.iter().filter(|(_, standing)| match standing {
+            NodeStanding::Updated { since } => *since <= now && now.since(*since) >= soak,
+            NodeStanding::Updating | NodeStanding::Failed | NodeStanding::Waiting | NodeStanding::Away => {
+                false
+            }
+        });
+        let stood = u32::try_from(stood.count()).unwrap_or(u32::MAX);
+        // A group of fewer nodes than canaries is all canaries.
+        let wanted = plan.canaries.min(tally.updated + behind);
+        if stood >= wanted && (tally.updated > 0 || plan.canaries == 0) {
+            return Due::Move(RolloutTrigger::CanariesStood);
+        }
+        let begun = tally.updated + tally.updating;
+        let more = wanted
+            .saturating_sub(begun)
+            .min(plan.at_once.saturating_sub(tally.updating));
+        let chosen: Vec<NodeId> = waiting().take(more as usize).collect();
+        return if !chosen.is_empty() {
+            Due::Tell(chosen)
+        } else if tally.updating > 0 {
+            Due::Wait("the first nodes update themselves")
+        } else if begun == 0 {
+            Due::Wait("no node of the group is connected")
+        } else {
+            Due::Wait("the first nodes are watched for a while")
+        };
+    }
+    let room = plan.at_once.saturating_sub(tally.updating);
+    let chosen: Vec<NodeId> = waiting().take(room as usize).collect();
+    if !chosen.is_empty() {
+        Due::Tell(chosen)
+    } else if behind > 0 {
+        Due::Wait("as many nodes as may update themselves at once do")
+    } else if tally.updated > 0 {
+        Due::Move(RolloutTrigger::AllUpdated)
+    } else {
+        Due::Wait("no node of the group is connected")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn id(n: usize) -> NodeId {
+    format!("n{n:03}").parse().unwrap()
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(seconds * 1000).unwrap())
+}
+
+fn group(standings: &[NodeStanding]) -> Vec<(NodeId, NodeStanding)> {
+    standings
+        .iter()
+        .copied()
+        .enumerate()
+        .map(|(n, s)| (id(n), s))
+        .collect()
+}
+
+const WAITING: NodeStanding = NodeStanding::Waiting;
+
+fn updated(since: u64) -> NodeStanding {
+    NodeStanding::Updated { since: at(since) }
+}
+
+#[test]
+fn canaries_go_first_and_the_others_follow_when_they_have_stood() {
+    let plan = RolloutPlan {
+        canaries: 2,
+        soak_seconds: 60,
+        at_once: 3,
+        ..RolloutPlan::to("2.0.0")
+    };
+    let nodes = group(&[WAITING; 6]);
+    let due = judge(&plan, RolloutStatus::Canary, &nodes, at(0));
+    assert_eq!(due, Due::Tell(vec![id(0), id(1)]));
+    // One is there, one is at work: nobody else is told.
+    let nodes = group(&[updated(10), NodeStanding::Updating, WAITING, WAITING]);
+    assert!(matches!(
+        judge(&plan, RolloutStatus::Canary, &nodes, at(500)),
+        Due::Wait(_)
+    ));
+    // Both are there, the second for too short a time.
+    let nodes = group(&[updated(10), updated(20), WAITING, WAITING]);
+    assert!(matches!(
+        judge(&plan, RolloutStatus::Canary, &nodes, at(79)),
+        Due::Wait(_)
+    ));
+    let due = judge(&plan, RolloutStatus::Canary, &nodes, at(80));
+    assert_eq!(due, Due::Move(RolloutTrigger::CanariesStood));
+    let due = judge(&plan, RolloutStatus::Rolling, &nodes, at(80));
+    assert_eq!(due, Due::Tell(vec![id(2), id(3)]));
+}
+
+#[test]
+fn it_halts_at_the_failure_rate_and_not_before() {
+    let plan = RolloutPlan {
+        max_failed_percent: 20,
+        ..RolloutPlan::to("2.0.0")
+    };
+    let of = |good: usize, bad: usize| {
+        let mut all = vec![updated(0); good];
+        all.extend(vec![NodeStanding::Failed; bad]);
+        all.push(WAITING);
+        judge(&plan, RolloutStatus::Rolling, &group(&all), at(10))
+    };
+    assert!(matches!(of(4, 1), Due::Tell(_)), "one in five is a fifth");
+    assert_eq!(of(3, 1), Due::Move(RolloutTrigger::TooManyFailed));
+    assert_eq!(of(0, 1), Due::Move(RolloutTrigger::TooManyFailed));
+    let never = RolloutPlan {
+        max_failed_percent: 100,
+        ..plan
+    };
+    let all = group(&[NodeStanding::Failed, WAITING]);
+    assert!(matches!(
+        judge(&never, RolloutStatus::Rolling, &all, at(10)),
+        Due::Tell(_)
+    ));
+}
+
+#[test]
+fn who_is_away_holds_nobody_up_and_gets_its_turn_later() {
+    let plan = RolloutPlan::to("2.0.0");
+    let nodes = group(&[updated(0), NodeStanding::Away]);
+    let due = judge(&plan, RolloutStatus::Rolling, &nodes, at(10));
+    assert_eq!(due, Due::Move(RolloutTrigger::AllUpdated));
+    let nodes = group(&[updated(0), WAITING]);
+    let due = judge(&plan, RolloutStatus::Done, &nodes, at(10));
+    assert_eq!(due, Due::Move(RolloutTrigger::NodeBehind));
+    let nobody = group(&[NodeStanding::Away]);
+    for status in [RolloutStatus::Canary, RolloutStatus::Rolling] {
+        assert!(matches!(judge(&plan, status, &nobody, at(10)), Due::Wait(_)));
+    }
+}
+
+#[test]
+fn a_pin_takes_a_newer_agent_back_and_a_wish_leaves_it() {
+    let mut plan = RolloutPlan::to("2.0.0");
+    assert!(plan.is_met_by("2.0.0") && plan.is_met_by("2.1.0"));
+    assert!(!plan.is_met_by("1.9.0") && !plan.is_met_by("2.0.0-rc.1") && !plan.is_met_by("dev"));
+    plan.pinned = true;
+    assert!(plan.is_met_by("2.0.0") && !plan.is_met_by("2.1.0"));
+}
+
+#[test]
+fn a_plan_is_checked() {
+    assert!(RolloutPlan::to("2.0.0").check().is_ok());
+    for bad in [
+        RolloutPlan::to("../../etc"),
+        RolloutPlan {
+            at_once: 0,
+            ..RolloutPlan::to("2.0.0")
+        },
+        RolloutPlan {
+            max_failed_percent: 101,
+            ..RolloutPlan::to("2.0.0")
+        },
+        RolloutPlan {
+            soak_seconds: u32::MAX,
+            ..RolloutPlan::to("2.0.0")
+        },
+    ] {
+        assert!(bad.check().is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn what_an_operator_holds_goes_on_only_at_an_operators_word() {
+    for held in [RolloutStatus::Paused, RolloutStatus::Halted] {
+        for trigger in [
+            RolloutTrigger::CanariesStood,
+            RolloutTrigger::AllUpdated,
+            RolloutTrigger::NodeBehind,
+        ] {
+            assert!(next(held, trigger).is_err(), "{held:?} {trigger:?}");
+        }
+        let on = RolloutTrigger::Resumed { past_canaries: true };
+        assert_eq!(next(held, on), Ok(Some(RolloutStatus::Rolling)));
+    }
+    assert!(next(RolloutStatus::Done, RolloutTrigger::Paused).is_err());
+}
+
+fn plan() -> impl Strategy<Value = RolloutPlan> {
+    (0_u32..4, 0_u32..50, 1_u32..5, 0_u32..=100).prop_map(|(canaries, soak_seconds, at_once, percent)| {
+        RolloutPlan {
+            canaries,
+            soak_seconds,
+            at_once,
+            max_failed_percent: percent,
+            ..RolloutPlan::to("2.0.0")
+        }
+    })
+}
+
+proptest! {
+    /// A whole rollout, with nodes that come up or do not as chance has it, judged each second.
+    #[test]
+    fn a_rollout_ends_and_never_breaks_its_own_rules(
+        plan in plan(),
+        good in prop::collection::vec(any::<bool>(), 1..30),
+    ) {
+        let mut nodes: BTreeMap<NodeId, NodeStanding> =
+            (0..good.len()).map(|n| (id(n), WAITING)).collect();
+        let mut status = if plan.canaries == 0 { RolloutStatus::Rolling } else { RolloutStatus::Canary };
+        let mut told = std::collections::BTreeSet::new();
+        let mut ended = false;
+        for second in 0..4000 {
+            let list: Vec<_> = nodes.iter().map(|(id, s)| (id.clone(), *s)).collect();
+            match judge(&plan, status, &list, at(second)) {
+                Due::Wait(_) => {
+                    if !status.is_moving() {
+                        ended = true;
+                        break;
+                    }
+                }
+                Due::Move(trigger) => {
+                    let to = next(status, trigger);
+                    prop_assert!(matches!(to, Ok(Some(_))), "{status:?} {trigger:?} {to:?}");
+                    status = to.unwrap().unwrap();
+                }
+                Due::Tell(who) => {
+                    for id in who {
+                        prop_assert!(told.insert(id.clone()), "{id} is told twice");
+                        nodes.insert(id, NodeStanding::Updating);
+                    }
+                    let tally = Tally::of(nodes.values());
+                    prop_assert!(tally.updating <= plan.at_once);
+                    if status == RolloutStatus::Canary {
+                        prop_assert!(tally.updating + tally.updated <= plan.canaries);
+                    }
+                }
+            }
+            // Each that is at work ends after a moment.
+            if second % 3 == 2 {
+                for (n, (_, standing)) in nodes.iter_mut().enumerate() {
+                    if *standing == NodeStanding::Updating {
+                        *standing = if good[n] { updated(second) } else { NodeStanding::Failed };
+                    }
+                }
+            }
+        }
+        let tally = Tally::of(nodes.values());
+        // Where every canary failed and failures do not matter, nothing is left to be watched.
+        let stuck = status == RolloutStatus::Canary && tally.updated == 0 && tally.waiting == 0;
+        prop_assert!(ended || stuck || tally.updated == 0, "{status:?} {tally:?}");
+        match status {
+            RolloutStatus::Done => prop_assert_eq!(tally.waiting + tally.updating, 0),
+            RolloutStatus::Halted => prop_assert!(tally.is_over(plan.max_failed_percent)),
+            RolloutStatus::Canary | RolloutStatus::Rolling | RolloutStatus::Paused => {}
+        }
+    }
+
+    #[test]
+    fn held_is_held(plan in plan(), all in prop::collection::vec(0_u8..5, 0..20)) {
+        let nodes: Vec<_> = all.iter().enumerate().map(|(n, kind)| (id(n), match kind {
+            0 => updated(0),
+            1 => NodeStanding::Updating,
+            2 => NodeStanding::Failed,
+            3 => WAITING,
+            _ => NodeStanding::Away,
+        })).collect();
+        for status in [RolloutStatus::Paused, RolloutStatus::Halted] {
+            prop_assert!(matches!(judge(&plan, status, &nodes, at(10)), Due::Wait(_)));
+        }
+    }
+}
