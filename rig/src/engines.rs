@@ -2,6 +2,7 @@
 //!
 //! Each starts on a [`Place`](crate::Place) with a data folder of its own and is ready when its `start` returns.
 
+mod alertmanager;
 mod etcd;
 mod nginx;
 mod node_exporter;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
+pub use alertmanager::Alertmanager;
 pub use etcd::Etcd;
 pub use nginx::{Nginx, Site};
 pub use node_exporter::NodeExporter;
@@ -27,6 +29,7 @@ pub fn fetch() -> Result<()> {
         "libfaketime",
         "nginx",
         "prometheus",
+        "prometheus-alertmanager",
         "prometheus-node-exporter",
     ] {
         cache::packages(None, &[package])?;

@@ -6,6 +6,7 @@
 //!   [`Picture`]s of its file system.
 //! - [`Hardware::power_on`] starts a machine with disks of its own, [`Machine::cut`] cuts its power.
 //! - [`engines`] starts etcd, Prometheus, node_exporter and nginx, on loopback or on a host of a [`Net`].
+//! - [`Receiver`] is an HTTP service that is told things, and misbehaves when asked to.
 //! - [`Mirror`] serves components the way their publishers pack them.
 //! - [`wait_until`] is how a test waits: for a condition, with a deadline, saying what it saw last.
 //!
@@ -25,6 +26,7 @@ mod net;
 mod node;
 mod place;
 mod process;
+mod receiver;
 mod rootfs;
 mod tool;
 mod wait;
@@ -35,5 +37,6 @@ pub use net::{Host, Net};
 pub use node::{Booting, Ended, Node, Picture};
 pub use place::Place;
 pub use process::Process;
+pub use receiver::{Got, Receiver};
 pub use rootfs::Release;
 pub use wait::wait_until;

@@ -8,6 +8,7 @@
 mod bad_hosts;
 mod bad_roads;
 mod bad_tokens;
+mod connected;
 mod effects;
 mod faults;
 mod guide;

@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use crate::interrupted::seed;
 use crate::server_install::stage::{self, INSTALL};
+use crate::site::is_full;
 
 /// The steps that change the machine.
 const STEPS: [&str; 5] = [
@@ -62,7 +63,7 @@ struct Left {
 fn a_power_cut_in_the_middle_of_an_install_is_mended_by_resume() -> Result<()> {
     let seed = seed()?;
     println!("RIG_SEED={seed}");
-    let full = std::env::var_os("AAMI_FULL").is_some_and(|full| full == "1");
+    let full = is_full();
     let moments = moments(seed, if full { STEPS.len() } else { 2 });
     let start = Instant::now();
     let says = |what: &str| println!("{:4} s: {what}", start.elapsed().as_secs());

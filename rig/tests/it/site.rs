@@ -7,7 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rig::{Host, Net, Node, Packed, Picture, Place, Process, wait_until};
+use rustix::process::Signal;
 use serde_json::Value;
+
+/// Whether there is time for the long form of a story (`make test-full`).
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("AAMI_FULL").is_some_and(|full| full == "1")
+}
 
 /// This machine's architecture, as AAMI calls it.
 pub(crate) const ARCH: &str = if cfg!(target_arch = "aarch64") {
@@ -23,6 +29,8 @@ const START: Duration = Duration::from_secs(30);
 pub(crate) struct Site {
     host: Host,
     data: PathBuf,
+    flags: Vec<String>,
+    variables: Vec<(String, String)>,
     server: Process,
 }
 
@@ -65,8 +73,17 @@ impl Site {
         let host = net.host(name)?;
         let data = host.folder().join("data");
         stock(&data.join("dist"))?;
-        let server = launch(&host, &data, flags, variables)?;
-        let mut site = Self { host, data, server };
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables: Vec<(String, String)> = variables.iter().map(own).collect();
+        let server = launch(&host, &data, &flags, &variables)?;
+        let mut site = Self {
+            host,
+            data,
+            flags,
+            variables,
+            server,
+        };
         site.wait()?;
         Ok(site)
     }
@@ -109,9 +126,27 @@ impl Site {
 
     /// Kills the control plane as a power cut would, and starts it again on what it kept.
     pub(crate) fn kill_and_start_again(&mut self) -> Result<()> {
+        self.kill()?;
+        self.start_again()
+    }
+
+    /// Kills the control plane as a power cut would.
+    pub(crate) fn kill(&self) -> Result<()> {
+        self.server.signal(Signal::KILL)
+    }
+
+    /// Starts it on what it kept, as it was started before.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        // Until it is really gone it holds the data folder.
         self.server.kill()?;
-        self.server = launch(&self.host, &self.data, &[], &[])?;
+        self.server = launch(&self.host, &self.data, &self.flags, &self.variables)?;
         self.wait()
+    }
+
+    /// Stops the control plane's process where it is, or lets it go on.
+    pub(crate) fn stands_still(&self, still: bool) -> Result<()> {
+        self.server
+            .signal(if still { Signal::STOP } else { Signal::CONT })
     }
 
     /// What it logged.
@@ -161,14 +196,31 @@ impl Site {
         self.json(&["nodes", "show", hostname])
     }
 
+    /// What the API answers to the first admin; `path` begins with `/`.
+    pub(crate) fn get(&self, path: &str) -> Result<Value> {
+        self.call(path, &[])
+    }
+
+    /// The same of a POST.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let body = body.to_string();
+        self.call(
+            path,
+            &["--header", "Content-Type: application/json", "--data", &body],
+        )
+    }
+
+    fn call(&self, path: &str, options: &[&str]) -> Result<Value> {
+        let key = fs::read_to_string(self.data.join("admin.key"))?;
+        let bearer = format!("Authorization: Bearer {}", key.trim());
+        let url = format!("http://127.0.0.1:8080{path}");
+        let answer = Place::On(&self.host).get(&url, &[&["--header", &bearer], options].concat())?;
+        serde_json::from_str(&answer).with_context(|| format!("not JSON: {answer}"))
+    }
+
     /// The targets a Prometheus would find now, by hostname.
     pub(crate) fn discovered(&self, path: &str) -> Result<Vec<String>> {
-        let key = fs::read_to_string(self.data.join("admin.key"))?;
-        let answer = Place::On(&self.host).get(
-            &format!("http://127.0.0.1:8080/api/v1/{path}"),
-            &["--header", &format!("Authorization: Bearer {}", key.trim())],
-        )?;
-        let groups: Value = serde_json::from_str(&answer).with_context(|| format!("not JSON: {answer}"))?;
+        let groups = self.get(&format!("/api/v1/{path}"))?;
         let groups = groups.as_array().context("no list")?;
         Ok(groups
             .iter()
@@ -227,7 +279,7 @@ pub(crate) fn catalogue(packed: &Packed) -> String {
     )
 }
 
-fn launch(host: &Host, data: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Result<Process> {
+fn launch(host: &Host, data: &Path, flags: &[String], variables: &[(String, String)]) -> Result<Process> {
     let mut command: Command = host.command(&built("aami")?.to_string_lossy());
     command
         .arg("server")
@@ -236,7 +288,7 @@ fn launch(host: &Host, data: &Path, flags: &[&str], variables: &[(&str, &str)]) 
         .args(["--listen", "0.0.0.0:8080", "--log", "text"])
         .args(flags)
         .env("HOME", host.folder())
-        .envs(variables.iter().copied());
+        .envs(variables.iter().map(|(name, value)| (name, value)));
     host.start("aami-server", command)
 }
 

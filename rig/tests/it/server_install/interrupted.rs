@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::stage::{INSTALL, Stage};
 use crate::interrupted::seed;
-use crate::site::{Typing as _, is_as_before};
+use crate::site::{Typing as _, is_as_before, is_full};
 
 /// The steps that change the machine.
 const STEPS: [&str; 5] = [
@@ -25,7 +25,7 @@ fn killed_in_any_step_the_same_command_continues() -> Result<()> {
     let stage = Stage::boot(&net, Release::Bookworm, "server")?;
     let before = stage.node.picture()?;
     // Two of the steps in turn, all of them where there is time.
-    let full = std::env::var_os("AAMI_FULL").is_some_and(|full| full == "1");
+    let full = is_full();
     let seed = seed()?;
     println!("RIG_SEED={seed}");
     let cuts = if full { STEPS.len() } else { 2 };
