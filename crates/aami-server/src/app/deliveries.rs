@@ -5,12 +5,15 @@ use std::collections::HashSet;
 use aami_api::delivery::{Delivery, DeliveryResult};
 use aami_api::notice::Notice;
 use aami_api::page::Page;
+use aami_model::OrgId;
 use aami_model::access::{Caller, Orgs, Role};
 use aami_model::event::Event;
 use aami_store::history::{HistoryQuery, Kind, Reading, Record};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{App, Refusal, access, events};
+use super::commit::{Change, Wanted as Write, Wrote};
+use super::{App, Asking, Refusal, access, events};
 use crate::notify::lane;
 use crate::notify::outlet::{Letter, via};
 use crate::notify::records::{Records, subject};
@@ -32,11 +35,19 @@ pub(crate) struct Wanted {
 /// What may be shown: who sees one tenant sees nothing of a destination that every tenant's events go to.
 fn read(record: &Record, caller: &Caller) -> Option<Delivery> {
     let delivery: Delivery = serde_json::from_slice(&record.json).ok()?;
-    let seen = match &delivery.org {
-        Some(org) => caller.orgs.includes(org),
-        None => caller.orgs == Orgs::All,
-    };
-    seen.then_some(delivery)
+    caller.orgs.covers(delivery.org.as_ref()).then_some(delivery)
+}
+
+/// One page of attempts that the caller may see.
+fn query(caller: &Caller, webhook: Option<&str>, reading: Reading) -> HistoryQuery {
+    let mut query = HistoryQuery::new(Kind::Delivery, reading, TOGETHER);
+    if let Orgs::Only(orgs) = &caller.orgs {
+        query = query.of(orgs.clone());
+    }
+    if let Some(webhook) = webhook {
+        query = query.about(subject(webhook));
+    }
+    query
 }
 
 impl App {
@@ -47,19 +58,19 @@ impl App {
         wanted: &Wanted,
     ) -> Result<Page<Delivery>, Refusal> {
         access::require(caller, Role::Viewer)?;
-        let mut reading = Reading::Before(wanted.before.unwrap_or(u64::MAX));
         let mut items: Vec<Delivery> = Vec::new();
-        let mut replayed = HashSet::new();
+        // Replays are newer than what they are of, so those of a later page stand before it.
+        let mut replayed = match (wanted.result, wanted.before) {
+            (Some(DeliveryResult::Dead), Some(before)) => self.replayed_since(caller, wanted, before).await?,
+            _ => HashSet::new(),
+        };
+        let mut reading = Reading::Before(wanted.before.unwrap_or(u64::MAX));
         let mut looked_at = 0;
         loop {
-            let mut query = HistoryQuery::new(Kind::Delivery, reading, TOGETHER);
-            if let Orgs::Only(orgs) = &caller.orgs {
-                query = query.of(orgs.clone());
-            }
-            if let Some(webhook) = &wanted.webhook {
-                query = query.about(subject(webhook));
-            }
-            let page = self.history.read(query).await?;
+            let page = self
+                .history
+                .read(query(caller, wanted.webhook.as_deref(), reading))
+                .await?;
             looked_at += page.records.len();
             let mut last = None;
             for record in &page.records {
@@ -94,8 +105,68 @@ impl App {
         }
     }
 
+    /// The attempts that were replayed with success after the attempt `before`.
+    async fn replayed_since(
+        &self,
+        caller: &Caller,
+        wanted: &Wanted,
+        before: u64,
+    ) -> Result<HashSet<u64>, Refusal> {
+        let mut replayed = HashSet::new();
+        let mut reading = Reading::After(before);
+        loop {
+            let query = query(caller, wanted.webhook.as_deref(), reading);
+            let page = self.history.read(query).await?;
+            let seen = page.records.iter().filter_map(|record| read(record, caller));
+            let taken = seen.filter(|delivery| delivery.result == DeliveryResult::Delivered);
+            replayed.extend(taken.filter_map(|delivery| delivery.replay_of));
+            match page.next {
+                Some(next) if !page.records.is_empty() => reading = next,
+                _ => return Ok(replayed),
+            }
+        }
+    }
+
+    /// Writes down who has something sent outside the lanes. `false` where the same request did so before: it is not
+    /// sent again.
+    pub(super) async fn note_sending(
+        &self,
+        asking: &Asking,
+        org: OrgId,
+        action: &'static str,
+        webhook: &str,
+        note: Value,
+    ) -> Result<bool, Refusal> {
+        let wrote = self
+            .write(asking, |_, _| {
+                let change = Change::new(org.clone(), action, format!("webhook:{webhook}"));
+                Ok(Write::Write(Box::new(change.noting(note.clone())), ()))
+            })
+            .await?;
+        Ok(matches!(wrote, Wrote::Fresh(..)))
+    }
+
+    /// The newest attempt at a destination that fits, for a request that was made before and asks for its answer.
+    pub(super) async fn newest_delivery(
+        &self,
+        caller: &Caller,
+        webhook: &str,
+        fits: impl Fn(&Delivery) -> bool,
+    ) -> Result<Delivery, Refusal> {
+        let query = query(caller, Some(webhook), Reading::Before(u64::MAX));
+        let page = self.history.read(query).await?;
+        let mut seen = page.records.iter().filter_map(|record| read(record, caller));
+        seen.find(fits).ok_or_else(|| {
+            Refusal::new(
+                aami_model::code::CONFLICT,
+                "this request was made before and is still being carried out; look at the deliveries",
+            )
+        })
+    }
+
     /// Sends what an attempt was about once more, now, and says what came of it.
-    pub(crate) async fn replay_delivery(&self, caller: &Caller, id: u64) -> Result<Delivery, Refusal> {
+    pub(crate) async fn replay_delivery(&self, asking: &Asking, id: u64) -> Result<Delivery, Refusal> {
+        let caller = &asking.caller;
         access::require(caller, Role::Admin)?;
         let unknown = || Refusal::not_found("delivery");
         let query = HistoryQuery::new(
@@ -131,6 +202,13 @@ impl App {
             .first()
             .filter(|event| event.id == delivery.event.id)
             .ok_or_else(forgotten)?;
+        let note = json!({ "delivery": id, "event": event.id });
+        let org = delivery.org.clone().unwrap_or_default();
+        let sent = self.note_sending(asking, org, "delivery.replay", &delivery.webhook, note);
+        if !sent.await? {
+            let is_this = |delivery: &Delivery| delivery.replay_of == Some(id);
+            return self.newest_delivery(caller, &delivery.webhook, is_this).await;
+        }
         self.deliver_once(&delivery.webhook, event, Some(id)).await
     }
 

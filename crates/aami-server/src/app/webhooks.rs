@@ -16,7 +16,7 @@ use lettre::message::Mailbox;
 use serde_json::{Value, json};
 
 use super::commit::{Change, Wanted, Written, Wrote};
-use super::tokens::check_name;
+use super::tokens::{check_name, org_or_every};
 use super::{App, Asking, Refusal, access, events};
 use crate::notify::seal::Secrets;
 use crate::notify::sign::Secret;
@@ -28,15 +28,14 @@ use crate::view::{Held, Snapshot};
 const OVERLAP: Duration = Duration::from_secs(24 * 3600);
 /// The largest CA bundle of one.
 const LARGEST_CA: usize = 64 * 1024;
+/// The type of what a test sends.
+const TEST: &str = "webhook.test";
 /// The longest text of any other member.
 const LONGEST: usize = 2048;
 
 /// Whether a caller may see and change a destination: one of every tenant's events belongs to who sees every tenant.
 fn covers(caller: &Caller, webhook: &Webhook) -> bool {
-    match &webhook.org {
-        Some(org) => caller.orgs.includes(org),
-        None => caller.orgs == Orgs::All,
-    }
+    caller.orgs.covers(webhook.org.as_ref())
 }
 
 fn told(webhook: &Webhook) -> Value {
@@ -182,8 +181,20 @@ fn check(webhook: &Webhook, app: &App) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses a name that is taken, and more than there may be.
-fn check_room(snapshot: &Snapshot, webhook: &Webhook) -> Result<(), Refusal> {
+/// Refuses to let private addresses be connected to on the word of somebody who sees one tenant only: what stands
+/// beside the control plane is not theirs.
+fn check_private(caller: &Caller, allow_private: bool) -> Result<(), Refusal> {
+    if allow_private && caller.orgs != Orgs::All {
+        return Err(Refusal::new(
+            code::FORBIDDEN,
+            "allow_private: only an admin of every organisation may let private addresses be connected to",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a name that is taken.
+fn check_free(snapshot: &Snapshot, webhook: &Webhook) -> Result<(), Refusal> {
     let mut others = snapshot.webhooks().filter(|held| held.doc.id != webhook.id);
     if others.any(|held| held.doc.org == webhook.org && held.doc.name == webhook.name) {
         return Err(Refusal::new(
@@ -191,7 +202,12 @@ fn check_room(snapshot: &Snapshot, webhook: &Webhook) -> Result<(), Refusal> {
             format!("there is a webhook {:?} already", webhook.name),
         ));
     }
-    if snapshot.webhooks().count() > MOST_WEBHOOKS {
+    Ok(())
+}
+
+/// Refuses one more than there may be.
+fn check_room(snapshot: &Snapshot) -> Result<(), Refusal> {
+    if snapshot.webhooks().count() >= MOST_WEBHOOKS {
         return Err(Refusal::new(
             code::CONFLICT,
             format!("there are {MOST_WEBHOOKS} webhooks already, which is the most; delete one first"),
@@ -281,12 +297,8 @@ impl App {
         wanted: CreateWebhook,
     ) -> Result<(CreatedWebhook, Written), Refusal> {
         access::require(&asking.caller, Role::Admin)?;
-        let org = match (&wanted.org, &asking.caller.orgs) {
-            (None, Orgs::All) => None,
-            (None, orgs @ Orgs::Only(_)) => Some(orgs.home()),
-            (Some(org), orgs) if orgs.includes(org) => Some(org.clone()),
-            (Some(_), _) => return Err(Refusal::not_found("organisation")),
-        };
+        let org = org_or_every(&asking.caller, wanted.org.clone())?;
+        check_private(&asking.caller, wanted.allow_private)?;
         let (target, secrets) = target(&wanted, self)?;
         let now = self.world.now();
         let id = WebhookId::from_random(self.world.random());
@@ -310,7 +322,8 @@ impl App {
             .write(asking, |snapshot, _| {
                 let mut webhook = webhook.clone();
                 webhook.after = events::newest(snapshot);
-                check_room(snapshot, &webhook)?;
+                check_free(snapshot, &webhook)?;
+                check_room(snapshot)?;
                 let home = webhook.org.clone().unwrap_or_default();
                 let key = keys::webhook(id.as_str());
                 let change = Change::new(home, "webhook.create", format!("webhook:{id}"))
@@ -354,8 +367,13 @@ impl App {
                 if webhook == held.doc {
                     return Ok(Wanted::Nothing(WebhookView::from(&webhook)));
                 }
+                let goes_elsewhere =
+                    patch.url.is_some() || patch.ca.is_some() || patch.authorization.is_some();
+                if goes_elsewhere || !held.doc.allow_private {
+                    check_private(&asking.caller, webhook.allow_private)?;
+                }
                 check(&webhook, self)?;
-                check_room(snapshot, &webhook)?;
+                check_free(snapshot, &webhook)?;
                 webhook.updated_at = now;
                 let home = webhook.org.clone().unwrap_or_default();
                 let key = keys::webhook(id.as_str());
@@ -417,16 +435,39 @@ impl App {
         if !touches_secrets {
             return Ok(new);
         }
-        // Where they cannot be opened any more, all of them have to be given anew.
-        let mut secrets = self
-            .notify
-            .seal
-            .open(webhook.id.as_str(), &webhook.sealed)
-            .unwrap_or_default();
+        let mut secrets = match self.notify.seal.open(webhook.id.as_str(), &webhook.sealed) {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                // What is sealed here replaces what was: half of it would be lost for good.
+                let (anew, missing) = match &webhook.target {
+                    Target::Webhook { .. } => (fresh.is_some() && patch.authorization.is_some(), {
+                        "rotate_secret and authorization (\"\" for none)"
+                    }),
+                    Target::Slack { .. } => (patch.url.is_some(), "url"),
+                    Target::Email { user, .. } => {
+                        (user.is_none() || patch.smtp_password.is_some(), "smtp_password")
+                    }
+                };
+                if !anew {
+                    return Err(Refusal::new(
+                        code::CONFLICT,
+                        format!("{error}; bring that key back, or give all of them anew: {missing}"),
+                    ));
+                }
+                Secrets::default()
+            }
+        };
         match (&mut new.target, &patch.url) {
             (_, None) => {}
             (Target::Webhook { url: known }, Some(url)) => {
-                place(url)?;
+                let to = place(url)?;
+                let moves = Place::parse(known).map_or(true, |from| !to.is_served_by(&from));
+                if moves && secrets.authorization.is_some() && patch.authorization.is_none() {
+                    return Err(Refusal::invalid(
+                        "authorization",
+                        "the URL names another server, which is not shown the former one's: give it anew, or \"\" for none",
+                    ));
+                }
                 known.clone_from(url);
             }
             (Target::Slack { host }, Some(url)) => {
@@ -493,14 +534,28 @@ impl App {
     }
 
     /// Sends a test to a destination, once, and says what came of it.
-    pub(crate) async fn test_webhook(&self, caller: &Caller, id: &WebhookId) -> Result<Delivery, Refusal> {
+    pub(crate) async fn test_webhook(&self, asking: &Asking, id: &WebhookId) -> Result<Delivery, Refusal> {
+        let caller = &asking.caller;
         let webhook = self.webhook(caller, id)?.doc;
+        let org = webhook.org.clone().unwrap_or_default();
+        let sent = self.note_sending(asking, org, "webhook.test", id.as_str(), Value::Null);
+        if !sent.await? {
+            let is_test = |delivery: &Delivery| delivery.event.kind == TEST;
+            return self.newest_delivery(caller, id.as_str(), is_test).await;
+        }
+        if self.notify.gauge(id.as_str()).is_some_and(|gauge| !gauge.spend()) {
+            return Err(Refusal::new(
+                code::RATE_LIMITED,
+                "as much is sent to this destination as its rate_per_second allows",
+            )
+            .with_retry_after(Duration::from_secs(1)));
+        }
         let now = self.world.now();
         let event = Event {
             seq: 0,
             id: EventId::at(now, self.world.random()),
             at: now,
-            kind: "webhook.test".to_owned(),
+            kind: TEST.to_owned(),
             org: webhook.org.clone().unwrap_or_default(),
             subject: format!("webhook:{id}"),
             actor: caller.id.clone(),

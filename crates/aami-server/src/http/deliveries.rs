@@ -71,7 +71,7 @@ pub(super) async fn replay(
     Id(id): Id<u64>,
     Call { asking, .. }: Call<Value>,
 ) -> Result<Reply<Delivery>, Refusal> {
-    let delivery = app.replay_delivery(&asking.caller, id).await?;
+    let delivery = app.replay_delivery(&asking, id).await?;
     Ok(Reply::seen(&app, delivery))
 }
 

@@ -63,6 +63,6 @@ pub(super) async fn test(
     Id(id): Id<WebhookId>,
     Call { asking, .. }: Call<Value>,
 ) -> Result<Reply<Delivery>, Refusal> {
-    let delivery = app.test_webhook(&asking.caller, &id).await?;
+    let delivery = app.test_webhook(&asking, &id).await?;
     Ok(Reply::seen(&app, delivery))
 }

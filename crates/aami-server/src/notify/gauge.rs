@@ -28,6 +28,8 @@ struct State {
     rate: f64,
     tokens: f64,
     refilled: Instant,
+    /// How many events it has taken.
+    taken: u64,
     failures: u32,
     closed_until: Option<Instant>,
     trying: bool,
@@ -56,6 +58,7 @@ impl Gauge {
                 rate,
                 tokens: rate,
                 refilled: Instant::now(),
+                taken: 0,
                 failures: 0,
                 closed_until: None,
                 trying: false,
@@ -95,10 +98,37 @@ impl Gauge {
         permit.0 = None;
         let mut state = self.state();
         state.alive();
+        state.taken += 1;
         state.last_error = None;
         state.last_delivered_at = Some(now);
         drop(state);
         self.bell.notify_waiters();
+    }
+
+    /// How many events it has taken so far, by any lane.
+    pub(crate) fn taken(&self) -> u64 {
+        self.state().taken
+    }
+
+    /// It answered, and did not take this one event for now, while it takes others: says nothing about the destination.
+    pub(crate) fn alone(&self, mut permit: Permit<'_>, error: &str) {
+        permit.0 = None;
+        let mut state = self.state();
+        state.trying = false;
+        state.last_error = Some(error.to_owned());
+        drop(state);
+        self.bell.notify_waiters();
+    }
+
+    /// Whether one more request fits the rate; takes its share then. Back-off and breaker are not asked.
+    pub(crate) fn spend(&self) -> bool {
+        let mut state = self.state();
+        state.refill(Instant::now());
+        let fits = state.tokens >= 1.0;
+        if fits {
+            state.tokens -= 1.0;
+        }
+        fits
     }
 
     /// It answered, and refused this one event.
@@ -187,15 +217,19 @@ impl State {
                 return Judged::AnotherTries;
             }
         }
-        let since = now.saturating_duration_since(self.refilled).as_secs_f64();
-        self.tokens = (self.tokens + since * self.rate).min(self.rate);
-        self.refilled = now;
+        self.refill(now);
         if self.tokens < 1.0 {
             return Judged::Wait(Duration::from_secs_f64((1.0 - self.tokens) / self.rate));
         }
         self.tokens -= 1.0;
         self.trying = self.closed_until.is_some();
         Judged::Go
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(self.refilled).as_secs_f64();
+        self.tokens = (self.tokens + since * self.rate).min(self.rate);
+        self.refilled = now;
     }
 
     fn fail(&mut self, now: Instant, away: Option<Duration>, chance: f64, most: Duration) -> Duration {

@@ -19,6 +19,9 @@ use crate::view::document::{decode, encode};
 
 /// How often an event that is refused is tried.
 const REFUSALS: u32 = 3;
+/// How often an event is tried, and for how long at least, that a destination does not take although it takes others.
+const ALONE_TRIES: u32 = 10;
+const ALONE_FOR: Duration = Duration::from_secs(15 * 60);
 /// How often a cursor is written while events are delivered.
 const OFTEN: Duration = Duration::from_secs(1);
 /// How often it is written while only others' events pass by.
@@ -64,7 +67,8 @@ impl Lane {
         self.persist().await
     }
 
-    /// Writes the cursor where it has moved. Somebody else who wrote it meanwhile leads now, and is believed.
+    /// Writes the cursor where it has moved. Somebody else who wrote it meanwhile leads now; where they are further,
+    /// they are followed.
     async fn persist(&mut self) -> Result<(), aami_store::StoreError> {
         self.written_at = Instant::now();
         if self.written.is_some_and(|(seq, _)| seq == self.seq) {
@@ -87,6 +91,7 @@ impl Lane {
             let cursor: Cursor = decode(&key, &entry.value).ok()?;
             Some((cursor.seq, entry.mod_revision))
         });
+        self.seq = self.seq.max(self.written.map_or(0, |(seq, _)| seq));
         Ok(())
     }
 
@@ -130,6 +135,7 @@ impl Lane {
                 }
                 Err(refusal) => {
                     tracing::warn!(%refusal, destination = %self.destination.label, "events cannot be read");
+                    // Until the history answers again: longer each time, ended with the lane.
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(10));
                 }
@@ -158,6 +164,7 @@ impl Lane {
         let here = snapshot.epoch().map_or("", |epoch| epoch.epoch.as_str());
         let via = via(event, here);
         let (mut attempt, mut refusals) = (0, 0);
+        let (first, taken_before) = (self.app.world.now(), self.gauge.taken());
         loop {
             attempt += 1;
             let permit = self.gauge.admit().await;
@@ -186,6 +193,16 @@ impl Lane {
                         Next::Done(DeliveryResult::Dead)
                     } else {
                         Next::Sleep(back_off(refusals, chance, most))
+                    }
+                }
+                // It takes others, so it is this event: its lane does not wait for days, nor the other lanes for it.
+                Verdict::Later if outcome.status.is_some() && self.gauge.taken() > taken_before => {
+                    self.gauge.alone(permit, error);
+                    if attempt >= ALONE_TRIES && now.since(first) > ALONE_FOR {
+                        Next::Done(DeliveryResult::Dead)
+                    } else {
+                        let wait = back_off(attempt, chance, most);
+                        Next::Sleep(outcome.away.map_or(wait, |away| away.min(most)).max(wait))
                     }
                 }
                 Verdict::Later => {

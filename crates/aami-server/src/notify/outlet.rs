@@ -42,7 +42,8 @@ enum Outlet {
 
 struct Post {
     terms: Terms,
-    signing: Vec<Secret>,
+    /// What it is signed with, each until when.
+    signing: Vec<(Secret, Option<Timestamp>)>,
     authorization: Option<HeaderValue>,
     /// With the words for people beside the notice.
     worded: bool,
@@ -82,13 +83,13 @@ pub(crate) struct Letter<'a> {
 
 impl Destination {
     /// What an admin made.
-    pub(crate) fn of(desk: &Desk, held: &Held<Webhook>, now: Timestamp) -> Self {
+    pub(crate) fn of(desk: &Desk, held: &Held<Webhook>) -> Self {
         let webhook = &held.doc;
         let outlet = desk
             .seal
             .open(webhook.id.as_str(), &webhook.sealed)
             .map_err(|error| error.to_string())
-            .and_then(|secrets| outlet(desk, webhook, &secrets, now));
+            .and_then(|secrets| outlet(desk, webhook, &secrets));
         Self {
             id: webhook.id.to_string(),
             label: webhook.label(),
@@ -134,7 +135,7 @@ impl Destination {
     }
 }
 
-fn outlet(desk: &Desk, webhook: &Webhook, secrets: &Secrets, now: Timestamp) -> Result<Outlet, String> {
+fn outlet(desk: &Desk, webhook: &Webhook, secrets: &Secrets) -> Result<Outlet, String> {
     let terms = |url: &str| {
         let place = Place::parse(url).map_err(|why| format!("the URL cannot be used: {why}"))?;
         let tls = match place.tls {
@@ -149,11 +150,14 @@ fn outlet(desk: &Desk, webhook: &Webhook, secrets: &Secrets, now: Timestamp) -> 
     };
     match &webhook.target {
         Target::Webhook { url } => {
-            let previous = secrets.previous.as_ref().filter(|(_, until)| now < *until);
-            let signing = secrets.signing.iter().chain(previous.map(|(secret, _)| secret));
+            let current = secrets.signing.as_deref().and_then(Secret::parse);
+            // A receiver that checks signatures would refuse it, and one that does not should not be taught to.
+            let current = current.ok_or("it has no signing key; rotate its secret")?;
+            let former = secrets.previous.as_ref();
+            let former = former.and_then(|(text, until)| Some((Secret::parse(text)?, Some(*until))));
             Ok(Outlet::Post(Post {
                 terms: terms(url)?,
-                signing: signing.filter_map(|text| Secret::parse(text)).collect(),
+                signing: [(current, None)].into_iter().chain(former).collect(),
                 authorization: secrets.authorization.as_deref().map(sensitive).transpose()?,
                 worded: true,
             }))
@@ -198,7 +202,10 @@ fn service(desk: &Desk, config: &Config, url: &str) -> Result<Outlet, String> {
     };
     let signing = match read(&config.noti_secret_file)? {
         None => Vec::new(),
-        Some(text) => vec![Secret::parse(&text).ok_or("noti_secret_file holds no whsec_ secret")?],
+        Some(text) => vec![(
+            Secret::parse(&text).ok_or("noti_secret_file holds no whsec_ secret")?,
+            None,
+        )],
     };
     let authorization = read(&config.noti_key_file)?
         .map(|key| sensitive(&format!("Bearer {key}")))
@@ -245,7 +252,8 @@ impl Post {
         let signatures: Vec<String> = self
             .signing
             .iter()
-            .map(|secret| secret.sign(letter.id, seconds, &body))
+            .filter(|(_, until)| until.is_none_or(|until| letter.now < until))
+            .map(|(secret, _)| secret.sign(letter.id, seconds, &body))
             .collect();
         let mut headers = json_headers();
         for (name, value) in [

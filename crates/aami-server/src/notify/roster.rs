@@ -1,6 +1,7 @@
 //! Who is delivered to at this moment: one set of lanes per destination, for as long as this replica leads.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,13 +28,12 @@ struct Lanes {
     tasks: Vec<JoinHandle<()>>,
 }
 
-impl Lanes {
-    async fn end(self) {
-        self.stop.cancel();
-        for task in self.tasks {
-            let _ = task.await;
-        }
+/// Ends lanes, all at once: each may wait for a store that does not answer.
+async fn end(ended: Vec<Lanes>) {
+    for lanes in &ended {
+        lanes.stop.cancel();
     }
+    futures::future::join_all(ended.into_iter().flat_map(|lanes| lanes.tasks)).await;
 }
 
 /// Keeps the lanes in step with the destinations until `stop`.
@@ -57,12 +57,9 @@ pub(crate) fn keep(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: &
                 .filter(|(id, lanes)| wanted.get(*id) != Some(&lanes.revision))
                 .map(|(id, _)| id.clone())
                 .collect::<Vec<_>>();
-            for id in ended {
-                let Some(lanes) = at_work.remove(&id) else {
-                    continue;
-                };
-                lanes.end().await;
-                app.notify.forget(&id);
+            end(ended.iter().filter_map(|id| at_work.remove(id)).collect()).await;
+            for id in &ended {
+                app.notify.forget(id);
             }
             // A destination that is switched off keeps what was counted; one that is gone does not.
             labels.retain(|id, label| {
@@ -85,7 +82,10 @@ pub(crate) fn keep(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: &
                 if !at_work.contains_key(&id)
                     && let Some((label, lanes)) = begin(&app, &id, revision)
                 {
-                    labels.insert(id.clone(), label);
+                    let former = labels.insert(id.clone(), label.clone());
+                    if let Some(former) = former.filter(|former| *former != label) {
+                        app.counters.forget_deliveries(&former);
+                    }
                     at_work.insert(id, lanes);
                 }
             }
@@ -93,9 +93,7 @@ pub(crate) fn keep(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: &
             tokio::select! { () = stop.cancelled() => break, _ = news => {} }
             tokio::select! { () = stop.cancelled() => break, () = tokio::time::sleep(GATHER) => {} }
         }
-        for (_, lanes) in at_work {
-            lanes.end().await;
-        }
+        end(at_work.into_values().collect()).await;
         if let Some((stop, task)) = feed {
             stop.cancel();
             let _ = task.await;
@@ -113,8 +111,27 @@ fn wanted(app: &App) -> HashMap<String, Revision> {
         .filter(|held| held.doc.enabled)
         .map(|held| (held.doc.id.to_string(), held.revision));
     let service = app.config.noti_service_url.as_ref();
-    made.chain(service.map(|_| (SERVICE.to_owned(), Revision::new(0))))
+    made.chain(service.map(|_| (SERVICE.to_owned(), files_of_the_service(app))))
         .collect()
+}
+
+/// Grows, shrinks, in any case changes when one of the files does that the configuration names for its service: a key
+/// that is rotated needs no restart.
+fn files_of_the_service(app: &App) -> Revision {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let config = &app.config;
+    let files = [
+        &config.noti_key_file,
+        &config.noti_secret_file,
+        &config.noti_ca_file,
+    ];
+    let mut hasher = DefaultHasher::new();
+    for path in files.into_iter().flatten() {
+        let looked = std::fs::metadata(path).ok();
+        let looked = looked.map(|file| (file.len(), file.modified().ok(), file.ino()));
+        looked.hash(&mut hasher);
+    }
+    Revision::new(hasher.finish())
 }
 
 /// Whether there is such a destination, at work or not.
@@ -158,6 +175,6 @@ impl App {
         }
         let snapshot = self.view.current();
         let held = snapshot.webhook(&id.parse().ok()?)?;
-        Some(Destination::of(&self.notify, held, self.world.now()))
+        Some(Destination::of(&self.notify, held))
     }
 }

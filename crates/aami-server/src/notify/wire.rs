@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, Uri};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -55,6 +55,9 @@ pub(crate) enum WireError {
     /// It does not speak HTTP, or hung up.
     #[error("{host} did not answer as an HTTP server: {why}")]
     Http { host: String, why: String },
+    /// It says more than anybody asked for.
+    #[error("{host} answered more than {most} bytes")]
+    Large { host: String, most: usize },
     /// It took too long.
     #[error("{host} did not answer within {} s", patience.as_secs_f32())]
     Slow { host: String, patience: Duration },
@@ -99,6 +102,12 @@ impl Place {
                 .path_and_query()
                 .map_or_else(|| "/".to_owned(), |path| path.as_str().to_owned()),
         })
+    }
+
+    /// Whether the same server answers for both.
+    pub(crate) fn is_served_by(&self, other: &Self) -> bool {
+        let same_host = self.host.eq_ignore_ascii_case(&other.host);
+        (self.tls, self.port) == (other.tls, other.port) && same_host
     }
 
     /// The same place, `path` further on.
@@ -288,6 +297,65 @@ impl Wire {
             retry_after: retry_after(&parts.headers),
         })
     }
+}
+
+/// A question to a service that the configuration names.
+pub(crate) struct Question<'a> {
+    pub(crate) method: Method,
+    /// What follows the place's own path; begins with `/`.
+    pub(crate) path: &'a str,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// How long the answer may be.
+    pub(crate) most: usize,
+    pub(crate) patience: Duration,
+}
+
+/// Asks over a connection of its own and reads the whole answer, whatever its status. No redirect is followed.
+pub(crate) async fn ask(terms: &Terms, question: Question<'_>) -> Result<Response<Bytes>, WireError> {
+    let place = &terms.place;
+    let broken = |why: String| WireError::Http {
+        host: place.host.clone(),
+        why,
+    };
+    let exchange = async {
+        let mut request = Request::builder()
+            .method(question.method)
+            .uri(format!("{}{}", place.path.trim_end_matches('/'), question.path))
+            .header(http::header::HOST, &place.authority)
+            .body(Full::new(question.body))
+            .map_err(|error| broken(error.to_string()))?;
+        request.headers_mut().extend(question.headers);
+        let mut held = open(terms).await?;
+        let response = held
+            .sender
+            .send_request(request)
+            .await
+            .map_err(|error| broken(reason(&error)))?;
+        let (parts, mut body) = response.into_parts();
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| broken(reason(&error)))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > question.most {
+                return Err(WireError::Large {
+                    host: place.host.clone(),
+                    most: question.most,
+                });
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(Response::from_parts(parts, bytes.freeze()))
+    };
+    let patience = question.patience;
+    tokio::time::timeout(patience, exchange)
+        .await
+        .unwrap_or_else(|_| {
+            Err(WireError::Slow {
+                host: place.host.clone(),
+                patience,
+            })
+        })
 }
 
 /// The beginning of a body, and whether that was all of it.

@@ -81,6 +81,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET", "/", "nwtfvoaNRd"),
     ("GET", "/api/v1/openapi.json", "nwtfvoaNRd"),
     ("GET", "/docs/explain/{code}", "nwtfvoaNRd"),
+    ("GET", "/docs/guide/{page}", "nwtfvoaNRd"),
     ("POST", "/api/v1/nodes", "foa"),
     ("GET", "/api/v1/nodes", "fvoa"),
     ("GET", "/api/v1/nodes/{node}", "voaNR"),
@@ -94,6 +95,8 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/nodes/{node}/restore", "oa"),
     ("POST", "/api/v1/nodes/{node}/allow-reenrol", "oa"),
     ("GET", "/api/v1/nodes/{node}/history", "voa"),
+    ("POST", "/api/v1/nodes/{node}/token", "oa"),
+    ("POST", "/api/v1/nodes/{node}/rotate", "oa"),
     ("POST", "/api/v1/nodes/{node}/commands", "oa"),
     ("GET", "/api/v1/nodes/{node}/commands", "voa"),
     ("GET", "/api/v1/nodes/{node}/commands/{command}", "voa"),
@@ -203,6 +206,7 @@ fn scene() -> Scene {
         ("{webhook}", webhook),
         ("{delivery}", delivery["id"].to_string()),
         ("{code}", "AAMI-P-0012".to_owned()),
+        ("{page}", "enrolling".to_owned()),
         ("{path}", "amd64/aami-agent".to_owned()),
     ]);
     Scene {
@@ -333,18 +337,7 @@ fn the_matrix_knows_every_route_there_is() {
 fn a_caller_of_one_organisation_sees_only_its_own() {
     let house = House::new();
     let admin = house.admin();
-    let key = |org: &str| {
-        let wanted = CreateKey {
-            name: org.into(),
-            role: Some(Role::Admin),
-            orgs: vec![org.parse().unwrap()],
-            ..CreateKey::default()
-        };
-        house
-            .stranger()
-            .with_bearer(&admin.create_key(&wanted).unwrap().key)
-    };
-    let (red, blue) = (key("red"), key("blue"));
+    let (red, blue) = (house.admin_of("red"), house.admin_of("blue"));
     for (client, host) in [(&red, "r-1"), (&blue, "b-1")] {
         let _: Value = client
             .post(

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use aami_api::PROOF_CONTEXT;
 use aami_api::client::{Client, ClientError, Settings, Trust};
+use aami_api::key::CreateKey;
 use aami_api::register::{ExporterInfo, RegisterRequest, Registered};
 use aami_api::token::{CreateToken, CreatedToken};
 use aami_model::Timestamp;
+use aami_model::access::Role;
 use aami_model::exporter::ExporterKind;
 use aami_server::{Clock, Config, Running, World, start};
 use data_encoding::{BASE64, HEXLOWER};
@@ -125,6 +127,18 @@ impl House {
         self.stranger().with_bearer(&self.admin_key)
     }
 
+    /// An admin of one organisation.
+    pub fn admin_of(&self, org: &str) -> Client {
+        let wanted = CreateKey {
+            name: org.into(),
+            role: Some(Role::Admin),
+            orgs: vec![org.parse().unwrap()],
+            ..CreateKey::default()
+        };
+        self.stranger()
+            .with_bearer(&self.admin().create_key(&wanted).unwrap().key)
+    }
+
     /// Over TLS, trusting only this control plane's CA.
     pub fn encrypted(&self) -> Client {
         let mut settings = Settings::new(self.base.replace("http:", "https:"));
@@ -225,8 +239,16 @@ pub fn code_of<T: std::fmt::Debug>(result: Result<T, ClientError>) -> String {
 }
 
 /// Waits for a condition; panics with what was seen last.
-pub fn until<T: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Result<(), T>) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+pub fn until<T: std::fmt::Debug>(what: &str, look: impl FnMut() -> Result<(), T>) {
+    until_within(Duration::from_secs(20), what, look);
+}
+
+pub fn until_within<T: std::fmt::Debug>(
+    patience: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Result<(), T>,
+) {
+    let deadline = Instant::now() + patience;
     loop {
         match look() {
             Ok(()) => return,

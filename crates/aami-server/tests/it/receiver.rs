@@ -20,6 +20,8 @@ pub enum Manner {
     Answer(String),
     /// Says nothing for as long as the other side stays.
     Hang,
+    /// Answers 500 where this text stands in the body, and 200 otherwise.
+    Chokes(String),
 }
 
 /// An answer with a status and headers.
@@ -141,9 +143,16 @@ fn serve(stream: TcpStream, shared: &Shared) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
     while let Some(got) = request(&mut reader) {
-        shared.got.lock().unwrap().push(got);
         let manner = shared.manner.lock().unwrap().clone();
-        match manner.unwrap_or_else(|| answer("200 OK", "", "")) {
+        let manner = match manner.unwrap_or_else(|| answer("200 OK", "", "")) {
+            Manner::Chokes(on) if String::from_utf8_lossy(&got.body).contains(&on) => {
+                answer("500 Internal Server Error", "", "no")
+            }
+            Manner::Chokes(_) => answer("200 OK", "", ""),
+            other => other,
+        };
+        shared.got.lock().unwrap().push(got);
+        match manner {
             Manner::Answer(text) => {
                 if writer.write_all(text.as_bytes()).is_err() {
                     return;
@@ -153,7 +162,7 @@ fn serve(stream: TcpStream, shared: &Shared) {
                     return;
                 }
             }
-            Manner::Hang => {
+            Manner::Hang | Manner::Chokes(_) => {
                 let _ = reader.read(&mut [0]);
                 return;
             }

@@ -4,10 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use aami_api::client::Client;
 use aami_api::delivery::{Delivery, DeliveryResult};
-use aami_api::key::CreateKey;
 use aami_api::page::Page;
 use aami_api::webhook::{CreatedWebhook, Flow, WebhookView};
-use aami_model::access::Role;
 use serde_json::{Value, json};
 
 use crate::house::{House, code_of, until};
@@ -187,26 +185,15 @@ fn what_cannot_be_a_destination_is_refused_by_name() {
 fn one_organisation_sees_neither_the_others_destinations_nor_their_deliveries() {
     let house = House::with(|config| config.delivery_retry_max = std::time::Duration::from_millis(100));
     let receivers = [Receiver::new(), Receiver::new(), Receiver::new()];
-    let key = |org: &str| {
-        let wanted = CreateKey {
-            name: org.into(),
-            role: Some(Role::Admin),
-            orgs: vec![org.parse().unwrap()],
-            ..CreateKey::default()
-        };
-        house
-            .stranger()
-            .with_bearer(&house.admin().create_key(&wanted).unwrap().key)
-    };
-    let (red, blue, all) = (key("red"), key("blue"), house.admin());
+    let (red, blue, all) = (house.admin_of("red"), house.admin_of("blue"), house.admin());
     let mut made = Vec::new();
-    for ((client, name), receiver) in [(&red, "of-red"), (&blue, "of-blue"), (&all, "of-all")]
-        .into_iter()
-        .zip(&receivers)
-    {
+    for (org, receiver) in [Some("red"), Some("blue"), None].into_iter().zip(&receivers) {
+        let name = format!("of-{}", org.unwrap_or("all"));
         made.push(make(
-            client,
-            &json!({ "name": name, "url": receiver.url(), "allow_private": true, "events": ["node.*"] }),
+            &all,
+            &json!({
+                "name": name, "url": receiver.url(), "allow_private": true, "events": ["node.*"], "org": org,
+            }),
         ));
     }
     assert_eq!(

@@ -1,0 +1,182 @@
+//! What an admin may not do with destinations, and what is not lost or given away when they change.
+
+use std::time::Duration;
+
+use aami_api::client::Client;
+use aami_api::webhook::CreatedWebhook;
+use serde_json::{Value, json};
+
+use crate::deliveries::{declare, quick};
+use crate::house::{House, code_of, until};
+use crate::receiver::{Got, Receiver};
+
+fn make(client: &Client, body: &Value) -> CreatedWebhook {
+    client.post("/api/v1/webhooks", Some(body)).unwrap()
+}
+
+fn path(made: &CreatedWebhook) -> String {
+    format!("/api/v1/webhooks/{}", made.view.id)
+}
+
+/// The request about the node of this name, once it has come.
+fn about(receiver: &Receiver, hostname: &str) -> Got {
+    let mut found = None;
+    until("it is told", || {
+        let mut got = receiver.got().into_iter();
+        found = got.find(|got| String::from_utf8_lossy(&got.body).contains(hostname));
+        found.as_ref().map(drop).ok_or(())
+    });
+    found.unwrap()
+}
+
+#[test]
+fn events_are_signed_with_the_former_key_for_a_day_and_no_longer() {
+    let house = House::with(quick);
+    let receiver = Receiver::new();
+    let made = make(
+        &house.admin(),
+        &json!({ "name": "hook", "url": receiver.url(), "allow_private": true, "events": ["node.registered"] }),
+    );
+    let rotated: CreatedWebhook = house
+        .admin()
+        .patch(&path(&made), &json!({ "rotate_secret": true }))
+        .unwrap();
+    let (old, new) = (made.secret.unwrap(), rotated.secret.unwrap());
+    declare(&house, "gpu-early");
+    let got = about(&receiver, "gpu-early");
+    assert!(got.is_signed_with(&old) && got.is_signed_with(&new));
+    // A day later, in the same process, with nothing else changed.
+    house.forward(Duration::from_secs(25 * 3600));
+    declare(&house, "gpu-late");
+    let got = about(&receiver, "gpu-late");
+    assert!(!got.is_signed_with(&old) && got.is_signed_with(&new));
+}
+
+#[test]
+fn secrets_that_cannot_be_opened_are_replaced_whole_or_not_at_all() {
+    let house = House::new();
+    let made = make(
+        &house.admin(),
+        &json!({ "name": "hook", "url": "https://hooks.example.com/in", "authorization": "Bearer t0p" }),
+    );
+    // Given a data folder whose key of the seal was lost, and made anew
+    let key = house.folder.path().join("data/seal.key");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let house = house.restart(|_| {});
+    // when half of the secrets are given, then nothing is changed,
+    for patch in [
+        json!({ "authorization": "Bearer new" }),
+        json!({ "rotate_secret": true }),
+        json!({ "url": "https://hooks.example.com/elsewhere" }),
+    ] {
+        let refused = house.admin().patch::<_, Value>(&path(&made), &patch);
+        assert_eq!(code_of(refused), "CONFLICT", "{patch}");
+    }
+    // and the former key, brought back, opens them.
+    std::fs::write(&key, &kept).unwrap();
+    let house = house.restart(|_| {});
+    let _: Value = house
+        .admin()
+        .patch(
+            &path(&made),
+            &json!({ "url": "https://hooks.example.com/elsewhere" }),
+        )
+        .unwrap();
+    // All of them together are taken.
+    std::fs::remove_file(&key).unwrap();
+    let house = house.restart(|_| {});
+    let whole = json!({ "rotate_secret": true, "authorization": "" });
+    let _: Value = house.admin().patch(&path(&made), &whole).unwrap();
+}
+
+#[test]
+fn an_admin_of_one_organisation_reaches_nothing_private() {
+    let house = House::new();
+    let theirs = house.admin_of("acme");
+    let private = json!({ "name": "x", "url": "http://127.0.0.1:1/", "allow_private": true });
+    let refused = theirs.post::<_, Value>("/api/v1/webhooks", Some(&private));
+    assert_eq!(code_of(refused), "FORBIDDEN");
+    // One that the site's admin made for them stays where it points.
+    let made = make(
+        &house.admin(),
+        &json!({ "name": "y", "url": "http://127.0.0.1:1/", "allow_private": true, "org": "acme" }),
+    );
+    let elsewhere = json!({ "url": "http://127.0.0.1:2/" });
+    let refused = theirs.patch::<_, Value>(&path(&made), &elsewhere);
+    assert_eq!(code_of(refused), "FORBIDDEN");
+    let _: Value = theirs.patch(&path(&made), &json!({ "enabled": false })).unwrap();
+    let own = make(&theirs, &json!({ "name": "z", "url": "https://h.example/" }));
+    let refused = theirs.patch::<_, Value>(&path(&own), &json!({ "allow_private": true }));
+    assert_eq!(code_of(refused), "FORBIDDEN");
+}
+
+#[test]
+fn another_server_is_not_shown_the_authorization_of_the_former() {
+    let house = House::new();
+    let made = make(
+        &house.admin(),
+        &json!({ "name": "hook", "url": "https://a.example/in", "authorization": "Bearer t0p" }),
+    );
+    for url in [
+        "https://b.example/in",
+        "https://a.example:444/in",
+        "http://a.example/in",
+    ] {
+        let refused = house
+            .admin()
+            .patch::<_, Value>(&path(&made), &json!({ "url": url }));
+        assert_eq!(code_of(refused), "INVALID", "{url}");
+    }
+    let same = json!({ "url": "https://A.example:443/other" });
+    let _: Value = house.admin().patch(&path(&made), &same).unwrap();
+    let given = json!({ "url": "https://b.example/in", "authorization": "" });
+    let _: Value = house.admin().patch(&path(&made), &given).unwrap();
+}
+
+#[test]
+fn the_last_place_can_be_taken_and_edited_and_no_further_one() {
+    let house = House::new();
+    let body = |n: usize| json!({ "name": format!("w{n}"), "url": "https://h.example/", "enabled": false });
+    let mut last = None;
+    for n in 0..aami_model::webhook::MOST_WEBHOOKS {
+        last = Some(make(&house.admin(), &body(n)));
+    }
+    let refused = house
+        .admin()
+        .post::<_, Value>("/api/v1/webhooks", Some(&body(9999)));
+    assert_eq!(code_of(refused), "CONFLICT");
+    let _: Value = house
+        .admin()
+        .patch(&path(&last.unwrap()), &json!({ "name": "renamed" }))
+        .unwrap();
+}
+
+#[test]
+fn the_services_key_is_rotated_without_a_restart() {
+    let receiver = Receiver::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("noti.key");
+    std::fs::write(&file, "one\n").unwrap();
+    let house = House::with(|config| {
+        quick(config);
+        config.noti_service_url = Some(receiver.url());
+        config.noti_key_file = Some(file.clone());
+    });
+    declare(&house, "gpu-one");
+    assert_eq!(about(&receiver, "gpu-one").headers["authorization"], "Bearer one");
+    std::fs::write(&file, "second\n").unwrap();
+    // Seen within a second or so: events told meanwhile may still carry the former.
+    let mut n = 0;
+    until("the new key is used", || {
+        n += 1;
+        let name = format!("gpu-after-{n}");
+        declare(&house, &name);
+        let used = about(&receiver, &name).headers["authorization"].clone();
+        if used == "Bearer second" {
+            Ok(())
+        } else {
+            Err(used)
+        }
+    });
+}
