@@ -11,10 +11,10 @@
 //! This room prints nothing, asks nobody, and decides nothing about exit codes beyond the report's own.
 
 mod asked;
-pub mod before;
 mod check;
 pub mod command;
 mod facts;
+pub mod first_step;
 pub mod fix;
 mod json;
 pub mod needs;

@@ -47,11 +47,13 @@ pub struct Port {
 }
 
 const MIB: u64 = 1 << 20;
+/// The registry that names of images without a host mean.
+pub(crate) const DOCKER_HUB: &str = "https://registry-1.docker.io/v2/";
 /// Who publishes what is installed: exporters and Prometheus, Grafana, and the image of containers.
 const PUBLISHERS: [(&str, &str); 3] = [
     ("github.com", "https://github.com/"),
     ("dl.grafana.com", "https://dl.grafana.com/"),
-    ("docker.io", "https://registry-1.docker.io/v2/"),
+    ("docker.io", DOCKER_HUB),
 ];
 /// Hosts that people look for in a report.
 pub(super) const KNOWN_HOSTS: [&str; 2] = ["docker.io", "ghcr.io"];
@@ -246,9 +248,6 @@ pub fn targets(request: &Request, choice: &Choice) -> Vec<Target> {
             let named = |url: &str| PUBLISHERS.iter().find(|(_, known)| *known == url);
             let key = |url| named(url).map_or_else(|| host_of(url), |(key, _)| key);
             targets.extend(known.iter().map(|url| publisher(key(url), url)));
-            if choice.runtime == Runtime::Compose {
-                targets.extend(PUBLISHERS[2..].iter().map(|(key, url)| publisher(key, url)));
-            }
         }
         None => {
             let publishers: &[(&str, &str)] = match (choice.mode, choice.runtime) {

@@ -68,7 +68,7 @@ pub struct Request {
     pub server: Option<String>,
     /// A web server that carries the components, in place of their publishers.
     pub mirror: Option<String>,
-    /// The addresses of publishers that something will be fetched from, where an installer knows them; else all
+    /// The addresses of publishers and registries that something will be fetched from, where an installer knows them; else all
     /// that may be.
     pub publishers: Option<BTreeSet<String>>,
     /// Whose certificates are believed of the control plane.

@@ -10,7 +10,7 @@ use aami_install::receipt::Receipt;
 use aami_install::{Host, HostPath};
 
 use super::config::broken;
-use super::ground;
+use super::folders;
 use super::layout::Layout;
 use super::part::Part;
 use super::wishes::{Runtime, Wishes};
@@ -72,7 +72,7 @@ pub(crate) fn purge(host: &Host, wishes: &Wishes, receipts: &[Receipt]) -> Resul
         .map(|part| layout.data_of(part).map_err(broken));
     for folder in folders.chain([Ok(layout.targets.clone())]) {
         let folder = folder?;
-        if !ground::is_made(receipts, &folder) {
+        if !folders::is_made(receipts, &folder) {
             if holds_any(host, &folder) {
                 let why = "it was there before the server, and what lies in it stays";
                 purged.left.push(format!("{folder}: {why}"));

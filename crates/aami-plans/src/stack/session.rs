@@ -8,9 +8,9 @@ use aami_install::{Content, StepError};
 use aami_inventory::Arch;
 use aami_model::code;
 
+use super::first_keys::FirstToken;
 use super::layout::Layout;
 use super::part::Part;
-use super::plane::FirstToken;
 use super::wishes::{Note, Wishes};
 use super::{Purpose, StackOptions, fetch};
 use crate::components::{Build, Catalogue, Component, Sha256Sum};

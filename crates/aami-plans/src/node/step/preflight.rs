@@ -16,7 +16,7 @@ use super::super::layout::real;
 use super::super::session::Session;
 use super::super::{Form, Purpose, doors, local};
 use super::node_exporter;
-use crate::preflight::before;
+use crate::preflight::first_step;
 use crate::units;
 
 /// The oldest systemd whose units do what ours say.
@@ -142,7 +142,7 @@ impl Preflight {
         // A unit of ours that somebody masked since is damage, and this run is what mends it.
         let unit = Effect::UnitState(UnitState::up(node_exporter::UNIT, [])).key();
         let is_installed = context.survey().record(&unit).is_some();
-        for said in before::node(&commands, gpus, host.clock.now()) {
+        for said in first_step::node(&commands, gpus, host.clock.now()) {
             if findings.iter().any(|(code, _)| *code == said.code) {
                 continue;
             }

@@ -13,7 +13,7 @@ use super::super::part::Part;
 use super::super::place::{account, folder, ground, missing_parents, owner};
 use super::super::session::{AGENT, NODE_EXPORTER, Session};
 use super::super::wishes::Note;
-use super::super::{Purpose, dist, fetch, ground as named};
+use super::super::{Purpose, dist, fetch, folders};
 use super::needs;
 
 /// Step 2.
@@ -25,7 +25,7 @@ impl Download {
         let (session, layout) = (&self.0, &self.0.layout);
         let host = survey.host();
         if session.options.purpose == Purpose::Install {
-            named::fit(survey, session.wishes(), layout)?;
+            folders::fit(survey, session.wishes(), layout)?;
         }
         let mut effects = Vec::new();
         let parts = session.parts()?;
