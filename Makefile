@@ -131,6 +131,7 @@ test-full: test ## test, and what does not fit into its 25 minutes (as root, lik
 bench: prerequisites ## measurements, as ratios against a peer in the same run; parts of it run as root (sudo)
 	@$(CARGO) build $(LOCKED) --release --package aami
 	@$(MAKE) --no-print-directory agent fetch
+	@scripts/fetch-socketio.sh
 	@$(if $(ROOT_RUNNER),echo "Some measurements need namespaces of their own: the bench binaries run with sudo.",:)
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
 		$(CARGO) bench $(LOCKED) --workspace --bench '*'

@@ -58,6 +58,18 @@ impl Connection {
         self.call("GET", path, credential, String::new()).await
     }
 
+    /// A header of an answer.
+    #[allow(dead_code, reason = "only `links` looks at one")]
+    pub(crate) async fn header(&mut self, credential: &str, path: &str, name: &str) -> String {
+        let request = Self::request("GET", path, credential)
+            .body(Full::new(Bytes::new()))
+            .unwrap();
+        let response = self.send(request).await;
+        let value = response.headers()[name].to_str().unwrap().to_owned();
+        response.into_body().collect().await.unwrap();
+        value
+    }
+
     pub(crate) async fn post(&mut self, credential: &str, path: &str, body: String) -> Vec<u8> {
         self.call("POST", path, credential, body).await
     }

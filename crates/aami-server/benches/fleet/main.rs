@@ -7,23 +7,26 @@
 
 mod client;
 mod engine;
+mod enrol;
 mod machine;
 mod nginx;
+mod process;
+mod report;
 mod served;
 
 use std::time::{Duration, Instant};
 
-use client::{Connection, Wire};
+use client::Connection;
 use engine::Engine;
+use enrol::CLIENTS;
 use machine::Machine;
+use report::{mb, median, millis, row};
 use served::Served;
 
 /// As in `aami`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How many clients register at once.
-const CLIENTS: usize = 64;
 /// The fleet everything else is measured on.
 const FLEET: usize = 100_000;
 /// How many registrations of a round are timed against the engine, and how many rounds there are.
@@ -32,10 +35,10 @@ const ROUNDS: usize = 5;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, word, folder] = arguments.as_slice()
+    if let [_, word, folder, listen] = arguments.as_slice()
         && word == "serve"
     {
-        served::serve(folder);
+        served::serve(folder, listen);
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -57,7 +60,7 @@ async fn measure() {
         idle < 40_000_000,
     );
 
-    let token = served.token(u32::try_from(FLEET).unwrap()).await;
+    let token = enrol::token(served.address, &served.admin_key, FLEET).await;
     let engine = Engine::start().await;
     // In turn, so that both see the same machine.
     let (mut rates, mut engines, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
@@ -155,32 +158,9 @@ async fn measure() {
     }
 }
 
-/// Registers machines `from..from + count` by [`CLIENTS`] clients; answers how many a second.
+/// Registers machines `from..from + count`; answers how many a second.
 async fn register(served: &Served, token: &str, from: usize, count: usize) -> f64 {
-    // Making keys, signatures and requests is the machines' work, each on its own cores: it is not timed.
-    let mut requests: Vec<Vec<Vec<u8>>> = vec![Vec::new(); CLIENTS];
-    for n in 0..count {
-        let (body, proof) = Machine::new(from + n).registration();
-        requests[n % CLIENTS].push(Wire::registration(token, &body, &proof));
-    }
-    let mut ready = Vec::new();
-    for requests in requests {
-        ready.push((Wire::open(served.address).await, requests));
-    }
-    let start = Instant::now();
-    let clients = ready.into_iter().map(|(mut wire, requests)| {
-        tokio::spawn(async move {
-            for request in requests {
-                wire.exchange(&request).await;
-            }
-        })
-    });
-    for client in clients.collect::<Vec<_>>() {
-        client.await.unwrap();
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let rate = count as f64 / start.elapsed().as_secs_f64();
-    rate
+    enrol::register(served.address, token, (from..from + count).map(Machine::new)).await
 }
 
 async fn timed(connection: &mut Connection, served: &Served, path: &str) -> (Duration, Vec<u8>) {
@@ -208,23 +188,4 @@ async fn gets(served: &Served, address: std::net::SocketAddr, path: &str) -> f64
         total += fetcher.await.unwrap();
     }
     f64::from(total) / start.elapsed().as_secs_f64()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
-fn mb(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
-}
-
-fn millis(duration: Duration) -> String {
-    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
-}
-
-fn row(what: &str, measured: &str, wanted: &str, holds: bool) {
-    let verdict = if holds { "holds" } else { "DOES NOT HOLD" };
-    println!("| {what} | {measured} | {wanted} | {verdict} |");
 }

@@ -4,11 +4,11 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use aami_server::{Config, World};
 
 use crate::client::Connection;
+use crate::process;
 
 /// A control plane in another process; ends with this.
 pub(crate) struct Served {
@@ -18,14 +18,14 @@ pub(crate) struct Served {
 }
 
 /// What the other process does: serve until its standard input is closed.
-pub(crate) fn serve(folder: &str) {
+pub(crate) fn serve(folder: &str, listen: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
     let mut config = Config::for_data_dir(folder).unwrap();
-    config.listen = "127.0.0.1:0".parse().unwrap();
+    config.listen = listen.parse().unwrap();
     config.open_rate = 1_000_000;
     let running = runtime
         .block_on(aami_server::start(config, World::system()))
@@ -37,9 +37,15 @@ pub(crate) fn serve(folder: &str) {
 
 impl Served {
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_at(folder, "127.0.0.1:0")
+    }
+
+    /// Starts it on what the folder holds, listening there.
+    pub(crate) fn start_at(folder: &Path, listen: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .arg("serve")
             .arg(folder.join("data"))
+            .arg(listen)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -57,40 +63,26 @@ impl Served {
         }
     }
 
-    /// Resident memory in bytes, after what was asked for before has settled.
+    /// Resident memory in bytes.
     pub(crate) fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        process::memory(self.child.id())
+    }
+
+    /// The processor time it has used, in hundredths of a second.
+    #[allow(dead_code, reason = "only `links` measures that")]
+    pub(crate) fn spent(&self) -> u64 {
+        process::spent(self.child.id())
     }
 
     /// Waits until the control plane has copied what was left for later and rests, for at most a minute.
     pub(crate) async fn settle(&self) {
-        let spent = || {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-            let (_, fields) = stat.rsplit_once(')').unwrap();
-            let ticks = fields.split_whitespace().skip(11).take(2);
-            ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>()
-        };
-        let mut before = spent();
-        for _ in 0..120 {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            let now = spent();
-            if now - before <= 2 {
-                return;
-            }
-            before = now;
-        }
+        process::settle(self.child.id()).await;
     }
 
-    pub(crate) async fn token(&self, max_uses: u32) -> String {
-        let mut connection = Connection::open(self.address).await;
-        let body = serde_json::json!({ "name": "bench", "max_uses": max_uses, "labels": { "site": "eu-1" } });
-        let answer = connection
-            .post(&self.admin_key, "/api/v1/bootstrap-tokens", body.to_string())
-            .await;
-        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
-        answer["token"].as_str().unwrap().to_owned()
+    /// Ends it at once, as a crash would.
+    #[allow(dead_code, reason = "only `links` does that")]
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
     }
 
     /// Changes one label of one node in the middle of the list.
