@@ -58,9 +58,7 @@ impl<'net> Alertmanager<'net> {
 
     /// The silences it holds in a state: `active`, `pending` or `expired`.
     pub fn silences(&self, state: &str) -> Result<Vec<Value>> {
-        let answer = self
-            .place
-            .get(&format!("{}/api/v2/silences", self.url()), &[])?;
+        let answer = self.place.get(&format!("{}/api/v2/silences", self.url()), &[])?;
         let Value::Array(mut silences) = serde_json::from_str(&answer).context("no JSON")? else {
             bail!("no list of silences: {answer}");
         };
