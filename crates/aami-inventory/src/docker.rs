@@ -17,6 +17,9 @@ pub struct Engine {
     pub silence: Option<String>,
     /// Whether it is the right to ask that lacks, and not the daemon.
     pub denied: bool,
+    /// Whether what is called `docker` is Podman's stand-in (the package podman-docker), which is another engine.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_podman: bool,
     /// Version of Compose, as plugin or program.
     pub compose: Option<String>,
 }
@@ -25,6 +28,12 @@ pub struct Engine {
 pub fn docker(host: &Host<'_>) -> Engine {
     let mut found = Engine::default();
     if host.program("docker").is_none() {
+        return found;
+    }
+    // The stand-in answers `docker version` as Docker does, and only here by its own name.
+    let named = host.commands.run("docker", &["--version"]);
+    if named.is_ok_and(|output| output.stdout.to_ascii_lowercase().contains("podman")) {
+        found.is_podman = true;
         return found;
     }
     let version = |what: &str| {

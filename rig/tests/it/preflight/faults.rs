@@ -4,6 +4,9 @@
 //! process; programs that cannot be had here (Docker, a firewall, a GPU's tool) are stand-ins that say what
 //! the real ones say.
 
+mod containers;
+mod network;
+
 use anyhow::Result;
 use rig::Node;
 
@@ -39,67 +42,7 @@ pub(super) fn prepare(node: &Node) -> Result<()> {
     node.sh(PREPARE)?.ok().map(drop)
 }
 
-const PREPARE: &str = r#"set -e
-mkdir -p /srv/f && cd /srv/f
-: > empty
-sed 's/^MemTotal:.*/MemTotal:         700000 kB/' /proc/meminfo > meminfo-node
-sed 's/^MemTotal:.*/MemTotal:        3000000 kB/' /proc/meminfo > meminfo-server
-printf 'processor\t: 0\nmodel name\t: one\n' > cpuinfo
-printf 'NAME="CentOS Linux"\nVERSION_ID="7"\nID="centos"\nID_LIKE="rhel fedora"\nPRETTY_NAME="CentOS Linux 7 (Core)"\n' > centos7
-printf 'NAME=Arch\nID=arch\nPRETTY_NAME="Arch Linux"\n' > arch
-echo 3.10.0-1160.el7.x86_64 > kernel
-echo uninitialized > uninitialized
-echo 11111111111111111111111111111111 > ones
-sed 's/^Max open files.*/Max open files            256                  512                  files/' /proc/1/limits > limits
-echo 0 > zero
-echo '1024 65535' > ports
-printf 'hosts: files\n' > nsswitch
-cp /var/lib/dpkg/status status-half && printf '\nPackage: torn\nStatus: install ok half-configured\nVersion: 1\n' >> status-half
-cp /var/lib/dpkg/status status-exporter && printf '\nPackage: prometheus-node-exporter\nStatus: install ok installed\nVersion: 1\n' >> status-exporter
-sed -n '/BEGIN/,/END/p;/END/q' /etc/ssl/certs/ca-certificates.crt > other-ca.pem
-printf 'HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n' > proxy-407
-printf 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n' > proxy-403
-body='{"status":"ok","service":"aami","version":"0.1.0"}'
-printf 'HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s' ${#body} "$body" > clock-1994
-printf 'HTTP/1.1 200 OK\r\nDate: Fri, 06 Nov 2099 08:49:37 GMT\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s' ${#body} "$body" > clock-2099
-# A machine with GPUs, as its bus and its modules look.
-gpu() { mkdir -p "$1/0000:18:00.0"; echo 0x10de > "$1/0000:18:00.0/vendor"; echo 0x030200 > "$1/0000:18:00.0/class"; }
-gpu bus-bare
-gpu bus-nouveau && ln -s ../drivers/nouveau bus-nouveau/0000:18:00.0/driver
-gpu bus-nvidia && ln -s ../drivers/nvidia bus-nvidia/0000:18:00.0/driver
-gpu bus-switch && ln -s ../drivers/nvidia bus-switch/0000:18:00.0/driver
-mkdir -p bus-switch/0000:05:00.0 && echo 0x10de > bus-switch/0000:05:00.0/vendor && echo 0x068000 > bus-switch/0000:05:00.0/class
-mkdir -p modules-none modules-nouveau/nouveau modules-nvidia/nvidia && echo 535.183.06 > modules-nvidia/nvidia/version
-cat > smi <<'END'
-#!/bin/sh
-echo 'index, uuid, pci.bus_id, name, serial, driver_version, memory.total [MiB]'
-echo '0, GPU-1, 00000000:18:00.0, NVIDIA H100 80GB HBM3, 1650, 535.183.06, 81559 MiB'
-END
-cat > smi-broken <<'END'
-#!/bin/sh
-echo 'NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.'; exit 9
-END
-docker() { cat > "$1" <<END
-#!/bin/sh
-case "\$*" in
-  *Client*) echo $2 ;;
-  *Server*) $3 ;;
-  'compose version'*) $4 ;;
-esac
-END
-}
-docker docker-good 24.0.5 'echo 24.0.5' 'echo 2.20.2'
-docker docker-old 19.03.15 'echo 19.03.15' 'exit 1'
-docker docker-dead 24.0.5 'echo "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?" >\&2; exit 1' 'echo 2.20.2'
-docker docker-denied 24.0.5 'echo "permission denied while trying to connect to the Docker daemon socket" >\&2; exit 1' 'echo 2.20.2'
-docker docker-bare 24.0.5 'echo 24.0.5' 'echo "unknown command" >\&2; exit 1'
-docker docker-one 24.0.5 'echo 24.0.5' 'echo 1.29.2'
-sed -i 's/>\\&2/>\&2/' docker-*
-printf '#!/bin/sh\necho "Status: active"; echo; echo "22/tcp ALLOW Anywhere"\n' > ufw
-printf '#!/bin/sh\ncase "$1" in --state) echo running ;; --list-ports) echo 22/tcp ;; esac\n' > firewall-cmd
-printf '#!/bin/sh\n[ "$1" = --version ] && { echo "systemd 219"; exit 0; }\nexec /usr/bin/systemctl "$@"\n' > systemctl-219
-chmod 755 smi smi-broken docker-* ufw firewall-cmd systemctl-219
-"#;
+const PREPARE: &str = include_str!("faults/prepare.sh");
 
 /// Every condition. `control` and `portal` are addresses.
 pub(super) fn all(control: &str, portal: &str) -> Vec<Fault> {
@@ -107,9 +50,9 @@ pub(super) fn all(control: &str, portal: &str) -> Vec<Fault> {
     all.extend(identity());
     all.extend(storage());
     all.extend(software());
-    all.extend(docker());
-    all.extend(network(control, portal));
-    all.extend(proxies(control));
+    all.extend(containers::docker());
+    all.extend(network::network(control, portal));
+    all.extend(network::proxies(control));
     all.extend(ports());
     all.extend(permissions());
     all.extend(hardware());
@@ -439,170 +382,6 @@ fn software() -> Vec<Fault> {
         stranger("a Prometheus that somebody started", "FOREIGN_INSTALL", "prometheus", "listen 127.0.0.1 19090 prometheus")
             .on(Say::Server)
             .warns(),
-    ]
-}
-
-fn docker() -> Vec<Fault> {
-    let stand_in = |name, code, names, file: &str| {
-        let path = "/usr/local/bin/docker";
-        placed(name, code, names, &format!("cp /srv/f/{file} {path}"), path).on(Say::Compose)
-    };
-    vec![
-        fault("no Docker", "DOCKER_MISSING", "Docker", "", "").on(Say::Compose),
-        stand_in("an old Docker", "DOCKER_TOO_OLD", "19.03.15", "docker-old"),
-        stand_in(
-            "a Docker daemon that is down",
-            "DOCKER_NOT_RUNNING",
-            "Cannot connect",
-            "docker-dead",
-        ),
-        stand_in(
-            "a Docker socket of others",
-            "DOCKER_DENIED",
-            "docker.sock",
-            "docker-denied",
-        ),
-        stand_in("no Compose", "COMPOSE_MISSING", "Compose", "docker-bare"),
-        stand_in("an old Compose", "COMPOSE_TOO_OLD", "1.29.2", "docker-one"),
-        stand_in(
-            "a Docker that does not know the proxy",
-            "PROXY_NOT_FOR_SERVICES",
-            "daemon",
-            "docker-good",
-        )
-        .after("env https_proxy=http://127.0.0.1:3128")
-        .warns(),
-        stand_in(
-            "Docker's unit masked",
-            "UNIT_BLOCKED",
-            "docker.service",
-            "docker-good",
-        )
-        .and(
-            "ln -s /dev/null /etc/systemd/system/docker.service && systemctl daemon-reload",
-            "rm /etc/systemd/system/docker.service && systemctl daemon-reload",
-        ),
-        placed(
-            "no room for images",
-            "DISK_FULL",
-            "/var/lib/docker",
-            "mkdir /var/lib/docker && mount -t tmpfs -o size=1g none /var/lib/docker",
-            "/var/lib/docker",
-        )
-        .and("", "umount /var/lib/docker")
-        .on(Say::Compose),
-    ]
-}
-
-fn network(control: &str, portal: &str) -> Vec<Fault> {
-    let towards = |name, code, names, url: String| {
-        let arguments = format!("--mode node --server {url} --ca-file /srv/ca.pem");
-        fault(name, code, names, "", "").on(Say::This(arguments))
-    };
-    let control_url = format!("https://{control}:8080");
-    let mut all = vec![
-        towards("a server that is not there", "CONNECTION_REFUSED", ":8099", format!("https://{control}:8099")),
-        towards("a server whose packets vanish", "NO_ANSWER", ":8098", format!("https://{control}:8098")),
-        towards("no route to the server", "NO_ROUTE", "203.0.113.9", "https://203.0.113.9:8080".to_owned())
-            .and("ip route del default", "ip route add default via 10.77.0.254 dev host0"),
-        towards("a name server that is silent", "DNS_FAILED", "control.example", "https://control.example:8080".to_owned()),
-        towards("a server whose name is unknown", "NAME_UNKNOWN", "contrlo.example", "https://contrlo.example:8080".to_owned())
-            .and(&format!("{}\necho nameserver 127.0.0.1 > /srv/resolv && mount --bind /srv/resolv /etc/resolv.conf", start("names nowhere")), &format!("umount /etc/resolv.conf; rm /srv/resolv; {STOP}")),
-        towards("a name server that knows every name", "DNS_WILDCARD", "127.0.0.77", "https://contrlo.example:8080".to_owned())
-            .and(&format!("{}\necho nameserver 127.0.0.1 > /srv/resolv && mount --bind /srv/resolv /etc/resolv.conf", start("names 127.0.0.77")), &format!("umount /etc/resolv.conf; rm /srv/resolv; {STOP}")),
-        towards("plain HTTP where TLS was expected", "TLS_FAILED", ":80", format!("https://{portal}:80")),
-        towards("a captive portal", "CAPTIVE_PORTAL", "web page", format!("http://{portal}/page")),
-        towards("some other service", "NOT_AAMI", "other than a control plane", format!("http://{portal}/other")),
-        towards("a server that is not well", "SERVER_UNWELL", "503", format!("http://{portal}/ill")),
-        towards("a server under another name", "CERTIFICATE_NAME", "other.example", "https://other.example:8080".to_owned())
-            .and(&format!("(cat /etc/hosts; echo {control} other.example) > /srv/hosts && mount --bind /srv/hosts /etc/hosts"), "umount /etc/hosts; rm /srv/hosts"),
-        fault("a server signed by nobody known", "SERVER_NOT_TRUSTED", "nobody who is trusted", "", "")
-            .on(Say::This(format!("--mode node --server {control_url}"))),
-        fault("the CA of another", "SERVER_NOT_TRUSTED", "nobody who is trusted", "", "")
-            .on(Say::This(format!("--mode node --server {control_url} --ca-file /srv/f/other-ca.pem"))),
-        fault("a CA file that is missing", "CA_FILE_INVALID", "/srv/none.pem", "", "")
-            .on(Say::This(format!("--mode node --server {control_url} --ca-file /srv/none.pem"))),
-        fault("a CA file that is none", "CA_FILE_INVALID", "/srv/page.html", "", "")
-            .on(Say::This(format!("--mode node --server {control_url} --ca-file /srv/page.html"))),
-        fault("no loopback", "LOOPBACK_DOWN", "loopback", "ip link set lo down", "ip link set lo up"),
-    ];
-    for (name, file, side) in [
-        ("a clock decades ahead", "clock-1994", "ahead of"),
-        ("a clock decades behind", "clock-2099", "behind"),
-    ] {
-        let arguments = "--mode node --server http://127.0.0.1:8091".to_owned();
-        all.push(
-            stranger(
-                name,
-                "CLOCK_SKEW",
-                side,
-                &format!("listen 127.0.0.1 8091 control /srv/f/{file}"),
-            )
-            .on(Say::This(arguments))
-            .warns(),
-        );
-    }
-    let mirror = |name, code, names, url: String| Fault {
-        mirror: url,
-        ..fault(name, code, names, "", "").on(Say::Server)
-    };
-    all.push(mirror(
-        "a mirror that is not there",
-        "CONNECTION_REFUSED",
-        ":81",
-        format!("http://{portal}:81"),
-    ));
-    all.push(mirror(
-        "a portal in the mirror's place",
-        "CAPTIVE_PORTAL",
-        "web page",
-        format!("http://{portal}/page"),
-    ));
-    all
-}
-
-fn proxies(control: &str) -> Vec<Fault> {
-    let by = |name, code, names, answers: &str, proxy: &str| {
-        let mut fault = fault(name, code, names, "", "").after(&format!("env https_proxy={proxy} "));
-        if !answers.is_empty() {
-            fault = fault.and(
-                &start(&format!("listen 127.0.0.1 3128 proxy /srv/f/{answers}")),
-                STOP,
-            );
-        }
-        fault
-    };
-    let local = "http://127.0.0.1:3128";
-    vec![
-        by(
-            "a proxy that wants a password",
-            "PROXY_AUTH",
-            "127.0.0.1:3128",
-            "proxy-407",
-            local,
-        ),
-        by(
-            "a proxy that refuses",
-            "PROXY_REFUSED",
-            "127.0.0.1:3128",
-            "proxy-403",
-            local,
-        ),
-        by(
-            "a proxy that is down",
-            "PROXY_UNREACHABLE",
-            "127.0.0.1:3128",
-            "",
-            local,
-        ),
-        by(
-            "a proxy whose packets vanish",
-            "PROXY_UNREACHABLE",
-            ":8098",
-            "",
-            &format!("http://{control}:8098"),
-        ),
-        by("a proxy that is none", "PROXY_INVALID", "proxy", "", "http://"),
     ]
 }
 

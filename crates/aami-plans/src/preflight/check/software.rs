@@ -87,6 +87,16 @@ fn docker(facts: &Facts) -> Check {
         return check.skipped(not_needed(facts));
     };
     let Some(version) = engine.daemon.as_ref().or(engine.client.as_ref()) else {
+        if engine.is_podman {
+            return check
+                .failed(
+                    code::DOCKER_MISSING,
+                    "Podman",
+                    "What is called docker here is Podman, which does not run compose projects as Docker does",
+                )
+                .advice("Install Docker in place of the package podman-docker")
+                .advice("Use --runtime systemd, which needs no containers");
+        }
         let check = check.failed(code::DOCKER_MISSING, "not installed", "Docker is not installed");
         let family = facts.distribution.family;
         let check = match needs::package("docker", family) {
