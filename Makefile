@@ -16,15 +16,17 @@ export CARGO_TERM_COLOR ?= auto
 
 ifeq ($(shell command -v cargo-nextest),)
   RUN_TESTS := $(CARGO) test $(LOCKED)
-  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset --skip release::
+  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset --skip release:: --skip server_install::compose
   RUN_MACHINES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=1 server_reset
   RUN_RELEASES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 release::
+  RUN_CONTAINERS := $(CARGO) test $(LOCKED) --package rig -- server_install::compose
 else
   NEXTEST_PROFILE := $(if $(CI),ci,default)
   RUN_TESTS := $(CARGO) nextest run $(LOCKED) --profile $(NEXTEST_PROFILE)
-  RUN_NODES := $(RUN_TESTS) --package rig -E 'not (test(server_reset) | test(/^release::/))'
+  RUN_NODES := $(RUN_TESTS) --package rig -E 'not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/))'
   RUN_MACHINES := $(RUN_TESTS) --package rig -E 'test(server_reset)'
   RUN_RELEASES := $(RUN_TESTS) --package rig -E 'test(/^release::/)'
+  RUN_CONTAINERS := $(RUN_TESTS) --package rig -E 'test(/^server_install::compose/)'
 endif
 
 .PHONY: help
@@ -113,6 +115,12 @@ releases:
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
 		$(SUITE) releases 300 $(RUN_RELEASES)
 
+# A server of containers, on a Docker engine in a root of its own, which takes minutes to make and to run.
+.PHONY: containers
+containers:
+	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
+		$(SUITE) containers 600 $(RUN_CONTAINERS)
+
 # Whole machines, whose power is cut: ten minutes of processor time for two cuts where processors are emulated, the
 # image among them, and three for each further one (AAMI_FULL=1: five cuts). So no part of `test`.
 .PHONY: machines
@@ -125,7 +133,7 @@ machines:
 test-full: test ## test, and what does not fit into its 25 minutes (as root, like test)
 	@command -v cargo-deny >/dev/null || cargo install --locked --debug cargo-deny
 	@$(SUITE) deny 60 cargo deny --all-features check bans licenses sources
-	@AAMI_FULL=1 $(MAKE) --no-print-directory nodes releases machines
+	@AAMI_FULL=1 $(MAKE) --no-print-directory nodes releases containers machines
 
 .PHONY: bench
 bench: prerequisites ## measurements, as ratios against a peer in the same run; parts of it run as root (sudo)

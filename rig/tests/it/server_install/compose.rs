@@ -68,7 +68,6 @@ kill %1; wait
 "#;
 
 #[test]
-#[ignore = "a root with a Docker engine takes minutes to make: cargo nextest run -p rig --run-ignored only compose"]
 fn a_docker_engine_runs_the_same_server() -> Result<()> {
     let engine = cache::entry(
         "rootfs-docker-bookworm",
