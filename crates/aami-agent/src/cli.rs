@@ -13,6 +13,7 @@ mod status;
 mod surroundings;
 mod telemetry;
 mod uninstall;
+mod update;
 mod version;
 
 use std::ffi::OsString;
@@ -48,6 +49,8 @@ enum Command {
     Checks(checks::Checks),
     Inventory(inventory::Show),
     Uninstall(uninstall::Uninstall),
+    #[command(hide = true)]
+    Update(update::Update),
     Version(version::Version),
 }
 
@@ -93,6 +96,7 @@ impl Command {
             Self::Checks(command) => (command.is_json(), command.run(surroundings)),
             Self::Inventory(command) => (command.json, command.run()),
             Self::Uninstall(command) => (command.json, command.run(surroundings)),
+            Self::Update(command) => (command.json, command.run(surroundings)),
             Self::Version(command) => (command.json, command.run()),
         }
     }

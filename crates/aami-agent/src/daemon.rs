@@ -11,12 +11,13 @@
 //!
 //! [`connection`] and [`pause`] decide when to connect and how long to stay away; they are pure. What must not be lost
 //! goes through the [`spool`]; everything else is replaced by what comes next. Every queue is bounded, every wait has
-//! an end, and the watchdog is fed only while all loops move.
+//! an end, and the watchdog is fed only while all loops move; a command may take an hour.
 //!
 //! This room installs nothing and runs no checks: the timer stays their only runner.
 
 mod command;
 mod connection;
+mod discover;
 mod identity;
 mod kernel;
 mod link;
@@ -24,16 +25,18 @@ mod memory;
 mod metrics;
 mod notify;
 mod pause;
+pub(crate) mod replace;
 mod resources;
 mod spool;
 mod state;
+mod update;
 mod watch;
 mod wire;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use aami_install::Cancel;
@@ -79,26 +82,25 @@ pub(crate) fn run(options: Options, cancel: &Cancel) -> Result<(), Unusable> {
     let shared = Arc::new(Shared::open(&options, &identity)?);
     shared.say(&format!(
         "aami-agent {} for {} of {}",
-        env!("CARGO_PKG_VERSION"),
+        aami_model::version::own(),
         identity.hostname,
         identity.road.server
     ));
+    if identity.road.is_in_the_open() {
+        shared.say("the connection is plain HTTP, as this node was enrolled: whoever is in between reads its credential");
+    }
     metrics::serve(&shared, options.metrics);
     let desk = command::Desk::open(&shared, &identity);
     let link = {
         let (shared, road, credential) = (shared.clone(), identity.road, identity.credential);
-        thread::Builder::new()
-            .name("link".to_owned())
-            .spawn(move || link::run(&shared, &road, &credential, &desk))
+        begin("link", move || link::run(&shared, &road, &credential, &desk))?
     };
-    let link = link.map_err(|error| Unusable::Host(error.to_string()))?;
-    for (name, work) in [("watch", watch::run as fn(&Shared)), ("kernel", kernel::run)] {
+    let kernel = {
         let shared = shared.clone();
-        thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || work(&shared))
-            .map_err(|error| Unusable::Host(error.to_string()))?;
-    }
+        begin("kernel", move || kernel::run(&shared))?
+    };
+    let watched = shared.clone();
+    begin("watch", move || watch::run(&watched))?;
     notify.ready();
     let mut fed = Instant::now();
     while !cancel.is_cancelled() {
@@ -111,9 +113,16 @@ pub(crate) fn run(options: Options, cancel: &Cancel) -> Result<(), Unusable> {
     notify.stopping();
     shared.stop();
     let deadline = Instant::now() + GOODBYE;
-    while !link.is_finished() && Instant::now() < deadline {
+    // What looks may hang in a vendor's tool, and has nothing left to say.
+    while !(link.is_finished() && kernel.is_finished()) && Instant::now() < deadline {
         thread::park_timeout(Duration::from_millis(10));
     }
     shared.say("stopped");
     Ok(())
+}
+
+/// Begins a loop, as a thread.
+fn begin(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Unusable> {
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn(work).map_err(|error| Unusable::Host(error.to_string()))
 }

@@ -6,6 +6,7 @@
 
 mod cli;
 mod daemon;
+mod update;
 
 use std::process::ExitCode;
 

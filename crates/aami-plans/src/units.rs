@@ -13,5 +13,16 @@ pub(crate) const CHECKS_TIMER: &str = "aami-checks.timer";
 /// What keeps the connection to the control plane.
 pub(crate) const AGENT: &str = "aami-agent.service";
 
+/// What replaces the agent, and takes that back where the new one does not come up.
+pub(crate) const AGENT_UPDATE: &str = "aami-agent-update.service";
+
 /// All of them.
-pub(crate) const NODE: [&str; 6] = [NODE_EXPORTER, DCGM_EXPORTER, ALL_SMI, CHECKS, CHECKS_TIMER, AGENT];
+pub(crate) const NODE: [&str; 7] = [
+    NODE_EXPORTER,
+    DCGM_EXPORTER,
+    ALL_SMI,
+    CHECKS,
+    CHECKS_TIMER,
+    AGENT,
+    AGENT_UPDATE,
+];

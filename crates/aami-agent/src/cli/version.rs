@@ -1,6 +1,6 @@
 //! `aami-agent version`.
 
-use aami_model::Exit;
+use aami_model::{Exit, version};
 use clap::Args;
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ impl Version {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let shown = Shown {
             name: "aami-agent",
-            version: env!("CARGO_PKG_VERSION"),
+            version: version::own(),
             architecture: std::env::consts::ARCH,
         };
         if self.json {

@@ -11,9 +11,10 @@ mod unit;
 mod work;
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use aami_api::link::{CommandResult, Order, Up};
 use aami_model::{Code, CommandId, code};
@@ -21,10 +22,15 @@ use aami_plans::node::Form;
 
 use super::identity::Identity;
 use super::state::Shared;
+use super::update;
 use journal::{Journal, Known};
 
+/// No command takes longer, whatever its order says.
+pub(super) const LONGEST_COMMAND: Duration = Duration::from_secs(3600);
 /// More commands do not wait.
 const MOST_WAITING: usize = 8;
+/// How long one turn waits for a command: the watchdog looks at it.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What commands have to know of the node.
 #[derive(Debug, Clone)]
@@ -46,8 +52,11 @@ pub(super) struct Desk {
 impl Desk {
     /// Opens the desk, with what it was doing when the last process ended.
     pub(super) fn open(shared: &Arc<Shared>, identity: &Identity) -> Self {
+        // An update replaces this very process: whoever comes up next goes on with it.
+        let update = update::under_way(shared);
         let journal = Journal::open(&shared.own("commands.json"), |id| {
-            failed(id, code::COMMAND_INTERRUPTED, code::COMMAND_INTERRUPTED.sentence)
+            let interrupted = code::COMMAND_INTERRUPTED;
+            (update.as_ref() != Some(id)).then(|| failed(id, interrupted, interrupted.sentence))
         });
         let journal = Arc::new(Mutex::new(journal));
         let (orders, taken) = sync_channel(MOST_WAITING);
@@ -113,17 +122,33 @@ fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
 }
 
 fn run(shared: &Shared, journal: &Mutex<Journal>, node: &Node, orders: &Receiver<Order>) {
-    while let Ok(order) = orders.recv() {
-        shared.say(&format!("command {}: {}", order.command_id, order.command.name()));
-        let result = work::done(shared, node, &order);
-        if let Err(error) = lock(journal).end(result.clone()) {
-            shared.say(&format!(
-                "the result of {} cannot be noted: {error}",
-                order.command_id
-            ));
-        }
-        shared.tell(Up::Result(result));
+    if let Some(id) = update::under_way(shared)
+        && lock(journal).find(&id) == Some(Known::Taken)
+        && let Some(result) = update::await_outcome(shared, &id)
+    {
+        end(shared, journal, result);
     }
+    loop {
+        shared.pulses.command.beat(shared.now());
+        let order = match orders.recv_timeout(LONGEST_WAIT) {
+            Ok(order) => order,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        shared.say(&format!("command {}: {}", order.command_id, order.command.name()));
+        if let Some(result) = work::done(shared, node, &order) {
+            end(shared, journal, result);
+        }
+    }
+}
+
+/// Notes how a command ended, and tells it.
+fn end(shared: &Shared, journal: &Mutex<Journal>, result: CommandResult) {
+    let id = &result.command_id;
+    if let Err(error) = lock(journal).end(result.clone()) {
+        shared.say(&format!("the result of {id} cannot be noted: {error}"));
+    }
+    shared.tell(Up::Result(result));
 }
 
 fn failed(id: &CommandId, code: Code, why: &str) -> CommandResult {

@@ -44,6 +44,8 @@ pub(super) struct Identity {
     /// How many GPUs it enrolled with.
     pub(super) gpus: Option<u32>,
     pub(super) gpu_vendor: Option<String>,
+    /// Where the exporters are that it told of.
+    pub(super) own_ports: Vec<u16>,
     /// Where it keeps what is its own.
     pub(super) folder: PathBuf,
     pub(super) form: Form,
@@ -70,6 +72,7 @@ pub(super) fn read(options: &Options) -> Result<Identity, Unusable> {
         credential,
         gpus: enrolment.gpus(),
         gpu_vendor: enrolment.gpu_vendor().map(str::to_owned),
+        own_ports: enrolment.exporter_ports(),
         folder: below(&layout.agent),
         form: options.form,
         cluster: options.cluster.clone(),
@@ -102,6 +105,28 @@ fn credential(path: &Path) -> Result<Secret, Unusable> {
             secret.kind().name()
         ))),
         Err(error) => Err(unusable(&error)),
+    }
+}
+
+#[cfg(test)]
+impl Identity {
+    /// A node whose own folder is this one.
+    pub(super) fn on_stage(folder: &Path) -> Self {
+        Self {
+            hostname: "gpu-01".to_owned(),
+            road: Road {
+                server: "http://127.0.0.1:9".to_owned(),
+                trust: aami_api::client::Trust::System,
+                proxy: None,
+            },
+            credential: Secret::from_random(SecretKind::NodeCredential, "n1", [7; 20]),
+            gpus: None,
+            gpu_vendor: None,
+            own_ports: Vec::new(),
+            folder: folder.to_owned(),
+            form: Form::Foreground,
+            cluster: "main".to_owned(),
+        }
     }
 }
 

@@ -1,19 +1,24 @@
 //! The loop that is connected: it does what [`Connection`] decides, sends what waits, and waits itself for whichever
 //! comes first of the socket, the bell and the clock. One thread reads and writes.
 
+mod receipts;
+
 use std::os::fd::AsFd as _;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use aami_api::link::{ConnectionAck, Heartbeat, Hello, NodeConfig, PROTOCOL, Told, Up};
+use aami_api::link::{ConnectionAck, Heartbeat, Hello, NodeConfig, PROTOCOL, Told, USUAL_HEARTBEAT, Up};
+use aami_model::agent_config::AgentConfig;
 use aami_model::secret::Secret;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::command::Desk;
 use super::connection::{Action, Connection, Input};
 use super::state::{Shared, boot_id, random};
+use super::update;
 use super::wire::{NotOpened, Read, Road, Wire};
+use receipts::Receipts;
 
 /// Nodes of a site are switched on together.
 const FIRST_SPREAD: Duration = Duration::from_secs(2);
@@ -46,8 +51,12 @@ struct Link<'a> {
     /// The last report that was sent over this connection, and the last that is kept.
     sent: u64,
     settled: u64,
+    /// The results that were sent over this connection.
+    results: Receipts,
     /// What was said last about the connection: the same is not said again.
     said: String,
+    /// How often a heartbeat is wanted where no configuration says otherwise, in seconds.
+    heartbeat: u32,
 }
 
 /// Runs until the daemon stops.
@@ -62,7 +71,9 @@ pub(super) fn run(shared: &Shared, road: &Road, credential: &Secret, desk: &Desk
         wire: None,
         sent: 0,
         settled: 0,
+        results: Receipts::default(),
         said: String::new(),
+        heartbeat: USUAL_HEARTBEAT,
     };
     while !shared.is_stopping() {
         shared.pulses.link.beat(shared.now());
@@ -96,6 +107,8 @@ impl Link<'_> {
         }
         let is_live = self.connection.is_live();
         self.shared.vitals.is_connected.store(is_live, Ordering::Relaxed);
+        let is_refused = self.connection.is_refused();
+        self.shared.vitals.is_refused.store(is_refused, Ordering::Relaxed);
     }
 
     fn lost(&mut self, why: &str) {
@@ -112,9 +125,9 @@ impl Link<'_> {
             Action::Greet => self.say(&Up::Hello(self.hello())),
             Action::Live(ack) => self.live(&ack),
             Action::Heartbeat => {
-                let resources = self.shared.take_resources();
-                self.say(&Up::Heartbeat(Heartbeat { resources }))?;
-                self.wire.as_mut().map_or(Ok(()), Wire::ping)
+                self.say(&self.beat())?;
+                let number = self.results.ping();
+                self.wire.as_mut().map_or(Ok(()), |wire| wire.ping(number))
             }
             Action::Settle(seq) => {
                 self.settle(seq.min(self.sent));
@@ -167,7 +180,7 @@ impl Link<'_> {
         let revision = noted.config.revision.clone();
         Hello {
             protocol: PROTOCOL,
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            agent_version: aami_model::version::own().to_owned(),
             arch: ARCH.to_owned(),
             boot_id: boot_id(),
             spool: self.shared.spool().id().to_owned(),
@@ -180,9 +193,11 @@ impl Link<'_> {
     fn live(&mut self, ack: &ConnectionAck) -> Result<(), String> {
         self.note(&format!("connected to {} as {}", self.road.server, ack.node_id));
         self.shared.vitals.connections.fetch_add(1, Ordering::Relaxed);
+        self.heartbeat = ack.heartbeat_seconds;
         if let Some(seconds) = self.shared.memory.noted().config.heartbeat_seconds {
             self.connection.beat_every(seconds);
         }
+        update::stand(self.shared);
         let skew = {
             let (here, there) = (self.shared.wall(), ack.time);
             if here > there {
@@ -203,13 +218,19 @@ impl Link<'_> {
         if ack.wants_inventory {
             self.shared.wish(|wishes| wishes.inventory = true);
         }
+        self.results = Receipts::default();
         // What ended while nobody heard.
         for up in self.desk.untold() {
             self.shared.tell(up);
         }
-        self.say(&Up::Heartbeat(Heartbeat {
+        self.say(&self.beat())
+    }
+
+    fn beat(&self) -> Up {
+        Up::Heartbeat(Heartbeat {
+            time: Some(self.shared.wall()),
             resources: self.shared.take_resources(),
-        }))
+        })
     }
 
     fn settle(&mut self, seq: u64) {
@@ -228,9 +249,9 @@ impl Link<'_> {
         let refused = fault(&config);
         let revision: String = config.revision.chars().take(100).collect();
         if refused.is_none() {
-            if let Some(seconds) = config.heartbeat_seconds {
-                self.connection.beat_every(seconds);
-            }
+            // What a configuration no longer says is as it was before there was one.
+            let seconds = config.heartbeat_seconds.unwrap_or(self.heartbeat);
+            self.connection.beat_every(seconds);
             if let Err(error) = self.shared.memory.change(|noted| noted.config = config) {
                 self.shared
                     .say(&format!("the configuration cannot be kept: {error}"));
@@ -259,6 +280,12 @@ impl Link<'_> {
             match wire.read() {
                 Ok(Read::Frame(down)) => self.happened(Input::Heard(down)),
                 Ok(Read::Alive) => self.happened(Input::Alive),
+                Ok(Read::Answered(number)) => {
+                    for id in self.results.answered(number) {
+                        self.desk.told(&id);
+                    }
+                    self.happened(Input::Alive);
+                }
                 Ok(Read::Nothing) => return,
                 Err(why) => return self.lost(&why),
             }
@@ -275,11 +302,12 @@ impl Link<'_> {
                 break;
             };
             wire.say(&up)?;
-            if let Up::Result(result) = &up
-                && !wire.is_waiting()
-            {
-                self.desk.told(&result.command_id);
+            if let Up::Result(result) = &up {
+                self.results.sent(&result.command_id);
             }
+        }
+        if self.results.wants_ping() {
+            wire.ping(self.results.ping())?;
         }
         while !wire.is_waiting() && self.sent.saturating_sub(self.settled) < MOST_UNDER_WAY {
             let Some((seq, line)) = self.shared.spool().after(self.sent) else {
@@ -316,18 +344,16 @@ impl Link<'_> {
 
 /// Why a configuration is not taken.
 fn fault(config: &NodeConfig) -> Option<String> {
-    let outside =
-        |given: Option<u32>, least: u32, most: u32| given.is_some_and(|n| !(least..=most).contains(&n));
-    if outside(config.heartbeat_seconds, 5, 300) {
-        return Some("heartbeat_seconds must be 5 to 300".to_owned());
-    }
-    if outside(config.resources_seconds, 10, 3600) {
-        return Some("resources_seconds must be 10 to 3600".to_owned());
-    }
-    if config.revision.is_empty() || config.revision.len() > 100 {
+    if !(1..=100).contains(&config.revision.len()) {
         return Some("revision must be 1 to 100 characters".to_owned());
     }
-    None
+    let behaviour = AgentConfig {
+        heartbeat_seconds: config.heartbeat_seconds,
+        resources_seconds: config.resources_seconds,
+        discover: config.discover,
+    };
+    // How long this node may be silent is the control plane's to know.
+    behaviour.check(u32::MAX).err().map(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -3,17 +3,18 @@
 //! things twice and loses nothing.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use aami_api::link::NodeConfig;
+use aami_api::link::{FoundExporter, NodeConfig};
 use aami_model::finding::Finding;
 use aami_xid::kmsg::Position;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use super::replace::replaced;
 
 /// No file of the daemon's own is longer.
 const LONGEST: u64 = 8 * 1024 * 1024;
@@ -32,6 +33,8 @@ pub(super) struct Noted {
     pub(super) inventory: Option<String>,
     /// The findings that were told last.
     pub(super) findings: Vec<Finding>,
+    /// The exporters of others that were told last.
+    pub(super) found: Vec<FoundExporter>,
 }
 
 /// The notes and their file.
@@ -77,20 +80,13 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 /// Replaces a file of JSON in one move, on the disk when this returns.
 pub(super) fn write<T: Serialize>(path: &Path, what: &T) -> io::Result<()> {
     let text = serde_json::to_vec(what).map_err(io::Error::other)?;
-    let beside = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
+    replaced(path, |writer| writer.write_all(&text)).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the loops share: the spool, the notes, what there is to say, and the bell that wakes them.
 
+mod looks;
 mod pulse;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use super::memory::Memory;
 use super::spool::{Limits, Spool};
 use super::{Options, watch};
 
+pub(super) use looks::Looks;
 pub(super) use pulse::Pulses;
 
 /// More answers to commands do not wait.
@@ -37,6 +39,8 @@ pub(super) struct Shared {
     pub(super) gpus_expected: Option<u32>,
     /// Of which vendor those are.
     pub(super) gpu_vendor: Option<String>,
+    /// Where the exporters are that this node told of itself.
+    pub(super) own_ports: Vec<u16>,
     pub(super) pulses: Pulses,
     pub(super) vitals: Vitals,
     /// The kernel's messages, counted.
@@ -49,6 +53,8 @@ pub(super) struct Shared {
     wishes: Mutex<Wishes>,
     wished: Condvar,
     bell: OwnedFd,
+    /// Can be read once all loops are to end, and ever after.
+    ending: OwnedFd,
     is_stopping: AtomicBool,
     clock: SystemClock,
     began: Instant,
@@ -71,13 +77,15 @@ pub(super) struct Wishes {
 #[derive(Debug, Default)]
 pub(super) struct Vitals {
     pub(super) is_connected: AtomicBool,
+    /// The control plane said no, and is asked rarely.
+    pub(super) is_refused: AtomicBool,
     pub(super) connections: AtomicU64,
     pub(super) spool_failures: AtomicU64,
     pub(super) records_lost: AtomicU64,
     pub(super) gpus_visible: AtomicU64,
     pub(super) is_gpus_known: AtomicBool,
-    /// How many looks at the inventory have ended.
-    pub(super) inventories: AtomicU64,
+    /// Looks at the hardware.
+    pub(super) looks: Looks,
 }
 
 impl Shared {
@@ -96,13 +104,15 @@ impl Shared {
         getrandom::fill(&mut fresh).map_err(|error| Unusable::Host(error.to_string()))?;
         let reports = folder.join("reports.jsonl");
         let spool = Spool::open(&reports, Limits::default(), &HEXLOWER.encode(&fresh)).map_err(failed)?;
-        let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
-            .map_err(|error| failed(error.into()))?;
+        let bell = || {
+            eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).map_err(|error| failed(error.into()))
+        };
         Ok(Self {
             root: options.root.clone(),
             memory: Memory::open(&folder.join("memory.json")),
             gpus_expected: identity.gpus,
             gpu_vendor: identity.gpu_vendor.clone(),
+            own_ports: identity.own_ports.clone(),
             pulses: Pulses::default(),
             vitals: Vitals::default(),
             xids: Mutex::new(Counters::default()),
@@ -112,7 +122,8 @@ impl Shared {
             resources: Mutex::new(None),
             wishes: Mutex::new(Wishes::default()),
             wished: Condvar::new(),
-            bell,
+            bell: bell()?,
+            ending: bell()?,
             is_stopping: AtomicBool::new(false),
             clock: SystemClock::new(),
             began: Instant::now(),
@@ -230,10 +241,16 @@ impl Shared {
         let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
     }
 
+    /// What every loop may wait on: unlike the bell, nobody hears it out.
+    pub(super) const fn ending(&self) -> &OwnedFd {
+        &self.ending
+    }
+
     /// Ends all loops.
     pub(super) fn stop(&self) {
         self.is_stopping.store(true, Ordering::SeqCst);
         self.ring();
+        let _ = rustix::io::write(&self.ending, &1_u64.to_ne_bytes());
         self.wished.notify_all();
     }
 
@@ -255,4 +272,20 @@ pub(super) fn random() -> f64 {
 pub(super) fn boot_id() -> String {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id");
     text.unwrap_or_default().trim().chars().take(64).collect()
+}
+
+/// What the loops share on a node that is this folder.
+#[cfg(test)]
+pub(super) fn stage(folder: &std::path::Path) -> Shared {
+    let options = Options {
+        root: folder.to_owned(),
+        form: aami_plans::node::Form::Foreground,
+        cluster: "main".to_owned(),
+        metrics: "127.0.0.1:0".parse().expect("an address"),
+        proxies: aami_plans::download::Proxies::default(),
+        notify: super::Notify::to(None),
+        say: |_| {},
+    };
+    let identity = Identity::on_stage(folder);
+    Shared::open(&options, &identity).expect("the folder can be opened")
 }

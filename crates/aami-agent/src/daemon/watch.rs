@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use aami_inventory::{Host, SystemCommands};
 
+use super::discover;
 use super::resources::Looker;
 use super::state::Shared;
 
@@ -41,6 +42,7 @@ pub(super) fn run(shared: &Shared) {
     let mut checks = checks::Watch::new(&shared.root);
     let mut findings = findings::Watch::default();
     let mut looker = Looker::default();
+    let mut discover = discover::Watch::default();
     let mut looked: Option<Duration> = None;
     let mut most = Duration::ZERO;
     loop {
@@ -51,6 +53,7 @@ pub(super) fn run(shared: &Shared) {
         shared.pulses.watch.beat(shared.now());
         inventory.turn(shared, &host, wishes);
         checks.turn(shared);
+        discover.turn(shared);
         let every = shared.memory.noted().config.resources_seconds;
         let every = Duration::from_secs(every.unwrap_or(RESOURCES).clamp(10, 3600).into());
         if looked.is_none_or(|looked| shared.now() >= looked + every) {

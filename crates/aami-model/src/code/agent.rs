@@ -76,4 +76,25 @@ codes! { Agent;
     "The command did not end in the time it was given.";
     "Give it more time, or look at the node with `diagnose`.";
     "What the command waited for was still under way when its time was over. It may end later by itself."
+
+    UPDATE_DOWNGRADE = 14, Conflict, 409;
+    "The release is older than the agent that runs, and the agent is not pinned to it.";
+    "Pin the group to it: `aami agents update GROUP --version V --pin`.";
+    "An older release may have faults that a newer one has mended, so nobody takes an agent back by accident. A group \
+     that is pinned to the version says so to its nodes, and only then they take it. Its signature is asked for in \
+     either case."
+
+    UPDATE_ROLLED_BACK = 15, Failed, 500;
+    "The new agent did not come up, and the old one is back.";
+    "The message says how far the new one came; look at `journalctl -u aami-agent -u aami-agent-update` on the node.";
+    "A new agent has to start on the node, connect, and be acknowledged by the control plane, all within two minutes. \
+     One that does not is taken back: the unit runs the agent it ran before, and the file of the new one is removed. A \
+     control plane that cannot be reached during that time looks the same from the node."
+
+    UPDATE_KEY_MISSING = 16, Integrity, 422;
+    "This node does not know who signs releases.";
+    "Place the minisign public key as /etc/aami/release.pub, or run `aami-agent bootstrap --release-key FILE`.";
+    "An agent is replaced only by a release that is signed by the key in /etc/aami/release.pub. The bootstrap places it, \
+     where the control plane had one as dist/minisign.pub or --release-key named it. The file has to be root's, and \
+     nobody else may write it. Without it nothing is updated from afar, whoever asks."
 }

@@ -48,7 +48,7 @@ impl Door {
 pub(crate) fn at_work(session: &Session, host: &Host) -> Result<Option<Firewall>, StepError> {
     let options = &session.options;
     let is_ours = options.form == Form::Host && !options.skip_firewall;
-    if !is_ours || matches!(options.purpose, Purpose::Look(_)) {
+    if !is_ours || matches!(options.purpose, Purpose::Look(_) | Purpose::Update(_)) {
         return Ok(None);
     }
     let found = session

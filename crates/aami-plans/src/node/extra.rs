@@ -71,7 +71,7 @@ impl Extra {
 
     /// All that this host shall have.
     pub(crate) fn wanted(session: &Session, host: &Host) -> Result<Vec<Self>, StepError> {
-        if let Purpose::Look(_) = session.options.purpose {
+        if let Purpose::Look(_) | Purpose::Update(_) = session.options.purpose {
             return Ok(Self::installed(session, host));
         }
         let wish = Wish::now(session, host)?;
@@ -179,7 +179,7 @@ impl Extra {
         if session.installed(host, name).is_some() {
             return Ok(None);
         }
-        if let Purpose::Look(_) = session.options.purpose {
+        if let Purpose::Look(_) | Purpose::Update(_) = session.options.purpose {
             return Ok(None);
         }
         let catalogue = session.catalogue()?;

@@ -12,10 +12,11 @@ mod verify;
 
 use std::sync::Arc;
 
-use aami_install::Step;
+use aami_install::{Effect, Probe, Step, StepContext, StepError, Survey};
+use aami_model::run::StepOutcome;
 
-use super::Form;
 use super::session::Session;
+use super::{Form, Purpose};
 
 /// All of them.
 pub(super) fn all(session: &Arc<Session>) -> Vec<Box<dyn Step>> {
@@ -33,7 +34,42 @@ pub(super) fn all(session: &Arc<Session>) -> Vec<Box<dyn Step>> {
     if session.options.form == Form::Host && !session.options.skip_agent {
         steps.push(Box::new(agent::Agent(s())));
     }
+    if let Purpose::Update(_) = session.options.purpose {
+        return vec![
+            Box::new(Alone(checks::Checks(s()), Vec::new())),
+            Box::new(Alone(agent::Agent(s()), needs(&["checks"]))),
+        ];
+    }
     steps
+}
+
+/// A step of a plan that leaves out others which it needs elsewhere: they hold since the install.
+struct Alone<S>(S, Vec<String>);
+
+impl<S: Step> Step for Alone<S> {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn title(&self) -> String {
+        self.0.title()
+    }
+
+    fn needs(&self) -> Vec<String> {
+        self.1.clone()
+    }
+
+    fn desired(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
+        self.0.desired(survey)
+    }
+
+    fn probe(&self, survey: &Survey<'_>) -> Result<Probe, StepError> {
+        self.0.probe(survey)
+    }
+
+    fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
+        self.0.apply(context)
+    }
 }
 
 fn needs(names: &[&str]) -> Vec<String> {

@@ -38,6 +38,12 @@ impl Enrolment {
         self.told.request.system_info.as_ref()?.gpu_count
     }
 
+    /// The ports of the exporters it told of.
+    pub fn exporter_ports(&self) -> Vec<u16> {
+        let exporters = self.told.request.exporters.iter();
+        exporters.map(|exporter| exporter.port).collect()
+    }
+
     /// The vendor of those GPUs.
     pub fn gpu_vendor(&self) -> Option<&str> {
         self.told.request.system_info.as_ref()?.gpu_vendor.as_deref()

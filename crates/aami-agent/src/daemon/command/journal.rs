@@ -40,12 +40,12 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Reads it. Those under way when the last process ended end as `interrupted` says.
-    pub(super) fn open(path: &Path, interrupted: impl Fn(&CommandId) -> CommandResult) -> Self {
+    /// Reads it. Those under way when the last process ended end as `interrupted` says, or are under way still.
+    pub(super) fn open(path: &Path, interrupted: impl Fn(&CommandId) -> Option<CommandResult>) -> Self {
         let mut entries: VecDeque<Entry> = memory::read(path).unwrap_or_default();
         for entry in &mut entries {
             if entry.result.is_none() {
-                entry.result = Some(interrupted(&entry.id));
+                entry.result = interrupted(&entry.id);
             }
         }
         Self {
@@ -148,9 +148,11 @@ mod tests {
     }
 
     fn open(path: &Path) -> Journal {
-        Journal::open(path, |id| CommandResult {
-            ok: false,
-            ..result(id.as_str(), 0)
+        Journal::open(path, |id| {
+            Some(CommandResult {
+                ok: false,
+                ..result(id.as_str(), 0)
+            })
         })
     }
 

@@ -1,7 +1,6 @@
 //! Doing a command.
 
 use std::fs;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,11 +12,10 @@ use aami_plans::node::check::Places;
 use aami_plans::node::{ASKED, CHECKS_UNIT, exporter_unit};
 
 use super::super::state::Shared;
+use super::super::update;
 use super::super::watch::{Results, results};
-use super::{Node, diagnose, failed, unit};
+use super::{LONGEST_COMMAND, Node, diagnose, failed, unit};
 
-/// No command takes longer, whatever its order says.
-const LONGEST: Duration = Duration::from_secs(3600);
 /// Between two looks at something that is awaited.
 const LOOK: Duration = Duration::from_millis(50);
 /// A round that was at work when it was asked for began too early; then there is another, and no third.
@@ -26,9 +24,9 @@ const ROUNDS: usize = 2;
 /// What was done, and what it gave.
 type Done = Result<(String, String), (Code, String)>;
 
-/// Does a command and says how it ended.
-pub(super) fn done(shared: &Shared, node: &Node, order: &Order) -> CommandResult {
-    let allowed = Duration::from_secs(order.timeout_seconds.max(1).into()).min(LONGEST);
+/// Does a command and says how it ended; nothing where the next daemon will.
+pub(super) fn done(shared: &Shared, node: &Node, order: &Order) -> Option<CommandResult> {
+    let allowed = Duration::from_secs(order.timeout_seconds.max(1).into()).min(LONGEST_COMMAND);
     let deadline = Instant::now() + allowed;
     let done = match &order.command {
         NodeCommand::RunChecks => run_checks(shared, node, deadline),
@@ -38,15 +36,18 @@ pub(super) fn done(shared: &Shared, node: &Node, order: &Order) -> CommandResult
             diagnose::bundle(shared, node, deadline),
         )),
         NodeCommand::RestartExporter { exporter } => restart_exporter(node, *exporter, deadline),
-        NodeCommand::UpdateAgent { version } => Err((
+        NodeCommand::UpdateAgent { version } => {
+            return update::replace(shared, order, version, deadline, |unit| {
+                unit::offered(node)?;
+                unit::systemctl(&["start", "--no-block", unit], deadline)
+            });
+        }
+        NodeCommand::Unknown => Err((
             code::COMMAND_NOT_OFFERED,
-            format!(
-                "aami-agent {} does not replace itself; `aami-agent bootstrap` of {version:.40} does",
-                env!("CARGO_PKG_VERSION")
-            ),
+            format!("aami-agent {} does not know this command", env!("CARGO_PKG_VERSION")),
         )),
     };
-    match done {
+    Some(match done {
         Ok((message, output)) => CommandResult {
             command_id: order.command_id.clone(),
             ok: true,
@@ -55,7 +56,7 @@ pub(super) fn done(shared: &Shared, node: &Node, order: &Order) -> CommandResult
             output: last_of(output, LONGEST_OUTPUT),
         },
         Err((code, why)) => failed(&order.command_id, code, &why),
-    }
+    })
 }
 
 /// The end of a text that is too long.
@@ -112,10 +113,11 @@ fn refresh_inventory(shared: &Shared, deadline: Instant) -> Done {
         let document = shared.inventory.lock().ok()?;
         Some(document.as_ref()?.sha256.clone())
     };
-    let (before, looks) = (document(shared), shared.vitals.inventories.load(Ordering::SeqCst));
+    // Before the first look ended, what is known is what was told last.
+    let before = document(shared).or_else(|| shared.memory.noted().inventory.clone());
+    let look = shared.vitals.looks.next();
     shared.wish(|wishes| wishes.refresh = true);
-    // The look that was under way when this was asked may have begun before.
-    while shared.vitals.inventories.load(Ordering::SeqCst) == looks {
+    while !shared.vitals.looks.has_ended(look) {
         if Instant::now() >= deadline || shared.is_stopping() {
             return Err(late());
         }
@@ -143,7 +145,42 @@ fn restart_exporter(node: &Node, exporter: ExporterKind, deadline: Instant) -> D
 
 #[cfg(test)]
 mod tests {
+    use std::sync::PoisonError;
+
+    use super::super::super::state::stage;
+    use super::super::super::watch::Document;
     use super::*;
+
+    #[test]
+    fn a_look_that_began_before_it_was_asked_for_is_no_answer_and_the_first_one_is_compared_with_what_was_told() {
+        // Given a node that told its inventory before it started again, and its first look under way,
+        let folder = tempfile::tempdir().unwrap();
+        let shared = stage(folder.path());
+        shared
+            .memory
+            .change(|noted| noted.inventory = Some("same".to_owned()))
+            .unwrap();
+        let looks = &shared.vitals.looks;
+        looks.begin();
+        let limit = Duration::from_secs(60);
+        thread::scope(|scope| {
+            // when a look is asked for,
+            let asked = scope.spawn(|| refresh_inventory(&shared, Instant::now() + limit));
+            assert!(shared.wait_for_wish(limit).refresh);
+            // then that one is not waited for,
+            let seen = |sha256: &str| {
+                let document = Some(Document::on_stage(sha256));
+                *shared.inventory.lock().unwrap_or_else(PoisonError::into_inner) = document;
+            };
+            seen("another");
+            looks.end();
+            // but the next, and the hardware is what it was told to be.
+            looks.begin();
+            seen("same");
+            looks.end();
+            assert_eq!(asked.join().unwrap().unwrap().0, "the hardware is what it was");
+        });
+    }
 
     #[test]
     fn a_long_output_keeps_its_end() {

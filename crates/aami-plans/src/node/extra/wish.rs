@@ -47,7 +47,7 @@ impl Wish {
                 let name = change.settled(session, host)?;
                 Ok(change.apply(&name, kept))
             }
-            Purpose::Install | Purpose::Look(_) => Ok(kept),
+            Purpose::Install | Purpose::Look(_) | Purpose::Update(_) => Ok(kept),
         }
     }
 

@@ -13,12 +13,22 @@ use aami_model::run::StepOutcome;
 
 use super::super::Purpose;
 use super::super::agent_unit::{UNIT, text};
-use super::super::resident::{ASKED, SPOOL};
+use super::super::resident::{
+    ASKED, OUTCOME, RELEASE_KEY, REQUEST, SPOOL, STANDING, UPDATE_FOLDER, UPDATE_JOURNAL,
+};
 use super::super::session::Session;
+use super::super::update_unit;
 use super::needs;
 
 /// What the daemon keeps in its folder. All of it changes in use and goes with the node.
-const FILES: [&str; 4] = ["reports.jsonl", "memory.json", "commands.json", ASKED];
+const FILES: [&str; 6] = [
+    "reports.jsonl",
+    "memory.json",
+    "commands.json",
+    ASKED,
+    REQUEST,
+    STANDING,
+];
 
 /// The agent's daemon.
 pub(super) struct Agent(pub(super) Arc<Session>);
@@ -33,7 +43,9 @@ impl Agent {
         let is_wanted = match session.options.purpose {
             Purpose::Install => !session.options.skip_agent,
             // As it was installed, whatever would be today.
-            Purpose::Look(_) | Purpose::Exporters { .. } => survey.record(&unit(Vec::new()).key()).is_some(),
+            Purpose::Look(_) | Purpose::Exporters { .. } | Purpose::Update(_) => {
+                survey.record(&unit(Vec::new()).key()).is_some()
+            }
         };
         let Some(agent) = session.agent(host)?.filter(|_| is_wanted) else {
             return Ok(Vec::new());
@@ -50,6 +62,14 @@ impl Agent {
             let placement = Placement::new(file, Content::bytes(""), 0o600, owner());
             effects.push(Effect::WriteFile(placement.changing_in_use()));
         }
+        let folder = path(UPDATE_FOLDER)?;
+        effects.push(Effect::directory(folder.clone(), 0o700, owner()));
+        for name in [UPDATE_JOURNAL, OUTCOME] {
+            let file = path(&format!("{folder}/{name}"))?;
+            let placement = Placement::new(file, Content::bytes(""), 0o600, owner());
+            effects.push(Effect::WriteFile(placement.changing_in_use()));
+        }
+        effects.extend(self.release_key(survey)?);
         let program = path(&format!(
             "{}/aami-agent-{}/aami-agent",
             layout.programs, agent.version
@@ -58,6 +78,17 @@ impl Agent {
         let content = Content::bytes(text(program.as_str()));
         let placement = Placement::new(file.clone(), content, 0o644, owner());
         effects.push(Effect::WriteFile(placement.marked(Mark::Hash)));
+        // What replaces the agent: at boot, where that was cut off, and whenever the daemon starts it.
+        let updater = path(&format!("/etc/systemd/system/{}", update_unit::UNIT))?;
+        let content = Content::bytes(update_unit::text(program.as_str(), layout.agent.as_str()));
+        let placement = Placement::new(updater.clone(), content, 0o644, owner());
+        effects.push(Effect::WriteFile(placement.marked(Mark::Hash)));
+        effects.push(Effect::UnitState(UnitState {
+            unit: update_unit::UNIT.to_owned(),
+            enabled: true,
+            running: false,
+            inputs: vec![updater],
+        }));
         // Another program, credential or control plane: it is started anew.
         effects.push(unit(vec![
             file,
@@ -66,6 +97,27 @@ impl Agent {
             layout.registration.clone(),
         ]));
         Ok(effects)
+    }
+}
+
+impl Agent {
+    /// Who signs releases. It is the operator's file: what a node believes once stays, whatever a control plane says
+    /// later.
+    fn release_key(&self, survey: &Survey<'_>) -> Result<Option<Effect>, StepError> {
+        let path = HostPath::new(RELEASE_KEY)
+            .map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))?;
+        let placed = |text: &str| {
+            let content = Content::bytes(text);
+            let placement = Placement::new(path.clone(), content, 0o644, Some(Owner::root()));
+            Effect::WriteFile(placement.for_the_operator())
+        };
+        if self.0.options.purpose == Purpose::Install
+            && let Some(text) = self.0.release_key()?
+        {
+            return Ok(Some(placed(&text)));
+        }
+        let kept = placed("");
+        Ok(survey.record(&kept.key()).is_some().then_some(kept))
     }
 }
 

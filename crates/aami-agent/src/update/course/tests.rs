@@ -1,0 +1,368 @@
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+
+use super::super::journal::Standing;
+use super::*;
+
+/// What cuts the updater off: thrown, and caught by whoever begins it again.
+struct Cut;
+
+/// A host in memory that outlives the updater, with what could go wrong.
+#[derive(Default)]
+struct World {
+    /// What is installed, and what the unit runs.
+    installed: RefCell<String>,
+    on_trial: Cell<bool>,
+    running: RefCell<String>,
+    fetched: RefCell<Option<String>>,
+    settles: Cell<u32>,
+    elapsed: Cell<u64>,
+    /// Cuts after so many steps; counted down.
+    cut: Cell<Option<u32>>,
+    cuts: Cell<u32>,
+    bad_release: Cell<bool>,
+    /// The new agent does not start, does not connect, cannot install itself.
+    no_start: Cell<bool>,
+    no_connection: Cell<bool>,
+    no_settle: Cell<bool>,
+    /// Another installer is at work for so many tries.
+    locked: Cell<u32>,
+    outcomes: RefCell<Vec<String>>,
+}
+
+struct Doubles<'a>(&'a World, &'a Book);
+
+impl Doubles<'_> {
+    /// The daemon comes up, and is acknowledged unless it is the bad one.
+    fn comes_up(&self) {
+        let version = if self.0.on_trial.get() {
+            self.0
+                .fetched
+                .borrow()
+                .clone()
+                .expect("what is on trial lies there")
+        } else {
+            self.0.installed.borrow().clone()
+        };
+        *self.0.running.borrow_mut() = version.clone();
+        if version == "2.0.0" && self.0.no_connection.get() {
+            return;
+        }
+        let standing = Standing {
+            version,
+            at: Timestamp::EPOCH,
+        };
+        self.1.set_standing(Some(&standing)).unwrap();
+    }
+
+    fn cut(&self) {
+        if let Some(left) = self.0.cut.get() {
+            if left == 0 {
+                self.0.cut.set(None);
+                self.0.cuts.set(self.0.cuts.get() + 1);
+                std::panic::panic_any(Cut);
+            }
+            self.0.cut.set(Some(left - 1));
+        }
+    }
+}
+
+impl Pieces for Doubles<'_> {
+    fn fetch(&self, version: &str) -> Result<(), Wrong> {
+        self.cut();
+        if self.0.bad_release.get() {
+            return Err(Wrong::new(code::SIGNATURE_INVALID, "it does not hold"));
+        }
+        *self.0.fetched.borrow_mut() = Some(version.to_owned());
+        self.cut();
+        Ok(())
+    }
+
+    fn put_on_trial(&self) -> Result<(), Wrong> {
+        self.0.on_trial.set(true);
+        self.cut();
+        if self.0.no_start.get() {
+            self.0.running.borrow_mut().clear();
+            return Err(Wrong::new(code::UNIT_FAILED, "it died"));
+        }
+        self.comes_up();
+        self.cut();
+        Ok(())
+    }
+
+    fn end_trial(&self) -> Result<(), Wrong> {
+        self.0.on_trial.set(false);
+        self.cut();
+        Ok(())
+    }
+
+    fn restart(&self) -> Result<(), Wrong> {
+        self.comes_up();
+        self.cut();
+        Ok(())
+    }
+
+    fn settle(&self, version: Option<&str>) -> Result<(), Wrong> {
+        self.0.settles.set(self.0.settles.get() + 1);
+        if self.0.locked.get() > 0 {
+            self.0.locked.set(self.0.locked.get() - 1);
+            return Err(Wrong::new(code::LOCKED, "another installer is at work"));
+        }
+        if version.is_none() && self.0.no_settle.get() {
+            // It came half way.
+            *self.0.installed.borrow_mut() = "half".to_owned();
+            return Err(Wrong::new(code::STEP_FAILED, "the disk is full"));
+        }
+        let version = match version {
+            Some(version) => version.to_owned(),
+            None => self.0.fetched.borrow().clone().expect("what settles lies there"),
+        };
+        self.cut();
+        *self.0.installed.borrow_mut() = version;
+        self.cut();
+        self.comes_up();
+        Ok(())
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        *self.0.fetched.borrow_mut() = None;
+        self.cut();
+        Ok(())
+    }
+
+    fn last_words(&self) -> String {
+        String::new()
+    }
+
+    fn wait(&self, pause: Duration) {
+        let millis = u64::try_from(pause.as_millis()).unwrap();
+        self.0.elapsed.set(self.0.elapsed.get() + millis);
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.0.elapsed.get())
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::EPOCH
+    }
+
+    fn say(&self, line: &str) {
+        self.0.outcomes.borrow_mut().push(line.to_owned());
+    }
+
+    fn between(&self) {
+        self.cut();
+    }
+}
+
+struct Stage {
+    world: World,
+    book: Book,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = folder.path().join("spool");
+        std::fs::create_dir(&spool).unwrap();
+        let book = Book::below(folder.path(), &spool);
+        std::fs::create_dir_all(book.folder()).unwrap();
+        let world = World::default();
+        *world.installed.borrow_mut() = "1.0.0".to_owned();
+        *world.running.borrow_mut() = "1.0.0".to_owned();
+        Self {
+            world,
+            book,
+            _folder: folder,
+        }
+    }
+
+    fn ask(&self, version: &str, pinned: bool) {
+        let request = Request {
+            command_id: "c1".parse().unwrap(),
+            version: version.to_owned(),
+            pinned,
+        };
+        self.book.ask(&request).unwrap();
+    }
+
+    /// Runs the updater as its unit does: again and again until it ends by itself.
+    fn run(&self) {
+        loop {
+            let begun = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                // After it settled the unit runs the new agent.
+                let own = match self.world.installed.borrow().as_str() {
+                    "2.0.0" => "2.0.0",
+                    _ => "1.0.0",
+                };
+                run(&Doubles(&self.world, &self.book), &self.book, own).unwrap();
+            }));
+            match begun {
+                Ok(()) => return,
+                Err(cause) if cause.is::<Cut>() => {}
+                Err(cause) => std::panic::resume_unwind(cause),
+            }
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        self.book.outcome().expect("it ended")
+    }
+
+    /// What must hold however it ended and wherever it was cut.
+    fn is_tidy(&self, version: &str) {
+        assert_eq!(*self.world.installed.borrow(), version);
+        assert_eq!(*self.world.running.borrow(), version);
+        assert!(!self.world.on_trial.get());
+        assert_eq!(*self.world.fetched.borrow(), None);
+        assert_eq!(self.book.journal(), None);
+        assert_eq!(self.book.request(), None);
+    }
+}
+
+/// How often one run without a cut could have been cut.
+fn boundaries(set: impl Fn(&Stage)) -> u32 {
+    let stage = Stage::new();
+    set(&stage);
+    stage.ask("2.0.0", false);
+    stage.world.cut.set(Some(u32::MAX));
+    stage.run();
+    u32::MAX - stage.world.cut.get().unwrap()
+}
+
+/// Cuts at every boundary, then at every pair of them.
+fn at_every_cut(set: impl Fn(&Stage) + Copy, check: impl Fn(&Stage)) {
+    // A cut is no failure of the test, and says nothing.
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !info.payload().is::<Cut>() {
+            before(info);
+        }
+    }));
+    let all = boundaries(set);
+    assert!(all > 8, "{all}");
+    for first in 0..all {
+        let stage = Stage::new();
+        set(&stage);
+        stage.ask("2.0.0", false);
+        stage.world.cut.set(Some(first));
+        stage.run();
+        assert_eq!(stage.world.cuts.get(), 1, "cut {first} of {all}");
+        check(&stage);
+    }
+    let _ = std::panic::take_hook();
+}
+
+#[test]
+fn a_good_release_is_installed_wherever_the_updater_is_cut_off() {
+    at_every_cut(
+        |_| {},
+        |stage| {
+            assert!(stage.outcome().ok, "{:?}", stage.outcome());
+            stage.is_tidy("2.0.0");
+        },
+    );
+}
+
+#[test]
+fn one_that_does_not_start_or_connect_or_install_is_taken_back_wherever_it_is_cut_off() {
+    for set in [
+        (|stage: &Stage| stage.world.no_start.set(true)) as fn(&Stage),
+        |stage| stage.world.no_connection.set(true),
+        |stage| stage.world.no_settle.set(true),
+    ] {
+        at_every_cut(set, |stage| {
+            let outcome = stage.outcome();
+            assert!(!outcome.ok, "{outcome:?}");
+            stage.is_tidy("1.0.0");
+        });
+    }
+}
+
+#[test]
+fn a_release_that_is_not_ours_changes_nothing() {
+    let stage = Stage::new();
+    stage.world.bad_release.set(true);
+    stage.ask("2.0.0", true);
+    stage.run();
+    assert_eq!(stage.outcome().code.as_deref(), Some("SIGNATURE_INVALID"));
+    assert_eq!(stage.world.settles.get(), 0);
+    stage.is_tidy("1.0.0");
+}
+
+#[test]
+fn an_older_release_is_taken_only_where_the_node_is_pinned_to_it() {
+    let stage = Stage::new();
+    stage.ask("0.9.0", false);
+    stage.run();
+    assert_eq!(stage.outcome().code.as_deref(), Some("UPDATE_DOWNGRADE"));
+    stage.is_tidy("1.0.0");
+    let stage = Stage::new();
+    stage.ask("0.9.0", true);
+    stage.run();
+    assert!(stage.outcome().ok);
+    stage.is_tidy("0.9.0");
+}
+
+#[test]
+fn a_version_that_is_a_path_is_no_version() {
+    for version in ["../../tmp/x", "2.0.0/../..", "", "latest", "2.0.0 --help"] {
+        let stage = Stage::new();
+        stage.ask(version, true);
+        stage.run();
+        assert_eq!(stage.outcome().code.as_deref(), Some("INVALID"), "{version:?}");
+        stage.is_tidy("1.0.0");
+    }
+}
+
+#[test]
+fn another_installer_is_waited_for() {
+    let stage = Stage::new();
+    stage.world.locked.set(3);
+    stage.ask("2.0.0", false);
+    stage.run();
+    assert!(stage.outcome().ok);
+    assert_eq!(stage.world.settles.get(), 4);
+    stage.is_tidy("2.0.0");
+}
+
+#[test]
+fn a_machine_that_dies_in_each_trial_gets_its_old_agent_back() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !info.payload().is::<Cut>() {
+            before(info);
+        }
+    }));
+    // Given a journal that says the trial was begun too often already
+    let stage = Stage::new();
+    *stage.world.fetched.borrow_mut() = Some("2.0.0".to_owned());
+    stage.world.on_trial.set(true);
+    let journal = Journal {
+        command_id: "c1".parse().unwrap(),
+        version: "2.0.0".to_owned(),
+        from: "1.0.0".to_owned(),
+        phase: Phase::Trial { begun: MOST_BEGUN },
+    };
+    stage.book.set_journal(Some(&journal)).unwrap();
+    // when the unit begins it once more, then the old one is back.
+    stage.run();
+    assert_eq!(stage.outcome().code.as_deref(), Some("UPDATE_ROLLED_BACK"));
+    stage.is_tidy("1.0.0");
+}
+
+#[test]
+fn a_request_that_was_answered_is_not_done_again() {
+    let stage = Stage::new();
+    stage.ask("2.0.0", false);
+    stage.run();
+    let settles = stage.world.settles.get();
+    // The daemon's file came back, from a backup, say.
+    stage.ask("2.0.0", false);
+    stage.run();
+    assert_eq!(stage.world.settles.get(), settles);
+    stage.is_tidy("2.0.0");
+    assert!(Path::new(stage.book.folder()).is_dir());
+}
