@@ -1,6 +1,7 @@
 //! Groups.
 
 use aami_model::OrgId;
+use aami_model::agent_config::AgentConfig;
 use aami_model::label::Labels;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ pub struct CreateGroup {
     pub description: String,
     /// Labels its nodes carry.
     pub labels: Labels,
+    /// How the agents of its nodes behave.
+    pub agents: AgentConfig,
     /// The tenant; the caller's own where absent.
     pub org: Option<OrgId>,
 }
@@ -28,4 +31,6 @@ pub struct PatchGroup {
     pub description: Option<String>,
     /// New labels, all of them.
     pub labels: Option<Labels>,
+    /// How the agents of its nodes behave, all of it.
+    pub agents: Option<AgentConfig>,
 }

@@ -7,8 +7,11 @@
 //! JSON is `snake_case`. Readers ignore members they do not know, so that a newer node can talk to an
 //! older control plane and the other way round.
 
+pub mod batch;
 pub mod check;
 pub mod command;
+pub mod dashboard;
+pub mod date;
 pub mod delivery;
 pub mod discovery;
 pub mod event;
@@ -17,12 +20,15 @@ pub mod health;
 pub mod key;
 pub mod link;
 pub mod node;
+pub mod node_token;
 pub mod notice;
 pub mod page;
 pub mod problem;
 pub mod register;
+pub mod rollout;
 pub mod run;
 pub mod token;
+pub mod url;
 pub mod webhook;
 
 #[cfg(feature = "client")]

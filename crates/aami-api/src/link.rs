@@ -14,7 +14,7 @@ use aami_model::check::RunAs;
 use aami_model::command::NodeCommand;
 use aami_model::finding::Finding;
 use aami_model::{CommandId, NodeId, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// The version of what is said here.
@@ -142,6 +142,9 @@ pub struct ConnectionAck {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Heartbeat {
+    /// Its clock; an older node does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
     /// How busy it is; not with every heartbeat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
@@ -301,9 +304,13 @@ pub struct XidTold {
 /// An exporter somebody else runs on a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FoundExporter {
     /// What it seems to be.
     pub exporter: aami_model::exporter::ExporterKind,
+    /// What it is called, e.g. `smartctl_exporter`: several are of the kind `custom`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// Where.
     pub port: u16,
 }
@@ -315,9 +322,17 @@ pub struct Order {
     /// Its id; the node does each once, however often it comes.
     pub command_id: CommandId,
     /// What.
+    #[serde(deserialize_with = "command")]
     pub command: NodeCommand,
     /// How long it may take, in seconds, from when it is taken.
     pub timeout_seconds: u32,
+}
+
+/// What is not known here, in whole or in part, is one unknown command: the node refuses it by its id and stays
+/// connected.
+fn command<'de, D: Deserializer<'de>>(from: D) -> Result<NodeCommand, D::Error> {
+    let value = Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or(NodeCommand::Unknown))
 }
 
 /// How a command ended.
@@ -351,7 +366,10 @@ pub struct NodeConfig {
     /// How often resources go along, in seconds: 10 to 3600.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources_seconds: Option<u32>,
-    /// The version the agent should be.
+    /// Whether to look for exporters that somebody else runs; where absent, it looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discover: Option<bool>,
+    /// The version the agent is pinned to: the one older release that it may be updated to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_version: Option<String>,
 }
@@ -383,6 +401,33 @@ mod tests {
         };
         let text = serde_json::to_value(accepted).expect("it is JSON");
         assert_eq!(text["commandId"], "c1");
+    }
+
+    #[test]
+    fn a_command_that_is_not_known_whole_is_one_to_refuse() {
+        let read = |command: &str| {
+            let text =
+                format!(r#"{{"type":"command","commandId":"c1","command":{command},"timeoutSeconds":60}}"#);
+            match serde_json::from_str::<Down>(&text).expect("it is read") {
+                Down::Command(order) => order.command,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(read(r#"{"kind":"run_checks","deep":true}"#), NodeCommand::RunChecks);
+        for unknown in [
+            r#"{"kind":"dance","steps":3}"#,
+            r#"{"kind":"restart_exporter","exporter":"future_exporter"}"#,
+            r#"{"kind":"update_agent"}"#,
+            r#"{"kind":"unknown"}"#,
+            "null",
+            "[1]",
+        ] {
+            assert_eq!(read(unknown), NodeCommand::Unknown, "{unknown}");
+        }
+        // Who asks for one is not so free.
+        for text in [r#"{"kind":"dance"}"#, r#"{"kind":"unknown"}"#, r#"{"kind":"Unknown"}"#] {
+            assert!(serde_json::from_str::<NodeCommand>(text).is_err(), "{text}");
+        }
     }
 
     #[test]

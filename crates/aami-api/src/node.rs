@@ -8,7 +8,8 @@ use aami_model::label::Labels;
 use aami_model::machine::SystemInfo;
 use aami_model::node::Node;
 use aami_model::node_status::NodeStatus;
-use aami_model::{GroupId, NodeId, OrgId, Timestamp, TokenId};
+use aami_model::silence::Silence;
+use aami_model::{GroupId, NodeId, OrgId, Timestamp, TokenId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::link::Resources;
@@ -22,6 +23,9 @@ pub struct NodeView {
     pub id: NodeId,
     /// The tenant it belongs to.
     pub org: OrgId,
+    /// Whose it is within the tenant, where it is somebody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
     /// Its host name.
     pub hostname: String,
     /// Where its exporters are scraped.
@@ -42,6 +46,9 @@ pub struct NodeView {
     /// Until when its maintenance lasts, where somebody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance_until: Option<Timestamp>,
+    /// Whether its alerts are silenced, where an Alertmanager is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Silence>,
     /// Whether its agent is connected at this moment.
     #[serde(default, skip_serializing_if = "is_false")]
     pub connected: bool,
@@ -54,6 +61,9 @@ pub struct NodeView {
     /// The version of its agent, as of its last connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_version: Option<String>,
+    /// Whether it runs by the configuration of its groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigStanding>,
     /// What is wrong with it, the gravest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
@@ -82,6 +92,21 @@ pub struct NodeView {
     pub token: Option<TokenId>,
 }
 
+/// Which configuration a node is to run by, and which it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ConfigStanding {
+    /// The revision its groups give; absent where they say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<String>,
+    /// The revision it said last that it runs by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<String>,
+    /// Why it did not take the one it was given last, where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
 // The signature is serde's.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 const fn is_false(value: &bool) -> bool {
@@ -94,6 +119,7 @@ impl From<&Node> for NodeView {
         Self {
             id: node.id.clone(),
             org: node.org.clone(),
+            user: node.user.clone(),
             hostname: node.hostname.to_string(),
             ip_address: node.ip_address.to_string(),
             status: node.status,
@@ -102,10 +128,12 @@ impl From<&Node> for NodeView {
             expected_until: node.expected_until(),
             stuck: false,
             maintenance_until: node.maintenance_until,
+            silence: None,
             connected: false,
             last_seen: None,
             resources: None,
             agent_version: None,
+            config: None,
             findings: Vec::new(),
             labels: node.labels.clone(),
             groups: node.groups.clone(),
@@ -143,6 +171,8 @@ pub struct CreateNode {
     pub metadata: BTreeMap<String, serde_json::Value>,
     /// The tenant; the caller's own where absent.
     pub org: Option<OrgId>,
+    /// Whose it is within the tenant; the caller's where absent.
+    pub user: Option<UserId>,
 }
 
 /// PATCH `/api/v1/nodes/{id}`: what is given replaces.
@@ -158,6 +188,9 @@ pub struct PatchNode {
     pub groups: Option<Vec<String>>,
     /// New metadata, all of it.
     pub metadata: Option<BTreeMap<String, serde_json::Value>>,
+    /// Whose it is from now on; empty means nobody's in particular.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
 }
 
 /// POST `/api/v1/nodes/{id}/maintenance` and the like.
@@ -180,6 +213,25 @@ pub struct CreateExporter {
     /// The exporter.
     #[serde(flatten)]
     pub exporter: ExporterInfo,
+}
+
+/// GET `/api/v1/exporters/found`: an exporter that a node's agent found and nobody registered. POST
+/// `/api/v1/exporters` with its node, type and port takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct FoundView {
+    /// The node it runs on.
+    pub node_id: NodeId,
+    /// The node's host name.
+    pub hostname: String,
+    /// What it would be registered as.
+    #[serde(rename = "type")]
+    pub exporter: ExporterKind,
+    /// What it is called; several are of the type `custom`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Where it listens.
+    pub port: u16,
 }
 
 /// PATCH `/api/v1/exporters/{id}`: what is given replaces.

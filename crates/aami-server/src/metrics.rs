@@ -1,6 +1,8 @@
 //! What the control plane counts about itself, for `/metrics`.
 
 use aami_api::delivery::DeliveryResult;
+use aami_model::code::Area;
+use aami_model::{Code, code};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -11,6 +13,17 @@ use prometheus_client::registry::Registry;
 /// RFC 9110, section 9.1, and RFC 5789.
 const METHODS: [&str; 9] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
+
+/// What the code of a failed installation counts as that is in no registry.
+pub(crate) const OTHER_FAILURE: &str = "OTHER";
+/// Where the codes of failed installations come from: their series stand at 0 before the first.
+const INSTALLING: [Area; 5] = [
+    Area::Enrolment,
+    Area::Install,
+    Area::Preflight,
+    Area::Release,
+    Area::Tools,
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,6 +49,12 @@ struct Delivered {
     result: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    service: &'static str,
+    result: &'static str,
+}
+
 /// Counters; they begin at 0, so that `increase()` sees the first step.
 #[derive(Clone)]
 pub(crate) struct Counters {
@@ -46,10 +65,58 @@ pub(crate) struct Counters {
     verifications: Family<Verification, Counter>,
     refusals: Family<Refused, Counter>,
     deliveries: Family<Delivered, Counter>,
+    asked: Family<Asked, Counter>,
     connections: Gauge,
     reconnects: Counter,
+    install_failures: Family<Refused, Counter>,
     link_refusals: Family<Refused, Counter>,
     pub(crate) regions_suspected: Gauge,
+    dashboards: Watching,
+}
+
+/// What is counted of dashboards.
+#[derive(Clone, Default)]
+struct Watching {
+    connections: Gauge,
+    connected: Counter,
+    frames: Counter,
+    resyncs: Counter,
+    dropped: Family<Refused, Counter>,
+}
+
+impl Watching {
+    fn new(registry: &mut Registry) -> Self {
+        let all = Self::default();
+        for code in [code::RATE_LIMITED, code::TIMED_OUT, code::UNAUTHENTICATED] {
+            let _ = all.dropped.get_or_create(&Refused { code: code.symbol });
+        }
+        registry.register(
+            "dashboard_connections",
+            "Sockets of dashboards held here",
+            all.connections.clone(),
+        );
+        registry.register(
+            "dashboard_connects",
+            "Sockets of dashboards opened",
+            all.connected.clone(),
+        );
+        registry.register(
+            "dashboard_frames",
+            "Frames sent to dashboards",
+            all.frames.clone(),
+        );
+        registry.register(
+            "dashboard_resyncs",
+            "Dashboards that read too slowly and began again with a snapshot",
+            all.resyncs.clone(),
+        );
+        registry.register(
+            "dashboard_dropped",
+            "Sockets of dashboards closed from here, by code",
+            all.dropped.clone(),
+        );
+        all
+    }
 }
 
 impl Counters {
@@ -89,7 +156,21 @@ impl Counters {
             "Sockets of nodes held here",
             connections.clone(),
         );
-        registry.register("agent_reconnects", "Sockets of nodes opened", reconnects.clone());
+        registry.register(
+            "agent_reconnects",
+            "Sockets opened of nodes that were connected before",
+            reconnects.clone(),
+        );
+        let install_failures: Family<Refused, Counter> = Family::default();
+        let known = Code::all().filter(|code| INSTALLING.contains(&code.area));
+        for code in known.map(|code| code.symbol).chain([OTHER_FAILURE]) {
+            let _ = install_failures.get_or_create(&Refused { code });
+        }
+        registry.register(
+            "install_failures",
+            "Installations of nodes that failed, by code",
+            install_failures.clone(),
+        );
         registry.register(
             "agent_refusals",
             "Connections of nodes refused or cut off, by code",
@@ -105,6 +186,13 @@ impl Counters {
             "Attempts to tell a destination of an event, by how they ended",
             deliveries.clone(),
         );
+        let dashboards = Watching::new(&mut registry);
+        let asked = Family::default();
+        registry.register(
+            "service_requests",
+            "Questions to Alertmanager and Prometheus, by whether they were answered",
+            asked.clone(),
+        );
         registry.register("refusals", "Requests refused, by code", refusals.clone());
         Self {
             registry: std::sync::Arc::new(registry),
@@ -114,10 +202,13 @@ impl Counters {
             verifications,
             refusals,
             deliveries,
+            asked,
             connections,
             reconnects,
+            install_failures,
             link_refusals,
             regions_suspected,
+            dashboards,
         }
     }
 
@@ -148,9 +239,19 @@ impl Counters {
         self.refusals.get_or_create(&Refused { code }).inc();
     }
 
-    pub(crate) fn link_opened(&self) {
+    /// A node's socket was opened; `again` says whether it was connected before.
+    pub(crate) fn link_opened(&self, again: bool) {
         self.connections.inc();
-        self.reconnects.inc();
+        if again {
+            self.reconnects.inc();
+        }
+    }
+
+    /// Installations that failed, each with its code.
+    pub(crate) fn installations_failed(&self, codes: &[&'static str]) {
+        for code in codes {
+            self.install_failures.get_or_create(&Refused { code }).inc();
+        }
     }
 
     pub(crate) fn link_closed(&self) {
@@ -159,6 +260,33 @@ impl Counters {
 
     pub(crate) fn link_refused(&self, code: &'static str) {
         self.link_refusals.get_or_create(&Refused { code }).inc();
+    }
+
+    pub(crate) fn dashboard_opened(&self) {
+        self.dashboards.connections.inc();
+        self.dashboards.connected.inc();
+    }
+
+    /// A dashboard's socket is closed; `code` says why, where it was closed from here.
+    pub(crate) fn dashboard_closed(&self, code: Option<&'static str>) {
+        self.dashboards.connections.dec();
+        if let Some(code) = code {
+            self.dashboards.dropped.get_or_create(&Refused { code }).inc();
+        }
+    }
+
+    pub(crate) fn dashboard_told(&self, frames: usize) {
+        self.dashboards.frames.inc_by(frames as u64);
+    }
+
+    pub(crate) fn dashboard_resynced(&self) {
+        self.dashboards.resyncs.inc();
+    }
+
+    /// One question to a service that the configuration names.
+    pub(crate) fn asked(&self, service: &'static str, ok: bool) {
+        let result = if ok { "ok" } else { "failed" };
+        self.asked.get_or_create(&Asked { service, result }).inc();
     }
 
     /// One attempt to tell a destination of an event.

@@ -207,6 +207,16 @@ pub fn commands() -> Prefix {
     under(&["commands"])
 }
 
+/// The update of a group's agents: what is wanted, and how far it is.
+pub fn rollout(group: &GroupId) -> Key {
+    key(&["rollouts", group.as_str()])
+}
+
+/// All of them.
+pub fn rollouts() -> Prefix {
+    under(&["rollouts"])
+}
+
 /// What one transaction leaves for History: entry, audit, events.
 pub fn outbox(ulid: &str) -> Key {
     key(&["outbox", ulid])
@@ -220,6 +230,11 @@ pub fn outboxes() -> Prefix {
 /// A bulk action and its progress.
 pub fn batch(id: &str) -> Key {
     key(&["batches", id])
+}
+
+/// A page of what came of the nodes of a bulk action.
+pub fn batch_page(id: &str, page: u32) -> Key {
+    key(&["batches", id, "pages", &format!("{page:06}")])
 }
 
 /// All bulk actions.
@@ -267,6 +282,16 @@ pub fn idems() -> Prefix {
     under(&["idem"])
 }
 
+/// A ticket that opens one dashboard's socket, under its SHA-256.
+pub fn ticket(sha256: &str) -> Key {
+    key(&["tickets", sha256])
+}
+
+/// All tickets.
+pub fn tickets() -> Prefix {
+    under(&["tickets"])
+}
+
 /// A session of a person.
 pub fn session(id: &str) -> Key {
     key(&["sessions", id])
@@ -305,6 +330,16 @@ pub fn finding(node: &NodeId) -> Key {
 /// All findings.
 pub fn findings() -> Prefix {
     under(&["findings"])
+}
+
+/// What Alertmanager was told about a node in maintenance.
+pub fn silence(node: &NodeId) -> Key {
+    key(&["silences", node.as_str()])
+}
+
+/// All silences.
+pub fn silences() -> Prefix {
+    under(&["silences"])
 }
 
 /// How far a lane of a destination has been told.

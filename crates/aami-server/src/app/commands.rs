@@ -11,16 +11,18 @@ use aami_api::link::{CommandResult, Down, LONGEST_OUTPUT, Order};
 use aami_model::access::{Caller, Orgs, Role};
 use aami_model::command::{CommandStatus, NodeCommand};
 use aami_model::node::Node;
+use aami_model::version::Version;
 use aami_model::{CommandId, NodeId, Timestamp, code};
 use aami_store::{Txn, keys};
 use serde_json::{Value, json};
 
 use super::commit::{Change, Wanted, Written, Wrote, node_data};
+use super::connections::reported_of;
 use super::reports::line;
-use super::{App, Asking, Refusal, access};
+use super::{App, Asking, Refusal, access, rollout};
 use crate::live::Link;
 use crate::view::document::encode;
-use crate::view::linked::{CommandDocument, Packed};
+use crate::view::linked::{CommandDocument, Packed, ReportedDocument};
 use crate::view::{Held, Snapshot};
 
 /// How many unfinished commands a node may have.
@@ -72,16 +74,8 @@ fn check(command: &NodeCommand) -> Result<(), Refusal> {
     let NodeCommand::UpdateAgent { version } = command else {
         return Ok(());
     };
-    let fits = (1..=40).contains(&version.len())
-        && version.starts_with(|c: char| c.is_ascii_digit())
-        && version
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b".+~-".contains(&b));
-    if fits {
-        Ok(())
-    } else {
-        Err(Refusal::invalid("version", "it is a version such as 1.4.0"))
-    }
+    let read = version.parse::<Version>();
+    read.map(drop).map_err(|error| Refusal::invalid("version", error))
 }
 
 fn told(node: &Node, doc: &CommandDocument) -> Value {
@@ -302,9 +296,24 @@ impl App {
             if doc.status != held.doc.status {
                 change = change.tell(kind, told(&owner.doc, &doc));
             }
+            let (reported, before) = reported_of(snapshot, node);
+            let tried = rollout::tried(&doc.command, doc.status, &doc);
             let change = change.transact(|txn| {
-                txn.when_unchanged(keys::command(id), held.revision)
-                    .put(keys::command(id), encode(&doc))
+                let txn = txn
+                    .when_unchanged(keys::command(id), held.revision)
+                    .put(keys::command(id), encode(&doc));
+                // Commands are forgotten after a day; that a version did not come up here is not.
+                match tried {
+                    Some(tried) => {
+                        let reported = ReportedDocument {
+                            update: Some(tried),
+                            ..reported
+                        };
+                        txn.when_unchanged(keys::finding(node), before)
+                            .put(keys::finding(node), encode(&reported))
+                    }
+                    None => txn,
+                }
             });
             Ok(Wanted::Write(Box::new(change), ()))
         })

@@ -3,6 +3,7 @@
 use aami_api::group::{CreateGroup, PatchGroup};
 use aami_api::page::Page;
 use aami_model::access::{Caller, Orgs, Role};
+use aami_model::agent_config::AgentConfig;
 use aami_model::group::Group;
 use aami_model::token::Verdict;
 use aami_model::{GroupId, OrgId, code};
@@ -34,6 +35,13 @@ pub(super) fn check_description(text: &str) -> Result<(), Refusal> {
 }
 
 impl App {
+    fn check_agents(&self, agents: &AgentConfig) -> Result<(), Refusal> {
+        let timeout = u32::try_from(self.config.heartbeat_timeout.as_secs()).unwrap_or(u32::MAX);
+        agents
+            .check(timeout)
+            .map_err(|error| Refusal::invalid("agents", error))
+    }
+
     /// The groups the caller sees.
     pub(crate) fn groups(&self, caller: &Caller, after: Option<&GroupId>, limit: usize) -> Page<Group> {
         let snapshot = self.view.current();
@@ -78,6 +86,7 @@ impl App {
             .labels
             .check()
             .map_err(|error| Refusal::invalid("labels", error))?;
+        self.check_agents(&wanted.agents)?;
         let org = org_for(&asking.caller, wanted.org.clone())?;
         let id = id_of(&org, &wanted.name);
         let wrote = self
@@ -94,6 +103,7 @@ impl App {
                     name: wanted.name.clone(),
                     description: wanted.description.clone(),
                     labels: wanted.labels.clone(),
+                    agents: wanted.agents.clone(),
                     created_at: now,
                 };
                 let change = Change::new(org.clone(), "group.create", format!("group:{id}"))
@@ -136,6 +146,9 @@ impl App {
                 .check()
                 .map_err(|error| Refusal::invalid("labels", error))?;
         }
+        if let Some(agents) = &patch.agents {
+            self.check_agents(agents)?;
+        }
         let id = self.group(&asking.caller, name)?.doc.id;
         let wrote = self
             .write(asking, |snapshot, _| {
@@ -149,6 +162,9 @@ impl App {
                 }
                 if let Some(labels) = &patch.labels {
                     group.labels.clone_from(labels);
+                }
+                if let Some(agents) = &patch.agents {
+                    group.agents.clone_from(agents);
                 }
                 if group == held.doc {
                     return Ok(Wanted::Nothing(group));
@@ -237,8 +253,14 @@ impl App {
                 let change = Change::new(held.doc.org.clone(), "group.delete", format!("group:{id}"))
                     .tell("group.deleted", json!({ "name": held.doc.name }))
                     .transact(|txn| {
-                        txn.when_unchanged(keys::group(&id), held.revision)
-                            .delete(keys::group(&id))
+                        let txn = txn
+                            .when_unchanged(keys::group(&id), held.revision)
+                            .delete(keys::group(&id));
+                        // A wish about nodes that are not there goes with it.
+                        match snapshot.linked.rollouts.get(&id) {
+                            Some(_) => txn.delete(keys::rollout(&id)),
+                            None => txn,
+                        }
                     });
                 Ok(Wanted::Write(Box::new(change), ()))
             })

@@ -61,6 +61,8 @@ pub(crate) struct Link {
 struct State {
     waiting: VecDeque<Utf8Bytes>,
     ending: Option<Ending>,
+    /// The revision of the configuration the node has, or was sent.
+    config: Option<Box<str>>,
 }
 
 impl Link {
@@ -102,6 +104,23 @@ impl Link {
         self.bell.notify_one();
     }
 
+    /// Notes which configuration the node says it has.
+    pub(crate) fn has_config(&self, revision: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.config = Some(revision.into());
+    }
+
+    /// Whether the node neither has this configuration nor was sent it; from now on it was. Before it is known what
+    /// the node has, it is sent nothing.
+    pub(crate) fn is_other_config(&self, revision: &str) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.config.as_deref().is_none_or(|known| known == revision) {
+            return false;
+        }
+        state.config = Some(revision.into());
+        true
+    }
+
     /// Ends it; the first reason stays.
     pub(crate) fn end(&self, ending: Ending) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,6 +132,13 @@ impl Link {
     /// Why it is to end, if it is.
     pub(crate) fn ended(&self) -> Option<Ending> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).ending
+    }
+
+    /// Waits until it is to end. Whoever waits here looks afterwards for what is to be sent: the bell rang for that, too.
+    pub(crate) async fn over(&self) {
+        while self.ended().is_none() {
+            self.bell.notified().await;
+        }
     }
 
     /// Waits until there is something to send, or it is to end.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use aami_api::link::FoundExporter;
 use aami_model::command::{CommandStatus, NodeCommand};
 use aami_model::finding::Finding;
-use aami_model::{CommandId, NodeId, OrgId, Timestamp};
+use aami_model::rollout::{RolloutPlan, RolloutStatus};
+use aami_model::{CommandId, GroupId, NodeId, OrgId, Timestamp};
 use aami_store::{Entry, Key};
 use data_encoding::BASE64;
 use flate2::Compression;
@@ -17,8 +18,9 @@ use flate2::write::DeflateEncoder;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
-use super::document::{DocumentError, decode};
+use super::document::DocumentError;
 use super::snapshot::{Held, Touched};
+use super::table::{Table, apply};
 
 /// The most a packed text unfolds to; more than anything that is ever packed.
 const MOST_UNPACKED: u64 = 4 * 1024 * 1024;
@@ -45,7 +47,9 @@ pub(crate) struct ReportedDocument {
     /// What the control plane itself found about the node.
     pub(crate) observed: Vec<Finding>,
     pub(crate) checks: BTreeMap<String, CheckDocument>,
-    pub(crate) xids: XidAllowance,
+    pub(crate) xids: Allowance,
+    /// Of events of every kind.
+    pub(crate) events: Allowance,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) inventory_sha256: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +57,41 @@ pub(crate) struct ReportedDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) config_refused: Option<String>,
     pub(crate) discovered: Vec<FoundExporter>,
+    /// How the last try to update its agent ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) update: Option<TriedDocument>,
+}
+
+/// How a node's try to update its agent ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TriedDocument {
+    pub(crate) version: String,
+    pub(crate) ok: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
+    #[serde(default)]
+    pub(crate) message: String,
+    pub(crate) at: Timestamp,
+}
+
+/// The update of a group's agents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RolloutDocument {
+    pub(crate) group: GroupId,
+    pub(crate) org: OrgId,
+    pub(crate) plan: RolloutPlan,
+    pub(crate) status: RolloutStatus,
+    pub(crate) status_since: Timestamp,
+    /// Why it stopped, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// Whether its canaries have stood.
+    #[serde(default)]
+    pub(crate) past_canaries: bool,
+    /// Tries before this are forgotten: an operator let it go on since then.
+    pub(crate) tries_since: Timestamp,
+    pub(crate) began_at: Timestamp,
+    pub(crate) created_by: String,
 }
 
 /// How one check of a node ended last.
@@ -62,10 +101,10 @@ pub(crate) struct CheckDocument {
     pub(crate) at: Timestamp,
 }
 
-/// How many more Xid events a node may raise, as of when, and how many were folded since the last one.
+/// How many events a node has raised, since when, and how many were folded since the last one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct XidAllowance {
+pub(crate) struct Allowance {
     pub(crate) used: u32,
     pub(crate) since: Option<Timestamp>,
     pub(crate) folded: u64,
@@ -125,8 +164,6 @@ impl Packed {
     }
 }
 
-type Table<K, T> = OrdMap<K, Arc<Held<T>>>;
-
 /// What is known of connected nodes.
 #[derive(Clone, Default)]
 pub(crate) struct Linked {
@@ -134,6 +171,7 @@ pub(crate) struct Linked {
     pub(crate) reported: Table<NodeId, ReportedDocument>,
     pub(crate) inventories: Table<NodeId, InventoryDocument>,
     pub(crate) commands: Table<CommandId, CommandDocument>,
+    pub(crate) rollouts: Table<GroupId, RolloutDocument>,
     replicas: OrdMap<String, ()>,
 }
 
@@ -168,6 +206,11 @@ impl Linked {
                 apply(&mut self.commands, key, id, entry)?;
                 touched.commands.extend(id.parse::<CommandId>());
             }
+            "rollouts" => {
+                apply(&mut self.rollouts, key, id, entry)?;
+                // What its nodes are to be configured to follows from it.
+                touched.groups.extend(id.parse::<GroupId>());
+            }
             "replicas" => match entry {
                 Some(_) => {
                     self.replicas.insert(id.to_owned(), ());
@@ -180,30 +223,6 @@ impl Linked {
         }
         Ok(())
     }
-}
-
-fn apply<K, T>(
-    table: &mut Table<K, T>,
-    key: &Key,
-    id: &str,
-    entry: Option<&Entry>,
-) -> Result<(), DocumentError>
-where
-    K: Ord + Clone + std::str::FromStr,
-    T: serde::de::DeserializeOwned,
-{
-    let Ok(id) = id.parse::<K>() else { return Ok(()) };
-    match entry {
-        Some(entry) => {
-            let doc = decode(key, &entry.value)?;
-            let revision = entry.mod_revision;
-            table.insert(id, Arc::new(Held { doc, revision }));
-        }
-        None => {
-            table.remove(&id);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

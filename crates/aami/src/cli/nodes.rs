@@ -1,7 +1,10 @@
 //! `aami nodes`: managed, installed systems. One file per verb.
 
+mod add;
+mod accept;
 mod allow_reenrol;
 mod command;
+mod found;
 mod history;
 mod label;
 mod list;
@@ -9,11 +12,15 @@ mod maintenance;
 mod restore;
 mod resume;
 mod retire;
+mod rotate;
 mod show;
+mod token;
 mod verify;
 
 use aami_model::Exit;
 use clap::{Args, Subcommand};
+
+pub(crate) use list::{status, table};
 
 use super::failure::Failure;
 use super::session::Common;
@@ -30,6 +37,7 @@ pub(crate) struct Nodes {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Add(add::Add),
     List(list::List),
     Show(show::Show),
     Verify(verify::Verify),
@@ -38,15 +46,20 @@ enum Verb {
     Resume(resume::Resume),
     Retire(retire::Retire),
     Restore(restore::Restore),
+    Token(token::Token),
+    Rotate(rotate::Rotate),
     AllowReenrol(allow_reenrol::AllowReenrol),
     Command(command::Command),
     History(history::History),
+    Found(found::Found),
+    Accept(accept::Accept),
 }
 
 impl Nodes {
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let mut session = self.common.session(surroundings)?;
         match self.verb {
+            Verb::Add(verb) => verb.run(&mut session),
             Verb::List(verb) => verb.run(&mut session),
             Verb::Show(verb) => verb.run(&mut session),
             Verb::Verify(verb) => verb.run(&mut session),
@@ -55,9 +68,13 @@ impl Nodes {
             Verb::Resume(verb) => verb.run(&mut session),
             Verb::Retire(verb) => verb.run(&mut session),
             Verb::Restore(verb) => verb.run(&mut session),
+            Verb::Token(verb) => verb.run(&mut session, surroundings),
+            Verb::Rotate(verb) => verb.run(&mut session, surroundings),
             Verb::AllowReenrol(verb) => verb.run(&mut session),
             Verb::Command(verb) => verb.run(&mut session),
             Verb::History(verb) => verb.run(&mut session),
+            Verb::Found(verb) => verb.run(&mut session),
+            Verb::Accept(verb) => verb.run(&mut session),
         }
     }
 }

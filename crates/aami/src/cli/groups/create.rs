@@ -31,7 +31,7 @@ impl Create {
                 name: self.name,
                 description: self.description,
                 labels: labels(self.labels),
-                org: None,
+                ..CreateGroup::default()
             }),
         )?;
         session.screen.show(&group, |_| show::table(&group))?;

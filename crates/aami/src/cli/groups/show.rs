@@ -36,6 +36,22 @@ pub(crate) fn table(group: &Group) -> Table {
     table.line("Id", &group.id);
     table.line("Description", &group.description);
     table.line("Labels", labels::shown(&group.labels));
+    let agents = &group.agents;
+    let seconds = |seconds: Option<u32>| {
+        seconds
+            .map(|seconds| format!("every {seconds} s"))
+            .unwrap_or_default()
+    };
+    table.line("Heartbeats", seconds(agents.heartbeat_seconds));
+    table.line("Resources", seconds(agents.resources_seconds));
+    table.line(
+        "Exporters",
+        match agents.discover {
+            Some(true) => "looked for",
+            Some(false) => "not looked for",
+            None => "",
+        },
+    );
     table.line("Made", group.created_at);
     table
 }

@@ -1,6 +1,6 @@
 //! `aami nodes show`.
 
-use aami_api::node::NodeView;
+use aami_api::node::{ConfigStanding, NodeView};
 use aami_model::Exit;
 use clap::Args;
 
@@ -26,6 +26,17 @@ impl Show {
     }
 }
 
+/// Whether it runs by the configuration it is given, in a few words.
+fn configured(config: &ConfigStanding) -> String {
+    let wanted = config.wanted.as_deref().unwrap_or("none");
+    let applied = config.applied.as_deref().unwrap_or("none");
+    match &config.refused {
+        Some(why) => format!("{wanted} refused: {why}"),
+        None if wanted == applied => format!("{wanted} applied"),
+        None => format!("{wanted} wanted, {applied} applied"),
+    }
+}
+
 pub(crate) fn table(node: &NodeView) -> Table {
     let mut table = Table::of_one();
     table.line("Hostname", &node.hostname);
@@ -33,11 +44,19 @@ pub(crate) fn table(node: &NodeView) -> Table {
     if node.org != aami_model::OrgId::default() {
         table.line("Org", &node.org);
     }
+    if let Some(user) = &node.user {
+        table.line("User", user);
+    }
     table.line(
         "Status",
         format!("{} since {}", node.status.name(), node.status_since),
     );
     table.line("Reason", node.status_reason.as_deref().unwrap_or_default());
+    if let Some(silence) = &node.silence {
+        let until = silence.until.map(|until| format!(" until {until}")).unwrap_or_default();
+        let why = silence.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        table.line("Silence", format!("{}{until}{why}", silence.state.name()));
+    }
     if let Some(until) = node.expected_until {
         let late = if node.stuck { ", stuck: look at it" } else { "" };
         table.line("Expected", format!("until {until}{late}"));
@@ -51,6 +70,9 @@ pub(crate) fn table(node: &NodeView) -> Table {
         table.line("Last seen", format!("{seen}, {how}"));
     }
     table.line("Agent", node.agent_version.as_deref().unwrap_or_default());
+    if let Some(config) = &node.config {
+        table.line("Configuration", configured(config));
+    }
     for finding in &node.findings {
         table.line(
             "Finding",
