@@ -104,7 +104,8 @@ fn asset(root: &Path, name: &str) -> Result<String> {
         let path = root.join(ASSETS).join(name);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
-    Ok(read(name)?.replace("@FETCH@\n", &read("fetch.sh")?))
+    let text = read(name)?.replace("@FETCH@\n", &read("fetch.sh")?);
+    Ok(text.replace("@REPORT@\n", &read("silent.sh")?))
 }
 
 /// Fills what nobody has said with nothing.
@@ -118,6 +119,8 @@ fn empty(text: &str) -> String {
         "PUBLIC_KEY",
         "SHA256_AMD64",
         "SHA256_ARM64",
+        "URL_AMD64",
+        "URL_ARM64",
     ] {
         text = text.replace(&format!("@{name}@"), "''");
     }

@@ -147,11 +147,19 @@ impl std::fmt::Debug for Validated {
 }
 
 /// A run that reports under a credential of its own.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct OpenedRun {
     /// Its id, also for `register`.
     pub id: RunId,
     /// Its credential; ends with the run, with the token, or after 24 h.
     pub credential: String,
+}
+
+impl std::fmt::Debug for OpenedRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenedRun")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
 }

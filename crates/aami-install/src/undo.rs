@@ -243,6 +243,7 @@ impl Undoing<'_> {
                 code: failure.code.symbol.to_owned(),
                 message: failure.message.clone(),
                 hint: failure.code.hint.to_owned(),
+                details: BTreeMap::new(),
                 duration_ms,
             },
         };

@@ -10,7 +10,7 @@ use crate::hostname::Hostname;
 use crate::label::Labels;
 use crate::machine::SystemInfo;
 use crate::node_status::NodeStatus;
-use crate::{GroupId, NodeId, OrgId, Timestamp, TokenId};
+use crate::{GroupId, NodeId, OrgId, Timestamp, TokenId, UserId};
 
 /// A node as it is kept. Its exporters live inside it; groups are named, never listed from the other
 /// side.
@@ -20,6 +20,9 @@ pub struct Node {
     pub id: NodeId,
     /// The tenant it belongs to.
     pub org: OrgId,
+    /// Whose it is within the tenant, where it is somebody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
     /// Unique within the tenant.
     pub hostname: Hostname,
     /// Where its exporters are scraped.
@@ -101,4 +104,26 @@ pub struct Identity {
     /// Until when an operator allows it to enrol again with another key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reenrol_until: Option<Timestamp>,
+    /// Keys and hashes of credentials that were rotated away: they never speak for this node again. The newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<String>,
+}
+
+/// How many keys and credentials are remembered as revoked.
+const MOST_REVOKED: usize = 16;
+
+impl Identity {
+    /// Takes key and credential away for good: what may be in other hands opens nothing any more.
+    pub fn revoke(&mut self) {
+        let gone = [self.node_key.take(), self.credential_hash.take()];
+        self.revoked.extend(gone.into_iter().flatten());
+        let over = self.revoked.len().saturating_sub(MOST_REVOKED);
+        self.revoked.drain(..over);
+        self.reenrol_until = None;
+    }
+
+    /// Whether this key or hash of a credential was rotated away.
+    pub fn has_revoked(&self, proof: &str) -> bool {
+        self.revoked.iter().any(|gone| gone == proof)
+    }
 }

@@ -1,6 +1,8 @@
 //! One execution of a plan on one host: its status, its steps, and the numbered stream of events
 //! that every renderer (terminal, plain lines, JSON lines, metrics, the control plane) reads.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -182,6 +184,9 @@ pub enum RunEventKind {
         message: String,
         /// What to do next.
         hint: String,
+        /// What there is to compare, for programs: `expected` and `actual` of a checksum.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        details: BTreeMap<String, String>,
         /// How long it took.
         duration_ms: u64,
     },

@@ -5,12 +5,15 @@
 //! [`Config::read`] turns the texts into values or says which cannot be used.
 
 mod layers;
+mod release;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use layers::{ConfigError, Layers, Resolved, SETTINGS, Setting, Source};
+pub use release::Releases;
+pub(crate) use release::{ARCHITECTURES, folder};
 
 use crate::app::address::AddressPolicy;
 
@@ -42,6 +45,8 @@ pub struct Config {
     pub allow_link_local_nodes: bool,
     /// Also write the targets as `file_sd` here.
     pub file_sd: Option<PathBuf>,
+    /// Which agents install scripts bring, and from where.
+    pub releases: Releases,
     /// How long an installation may be silent before it counts as failed.
     pub install_silence: Duration,
     /// How long a connected node may be silent before it counts as gone.
@@ -58,6 +63,18 @@ pub struct Config {
     pub noti_ca_file: Option<PathBuf>,
     /// The secrets that events of other control planes are signed with, one a line.
     pub events_in_secret_file: Option<PathBuf>,
+    /// The Alertmanager that is told to be silent about nodes in maintenance.
+    pub alertmanager_url: Option<String>,
+    /// What it is sent as `Authorization`.
+    pub alertmanager_authorization_file: Option<PathBuf>,
+    /// The only CA its certificate is believed from.
+    pub alertmanager_ca_file: Option<PathBuf>,
+    /// The Prometheus that is asked whether nodes without an agent are up.
+    pub prometheus_url: Option<String>,
+    /// What it is sent as `Authorization`.
+    pub prometheus_authorization_file: Option<PathBuf>,
+    /// The only CA its certificate is believed from.
+    pub prometheus_ca_file: Option<PathBuf>,
     /// How long one delivery of an event may take.
     pub delivery_timeout: Duration,
     /// How long the next attempt waits at most.
@@ -138,6 +155,17 @@ impl Config {
         {
             return Err(bad("noti_service_url", why.to_owned()));
         }
+        let releases = Releases::read(text, flag("plain_http")?).map_err(|(name, why)| bad(name, why))?;
+        let service = |name: &'static str| {
+            let url = Some(text(name)).filter(|url| !url.is_empty());
+            match url.map(crate::notify::outlet::check_url).transpose() {
+                Ok(_) if url.is_some_and(|url| url.contains('?')) => {
+                    Err(bad(name, "it has no query".to_owned()))
+                }
+                Ok(_) => Ok(url.map(str::to_owned)),
+                Err(why) => Err(bad(name, why.to_owned())),
+            }
+        };
         let (tls_cert, tls_key) = (path("tls_cert"), path("tls_key"));
         if tls_cert.is_some() != tls_key.is_some() {
             return Err(bad("tls_cert", "tls_cert and tls_key belong together".to_owned()));
@@ -170,6 +198,7 @@ impl Config {
             allow_local_nodes: flag("allow_local_nodes")?,
             allow_link_local_nodes: flag("allow_link_local_nodes")?,
             file_sd: path("file_sd"),
+            releases,
             install_silence: duration("install_silence")?,
             heartbeat_timeout: duration("heartbeat_timeout")?,
             history_keep: duration("history_keep")?,
@@ -178,6 +207,12 @@ impl Config {
             noti_secret_file: path("noti_secret_file"),
             noti_ca_file: path("noti_ca_file"),
             events_in_secret_file: path("events_in_secret_file"),
+            alertmanager_url: service("alertmanager_url")?,
+            alertmanager_authorization_file: path("alertmanager_authorization_file"),
+            alertmanager_ca_file: path("alertmanager_ca_file"),
+            prometheus_url: service("prometheus_url")?,
+            prometheus_authorization_file: path("prometheus_authorization_file"),
+            prometheus_ca_file: path("prometheus_ca_file"),
             delivery_timeout: duration("delivery_timeout")?,
             delivery_retry_max: duration("delivery_retry_max")?,
             delivery_give_up: duration("delivery_give_up")?,

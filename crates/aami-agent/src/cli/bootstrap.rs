@@ -17,7 +17,8 @@ use aami_install::{Installer, Mode, RunReport};
 use aami_model::label::Labels;
 use aami_model::run::RunStatus;
 use aami_model::{Exit, code};
-use aami_plans::node::{Foreground, Form, Node, NodeOptions, Purpose, Reporter};
+use aami_plans::node::{BegunRun, Foreground, Form, Node, NodeOptions, Purpose, Reporter};
+use aami_plans::release::PublicKey;
 use aami_plans::telemetry;
 use clap::Args;
 
@@ -44,6 +45,9 @@ pub(crate) struct Bootstrap {
     /// A file that holds the bootstrap token [env: AAMI_TOKEN_FILE]
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     token_file: Option<PathBuf>,
+    /// A file with the run that the install script opened, to go on with it
+    #[arg(long, value_name = "FILE", hide = true)]
+    run_file: Option<PathBuf>,
     /// The control plane's CA certificate, PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -106,6 +110,10 @@ pub(crate) struct Bootstrap {
     /// The container image to run dcgm-exporter in, by its digest: NAME@sha256:... [default: the catalogue's, if any]
     #[arg(long, value_name = "IMAGE", value_parser = plan::image)]
     dcgm_image: Option<String>,
+    /// Who signs releases that the agent may be updated to: a file with a minisign public key [default: the control
+    /// plane's, at the first install]
+    #[arg(long, value_name = "FILE")]
+    release_key: Option<PathBuf>,
     /// Run no checks
     #[arg(long)]
     skip_checks: bool,
@@ -302,6 +310,7 @@ impl Bootstrap {
             cluster: self.which.cluster.clone(),
             api,
             token,
+            run: self.begun()?,
             port: self.port,
             labels: self.labels()?,
             address: self.address,
@@ -317,6 +326,7 @@ impl Bootstrap {
             sources,
             downloader: downloader(surroundings.proxies.clone()),
             agent: Some(stay::launcher()?),
+            release_key: self.release_key()?,
             look: Box::new(look),
             listeners: Box::new(listeners),
             foreground,
@@ -349,6 +359,27 @@ impl Bootstrap {
             Some(token) => token.map(Some),
             None => Err(Failure::new(code::TOKEN_REQUIRED, code::TOKEN_REQUIRED.sentence)),
         }
+    }
+
+    /// The run that the script opened, where one started this program.
+    fn begun(&self) -> Result<Option<BegunRun>, Failure> {
+        let Some(path) = self.run_file.as_ref().filter(|_| !self.dry_run) else {
+            return Ok(None);
+        };
+        let text = token::text_of(path)?;
+        let begun = BegunRun::read(&text);
+        let wrong = || Failure::invalid(format!("{} is not what the install script writes", path.display()));
+        begun.map(Some).ok_or_else(wrong)
+    }
+
+    /// The key that releases are signed with, where one is named.
+    fn release_key(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.release_key else {
+            return Ok(None);
+        };
+        let text = token::text_of(path)?;
+        PublicKey::read(&text).map_err(|error| Failure::invalid(format!("{}: {error}", path.display())))?;
+        Ok(Some(text))
     }
 
     fn labels(&self) -> Result<Labels, Failure> {

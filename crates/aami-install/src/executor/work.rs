@@ -1,5 +1,6 @@
 //! One step of a run.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use aami_model::code;
@@ -94,6 +95,7 @@ fn failed(step: &dyn Step, shared: &Shared<'_>, error: StepError, duration_ms: u
                 code,
                 message,
                 hint,
+                details: BTreeMap::new(),
                 duration_ms,
             },
         );

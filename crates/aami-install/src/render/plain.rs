@@ -122,6 +122,7 @@ mod tests {
                 code: "DISK_FULL".into(),
                 message: "cannot write /x".into(),
                 hint: "Free some.".into(),
+                details: std::collections::BTreeMap::new(),
                 duration_ms: 3,
             },
             RunEventKind::RunFinished {

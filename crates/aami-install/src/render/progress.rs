@@ -125,6 +125,7 @@ impl Progress {
                 message,
                 hint,
                 duration_ms,
+                ..
             } => self.change(step, |view| {
                 view.stage = Stage::Failed(code.clone(), message.clone(), hint.clone());
                 view.took = Some(Duration::from_millis(*duration_ms));

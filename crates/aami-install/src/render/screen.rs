@@ -281,6 +281,7 @@ mod tests {
             code: "PORT_IN_USE".into(),
             message,
             hint: "Stop it.".into(),
+            details: std::collections::BTreeMap::new(),
             duration_ms: 1500,
         });
         story.push(RunEventKind::RunFinished {

@@ -72,4 +72,23 @@ codes! { Enrolment;
     "A bootstrap token is needed.";
     "Give it with --token-file, or on the terminal when asked.";
     "No token was given on the command line, in a file, or at the prompt."
+
+    TOKEN_FOR_ANOTHER_NODE = 14, NotAuthorised, 403;
+    "The install token was made for another node than this machine.";
+    "Run it on the machine of that name, give this machine its name, or make one for it: `aami nodes token NODE`.";
+    "A token that was made for one node enrols that node and no other. A machine is that node when it calls itself by \
+     its name, with or without the domain."
+
+    CREDENTIAL_REVOKED = 15, NotAuthorised, 409;
+    "This key or credential was revoked for this node.";
+    "Run the newest install script of the node again, as `aami nodes token NODE` prints it: it makes new ones.";
+    "An operator rotated the node's identity because it may be in other hands. What was used before opens nothing any \
+     more, also not together with a new token: the node has to make another key and credential, which the agent does by \
+     itself when it is run with a token."
+
+    AGENT_VERSION_MISSING = 16, NotFound, 404;
+    "This control plane knows no such version of the agent.";
+    "Place the release's folder in dist/, or name its checksums in the setting release_checksums.";
+    "An install script carries the checksum of the agent it downloads. The control plane takes it from release_checksums, \
+     or from the file itself: dist/VERSION/ARCH/aami-agent, and dist/ARCH/aami-agent for its own version."
 }

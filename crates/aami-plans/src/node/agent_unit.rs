@@ -31,6 +31,7 @@ ProtectSystem=strict
 ReadWritePaths=/var/lib/aami/agent/spool
 ProtectHome=yes
 PrivateTmp=yes
+PrivateMounts=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectControlGroups=yes
@@ -45,10 +46,13 @@ RemoveIPC=yes
 KeyringMode=private
 SystemCallArchitectures=native
 UMask=0077
-# The kernel's log is where Xids are: no ProtectKernelLogs=, and CAP_SYSLOG where it is kept from others.
-# Serial numbers of disks and cards are readable by their owner alone, and that is root: no capability.
+# What `systemd-analyze security` still counts, and why it is so.
+# User=, PrivateUsers=: serial numbers of disks and cards, results of checks and the credential are readable by their
+# owner alone, and that is root. A user namespace would take just that away; it has no capability to make up for it.
+# CapabilityBoundingSet=, ProtectKernelLogs=: the kernel's log is where Xids are, and CAP_SYSLOG reads it where it is
+# kept from others.
 CapabilityBoundingSet=CAP_SYSLOG
-# GPU drivers are asked through their devices; nothing else below /dev is open.
+# DeviceAllow=, PrivateDevices=: GPU drivers are asked through their devices; nothing else below /dev is open.
 DevicePolicy=closed
 DeviceAllow=/dev/kmsg r
 DeviceAllow=char-nvidia rw
@@ -57,11 +61,14 @@ DeviceAllow=char-nvidia-caps rw
 DeviceAllow=char-nvidia-uvm rw
 DeviceAllow=char-drm rw
 DeviceAllow=char-kfd rw
-# The control plane, the service manager's sockets, and links of network cards.
+# RestrictAddressFamilies=, PrivateNetwork=, IPAddressDeny=: it is there to reach the control plane, wherever that is;
+# the service manager's sockets are AF_UNIX, links of network cards are asked for by AF_NETLINK.
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+# ProtectProc=, ProcSubset=: what the host is and how busy it is stands in /proc, also which processes hold a GPU.
+# RootDirectory=: vendors' tools are run where the host has them.
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
-# Its own children are ended in time, and it lowers their priority with its own.
+# SystemCallFilter=: its own children are ended in time, and it lowers their priority with its own.
 SystemCallFilter=setpriority
 SystemCallErrorNumber=EPERM
 ";
@@ -79,6 +86,7 @@ mod tests {
             "ExecStart=/opt/aami/aami-agent-1.0.0/aami-agent daemon",
             "RestartPreventExitStatus=78",
             "CapabilityBoundingSet=CAP_SYSLOG",
+            "PrivateMounts=yes",
             "ReadWritePaths=/var/lib/aami/agent/spool",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}: {text}");

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use aami_api::token::OpenedRun;
 use aami_install::Sink;
 use aami_model::run::{RunEvent, RunEventKind};
+use aami_model::secret::{Secret, SecretKind};
 
 use super::session::Session;
 
@@ -12,6 +14,30 @@ const MOST: usize = 256;
 /// As many as are kept while the control plane does not answer; beyond that, those that only show
 /// progress go first.
 const KEPT: usize = 2048;
+
+/// A run that a script opened and reported to before this program: it goes on there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BegunRun {
+    /// Its id and credential.
+    pub run: OpenedRun,
+    /// The number of the last event that the script told.
+    pub after: u64,
+}
+
+impl BegunRun {
+    /// Reads what the script left: the credential on the first line, the number on the second. `None` for anything
+    /// else.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let credential = Secret::parse(lines.next()?).ok()?;
+        let after = lines.next()?.trim().parse().ok()?;
+        let is_run = credential.kind() == SecretKind::RunCredential;
+        let id = credential.id().parse().ok().filter(|_| is_run)?;
+        let credential = credential.reveal().to_owned();
+        let run = OpenedRun { id, credential };
+        Some(Self { run, after })
+    }
+}
 
 /// Reports a run's events under the run's own credential. It never holds up or fails the run: what
 /// cannot be reported now is tried with the next event, and what is refused is dropped.
@@ -58,18 +84,44 @@ impl Sink for Reporter {
         if self.refused {
             return;
         }
-        self.pending.push(event.clone());
+        let mut event = event.clone();
+        event.seq += self.session.options.run.as_ref().map_or(0, |begun| begun.after);
+        // Progress and notes travel with the next thing that happens.
+        let waits = matches!(
+            event.kind,
+            RunEventKind::StepProgress { .. } | RunEventKind::StepNote { .. }
+        );
+        self.pending.push(event);
         if self.pending.len() > KEPT {
             self.pending
                 .retain(|kept| !matches!(kept.kind, RunEventKind::StepProgress { .. }));
             self.pending.truncate(KEPT);
         }
-        // Progress and notes travel with the next thing that happens.
-        if !matches!(
-            event.kind,
-            RunEventKind::StepProgress { .. } | RunEventKind::StepNote { .. }
-        ) {
+        if !waits {
             self.send();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_script_left_is_read_and_nothing_else() {
+        let credential = Secret::from_random(SecretKind::RunCredential, "abcdefghijklmnop", [7; 20]);
+        let begun = BegunRun::read(&format!("{}\n6\n", credential.reveal())).unwrap();
+        assert_eq!((begun.run.id.as_str(), begun.after), ("abcdefghijklmnop", 6));
+        assert!(!format!("{begun:?}").contains(credential.reveal()));
+        let token = Secret::from_random(SecretKind::BootstrapToken, "abcdefghijklmnop", [7; 20]);
+        for text in [
+            String::new(),
+            credential.reveal().to_owned(),
+            format!("{}\nmany\n", credential.reveal()),
+            format!("{}\n6\n", token.reveal()),
+            "x\n6\n".to_owned(),
+        ] {
+            assert_eq!(BegunRun::read(&text), None, "{text:?}");
         }
     }
 }

@@ -13,18 +13,22 @@ use aami_install::effect::Registration;
 use aami_install::effect::firewall::Firewall;
 use aami_install::{Effect, Host, StepError, Survey};
 use aami_inventory::{Inventory, route};
-use aami_model::code;
 use aami_model::exporter::ExporterKind;
+use aami_model::{code, version};
 use serde::Serialize;
 
 use super::layout::Layout;
 use super::register;
 use super::{Form, NodeOptions, Purpose, installed};
 use crate::components::{Build, Catalogue, Component};
+use crate::download::Access;
 use crate::obtain;
+use crate::release::PublicKey;
 
 /// How long reporting one batch of events may take: the run does not wait for it.
 const REPORT: Duration = Duration::from_secs(5);
+/// No public key is longer.
+const LARGEST_KEY: u64 = 4096;
 /// Where node_exporter listens unless told otherwise.
 pub(crate) const PORT: u16 = 9100;
 
@@ -38,6 +42,7 @@ pub struct Session {
     inventory: Once<Inventory>,
     catalogue: Once<Catalogue>,
     agent: Once<installed::Agent>,
+    release_key: Once<Option<String>>,
     port: Once<u16>,
     address: Once<IpAddr>,
     pub(crate) firewall: Once<Option<Firewall>>,
@@ -111,6 +116,7 @@ impl Session {
             inventory: Once::new(),
             catalogue: Once::new(),
             agent: Once::new(),
+            release_key: Once::new(),
             port: Once::new(),
             address: Once::new(),
             firewall: Once::new(),
@@ -125,9 +131,12 @@ impl Session {
         self.validated.get()
     }
 
-    /// The run the control plane opened for this one.
+    /// The run the control plane opened for this one, or for the script that started it.
     pub fn run(&self) -> Option<&OpenedRun> {
-        self.validated.get()?.run.as_ref()
+        match &self.options.run {
+            Some(begun) => Some(&begun.run),
+            None => self.validated.get()?.run.as_ref(),
+        }
     }
 
     /// The control plane's answer to the registration, where this run registered.
@@ -195,7 +204,9 @@ impl Session {
     pub(crate) fn installed(&self, host: &Host, name: &str) -> Option<installed::Exporter> {
         match self.options.purpose {
             Purpose::Install => None,
-            Purpose::Look(_) | Purpose::Exporters { .. } => installed::read(host, &self.layout, name),
+            Purpose::Look(_) | Purpose::Exporters { .. } | Purpose::Update(_) => {
+                installed::read(host, &self.layout, name)
+            }
         }
     }
 
@@ -222,9 +233,12 @@ impl Session {
     /// The program that stays on a host: this one, or, when an installed node is looked at, the one that
     /// was left there.
     pub(crate) fn agent(&self, host: &Host) -> Result<Option<installed::Agent>, StepError> {
-        if self.options.purpose != Purpose::Install {
-            return Ok(installed::read(host, &self.layout, "aami-agent"));
-        }
+        let before = || installed::read::<installed::Agent>(host, &self.layout, "aami-agent");
+        let checks = match self.options.purpose {
+            Purpose::Install => !self.options.skip_checks,
+            Purpose::Look(_) | Purpose::Exporters { .. } => return Ok(before()),
+            Purpose::Update(_) => before().is_none_or(|agent| agent.checks),
+        };
         let Some(path) = self
             .options
             .agent
@@ -241,12 +255,31 @@ impl Session {
                 )
             })?;
             Ok(installed::Agent {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
+                version: version::own().to_owned(),
                 sha256: sum.to_string(),
-                checks: !self.options.skip_checks,
+                checks,
             })
         })?;
         Ok(Some(found.as_ref().clone()))
+    }
+
+    /// Who signs releases: as it was given, else as the control plane says. It is asked at the first install, over
+    /// the channel that the agent itself came through; what a node has once believed stays, whoever it asks later.
+    pub(crate) fn release_key(&self) -> Result<Option<String>, StepError> {
+        let found = self.release_key.get(|| {
+            if let Some(given) = &self.options.release_key {
+                return Ok(Some(given.clone()));
+            }
+            let url = format!("{}/dist/minisign.pub", self.client.server());
+            let access = Access {
+                trust: self.options.api.trust.clone(),
+                credential: None,
+            };
+            let asked = self.options.downloader.text_at_once(&url, &access, LARGEST_KEY);
+            // Without one the agent is not updated from afar, and that is all.
+            Ok(asked.ok().flatten().filter(|text| PublicKey::read(text).is_ok()))
+        })?;
+        Ok(found.as_ref().clone())
     }
 
     /// The address the node is scraped at.

@@ -96,6 +96,7 @@ pub(super) mod tests {
                 code: "DISK_FULL".into(),
                 message: "no room".into(),
                 hint: String::new(),
+                details: std::collections::BTreeMap::new(),
                 duration_ms: 1_500,
             },
             RunEventKind::RunFinished {

@@ -33,20 +33,10 @@ impl App {
             SecretKind::ApiKey => {
                 let id: KeyId = secret.id().parse().map_err(|_| refused())?;
                 let key = &snapshot.key(&id).ok_or_else(refused)?.doc;
-                if !same(&key.hash, &hashed) || key.expires_at.is_some_and(|end| now >= end) {
+                if !same(&key.hash, &hashed) {
                     return Err(refused());
                 }
-                let orgs = if key.orgs.is_empty() {
-                    Orgs::All
-                } else {
-                    Orgs::Only(key.orgs.clone())
-                };
-                Ok(Caller {
-                    id: format!("key:{id}"),
-                    role: key.role,
-                    scopes: key.scopes.clone(),
-                    orgs,
-                })
+                Caller::of_key(key, now).ok_or_else(refused)
             }
             SecretKind::NodeCredential => {
                 let node = &snapshot.by_credential(&hashed).ok_or_else(refused)?.doc;
@@ -63,6 +53,7 @@ impl App {
                     role: None,
                     scopes: vec![Scope::Node(node.id.clone())],
                     orgs: Orgs::Only(vec![node.org.clone()]),
+                    user: None,
                 })
             }
             SecretKind::RunCredential => {
@@ -71,13 +62,19 @@ impl App {
                 if !same(&run.credential_hash, &hashed) || now >= run.expires_at || run.status.is_final() {
                     return Err(refused());
                 }
+                let token = run.token.as_ref().and_then(|token| snapshot.token(token));
+                if token.is_some_and(|held| held.doc.revoked_at.is_some()) {
+                    return Err(refused());
+                }
                 let mut scopes = vec![Scope::Run(id.clone())];
-                scopes.extend(snapshot.node_of(run).map(|held| Scope::Node(held.doc.id.clone())));
+                let node = snapshot.node_of(run).filter(|_| !run.announced);
+                scopes.extend(node.map(|held| Scope::Node(held.doc.id.clone())));
                 Ok(Caller {
                     id: format!("run:{id}"),
                     role: None,
                     scopes,
                     orgs: Orgs::Only(vec![run.org.clone()]),
+                    user: None,
                 })
             }
             // A bootstrap token opens two routes, which judge it themselves.
@@ -111,6 +108,7 @@ impl App {
             role: None,
             scopes: vec![Scope::Node(node.clone())],
             orgs,
+            user: None,
         })
     }
 

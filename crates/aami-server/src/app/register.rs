@@ -95,6 +95,7 @@ impl App {
             role: None,
             scopes: Vec::new(),
             orgs: Orgs::Only(vec![token.org.clone()]),
+            user: token.user.clone(),
         };
         let fresh_id = NodeId::at(self.world.now(), self.world.random());
         let asking = Asking::by(caller);
@@ -208,6 +209,7 @@ fn draft(
     {
         node.groups.push(group.clone());
     }
+    not_revoked(&node.identity, candidate, credential_hash.as_deref())?;
     node.identity = Identity {
         node_key: candidate.key.clone(),
         credential_hash,
@@ -217,6 +219,7 @@ fn draft(
             .clone()
             .or_else(|| node.identity.machine_id.take()),
         reenrol_until: None,
+        revoked: std::mem::take(&mut node.identity.revoked),
     };
     node.enrolled_at = Some(node.enrolled_at.filter(|_| known).unwrap_or(now));
     node.token = node.token.filter(|_| known).or_else(|| Some(token.id.clone()));
@@ -226,6 +229,19 @@ fn draft(
         slot,
         known,
     })
+}
+
+/// What was rotated away may be in other hands: it speaks for the node never again, whoever has a token for it.
+fn not_revoked(
+    identity: &Identity,
+    candidate: &Candidate,
+    credential_hash: Option<&str>,
+) -> Result<(), Refusal> {
+    let shown = [candidate.key.as_deref(), credential_hash];
+    if shown.into_iter().flatten().any(|proof| identity.has_revoked(proof)) {
+        return Err(Refusal::plain(code::CREDENTIAL_REVOKED));
+    }
+    Ok(())
 }
 
 /// A credential opens one node. Its hash travels in every registration, so whoever has seen one go by
@@ -260,6 +276,7 @@ fn new_node(id: NodeId, token: &BootstrapToken, candidate: &Candidate, now: Time
     Node {
         id,
         org: token.org.clone(),
+        user: token.user.clone(),
         hostname: candidate.hostname.clone(),
         ip_address: candidate.address,
         address_pinned: false,
@@ -351,14 +368,21 @@ fn plan(
     let run = candidate.run.as_ref().and_then(|id| snapshot.run(id));
     let run_is_news = run.is_some_and(|held| {
         held.doc.token.as_ref() == Some(&token.doc.id)
-            && (held.doc.node.as_ref() != Some(&node.id) || held.doc.node_enrolled_at != node.enrolled_at)
+            && (held.doc.announced
+                || held.doc.node.as_ref() != Some(&node.id)
+                || held.doc.node_enrolled_at != node.enrolled_at)
     });
     if old.is_some_and(|old| old.doc == node) && !run_is_news {
         return Ok(Wanted::Nothing(answer));
     }
 
     change = change.noting(json!({ "hostname": node.hostname, "known": known, "token": token.doc.id }));
-    if let Some(old) = old.filter(|old| old.doc.identity.credential_hash != node.identity.credential_hash) {
+    // The first one of a declared node is in the place of none.
+    let rotated = |old: &&std::sync::Arc<Held<Node>>| {
+        let before = &old.doc.identity.credential_hash;
+        before.is_some() && *before != node.identity.credential_hash
+    };
+    if let Some(old) = old.filter(rotated) {
         change = change.tell("node.credential_rotated", json!({ "hostname": old.doc.hostname }));
     }
     let machine_id_is_news = old.is_none_or(|old| old.doc.identity.machine_id != node.identity.machine_id);
@@ -398,6 +422,7 @@ fn plan(
         if let Some(run) = run.filter(|_| run_is_news) {
             let mut document = run.doc.clone();
             (document.node, document.node_enrolled_at) = (Some(node.id.clone()), node.enrolled_at);
+            document.announced = false;
             let key = keys::run(&run.doc.id);
             txn = txn
                 .when_unchanged(key.clone(), run.revision)

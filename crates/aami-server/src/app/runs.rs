@@ -1,5 +1,6 @@
 //! Runs: opened by a bootstrap token, reported to by their installer, ended or swept.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use aami_api::run::{RunStep, RunView};
 use aami_api::token::{OpenedRun, Validated};
 use aami_model::access::{Caller, Orgs, Role, Scope};
 use aami_model::node::Node;
-use aami_model::node_status::{self, NodeEvent, Outcome, Trigger};
+use aami_model::node_status::{self, NodeEvent, NodeStatus, Outcome, Trigger};
 use aami_model::run::{RunEvent, RunEventKind, RunStatus, StepStatus};
 use aami_model::secret::{Secret, SecretKind};
+use aami_model::token::BootstrapToken;
 use aami_model::{RunId, Timestamp, code};
 use aami_store::keys;
 use serde_json::{Value, json};
@@ -28,6 +30,8 @@ const SILENT_RUN: Duration = Duration::from_secs(3600);
 /// How many runs that are over go with one that is opened.
 const MOST_DROPPED: usize = 10;
 const MOST_STEPS: usize = 64;
+/// How many details of a failure are told.
+const MOST_DETAILS: usize = 16;
 /// The most events one report may hold.
 pub(crate) const MOST_REPORTED: usize = 256;
 
@@ -77,18 +81,20 @@ fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
     match &event.kind {
         RunEventKind::RunStarted { plan, steps } => {
             run.plan = Some(line(plan, 64));
+            // The script fetches the agent, which goes on in the same run with steps of its own.
+            if run.status != RunStatus::Running || run.started_at.is_none() {
+                run.started_at = Some(event.at);
+            }
             run.status = RunStatus::Running;
-            run.started_at = Some(event.at);
-            if run.steps.is_empty() {
-                run.steps = steps
-                    .iter()
-                    .take(MOST_STEPS)
-                    .map(|step| StepDocument {
-                        id: line(&step.id, 64),
+            for step in steps {
+                let id = line(&step.id, 64);
+                if run.steps.len() < MOST_STEPS && run.steps.iter().all(|known| known.id != id) {
+                    run.steps.push(StepDocument {
+                        id,
                         title: line(&step.title, 120),
                         ..StepDocument::default()
-                    })
-                    .collect();
+                    });
+                }
             }
         }
         RunEventKind::StepStarted { step, attempt } => {
@@ -108,12 +114,14 @@ fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
                 let step = &mut run.steps[at];
                 (step.status, step.outcome) = (StepStatus::Completed, Some(*outcome));
                 (step.duration_ms, step.error) = (Some(*duration_ms), None);
+                step.details.clear();
             }
         }
         RunEventKind::StepFailed {
             step,
             code,
             message,
+            details,
             duration_ms,
             ..
         } => {
@@ -121,6 +129,7 @@ fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
                 run.steps[at].status = StepStatus::Failed;
                 run.steps[at].duration_ms = Some(*duration_ms);
                 run.steps[at].error = Some(format!("{}: {}", line(code, 64), line(message, 500)));
+                run.steps[at].details = few(details);
             }
         }
         RunEventKind::RunFinished { status, .. } => run.status = *status,
@@ -130,17 +139,86 @@ fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
     run.updated_at = now;
 }
 
-/// Why an installation failed, as its event tells: the step's own code, where the report has it.
-fn failure(reported: &[RunEvent], reason: Option<&str>) -> Value {
-    let failed = reported.iter().rev().find_map(|event| match &event.kind {
-        RunEventKind::StepFailed {
-            step, code, message, ..
-        } => Some(json!({ "code": code, "message": message, "details": { "step": step } })),
-        _ => None,
-    });
-    failed.unwrap_or_else(
-        || json!({ "code": "INSTALLATION_FAILED", "message": reason.unwrap_or_default(), "details": {} }),
-    )
+/// What failed: the step that did, else what was just reported of no step of the plan.
+struct Failure {
+    code: String,
+    message: String,
+    details: Value,
+}
+
+impl Failure {
+    fn of(run: &RunDocument, reported: &[RunEvent]) -> Self {
+        let in_step = run.steps.iter().find_map(|step| {
+            let (code, message) = step.error.as_deref()?.split_once(": ")?;
+            Some((
+                step.id.clone(),
+                code.to_owned(),
+                message.to_owned(),
+                step.details.clone(),
+            ))
+        });
+        let elsewhere = || {
+            reported.iter().rev().find_map(|event| match &event.kind {
+                RunEventKind::StepFailed {
+                    step,
+                    code,
+                    message,
+                    details,
+                    ..
+                } => Some((line(step, 64), line(code, 64), line(message, 500), few(details))),
+                _ => None,
+            })
+        };
+        let (step, code, message, more) = in_step.or_else(elsewhere).unwrap_or_else(|| {
+            let message = "the installation ended without saying why".to_owned();
+            (
+                String::new(),
+                "INSTALLATION_FAILED".to_owned(),
+                message,
+                BTreeMap::new(),
+            )
+        });
+        let mut details = json!({ "step": step });
+        for (name, value) in more {
+            details[name] = json!(value);
+        }
+        Self {
+            code,
+            message,
+            details,
+        }
+    }
+
+    fn sentence(&self) -> String {
+        format!("{}: {}", self.code, self.message)
+    }
+
+    fn told(&self) -> Value {
+        json!({ "code": self.code, "message": self.message, "details": self.details })
+    }
+}
+
+/// A stranger's details, few and short.
+fn few(details: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let short = |(name, value): (&String, &String)| (line(name, 64), line(value, 500));
+    details.iter().take(MOST_DETAILS).map(short).collect()
+}
+
+/// The node a token was made for, which its runs report about from the first word.
+fn meant_for<'a>(
+    snapshot: &'a Snapshot,
+    token: &BootstrapToken,
+) -> Result<Option<&'a Arc<Held<Node>>>, Refusal> {
+    let Some(id) = &token.only_node else {
+        return Ok(None);
+    };
+    match snapshot.node(id, &Orgs::All) {
+        Some(held) if held.doc.status == NodeStatus::Inactive => Err(Refusal::new(
+            code::NODE_DECOMMISSIONED,
+            format!("the node {} has been retired", held.doc.hostname),
+        )),
+        found => Ok(found),
+    }
 }
 
 impl App {
@@ -154,17 +232,20 @@ impl App {
             role: None,
             scopes: Vec::new(),
             orgs: aami_model::access::Orgs::Only(vec![token.org.clone()]),
+            user: None,
         };
         let wrote = self
             .write(&Asking::by(caller), |snapshot, now| {
                 if snapshot.open_runs(&token.id) >= token.max_uses.saturating_add(SPARE_RUNS) {
                     return Err(Refusal::plain(code::TOO_MANY_RUNS).with_retry_after(Duration::from_secs(60)));
                 }
+                let meant = meant_for(snapshot, &token)?;
                 let run = RunDocument {
                     id: id.clone(),
                     org: token.org.clone(),
-                    node: None,
-                    node_enrolled_at: None,
+                    node: meant.map(|node| node.doc.id.clone()),
+                    node_enrolled_at: meant.and_then(|node| node.doc.enrolled_at),
+                    announced: meant.is_some(),
                     token: Some(token.id.clone()),
                     credential_hash: access::hash(&secret),
                     expires_at: now.plus(CREDENTIAL_TTL),
@@ -224,6 +305,8 @@ impl App {
                 format!("a report holds at most {MOST_REPORTED}"),
             ));
         }
+        // Before it is written: what is told of the run then shows this as well.
+        self.dashboards.reported(id, reported);
         let wrote = self
             .write(asking, |snapshot, now| {
                 let held = snapshot.run(id).ok_or_else(|| Refusal::not_found("run"))?;
@@ -256,11 +339,12 @@ impl App {
                 {
                     let mut moved = node.doc.clone();
                     (moved.status, moved.status_since) = (to, now);
-                    moved.status_reason = run.steps.iter().find_map(|step| step.error.clone());
+                    let failure = (to == NodeStatus::Error).then(|| Failure::of(&run, reported));
+                    moved.status_reason = failure.as_ref().map(Failure::sentence);
                     for event in events {
                         let mut data = node_data(&moved);
-                        if *event == NodeEvent::InstallationFailed {
-                            data["error"] = failure(reported, moved.status_reason.as_deref());
+                        if let (NodeEvent::InstallationFailed, Some(failure)) = (event, &failure) {
+                            data["error"] = failure.told();
                         }
                         change = change.tell_about(&format!("node:{}", moved.id), event.name(), data);
                     }

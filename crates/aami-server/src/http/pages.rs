@@ -73,6 +73,26 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Response {
     html("AAMI", &body)
 }
 
+/// The pages of the guide that answers and scripts name.
+const GUIDE: [(&str, &str); 4] = [
+    ("enrolling", include_str!("../../../../docs/guide/enrolling.md")),
+    ("agent", include_str!("../../../../docs/guide/agent.md")),
+    ("TOKENS", include_str!("../../../../docs/guide/TOKENS.md")),
+    (
+        "TROUBLESHOOTING",
+        include_str!("../../../../docs/guide/TROUBLESHOOTING.md"),
+    ),
+];
+
+/// A page of the guide, as it is written.
+pub(super) async fn guide(Id(id): Id<String>) -> Result<Response, Refusal> {
+    let name = id.strip_suffix(".md").unwrap_or(&id);
+    let page = GUIDE.iter().find(|(known, _)| *known == name);
+    let (name, text) = page.ok_or_else(|| Refusal::not_found("page of the guide"))?;
+    let body = format!("<pre style=\"white-space:pre-wrap\">{}</pre>", escape(text));
+    Ok(html(name, &body))
+}
+
 /// What a code means, from the registry.
 pub(super) async fn explain(Id(id): Id<String>) -> Result<Response, Refusal> {
     let name = id.strip_suffix(".md").unwrap_or(&id);

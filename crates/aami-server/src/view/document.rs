@@ -4,6 +4,7 @@
 //! version before it believes anything else.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use aami_model::event::Event;
 use aami_model::run::{RunStatus, StepOutcome, StepStatus};
@@ -106,6 +107,10 @@ pub(crate) struct RunDocument {
     /// Which enrolment of the node this run made: with the next one it has no more to say about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) node_enrolled_at: Option<Timestamp>,
+    /// Whether its token was made for that node and it has not registered as yet: its reports move the node, and it
+    /// speaks for nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) announced: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<TokenId>,
     /// SHA-256 of its credential, lower-case hex; empty once it has ended.
@@ -143,6 +148,9 @@ pub(crate) struct StepDocument {
     pub(crate) outcome: Option<StepOutcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+    /// What there is to compare where it failed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) details: BTreeMap<String, String>,
 }
 
 /// What one transaction tells: written with it, copied to the history after it, then removed.

@@ -94,6 +94,7 @@ fn the_last_run_on_each_host_is_told_for_a_day() {
         code: "NOT_VERIFIED".into(),
         message: "refused".into(),
         hint: String::new(),
+        details: std::collections::BTreeMap::new(),
         duration_ms: 30,
     };
     report(&first, &id, 5, vec![failed]);

@@ -303,6 +303,7 @@ fn an_installation_is_followed_and_its_failure_moves_the_node() {
         code: "NOT_VERIFIED".into(),
         message: "port 9100 refused".into(),
         hint: String::new(),
+        details: std::collections::BTreeMap::new(),
         duration_ms: 5,
     };
     let ended = RunEventKind::RunFinished {

@@ -315,7 +315,7 @@ fn a_declared_node_is_claimed_only_with_a_token_meant_for_it() {
     let meant = house.token(|t| t.only_node = Some(declared.id.clone())).token;
     assert_eq!(
         code_of(Machine::new("gpu-02", 2).register(&client, &meant)),
-        "TOKEN_INVALID"
+        "TOKEN_FOR_ANOTHER_NODE"
     );
     let answer = machine.register(&client, &meant).unwrap();
     assert_eq!(answer.node.id, declared.id);

@@ -328,7 +328,12 @@ fn every_truncation_of_it_is_harmless() {
 
 /// Runs every prefix of a script, with programs around it that say when they are run.
 pub(crate) fn no_prefix_does_anything(script: &str) {
-    let whole = script.trim_end().len();
+    no_prefix_in(script, 0..script.trim_end().len());
+}
+
+/// The same for those that end in a part of it.
+pub(crate) fn no_prefix_in(script: &str, ends: std::ops::Range<usize>) {
+    let whole = ends.end;
     // Programs that would do anything say so instead. `printf` and the like are built in.
     let bin = tempfile::tempdir().unwrap();
     let touched = bin.path().join("touched");
@@ -347,7 +352,7 @@ pub(crate) fn no_prefix_does_anything(script: &str) {
         std::fs::set_permissions(bin.path().join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let tmp = tempfile::tempdir().unwrap();
-    let next = std::sync::atomic::AtomicUsize::new(0);
+    let next = std::sync::atomic::AtomicUsize::new(ends.start);
     std::thread::scope(|threads| {
         for _ in 0..2 {
             threads.spawn(|| {

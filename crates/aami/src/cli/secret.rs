@@ -37,6 +37,14 @@ impl Secrecy {
         surroundings: &Surroundings,
         kind: &str,
     ) -> Result<Option<Place>, Failure> {
+        if self.save_to.is_none() && self.shown(screen) {
+            return Ok(None);
+        }
+        self.kept(surroundings, kind).map(Some)
+    }
+
+    /// The same for what is no use on a screen: a file in every case.
+    pub(crate) fn kept(&self, surroundings: &Surroundings, kind: &str) -> Result<Place, Failure> {
         if let Some(path) = &self.save_to {
             let file = create(path).map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => Failure::found_with(
@@ -46,14 +54,11 @@ impl Secrecy {
                 ),
                 _ => written(path)(error),
             })?;
-            return Ok(Some(Place::File(Reserved {
+            return Ok(Place::File(Reserved {
                 path: path.clone(),
                 file,
                 used: false,
-            })));
-        }
-        if self.shown(screen) {
-            return Ok(None);
+            }));
         }
         let state = surroundings.state.as_ref().ok_or_else(|| {
             Failure::found_with(
@@ -64,7 +69,7 @@ impl Secrecy {
         })?;
         let folder = state.join("aami").join(kind);
         make_folder(&folder).map_err(written(&folder))?;
-        Ok(Some(Place::Folder(folder)))
+        Ok(Place::Folder(folder))
     }
 }
 

@@ -48,6 +48,9 @@ pub(crate) const SERVER_DATA: &str = "/var/lib/aami";
 fn older(setting: &str) -> Option<&'static str> {
     match setting {
         "noti_service_url" => Some("NOTI_SERVICE_URL"),
+        "release_base_url" => Some("RELEASE_BASE_URL"),
+        "docs_base_url" => Some("DOCS_BASE_URL"),
+        "default_daemon_version" => Some("DEFAULT_DAEMON_VERSION"),
         _ => None,
     }
 }

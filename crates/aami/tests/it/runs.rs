@@ -89,6 +89,7 @@ fn a_run_is_listed_shown_and_followed_to_its_end() {
                 code: "PORT_IN_USE".into(),
                 message: "port 9100 is held by nginx".into(),
                 hint: String::new(),
+                details: std::collections::BTreeMap::new(),
                 duration_ms: 90,
             },
             RunEventKind::RunFinished {

@@ -26,7 +26,7 @@ pub(crate) fn read(path: &Path) -> Result<Secret, Failure> {
     })
 }
 
-fn text_of(path: &Path) -> Result<String, Failure> {
+pub(super) fn text_of(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(LONGEST).read_to_string(&mut text))

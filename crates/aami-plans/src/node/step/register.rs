@@ -39,6 +39,25 @@ impl Register {
         effects
     }
 
+    /// Another key and credential in the place of those that the control plane has dropped: it may have done so because
+    /// they are in other hands, and then takes them back from nobody.
+    fn renewed(&self, host: &Host) -> Result<Vec<Effect>, StepError> {
+        let (layout, owner) = (&self.0.layout, self.owner());
+        let made = |made: std::io::Result<Vec<u8>>| {
+            made.map_err(|error| {
+                let why = format!("no key can be made on this host: {error}");
+                StepError::new(code::STEP_FAILED, why)
+            })
+        };
+        let key = made(identity::make_key(&*host.random))?;
+        let credential = made(identity::make_credential(&*host.random))?;
+        let file = |path, bytes: Vec<u8>| Effect::file(path, Content::bytes(bytes), 0o600, owner.clone());
+        Ok(vec![
+            file(layout.key.clone(), key),
+            file(layout.credential.clone(), credential),
+        ])
+    }
+
     fn registration(&self) -> Effect {
         let session = self.0.clone();
         let (server, credential) = (
@@ -112,8 +131,12 @@ impl Step for Register {
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
         let host = context.host();
-        let is_news = self.is_forgotten(&context.survey())
-            || register::last_told(host, &self.0.layout) != Some(Told::now(&self.0, host)?);
+        let is_forgotten = self.is_forgotten(&context.survey());
+        let is_news =
+            is_forgotten || register::last_told(host, &self.0.layout) != Some(Told::now(&self.0, host)?);
+        if is_forgotten {
+            context.perform(&self.renewed(host)?)?;
+        }
         let mut first = self.identity();
         first.push(self.registration());
         let mut outcome = context.perform(&first)?;

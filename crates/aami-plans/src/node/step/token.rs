@@ -46,7 +46,12 @@ impl Step for ValidateToken {
             ));
         };
         let client = self.0.client.with_bearer(token.reveal());
-        let validated = match client.validate() {
+        // Validating opens a run, unless there is one already.
+        let answer = match self.0.options.run {
+            Some(_) => client.validate_only(),
+            None => client.validate(),
+        };
+        let validated = match answer {
             Ok(answer) => answer.body,
             // A known node needs no token: its key is answered before a token's end and uses are judged.
             Err(error) if self.0.is_enrolled(&context.survey()) => {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use aami_model::access::Orgs;
+use aami_model::hostname::Hostname;
 use aami_model::node::Node;
 use aami_model::node_status::NodeStatus;
 use aami_model::token::BootstrapToken;
@@ -71,8 +72,13 @@ pub(super) fn recognise(
         return Ok(Recognised::Same(held));
     }
 
+    // A token for one node knows which it is, also where the machine knows its domain and the operator left it out.
+    let by_name = match (by_name, &token.only_node) {
+        (None, Some(only)) => node(only).filter(|held| same_name(&held.doc.hostname, &candidate.hostname)),
+        (found, _) => found,
+    };
     let held = match (by_name, by_machine) {
-        (None, None) => return only_for_others(token),
+        (None, None) => return only_for_others(token, &candidate.hostname, node),
         // One name and another machine: whichever is meant, the other would be robbed.
         (Some(named), Some(machine)) if named.doc.id != machine.doc.id => {
             return Err(enrolled_already(&named, candidate));
@@ -85,7 +91,7 @@ pub(super) fn recognise(
     }
     alive(&held)?;
     if token.only_node.as_ref().is_some_and(|only| *only != held.doc.id) {
-        return Err(enrolled_already(&held, candidate));
+        return only_for_others(token, &candidate.hostname, node);
     }
 
     let identity = &held.doc.identity;
@@ -96,7 +102,8 @@ pub(super) fn recognise(
                 .group
                 .as_ref()
                 .is_some_and(|group| held.doc.groups.contains(group));
-        let named = held.doc.hostname == candidate.hostname;
+        let named = held.doc.hostname == candidate.hostname
+            || (token.only_node.is_some() && same_name(&held.doc.hostname, &candidate.hostname));
         return if named && (meant || token.allow_reenrol) {
             Ok(Recognised::Claimed(held))
         } else {
@@ -130,14 +137,34 @@ pub(super) fn recognise(
     }
 }
 
-fn only_for_others(token: &BootstrapToken) -> Result<Recognised, Refusal> {
-    match token.only_node {
-        Some(_) => Err(Refusal::new(
-            code::TOKEN_INVALID,
-            "the bootstrap token was made for another node",
-        )),
-        None => Ok(Recognised::New),
-    }
+fn only_for_others(
+    token: &BootstrapToken,
+    hostname: &Hostname,
+    node: impl Fn(&NodeId) -> Option<Arc<Held<Node>>>,
+) -> Result<Recognised, Refusal> {
+    let Some(only) = &token.only_node else {
+        return Ok(Recognised::New);
+    };
+    let meant = node(only).map_or_else(
+        || "another node".to_owned(),
+        |held| format!("the node {}", held.doc.hostname),
+    );
+    Err(Refusal::new(
+        code::TOKEN_FOR_ANOTHER_NODE,
+        format!("the token was made for {meant}, and this machine calls itself {hostname}"),
+    ))
+}
+
+/// Whether two names are one: the same, or one with the domain that the other leaves out.
+fn same_name(a: &Hostname, b: &Hostname) -> bool {
+    let extends = |long: &str, short: &str| {
+        !short.contains('.')
+            && long
+                .strip_prefix(short)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let (a, b) = (a.as_str(), b.as_str());
+    a == b || extends(a, b) || extends(b, a)
 }
 
 fn alive(held: &Held<Node>) -> Result<(), Refusal> {

@@ -33,7 +33,7 @@ pub(crate) struct List {
     limit: Option<usize>,
 }
 
-fn status(text: &str) -> Result<NodeStatus, String> {
+pub(crate) fn status(text: &str) -> Result<NodeStatus, String> {
     NodeStatus::from_name(text).ok_or_else(|| {
         let names: Vec<&str> = NodeStatus::ALL.iter().map(|status| status.name()).collect();
         format!("a status is one of {}", names.join(", "))
@@ -59,7 +59,7 @@ impl List {
 pub(crate) fn table(nodes: &[NodeView], now: Timestamp, wide: bool) -> Table {
     let mut headings = vec!["HOSTNAME", "STATUS", "SINCE", "ADDRESS", "EXPORTERS"];
     if wide {
-        headings.extend(["ID", "GROUPS", "OS", "GPUS", "LABELS", "AGE"]);
+        headings.extend(["LAST SEEN", "REASON", "ID", "GROUPS", "OS", "GPUS", "LABELS", "AGE"]);
     }
     let mut table = Table::new(&headings, "no nodes");
     for node in nodes {
@@ -70,7 +70,7 @@ pub(crate) fn table(nodes: &[NodeView], now: Timestamp, wide: bool) -> Table {
             .collect();
         let mut cells = vec![
             node.hostname.clone(),
-            node.status.name().to_owned(),
+            standing(node),
             age(now, node.status_since),
             node.ip_address.clone(),
             dash(exporters.join(",")),
@@ -79,6 +79,8 @@ pub(crate) fn table(nodes: &[NodeView], now: Timestamp, wide: bool) -> Table {
             let groups: Vec<String> = node.groups.iter().map(ToString::to_string).collect();
             let system = node.system_info.as_ref();
             cells.extend([
+                node.last_seen.map_or_else(|| "-".to_owned(), |seen| age(now, seen)),
+                dash(node.status_reason.clone().unwrap_or_default()),
                 node.id.to_string(),
                 dash(groups.join(",")),
                 dash(system.map_or_else(String::new, |system| {
@@ -92,6 +94,15 @@ pub(crate) fn table(nodes: &[NodeView], now: Timestamp, wide: bool) -> Table {
         table.row(cells);
     }
     table
+}
+
+/// The status, and whether it lasts longer than it should.
+fn standing(node: &NodeView) -> String {
+    let name = node.status.name();
+    match node.stuck {
+        true => format!("{name} (stuck)"),
+        false => name.to_owned(),
+    }
 }
 
 /// `8 x H100-SXM5-80GB`, or as much of it as is known.

@@ -1,13 +1,15 @@
 //! `aami nodes maintenance`.
 
 use aami_api::node::{NodeView, Reason};
+use aami_model::batch::BatchAction;
 use aami_model::{Exit, Timestamp};
 use clap::Args;
 
 use crate::cli::duration::Seconds;
-use crate::cli::each::{Done, each};
+use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::cli::find;
+use crate::cli::selected::Selector;
 use crate::cli::session::Session;
 
 /// Take nodes out for a while: still scraped, but silent
@@ -15,11 +17,14 @@ use crate::cli::session::Session;
 #[command(after_help = "\
 Examples:
   aami nodes maintenance gpu-01 --reason 'fans' --for 2h
-  aami nodes maintenance gpu-01 gpu-02 --until 2026-11-20T18:00:00Z")]
+  aami nodes maintenance gpu-01 gpu-02 --until 2026-11-20T18:00:00Z
+  aami nodes maintenance --group row-3 --selector rack=A1 --for 8h --reason 'power works'")]
 pub(crate) struct Maintenance {
     /// Hostnames or ids
-    #[arg(required = true, value_name = "NODE")]
+    #[arg(value_name = "NODE")]
     nodes: Vec<String>,
+    #[command(flatten)]
+    selector: Selector,
     /// Why
     #[arg(long)]
     reason: Option<String>,
@@ -41,7 +46,11 @@ impl Maintenance {
             reason: self.reason,
             until: self.until.or(lasting),
         };
-        each(session, &self.nodes, |session, name| {
+        let bulk = BatchAction::Maintenance {
+            reason: reason.reason.clone(),
+            until: reason.until,
+        };
+        self.selector.act(session, &self.nodes, bulk, |session, name| {
             let id = find::node(session, name)?.id;
             let node: NodeView = session
                 .client

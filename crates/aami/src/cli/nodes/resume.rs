@@ -2,24 +2,29 @@
 
 use aami_api::node::NodeView;
 use aami_model::Exit;
+use aami_model::batch::BatchAction;
 use clap::Args;
 
-use crate::cli::each::{Done, each};
+use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::cli::find;
+use crate::cli::selected::Selector;
 use crate::cli::session::Session;
 
 /// Bring nodes back from maintenance
 #[derive(Debug, Args)]
 pub(crate) struct Resume {
     /// Hostnames or ids
-    #[arg(required = true, value_name = "NODE")]
+    #[arg(value_name = "NODE")]
     nodes: Vec<String>,
+    #[command(flatten)]
+    selector: Selector,
 }
 
 impl Resume {
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
-        each(session, &self.nodes, |session, name| {
+        let bulk = BatchAction::Resume;
+        self.selector.act(session, &self.nodes, bulk, |session, name| {
             let id = find::node(session, name)?.id;
             let node: NodeView = session
                 .client

@@ -2,19 +2,23 @@
 
 use aami_api::node::{NodeView, Reason};
 use aami_model::Exit;
+use aami_model::batch::BatchAction;
 use clap::Args;
 
-use crate::cli::each::{Done, each};
+use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::cli::find;
+use crate::cli::selected::Selector;
 use crate::cli::session::Session;
 
 /// Take nodes out for good: no longer scraped, their credentials refused
 #[derive(Debug, Args)]
 pub(crate) struct Retire {
     /// Hostnames or ids
-    #[arg(required = true, value_name = "NODE")]
+    #[arg(value_name = "NODE")]
     nodes: Vec<String>,
+    #[command(flatten)]
+    selector: Selector,
     /// Why
     #[arg(long)]
     reason: Option<String>,
@@ -26,7 +30,10 @@ impl Retire {
             reason: self.reason,
             ..Reason::default()
         };
-        each(session, &self.nodes, |session, name| {
+        let bulk = BatchAction::Retire {
+            reason: reason.reason.clone(),
+        };
+        self.selector.act(session, &self.nodes, bulk, |session, name| {
             let id = find::node(session, name)?.id;
             let node: NodeView = session
                 .client
