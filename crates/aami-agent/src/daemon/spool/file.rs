@@ -1,15 +1,16 @@
 //! The spool's file: read as far as it is whole, appended to with a sync, replaced in one move.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use aami_api::link::{LARGEST_UP, Up};
 use serde::{Deserialize, Serialize};
 
 use super::Kept;
+use crate::daemon::replace::replaced;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -118,45 +119,33 @@ pub(super) fn replace(
     old: &File,
     kept: &VecDeque<Kept>,
 ) -> io::Result<Written> {
-    let beside = path.with_extension("new");
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)?;
-    let mut writer = BufWriter::new(file);
     let mut now = VecDeque::with_capacity(kept.len() + 1);
     let head = Head {
         spool: id.to_owned(),
         next,
     };
     let head = serde_json::to_string(&head).map_err(io::Error::other)?;
-    writeln!(writer, "{head}")?;
     let mut length = head.len() as u64 + 1;
-    let mut put = |seq: u64, text: &str| -> io::Result<()> {
-        writeln!(writer, "{text}")?;
-        now.push_back(Kept {
-            seq,
-            offset: length,
-            length: text.len() as u64,
-        });
-        length += text.len() as u64 + 1;
+    let file = replaced(path, |writer| {
+        writeln!(writer, "{head}")?;
+        let mut put = |seq: u64, text: &str| -> io::Result<()> {
+            writeln!(writer, "{text}")?;
+            now.push_back(Kept {
+                seq,
+                offset: length,
+                length: text.len() as u64,
+            });
+            length += text.len() as u64 + 1;
+            Ok(())
+        };
+        if let Some((seq, text)) = first {
+            put(seq, &text)?;
+        }
+        for kept in kept {
+            put(kept.seq, &line(old, *kept)?)?;
+        }
         Ok(())
-    };
-    if let Some((seq, text)) = first {
-        put(seq, &text)?;
-    }
-    for kept in kept {
-        put(kept.seq, &line(old, *kept)?)?;
-    }
-    let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
+    })?;
     Ok(Written {
         file,
         kept: now,
