@@ -1,7 +1,6 @@
 //! What the machine is: told when the control plane does not know it, and when it changed.
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aami_api::link::Told;
@@ -34,6 +33,12 @@ impl Document {
         })
     }
 
+    #[cfg(test)]
+    pub(in super::super) fn on_stage(sha256: &str) -> Self {
+        let (sha256, text) = (sha256.to_owned(), "{}".to_owned());
+        Self { sha256, text }
+    }
+
     fn told(&self) -> Option<Told> {
         Some(Told::Inventory {
             sha256: self.sha256.clone(),
@@ -64,11 +69,12 @@ impl Watch {
             look = self.has_changed(glance(host));
         }
         if look {
+            shared.vitals.looks.begin();
             self.whole = now + WHOLE;
             self.known = Some(glance(host));
             self.changing = None;
             self.look(shared, host);
-            shared.vitals.inventories.fetch_add(1, Ordering::SeqCst);
+            shared.vitals.looks.end();
         }
         if wishes.inventory {
             self.tell_again(shared);
