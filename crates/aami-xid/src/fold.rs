@@ -29,6 +29,8 @@ pub struct Folded {
     pub first: Timestamp,
     /// When the last was.
     pub last: Timestamp,
+    /// The number of the first.
+    pub line: u64,
 }
 
 /// What makes two events the same.
@@ -107,9 +109,10 @@ impl Folder {
         }
     }
 
-    /// Takes in an event, written at this time, and gives what is to be told now: mostly it, or nothing.
+    /// Takes in the event of a line, written at this time, and gives what is to be told now: mostly it, or nothing.
+    /// Lines have numbers that ascend.
     #[must_use = "these have to be told"]
-    pub fn add(&mut self, event: Event, at: Timestamp) -> Vec<Folded> {
+    pub fn add(&mut self, event: Event, at: Timestamp, line: u64) -> Vec<Folded> {
         if self.echoes.is_echo(&event, at) {
             return Vec::new();
         }
@@ -117,13 +120,13 @@ impl Folder {
         let mut told = Vec::new();
         if let Some(open) = self.open.get_mut(&key) {
             if !open.is_over(at, self.window) {
-                let first = open.waiting.as_ref().map_or(at, |waiting| waiting.first);
-                let count = open.waiting.as_ref().map_or(0, |waiting| waiting.count);
+                let before = open.waiting.as_ref();
                 open.waiting = Some(Folded {
                     event,
-                    count: count.saturating_add(1),
-                    first,
+                    count: before.map_or(0, |waiting| waiting.count).saturating_add(1),
+                    first: before.map_or(at, |waiting| waiting.first),
                     last: at,
+                    line: before.map_or(line, |waiting| waiting.line),
                 });
                 return told;
             }
@@ -141,6 +144,7 @@ impl Folder {
             count: 1,
             first: at,
             last: at,
+            line,
         });
         told
     }
@@ -169,10 +173,17 @@ impl Folder {
         waiting.map(|open| open.since.plus(self.window)).min()
     }
 
+    /// The number of the first line that still waits to be told; `None` while nothing waits.
+    pub fn oldest(&self) -> Option<u64> {
+        let waiting = self.open.values().filter_map(|open| open.waiting.as_ref());
+        waiting.map(|folded| folded.line).min()
+    }
+
     /// Everything that still waits, for an orderly end.
     #[must_use = "these have to be told"]
-    pub fn finish(self) -> Vec<Folded> {
-        self.open.into_values().filter_map(|open| open.waiting).collect()
+    pub fn finish(&mut self) -> Vec<Folded> {
+        let open = std::mem::take(&mut self.open);
+        open.into_values().filter_map(|open| open.waiting).collect()
     }
 
     fn close_the_oldest(&mut self) -> Option<Folded> {
@@ -242,9 +253,9 @@ mod tests {
     #[test]
     fn a_storm_is_told_at_once_and_then_once_a_window() {
         let mut folder = Folder::default();
-        assert_eq!(counts(&folder.add(xid(95), at(0))), [(95, 1)]);
+        assert_eq!(counts(&folder.add(xid(95), at(0), 0)), [(95, 1)]);
         for second in 1..100 {
-            assert_eq!(folder.add(xid(95), at(second)), []);
+            assert_eq!(folder.add(xid(95), at(second), 0), []);
         }
         assert_eq!(folder.due(at(179)), []);
         assert_eq!(folder.next_due(), Some(at(180)));
@@ -252,11 +263,11 @@ mod tests {
         assert_eq!(counts(&told), [(95, 99)]);
         assert_eq!((told[0].first, told[0].last), (at(1), at(99)));
         // It goes on, and is still one storm.
-        assert_eq!(folder.add(xid(95), at(181)), []);
+        assert_eq!(folder.add(xid(95), at(181), 0), []);
         assert_eq!(counts(&folder.due(at(400))), [(95, 1)]);
         // It ended, and what comes after that is told at once.
         assert_eq!(folder.due(at(700)), []);
-        assert_eq!(counts(&folder.add(xid(95), at(701))), [(95, 1)]);
+        assert_eq!(counts(&folder.add(xid(95), at(701), 0)), [(95, 1)]);
     }
 
     #[test]
@@ -264,7 +275,7 @@ mod tests {
         let mut folder = Folder::default();
         let mut told = Vec::new();
         for second in [0, 1, 2, 1000, 1001, 2000] {
-            told.extend(folder.add(xid(31), at(second)));
+            told.extend(folder.add(xid(31), at(second), 0));
         }
         assert_eq!(counts(&told), [(31, 1), (31, 2), (31, 1), (31, 1), (31, 1)]);
         assert_eq!(folder.finish(), []);
@@ -277,13 +288,29 @@ mod tests {
         for line in 0..5_000_i64 {
             // In pairs, so that each of too many kinds has one waiting when its window is closed early.
             let code = 1 + u32::try_from(line / 2 % 900).unwrap();
-            told.extend(folder.add(xid(code), at(line / 300)));
+            told.extend(folder.add(xid(code), at(line / 300), u64::try_from(line).unwrap()));
             if line % 1000 == 0 {
                 told.extend(folder.due(at(line / 300)));
             }
         }
         told.extend(folder.finish());
         assert_eq!(told.iter().map(|folded| folded.count).sum::<u64>(), 5_000);
+    }
+
+    #[test]
+    fn the_oldest_line_that_waits_is_the_first_of_its_fold() {
+        let mut folder = Folder::default();
+        assert_eq!(folder.add(xid(31), at(0), 5).len(), 1);
+        assert_eq!(folder.oldest(), None, "it is told");
+        assert_eq!(folder.add(xid(31), at(1), 6).len(), 0);
+        assert_eq!(folder.add(xid(95), at(100), 7).len(), 1);
+        assert_eq!(folder.add(xid(95), at(101), 8).len(), 0);
+        assert_eq!(folder.add(xid(31), at(102), 9).len(), 0);
+        assert_eq!(folder.oldest(), Some(6));
+        assert_eq!(folder.due(at(180))[0].line, 6);
+        assert_eq!(folder.oldest(), Some(8));
+        assert_eq!(counts(&folder.finish()), [(95, 1)]);
+        assert_eq!(folder.oldest(), None);
     }
 
     #[test]
@@ -295,31 +322,31 @@ mod tests {
             .unwrap()
         };
         let mut folder = Folder::default();
-        assert_eq!(folder.add(told("NEW_UNIT Nonfatal"), at(0)).len(), 1);
-        assert_eq!(folder.add(told("NEW_UNIT Fatal"), at(1)).len(), 1);
-        assert_eq!(folder.add(told("NEW_UNIT Fatal"), at(2)).len(), 0);
+        assert_eq!(folder.add(told("NEW_UNIT Nonfatal"), at(0), 0).len(), 1);
+        assert_eq!(folder.add(told("NEW_UNIT Fatal"), at(1), 0).len(), 1);
+        assert_eq!(folder.add(told("NEW_UNIT Fatal"), at(2), 0).len(), 0);
     }
 
     #[test]
     fn one_loss_of_the_bus_is_one_event() {
         let lost = || Event::of_line("NVRM: GPU 0000:3b:00.0: GPU has fallen off the bus.").unwrap();
         let mut folder = Folder::default();
-        assert_eq!(folder.add(xid(79), at(0)).len(), 1);
-        assert_eq!(folder.add(lost(), at(0)), []);
+        assert_eq!(folder.add(xid(79), at(0), 0).len(), 1);
+        assert_eq!(folder.add(lost(), at(0), 0), []);
         assert_eq!(folder.finish(), []);
 
         let mut other_order = Folder::default();
-        assert_eq!(other_order.add(lost(), at(0)).len(), 1);
-        assert_eq!(other_order.add(xid(79), at(1)), []);
-        assert_eq!(other_order.add(xid(79), at(2)), []);
+        assert_eq!(other_order.add(lost(), at(0), 0).len(), 1);
+        assert_eq!(other_order.add(xid(79), at(1), 0), []);
+        assert_eq!(other_order.add(xid(79), at(2), 0), []);
         assert_eq!(counts(&other_order.finish()), [(79, 1)]);
     }
 
     #[test]
     fn a_clock_set_back_closes_windows() {
         let mut folder = Folder::default();
-        assert_eq!(folder.add(xid(31), at(10_000)).len(), 1);
-        assert_eq!(folder.add(xid(31), at(10_001)).len(), 0);
+        assert_eq!(folder.add(xid(31), at(10_000), 0).len(), 1);
+        assert_eq!(folder.add(xid(31), at(10_001), 0).len(), 0);
         assert_eq!(counts(&folder.due(at(5))), [(31, 1)]);
     }
 }

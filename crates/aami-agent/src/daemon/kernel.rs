@@ -1,20 +1,21 @@
 //! The kernel's log: Xids and SXids as they happen, folded where they storm, each line counted.
 //!
-//! How far it was read is noted once everything before it is told, so that a restart loses none and, at worst, tells
-//! one twice.
+//! What is noted is how far everything was told, so that a restart loses none and, at worst, tells what came since the
+//! beginning of a window twice. While more waits than is allowed, nothing is read: the kernel keeps the rest, and says
+//! how much of it was overwritten meanwhile.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Duration;
 
 use aami_api::link::{Told, XidTold};
 use aami_model::Timestamp;
 use aami_xid::fold::{Folded, Folder};
-use aami_xid::kmsg::{Follower, Next, Record};
+use aami_xid::kmsg::{Follower, Next, Position, Record};
 use aami_xid::{Event, PciAddress};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
@@ -27,7 +28,9 @@ const LOG: &str = "/dev/kmsg";
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How often it is noted how far the log was read while nothing happens.
 const NOTE: Duration = Duration::from_secs(600);
-/// What could not be kept waits here, no more than this.
+/// How long what the disk refused waits for its next try, where nothing is read meanwhile.
+const RETRY: Duration = Duration::from_secs(5);
+/// Once so much waits to be kept, nothing more is read. What the folder gives at once may come on top.
 const MOST_WAITING: usize = 256;
 /// Records of one turn: the loop shows that it moves.
 const MOST_READ: usize = 4096;
@@ -48,10 +51,7 @@ pub(super) fn run(shared: &Shared) {
         Ok(file) => follow(shared, file),
         Err(error) => {
             shared.say(&format!("Xids cannot be seen: {LOG}: {error}"));
-            while !shared.is_stopping() {
-                shared.pulses.kernel.beat(shared.now());
-                thread::park_timeout(LONGEST_WAIT);
-            }
+            idle(shared);
         }
     }
 }
@@ -60,51 +60,53 @@ fn follow(shared: &Shared, file: File) {
     let from = shared.memory.noted().kernel.clone();
     let mut follower = Follower::new(file, &boot_id(), from.as_ref());
     let mut reader = Reader::default();
+    let mut keep = |at, what| shared.report(at, what).is_ok();
     let mut noted = shared.now();
     while !shared.is_stopping() {
         shared.pulses.kernel.beat(shared.now());
-        let began = began(shared.wall());
-        for _ in 0..MOST_READ {
-            match follower.read() {
-                Ok(Next::Record(record)) => reader.take(shared, &record, began),
-                Ok(Next::Lost(count)) => {
-                    shared.vitals.records_lost.fetch_add(count, Ordering::Relaxed);
-                }
-                Ok(Next::Later) => break,
-                Err(error) => {
-                    shared.say(&format!("{LOG} cannot be read any more: {error}"));
-                    return idle(shared);
-                }
-            }
+        let turn = reader.turn(shared, &mut follower, &mut keep);
+        if let Err(error) = &turn {
+            shared.say(&format!("{LOG} cannot be read any more: {error}"));
+            break;
         }
-        reader.due(shared.wall());
-        let has_told = reader.tell(shared);
-        if reader.is_done() && (has_told || shared.now().saturating_sub(noted) >= NOTE) {
+        if turn.is_ok_and(|has_told| has_told) || shared.now().saturating_sub(noted) >= NOTE {
             noted = shared.now();
-            if let Err(error) = shared.memory.change(|noted| noted.kernel = follower.position()) {
-                shared.say(&format!(
-                    "how far the kernel's log was read cannot be noted: {error}"
-                ));
-            }
+            note(shared, reader.told_to(&follower));
         }
-        wait(follower.source(), reader.wait(shared.wall()));
+        let source = (!reader.is_full()).then_some(follower.source());
+        wait(shared, source, reader.wait(shared.wall()));
+    }
+    reader.finish();
+    reader.tell(&mut keep);
+    note(shared, reader.told_to(&follower));
+    idle(shared);
+}
+
+fn note(shared: &Shared, position: Option<Position>) {
+    if let Err(error) = shared.memory.change(|noted| noted.kernel = position) {
+        shared.say(&format!(
+            "how far the kernel's log was told cannot be noted: {error}"
+        ));
     }
 }
 
 fn idle(shared: &Shared) {
     while !shared.is_stopping() {
         shared.pulses.kernel.beat(shared.now());
-        thread::park_timeout(LONGEST_WAIT);
+        wait(shared, None, LONGEST_WAIT);
     }
 }
 
-fn wait(file: &File, most: Duration) {
+/// Waits until there is more to read, where that is wanted; until the end; or as long as `most`.
+fn wait(shared: &Shared, source: Option<&File>, most: Duration) {
     let timeout = Timespec {
         tv_sec: i64::try_from(most.as_secs()).unwrap_or(0),
         tv_nsec: most.subsec_nanos().into(),
     };
+    let mut waits = vec![PollFd::new(shared.ending(), PollFlags::IN)];
+    waits.extend(source.map(|file| PollFd::new(file, PollFlags::IN)));
     // An interruption is a turn like any other.
-    let _ = poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&timeout));
+    let _ = poll(&mut waits, Some(&timeout));
 }
 
 /// When this machine started, by the wall's clock: records carry the time since then.
@@ -136,10 +138,41 @@ fn gpus() -> Vec<PciAddress> {
 #[derive(Default)]
 struct Reader {
     folder: Folder,
-    waiting: VecDeque<(Timestamp, Told)>,
+    /// Each with the number of the first line it stands for.
+    waiting: VecDeque<(u64, Timestamp, Told)>,
 }
 
 impl Reader {
+    /// Reads what there is, as far as there is room, and tells what is to be told. Whether it told any.
+    fn turn<R: Read>(
+        &mut self,
+        shared: &Shared,
+        follower: &mut Follower<R>,
+        keep: &mut impl FnMut(Timestamp, Told) -> bool,
+    ) -> io::Result<bool> {
+        let mut has_told = false;
+        let began = began(shared.wall());
+        for _ in 0..MOST_READ {
+            if self.is_full() {
+                has_told |= self.tell(keep);
+            }
+            if self.is_full() || shared.is_stopping() {
+                break;
+            }
+            match follower.read()? {
+                Next::Record(record) => self.take(shared, &record, began),
+                Next::Lost(count) => {
+                    shared.vitals.records_lost.fetch_add(count, Ordering::Relaxed);
+                }
+                Next::Later => break,
+            }
+        }
+        if !self.is_full() {
+            self.due(shared.wall());
+        }
+        Ok(self.tell(keep) || has_told)
+    }
+
     fn take(&mut self, shared: &Shared, record: &Record, began: Timestamp) {
         let Some(event) = Event::of_record(record) else {
             return;
@@ -148,7 +181,7 @@ impl Reader {
         let mut counters = shared.xids.lock().unwrap_or_else(PoisonError::into_inner);
         counters.count(&event, at);
         drop(counters);
-        let told = self.folder.add(event, at);
+        let told = self.folder.add(event, at, record.sequence);
         self.put(told);
     }
 
@@ -157,19 +190,27 @@ impl Reader {
         self.put(told);
     }
 
-    fn put(&mut self, folded: Vec<Folded>) {
-        for folded in folded {
-            if self.waiting.len() < MOST_WAITING {
-                self.waiting.push_back((folded.last, told(&folded)));
-            }
-        }
+    /// Nothing more will be read.
+    fn finish(&mut self) {
+        let told = self.folder.finish();
+        self.put(told);
     }
 
-    /// Keeps what waits; whether there was any. What the disk refuses waits on.
-    fn tell(&mut self, shared: &Shared) -> bool {
+    fn put(&mut self, folded: Vec<Folded>) {
+        let folded = folded.iter();
+        self.waiting
+            .extend(folded.map(|folded| (folded.line, folded.last, told(folded))));
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= MOST_WAITING
+    }
+
+    /// Has what waits kept; whether any was. What the disk refuses waits on.
+    fn tell(&mut self, keep: &mut impl FnMut(Timestamp, Told) -> bool) -> bool {
         let mut any = false;
-        while let Some((at, what)) = self.waiting.front() {
-            if shared.report(*at, what.clone()).is_err() {
+        while let Some((_, at, what)) = self.waiting.front() {
+            if !keep(*at, what.clone()) {
                 break;
             }
             self.waiting.pop_front();
@@ -178,9 +219,14 @@ impl Reader {
         any
     }
 
-    /// Whether everything that was read is told.
-    fn is_done(&self) -> bool {
-        self.waiting.is_empty() && self.folder.next_due().is_none()
+    /// Up to where every line is told.
+    fn told_to<R: Read>(&self, follower: &Follower<R>) -> Option<Position> {
+        let waiting = self.waiting.iter().map(|(line, ..)| *line);
+        let position = follower.position()?;
+        Some(match waiting.chain(self.folder.oldest()).min() {
+            Some(next) => Position { next, ..position },
+            None => position,
+        })
     }
 
     fn wait(&self, now: Timestamp) -> Duration {
@@ -191,7 +237,8 @@ impl Reader {
                 Duration::from_millis(100)
             }
         });
-        due.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
+        let most = if self.is_full() { RETRY } else { LONGEST_WAIT };
+        due.unwrap_or(most).min(most)
     }
 }
 
@@ -212,43 +259,4 @@ fn told(folded: &Folded) -> Told {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(line: &str) -> Event {
-        Event::of_line(line).unwrap()
-    }
-
-    #[test]
-    fn an_xid_is_told_with_what_it_means_and_what_to_do() {
-        let mut reader = Reader::default();
-        let line = "NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, name=python, GPU has fallen off the bus.";
-        let folded = reader.folder.add(event(line), Timestamp::EPOCH);
-        reader.put(folded);
-        let (_, Told::Xid(xid)) = reader.waiting.pop_front().unwrap() else {
-            panic!("an Xid is told");
-        };
-        assert_eq!((xid.code, xid.pid, xid.count), (79, Some(1234), 1));
-        assert_eq!(xid.severity, aami_model::finding::Severity::Critical);
-        assert!(xid.pci.starts_with("0000:3b:00"), "{}", xid.pci);
-        assert!(!xid.name.is_empty() && !xid.action.is_empty() && !xid.line.is_empty());
-    }
-
-    #[test]
-    fn a_storm_waits_folded_and_is_told_at_the_end_of_its_window() {
-        let mut reader = Reader::default();
-        let line = "NVRM: Xid (PCI:0000:3b:00): 31, pid=1, name=x, MMU Fault";
-        for _ in 0..100_000 {
-            let folded = reader.folder.add(event(line), Timestamp::EPOCH);
-            reader.put(folded);
-        }
-        assert_eq!(reader.waiting.len(), 1);
-        assert!(!reader.is_done());
-        reader.waiting.clear();
-        reader.due(Timestamp::EPOCH.plus(aami_xid::fold::WINDOW));
-        let (_, Told::Xid(xid)) = reader.waiting.pop_front().unwrap() else {
-            panic!("an Xid is told");
-        };
-        assert_eq!(xid.count, 99_999);
-    }
-}
+mod tests;

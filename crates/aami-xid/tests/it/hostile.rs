@@ -115,7 +115,7 @@ proptest! {
             let event = Event::of_line(&line).unwrap();
             let at = Timestamp::from_millis(*millis);
             counters.count(&event, at);
-            told.extend(folder.add(event, at));
+            told.extend(folder.add(event, at, nth as u64));
             if nth % ask == 0 {
                 told.extend(folder.due(at));
             }

@@ -65,7 +65,8 @@ fn run(ring: Ring, boot: &str, from: Option<&Position>) -> (Vec<u32>, u64, Posit
                 if let Some(event) = Event::of_record(&record) {
                     let at = Timestamp::EPOCH.plus(record.since_boot);
                     counters.count(&event, at);
-                    told.extend(folder.add(event, at).iter().map(|folded| folded.event.code()));
+                    let folded = folder.add(event, at, record.sequence);
+                    told.extend(folded.iter().map(|folded| folded.event.code()));
                 }
             }
             Next::Lost(count) => lost += count,

@@ -1,0 +1,164 @@
+use super::super::state::stage;
+use super::*;
+
+/// A log of the kernel's: each read gives a record.
+struct Log(VecDeque<String>);
+
+impl Log {
+    /// Lines of these codes of one GPU, the first with this number, all in the first second.
+    fn of(first: u64, codes: impl IntoIterator<Item = u32>) -> Self {
+        let record = |(nth, code): (usize, u32)| {
+            let number = first + nth as u64;
+            format!("3,{number},{number},-;NVRM: Xid (PCI:0000:3b:00): {code}, pid=1, name=x, y\n")
+        };
+        Self(codes.into_iter().enumerate().map(record).collect())
+    }
+}
+
+impl Read for Log {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.pop_front() {
+            Some(record) => record.as_bytes().read(buffer),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+/// A life of the loop that keeps what it tells in memory.
+struct Life {
+    folder: tempfile::TempDir,
+    shared: Shared,
+    reader: Reader,
+    kept: Vec<XidTold>,
+    /// How many more the disk takes.
+    room: usize,
+}
+
+impl Life {
+    fn begin() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            shared: stage(folder.path()),
+            folder,
+            reader: Reader::default(),
+            kept: Vec::new(),
+            room: usize::MAX,
+        }
+    }
+
+    fn turn(&mut self, follower: &mut Follower<Log>) -> bool {
+        let (kept, room) = (&mut self.kept, &mut self.room);
+        let mut keep = |_, what| keep(kept, room, what);
+        self.reader.turn(&self.shared, follower, &mut keep).unwrap()
+    }
+
+    fn end(&mut self) {
+        let (kept, room) = (&mut self.kept, &mut self.room);
+        self.reader.finish();
+        self.reader.tell(&mut |_, what| keep(kept, room, what));
+    }
+
+    fn lines(&self) -> u64 {
+        self.kept.iter().map(|xid| xid.count).sum()
+    }
+}
+
+fn keep(kept: &mut Vec<XidTold>, room: &mut usize, what: Told) -> bool {
+    let Told::Xid(xid) = what else {
+        panic!("an Xid is told")
+    };
+    if *room == 0 {
+        return false;
+    }
+    *room -= 1;
+    kept.push(xid);
+    true
+}
+
+fn follower(log: Log, from: Option<&Position>) -> Follower<Log> {
+    Follower::new(log, "boot-1", from)
+}
+
+#[test]
+fn an_xid_is_told_with_what_it_means_and_what_to_do() {
+    let mut life = Life::begin();
+    assert!(life.turn(&mut follower(Log::of(0, [79]), None)));
+    let xid = &life.kept[0];
+    assert_eq!((xid.code, xid.pid, xid.count), (79, Some(1), 1));
+    assert_eq!(xid.severity, aami_model::finding::Severity::Critical);
+    assert!(xid.pci.starts_with("0000:3b:00"), "{}", xid.pci);
+    assert!(!xid.name.is_empty() && !xid.action.is_empty() && !xid.line.is_empty());
+}
+
+#[test]
+fn a_burst_of_more_kinds_than_may_wait_is_told_whole() {
+    let mut life = Life::begin();
+    let codes = 1..=u32::try_from(3 * MOST_WAITING).unwrap();
+    let mut follower = follower(Log::of(0, codes.clone()), None);
+    life.turn(&mut follower);
+    assert!(life.kept.iter().map(|xid| xid.code).eq(codes));
+}
+
+#[test]
+fn while_the_disk_refuses_the_rest_stays_with_the_kernel() {
+    // Given a disk that is full,
+    let mut life = Life::begin();
+    life.room = 10;
+    let all = 3 * MOST_WAITING;
+    let mut follower = follower(Log::of(0, 1..=u32::try_from(all).unwrap()), None);
+    // when more comes than may wait,
+    life.turn(&mut follower);
+    life.turn(&mut follower);
+    // then it is not read, what is noted is what was kept, and it is tried again soon.
+    assert_eq!(life.kept.len(), 10);
+    assert_eq!(follower.source().0.len(), all - 10 - MOST_WAITING);
+    assert_eq!(life.reader.told_to(&follower).unwrap().next, 10);
+    assert_eq!(life.reader.wait(Timestamp::EPOCH), RETRY);
+    // Once there is room, all of it is told.
+    life.room = usize::MAX;
+    life.turn(&mut follower);
+    assert_eq!(life.kept.len(), all);
+    assert_eq!(life.reader.told_to(&follower), follower.position());
+}
+
+#[test]
+fn a_storm_is_not_lost_where_the_agent_is_stopped() {
+    let mut life = Life::begin();
+    let mut follower = follower(Log::of(0, vec![31; 1000]), None);
+    life.turn(&mut follower);
+    assert_eq!(life.lines(), 1, "the rest waits for the end of its window");
+    life.end();
+    assert_eq!(life.lines(), 1000);
+    assert_eq!(life.reader.told_to(&follower).unwrap().next, 1000);
+}
+
+#[test]
+fn an_agent_that_is_killed_in_a_storm_goes_on_from_the_first_line_it_has_not_told() {
+    // Given an agent that is killed while a storm waits,
+    let mut first = Life::begin();
+    let mut before = follower(Log::of(0, vec![31; 1000]), None);
+    first.turn(&mut before);
+    let noted = first.reader.told_to(&before).unwrap();
+    assert_eq!(noted.next, 1);
+    // when it begins again with what it noted,
+    let mut second = Life::begin();
+    second.turn(&mut follower(Log::of(0, vec![31; 1200]), Some(&noted)));
+    second.end();
+    // then each line is told once.
+    assert_eq!(first.lines() + second.lines(), 1200);
+}
+
+#[test]
+fn the_loop_ends_at_once_and_notes_how_far_it_told() {
+    let life = Life::begin();
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            run(&life.shared);
+            ended.send(()).unwrap();
+        });
+        life.shared.stop();
+        assert!(end.recv_timeout(LONGEST_WAIT / 2).is_ok(), "it waits on");
+    });
+    drop(life.folder);
+}
