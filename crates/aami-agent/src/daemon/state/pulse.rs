@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::super::command::LONGEST_COMMAND;
+
 /// When a loop was last at its beginning, and how long one turn of it may take.
 #[derive(Debug)]
 pub(in super::super) struct Pulse {
@@ -39,6 +41,8 @@ pub(in super::super) struct Pulses {
     /// A turn may take as long as all vendor tools together.
     pub(in super::super) watch: Pulse,
     pub(in super::super) kernel: Pulse,
+    /// A turn may take as long as a command.
+    pub(in super::super) command: Pulse,
 }
 
 impl Default for Pulses {
@@ -47,6 +51,7 @@ impl Default for Pulses {
             link: Pulse::new(Duration::from_secs(150)),
             watch: Pulse::new(Duration::from_secs(400)),
             kernel: Pulse::new(Duration::from_secs(150)),
+            command: Pulse::new(LONGEST_COMMAND + Duration::from_secs(150)),
         }
     }
 }
@@ -54,7 +59,7 @@ impl Default for Pulses {
 impl Pulses {
     /// Whether every loop moves.
     pub(in super::super) fn all_beat(&self, now: Duration) -> bool {
-        [&self.link, &self.watch, &self.kernel]
+        [&self.link, &self.watch, &self.kernel, &self.command]
             .into_iter()
             .all(|pulse| pulse.is_beating(now))
     }
@@ -67,12 +72,16 @@ mod tests {
     #[test]
     fn one_loop_that_hangs_is_enough() {
         let pulses = Pulses::default();
-        let later = Duration::from_secs(1000);
+        let later = LONGEST_COMMAND * 2;
         assert!(pulses.all_beat(Duration::from_secs(1)));
-        pulses.watch.beat(later);
-        pulses.kernel.beat(later);
-        assert!(!pulses.all_beat(later));
-        pulses.link.beat(later);
-        assert!(pulses.all_beat(later));
+        let loops = [&pulses.link, &pulses.watch, &pulses.kernel, &pulses.command];
+        for hangs in loops {
+            for pulse in loops {
+                pulse.beat(later);
+            }
+            assert!(pulses.all_beat(later));
+            hangs.beat(Duration::ZERO);
+            assert!(!pulses.all_beat(later), "{hangs:?}");
+        }
     }
 }
