@@ -43,6 +43,17 @@ pub(super) struct Road {
     pub(super) proxy: Option<String>,
 }
 
+impl Road {
+    /// Whether whoever is in between reads the credential and what is said. A node is enrolled over such a road only
+    /// where a person said `--plain-http`; what enrolled it may also keep it connected.
+    pub(super) fn is_in_the_open(&self) -> bool {
+        self.server.parse::<Uri>().is_ok_and(|uri| {
+            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+            uri.scheme_str() == Some("http") && !is_loopback(host)
+        })
+    }
+}
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotOpened {
@@ -61,6 +72,8 @@ pub(super) enum Read {
     Frame(Down),
     /// A sign of life.
     Alive,
+    /// The answer to the ping of this number.
+    Answered(u64),
     /// There is nothing more at the moment.
     Nothing,
 }
@@ -81,13 +94,6 @@ impl Wire {
             .map_err(|_| failed("it is not a URL".to_owned()))?;
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let is_tls = uri.scheme_str() == Some("https");
-        if !is_tls && !is_loopback(&host) {
-            // The credential would be read by whoever is in between.
-            return Err(NotOpened::Refused(format!(
-                "{}: plain HTTP is spoken to this machine alone",
-                road.server
-            )));
-        }
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let deadline = Instant::now() + PATIENCE;
         let tcp = match &road.proxy {
@@ -143,7 +149,11 @@ impl Wire {
             Ok(Message::Text(text)) => serde_json::from_str(&text)
                 .map(Read::Frame)
                 .map_err(|error| format!("a frame that is none of ours came: {error}")),
-            Ok(Message::Ping(_) | Message::Pong(_)) => Ok(Read::Alive),
+            Ok(Message::Ping(_)) => Ok(Read::Alive),
+            Ok(Message::Pong(carried)) => {
+                let number = <[u8; 8]>::try_from(&carried[..]).map(u64::from_be_bytes);
+                Ok(number.map_or(Read::Alive, Read::Answered))
+            }
             Ok(Message::Binary(_) | Message::Frame(_)) => Err("a frame came that is not text".to_owned()),
             Ok(Message::Close(_)) => Err("the control plane closed the connection".to_owned()),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
@@ -165,9 +175,10 @@ impl Wire {
         self.write(Message::text(text))
     }
 
-    /// Asks for a sign of life.
-    pub(super) fn ping(&mut self) -> Result<(), String> {
-        self.write(Message::Ping(tungstenite::Bytes::new()))
+    /// Asks for a sign of life that carries this number.
+    pub(super) fn ping(&mut self, number: u64) -> Result<(), String> {
+        let carried = tungstenite::Bytes::copy_from_slice(&number.to_be_bytes());
+        self.write(Message::Ping(carried))
     }
 
     fn write(&mut self, message: Message) -> Result<(), String> {

@@ -224,6 +224,13 @@ impl Stage {
         until("the spool has it", || wanted(&self.spool()).then_some(()));
     }
 
+    pub(super) fn wait_for_commands(&self, wanted: impl Fn(&str) -> bool) {
+        until("the commands are noted so", || {
+            let text = fs::read_to_string(self.agent("spool/commands.json")).ok()?;
+            wanted(&text).then_some(())
+        });
+    }
+
     /// As a node has it that was alone for days.
     pub(super) fn fill_spool(&self, reports: u64) {
         let mut text = format!("{{\"spool\":\"full\",\"next\":{}}}\n", reports + 1);
