@@ -16,8 +16,8 @@ const GREETING: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(45);
 /// One that stood this long ended a row of failures.
 const STOOD: Duration = Duration::from_secs(30);
-/// Between two heartbeats, in seconds.
-const HEARTBEATS: (u32, u32) = (5, 300);
+/// Between two heartbeats, in seconds. A control plane that soon calls a node gone wants to hear it every second.
+const HEARTBEATS: (u32, u32) = (1, 300);
 
 /// What happened.
 #[derive(Debug)]
@@ -82,6 +82,7 @@ pub(super) struct Connection {
     phase: Phase,
     pauses: Pauses,
     heartbeat: Duration,
+    refused: bool,
 }
 
 impl Connection {
@@ -93,12 +94,18 @@ impl Connection {
             },
             pauses: Pauses::default(),
             heartbeat: Duration::from_secs(USUAL_HEARTBEAT.into()),
+            refused: false,
         }
     }
 
     /// Whether the control plane hears this node.
     pub(super) const fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Live { .. })
+    }
+
+    /// Whether it stays away since the control plane said no: then it asks rarely, and only somebody can change that.
+    pub(super) const fn is_refused(&self) -> bool {
+        self.refused && matches!(self.phase, Phase::Away { .. })
     }
 
     /// When time alone brings the next action.
@@ -131,6 +138,7 @@ impl Connection {
                 vec![Action::Greet]
             }
             (Input::NotOpened { refused: true }, Phase::Opening) => {
+                self.refused = true;
                 self.stay_away(now, Pauses::refused(random), None)
             }
             (Input::NotOpened { refused: false }, Phase::Opening) => self.lost(now, None, random),
@@ -200,10 +208,12 @@ impl Connection {
             Down::Config(config) if live => vec![Action::Configure(config)],
             Down::Drain { spread_seconds } => {
                 let spread = Duration::from_secs(spread_seconds.into());
+                self.refused = false;
                 let pause = self.pauses.drained(spread, random);
                 self.stay_away(now, pause, Some("the control plane stops".to_owned()))
             }
             Down::Error { code, message, retry } => {
+                self.refused = !retry;
                 let pause = if retry {
                     self.pauses.next(random)
                 } else {
@@ -226,6 +236,7 @@ impl Connection {
         {
             self.pauses.forget();
         }
+        self.refused = false;
         let pause = self.pauses.next(random);
         self.stay_away(now, pause, why.map(str::to_owned))
     }

@@ -84,7 +84,7 @@ fn text(shared: &Shared) -> String {
     drop(spool);
     let mut text = format!(
         "# HELP aami_agent_info The agent that runs here.\n# TYPE aami_agent_info gauge\naami_agent_info{{version=\"{}\"}} 1\n",
-        env!("CARGO_PKG_VERSION")
+        aami_model::version::own()
     );
     let mut put = |name: &str, kind: &str, help: &str, value: u64| {
         let _ = write!(
@@ -99,6 +99,12 @@ fn text(shared: &Shared) -> String {
         "gauge",
         "Whether the control plane hears this node.",
         is_connected.into(),
+    );
+    put(
+        "aami_agent_refused",
+        "gauge",
+        "Whether the control plane said no, so that it is asked rarely.",
+        vitals.is_refused.load(Ordering::Relaxed).into(),
     );
     put(
         "aami_agent_reconnects_total",

@@ -100,9 +100,11 @@ fn who_is_refused_asks_rarely_and_who_may_try_again_does_so_soon() {
     let mut story = Story::live();
     story.then(refusal(false));
     assert_eq!(story.away(), 1350);
+    assert!(story.connection.is_refused());
     let mut story = Story::live();
     story.then(refusal(true));
     assert_eq!(story.away(), 20);
+    assert!(!story.connection.is_refused());
 
     // Also before the greeting was answered, and where the upgrade itself was refused.
     let mut story = Story::new();
@@ -114,6 +116,11 @@ fn who_is_refused_asks_rarely_and_who_may_try_again_does_so_soon() {
     story.after(0);
     story.then(Input::NotOpened { refused: true });
     assert_eq!(story.away(), 1350);
+    assert!(story.connection.is_refused());
+    // Who cannot be reached any more has not said no.
+    story.after(1350);
+    story.then(Input::NotOpened { refused: false });
+    assert!(!story.connection.is_refused());
 }
 
 #[test]
@@ -177,7 +184,7 @@ fn what_comes_out_of_order_changes_nothing() {
 fn no_word_of_the_control_plane_makes_it_beat_without_end_or_never() {
     let mut connection = Connection::new(Duration::ZERO, Duration::ZERO, &mut || 0.5);
     connection.beat_every(0);
-    assert_eq!(connection.heartbeat, Duration::from_secs(5));
+    assert_eq!(connection.heartbeat, Duration::from_secs(1));
     connection.beat_every(u32::MAX);
     assert_eq!(connection.heartbeat, Duration::from_secs(300));
 }
