@@ -29,6 +29,9 @@ pub enum NodeCommand {
         /// The version, e.g. `1.4.0`.
         version: String,
     },
+    /// What a newer control plane wants and we do not know. A node meets it, nobody asks for it: it is not on the wire.
+    #[serde(skip)]
+    Unknown,
 }
 
 impl NodeCommand {
@@ -40,6 +43,7 @@ impl NodeCommand {
             Self::Diagnose => "diagnose",
             Self::RestartExporter { .. } => "restart_exporter",
             Self::UpdateAgent { .. } => "update_agent",
+            Self::Unknown => "unknown",
         }
     }
 }

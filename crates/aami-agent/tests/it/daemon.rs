@@ -6,7 +6,7 @@ mod plane;
 use std::fs;
 use std::time::Duration;
 
-use aami_api::link::{Down, LARGEST_DOWN, NodeConfig, Order, Report, Told, Up};
+use aami_api::link::{CommandResult, Down, LARGEST_DOWN, NodeConfig, Order, Report, Told, Up};
 use aami_model::command::NodeCommand;
 
 use plane::{Daemon, Peer, Plane, Stage, ack};
@@ -20,6 +20,13 @@ fn report(peer: &mut Peer, wanted: impl Fn(&Told) -> bool) -> Report {
 
 fn is_inventory(told: &Told) -> bool {
     matches!(told, Told::Inventory { .. })
+}
+
+/// The next result.
+fn result(peer: &mut Peer) -> CommandResult {
+    let up = peer.until(|up| matches!(up, Up::Result(_)));
+    let Up::Result(result) = up else { unreachable!() };
+    result
 }
 
 fn order(id: &str, command: NodeCommand) -> Down {
@@ -165,34 +172,50 @@ fn a_command_is_done_once_however_often_it_comes() {
     let stage = Stage::new(&plane.address());
     let mut daemon = Daemon::start(&stage);
     let mut peer = plane.greeted();
-    let is_result = |up: &Up| matches!(up, Up::Result(_));
-    // Given a command that was accepted and done,
+    // Given a command that was accepted and done, and whose result the control plane has,
     peer.say(&order("c1", NodeCommand::Diagnose));
     peer.until(|up| matches!(up, Up::Accepted { command_id } if command_id.as_str() == "c1"));
-    let Up::Result(first) = peer.until(is_result) else {
-        unreachable!()
-    };
+    let first = result(&mut peer);
     assert!(first.ok && first.output.contains("=== agent"), "{first:?}");
     assert!(
         !first.output.contains(&stage.credential()),
         "it carries no secret"
     );
+    peer.until(|up| matches!(up, Up::Heartbeat(_)));
     // when it comes again, over this connection or after the agent was killed, then its result is told and it is not
     // done again: its output is not there any more.
     peer.say(&order("c1", NodeCommand::Diagnose));
-    let Up::Result(again) = peer.until(is_result) else {
-        unreachable!()
-    };
+    let again = result(&mut peer);
     assert!(again.ok && again.output.is_empty());
     daemon.kill();
     let _daemon = Daemon::start(&stage);
     let mut peer = plane.greeted();
     peer.say(&order("c1", NodeCommand::Diagnose));
-    let Up::Result(after) = peer.until(is_result) else {
-        unreachable!()
-    };
+    let after = result(&mut peer);
     assert_eq!(after.message, first.message);
     assert!(after.output.is_empty());
+}
+
+#[test]
+fn a_result_is_told_until_the_control_plane_has_it_and_then_no_more() {
+    // Given a result that was sent to a control plane that ended before it had done with it,
+    let plane = Plane::new();
+    let stage = Stage::new(&plane.address());
+    let _daemon = Daemon::start(&stage);
+    let mut peer = plane.greeted();
+    peer.say(&order("c1", NodeCommand::Diagnose));
+    let first = result(&mut peer);
+    drop(peer);
+    // when the node is connected again, then it is told again, with all its output,
+    let mut peer = plane.greeted();
+    assert_eq!(result(&mut peer), first);
+    // until the control plane has read on, however often it is lost then.
+    peer.until(|up| matches!(up, Up::Heartbeat(_)));
+    stage.wait_for_commands(|text| text.contains("\"told\":true"));
+    drop(peer);
+    let mut peer = plane.greeted();
+    peer.say(&order("c2", NodeCommand::RunChecks));
+    assert_eq!(result(&mut peer).command_id.as_str(), "c2");
 }
 
 #[test]
@@ -207,16 +230,27 @@ fn what_a_node_does_not_offer_it_says_with_a_code() {
         ("c2", NodeCommand::RunChecks),
     ] {
         peer.say(&order(id, command));
-        let Up::Result(result) = peer.until(|up| matches!(up, Up::Result(_))) else {
-            unreachable!()
-        };
+        let result = result(&mut peer);
+        assert_eq!(result.command_id.as_str(), id);
+        assert_eq!(result.code.as_deref(), Some("COMMAND_NOT_OFFERED"));
+    }
+    // Also of a newer control plane, and over the same connection.
+    for (id, command) in [
+        ("c4", r#"{"kind":"dance","steps":3}"#),
+        (
+            "c5",
+            r#"{"kind":"restart_exporter","exporter":"future_exporter"}"#,
+        ),
+    ] {
+        peer.text(&format!(
+            r#"{{"type":"command","commandId":"{id}","command":{command},"timeoutSeconds":60}}"#
+        ));
+        let result = result(&mut peer);
         assert_eq!(result.command_id.as_str(), id);
         assert_eq!(result.code.as_deref(), Some("COMMAND_NOT_OFFERED"));
     }
     peer.say(&order("c3", NodeCommand::RefreshInventory));
-    let Up::Result(result) = peer.until(|up| matches!(up, Up::Result(_))) else {
-        unreachable!()
-    };
+    let result = result(&mut peer);
     assert!(result.ok, "{result:?}");
 }
 
@@ -227,6 +261,7 @@ fn a_credential_that_is_refused_is_not_tried_again_and_again() {
     let mut daemon = Daemon::start(&stage);
     plane.refuse(401, "UNAUTHENTICATED");
     daemon.wait_for_line("UNAUTHENTICATED");
+    daemon.wait_for_metrics(|text| text.contains("\naami_agent_refused 1\n"));
     // It stays, and it stays quiet: a failure would have been tried again within seconds.
     plane.is_quiet_for(Duration::from_secs(12));
     daemon.terminate();

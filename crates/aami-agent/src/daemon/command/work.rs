@@ -44,7 +44,10 @@ pub(super) fn done(shared: &Shared, node: &Node, order: &Order) -> Option<Comman
         }
         NodeCommand::Unknown => Err((
             code::COMMAND_NOT_OFFERED,
-            format!("aami-agent {} does not know this command", env!("CARGO_PKG_VERSION")),
+            format!(
+                "aami-agent {} does not know this command",
+                env!("CARGO_PKG_VERSION")
+            ),
         )),
     };
     Some(match done {
@@ -152,7 +155,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_look_that_began_before_it_was_asked_for_is_no_answer_and_the_first_one_is_compared_with_what_was_told() {
+    fn a_look_that_began_before_it_was_asked_for_is_no_answer_and_the_first_one_is_compared_with_what_was_told()
+     {
         // Given a node that told its inventory before it started again, and its first look under way,
         let folder = tempfile::tempdir().unwrap();
         let shared = stage(folder.path());
