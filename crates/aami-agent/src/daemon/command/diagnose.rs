@@ -76,7 +76,7 @@ fn agent(shared: &Shared, node: &Node) -> String {
     format!(
         "version {}\nnode {} of {}\nboot {}\ntime {}\nup {} s\nconnections {}\nspool {reports} reports, {bytes} bytes, \
          {} refused by the disk\nkernel records lost {}\nGPUs expected {}, usable {}",
-        env!("CARGO_PKG_VERSION"),
+        aami_model::version::own(),
         node.hostname,
         node.server,
         boot_id(),
