@@ -3,10 +3,13 @@
 //! What a report says is a stranger's word: texts are cut and cleaned, lists are bounded, what is nonsense is left
 //! out. Whatever it says changes no status: health and reachability are separate.
 
+use std::collections::BTreeMap;
+
 use aami_api::link::{CheckTold, Report, Told, XidTold};
 use aami_model::finding::{Finding, LONGEST_TEXT, MOST_FINDINGS};
 use aami_model::machine::is_sha256;
 use aami_model::node::Node;
+use aami_model::node_status::NodeStatus;
 use aami_model::{NodeId, Timestamp, code};
 use aami_store::{Revision, keys};
 use serde_json::{Value, json};
@@ -16,16 +19,18 @@ use super::connections::{reported_of, speaking};
 use super::{App, Refusal};
 use crate::view::Snapshot;
 use crate::view::document::encode;
-use crate::view::linked::{CheckDocument, InventoryDocument, Packed, ReportedDocument, XidAllowance};
+use crate::view::linked::{Allowance, CheckDocument, InventoryDocument, Packed, ReportedDocument};
 
 /// How many events one transaction of a report tells; what is more goes into the next.
 const AT_ONCE: usize = 40;
 /// How many checks of a node are remembered.
 const MOST_CHECKS: usize = 256;
 const MOST_FOUND: usize = 16;
-/// So many Xid events a node may raise in so many seconds; the rest is counted and told with the next.
+/// So many events, and so many of them about Xids, a node may raise in so much time; the rest is counted, and told
+/// with the next. An honest one needs fewer: it is more than all its checks and findings at once.
+const EVENTS: u32 = 500;
 const XIDS: u32 = 10;
-const XID_WINDOW: std::time::Duration = std::time::Duration::from_secs(600);
+const WINDOW: std::time::Duration = std::time::Duration::from_secs(600);
 /// The largest inventory that is kept, in bytes of JSON.
 pub(super) const LARGEST_INVENTORY: usize = 900 * 1024;
 const CHECK_STATUSES: [&str; 6] = ["ok", "warning", "critical", "unknown", "timeout", "failed"];
@@ -91,6 +96,10 @@ impl App {
                     let held = snapshot
                         .node(id, &asking.caller.orgs)
                         .ok_or_else(|| Refusal::plain(code::UNAUTHENTICATED))?;
+                    // A retired node has nothing more to tell, also where its connection has not ended yet.
+                    if held.doc.status == NodeStatus::Inactive {
+                        return Err(Refusal::plain(code::NODE_DECOMMISSIONED));
+                    }
                     if snapshot
                         .linked
                         .conn(id)
@@ -171,18 +180,19 @@ fn take(reported: &mut ReportedDocument, node: &Node, report: &Report, now: Time
         }
         Told::Findings { findings } => take_findings(&mut taken, reported, node, findings),
         Told::Checks { checks } => {
-            for check in checks.iter().take(MOST_CHECKS) {
+            let last = last_words(checks);
+            for (name, check) in &last {
                 if taken.events.len() >= AT_ONCE {
                     taken.more = true;
                     break;
                 }
-                if let Some(data) = take_check(reported, check, now) {
+                if let Some(data) = take_check(reported, name, check, &last, now) {
                     taken.events.push(("check.changed", with(data)));
                 }
             }
         }
         Told::Xid(xid) => {
-            if let Some(folded) = allow(&mut reported.xids, xid.count, now) {
+            if let Some(folded) = allow(&mut reported.xids, XIDS, xid.count, now) {
                 taken
                     .events
                     .push(("node.xid", with(xid_data(xid, report.at, folded))));
@@ -221,7 +231,28 @@ fn take(reported: &mut ReportedDocument, node: &Node, report: &Report, now: Time
         }
         Told::Unknown => {}
     }
+    // What is known of the node moves on all the same: only the telling is bounded.
+    for (kind, mut data) in std::mem::take(&mut taken.events) {
+        if let Some(folded) = allow(&mut reported.events, EVENTS, 1, now) {
+            if folded > 0 {
+                data["events_folded"] = json!(folded);
+            }
+            taken.events.push((kind, data));
+        }
+    }
     taken
+}
+
+/// The last word on each check, by its name; what is no check is left out. In their order they would never be taken
+/// as a whole: one that is named twice with two statuses is news each time it is looked at.
+fn last_words(checks: &[CheckTold]) -> BTreeMap<String, &CheckTold> {
+    let named = checks
+        .iter()
+        .take(MOST_CHECKS)
+        .map(|check| (line(&check.name, 100), check));
+    named
+        .filter(|(name, check)| !name.is_empty() && CHECK_STATUSES.contains(&check.status.as_str()))
+        .collect()
 }
 
 fn xid_data(xid: &XidTold, at: Timestamp, folded: u64) -> Value {
@@ -240,15 +271,16 @@ fn xid_data(xid: &XidTold, at: Timestamp, folded: u64) -> Value {
     })
 }
 
-/// Takes one of a node's Xid events, and answers how many were folded since the last; none when it has had its share.
-fn allow(allowance: &mut XidAllowance, count: u64, now: Timestamp) -> Option<u64> {
+/// Takes an event that stands for `count`, and answers how many were folded since the last; none when the node has had
+/// its `most`.
+fn allow(allowance: &mut Allowance, most: u32, count: u64, now: Timestamp) -> Option<u64> {
     let over = allowance
         .since
-        .is_none_or(|since| now.since(since) >= XID_WINDOW || since > now);
+        .is_none_or(|since| now.since(since) >= WINDOW || since > now);
     if over {
         (allowance.used, allowance.since) = (0, Some(now));
     }
-    if allowance.used >= XIDS {
+    if allowance.used >= most {
         allowance.folded = allowance.folded.saturating_add(count.max(1));
         return None;
     }
@@ -256,17 +288,23 @@ fn allow(allowance: &mut XidAllowance, count: u64, now: Timestamp) -> Option<u64
     Some(std::mem::take(&mut allowance.folded))
 }
 
-fn take_check(reported: &mut ReportedDocument, check: &CheckTold, now: Timestamp) -> Option<Value> {
-    let name = line(&check.name, 100);
-    if name.is_empty() || !CHECK_STATUSES.contains(&check.status.as_str()) {
-        return None;
-    }
-    let before = reported.checks.get(&name).map(|known| known.status.clone());
+/// Notes how a check ended, one of `told`; answers what is news about it.
+fn take_check(
+    reported: &mut ReportedDocument,
+    name: &str,
+    check: &CheckTold,
+    told: &BTreeMap<String, &CheckTold>,
+    now: Timestamp,
+) -> Option<Value> {
+    let before = reported.checks.get(name).map(|known| known.status.clone());
     if before.as_deref() == Some(check.status.as_str()) {
         return None;
     }
     if before.is_none() && reported.checks.len() >= MOST_CHECKS {
-        let oldest = reported.checks.iter().min_by_key(|(_, known)| known.at);
+        // One that is told along with it keeps its place: all that are told have room.
+        let known = reported.checks.iter();
+        let others = known.filter(|(name, _)| !told.contains_key(*name));
+        let oldest = others.min_by_key(|(_, known)| known.at);
         let oldest = oldest.map(|(name, _)| name.clone());
         oldest.map(|oldest| reported.checks.remove(&oldest));
     }
@@ -274,7 +312,7 @@ fn take_check(reported: &mut ReportedDocument, check: &CheckTold, now: Timestamp
         status: check.status.clone(),
         at: now,
     };
-    reported.checks.insert(name.clone(), known);
+    reported.checks.insert(name.to_owned(), known);
     // That a check is well when it is first heard of is no news.
     if before.is_none() && check.status == "ok" {
         return None;

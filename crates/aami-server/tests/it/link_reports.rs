@@ -166,6 +166,72 @@ fn a_check_is_news_when_its_status_changes() {
     assert_eq!(changes, expected);
 }
 
+/// What the events of this kind about a node say, however many there are.
+fn all_told(house: &House, id: &NodeId, kind: &str) -> Vec<Value> {
+    let (mut all, mut after, subject) = (Vec::new(), 0, format!("node:{id}"));
+    loop {
+        let page = house.admin().events(after, 500).unwrap();
+        let mine = page.events.iter().filter(|event| event.subject == subject);
+        let about = mine.filter(|event| event.kind == kind);
+        all.extend(about.map(|event| event.data.clone()));
+        if page.events.len() < 500 {
+            return all;
+        }
+        after = page.last_seq;
+    }
+}
+
+#[test]
+fn a_check_that_is_told_many_times_at_once_is_told_by_its_last_word() {
+    let house = House::new();
+    let (machine, id) = enrolled(&house, "gpu-01", 1);
+    let (mut agent, _) = Agent::connect(&house, &machine);
+    // Given one frame that says fifty times something else of one check, and something unknown in the end.
+    let statuses = (0..50).map(|n| if n % 2 == 0 { "critical" } else { "warning" });
+    let checks: Vec<Value> = statuses
+        .chain(["bogus"])
+        .map(|status| json!({ "name": "a\u{7}", "status": status, "at": Timestamp::EPOCH }))
+        .collect();
+    report(&mut agent, 1, &json!({ "kind": "checks", "checks": checks }));
+    report(&mut agent, 2, &json!({ "kind": "lost", "count": 1 }));
+    // Then it is taken to its end, and what follows as well.
+    received(&mut agent, 2);
+    let changes = told(&house, &id, "check.changed");
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    let data = &changes[0]["data"];
+    assert_eq!((&data["check"], &data["to"]), (&json!("a"), &json!("warning")));
+}
+
+#[test]
+fn checks_that_take_the_place_of_others_are_told_once_each() {
+    let house = House::new();
+    let (machine, id) = enrolled(&house, "gpu-01", 1);
+    let (mut agent, _) = Agent::connect(&house, &machine);
+    let many = |prefix: &str| {
+        let all: Vec<Value> = (0..256)
+            .map(|n| json!({ "name": format!("{prefix}-{n}"), "status": "failed", "at": Timestamp::EPOCH }))
+            .collect();
+        json!({ "kind": "checks", "checks": all })
+    };
+    // The clock of this control plane stands: all are equally old.
+    report(&mut agent, 1, &many("old"));
+    report(&mut agent, 2, &many("new"));
+    report(&mut agent, 3, &json!({ "kind": "configured", "revision": "r1" }));
+    received(&mut agent, 3);
+    // As many as a node may tell in this time, and then no more.
+    assert_eq!(all_told(&house, &id, "check.changed").len(), 500);
+    assert_eq!(all_told(&house, &id, "node.configured").len(), 0);
+    // When the time is over the next one says how many were not told.
+    house.forward(Duration::from_secs(700));
+    report(&mut agent, 4, &json!({ "kind": "configured", "revision": "r2" }));
+    received(&mut agent, 4);
+    let configured = all_told(&house, &id, "node.configured").pop().unwrap();
+    assert_eq!(
+        (&configured["revision"], &configured["events_folded"]),
+        (&json!("r2"), &json!(13))
+    );
+}
+
 #[test]
 fn an_inventory_is_asked_for_when_it_is_not_known_and_read_back() {
     let house = House::new();
