@@ -58,6 +58,8 @@ struct Presence {
     seen: Option<Seen>,
     resources: Option<Box<Resources>>,
     link: Option<Arc<Link>>,
+    /// Of the last connection that had the place; kept when it is over.
+    generation: u64,
     /// The boot ids of the last two connections, the newest last.
     boots: [Option<Box<str>>; 2],
     /// Why it said it would end, if it did.
@@ -176,6 +178,7 @@ impl Live {
             self.connected.fetch_add(1, Ordering::Relaxed);
         }
         presence.link = Some(link.clone());
+        presence.generation = link.generation();
         presence.seen = Some(seen);
         presence.bye = None;
         if presence.boots[1].as_deref() != Some(boot) {
@@ -228,10 +231,13 @@ impl Live {
         }
     }
 
-    /// When a node was last heard, and why it ended if it said so.
-    pub(crate) fn seen(&self, node: &NodeId) -> Option<(Seen, Option<String>)> {
+    /// When a node was last heard over this connection or a newer one, and why it ended if it said so. What was heard
+    /// over an older one says nothing about a connection that has not taken its place yet.
+    pub(crate) fn seen(&self, node: &NodeId, generation: u64) -> Option<(Seen, Option<String>)> {
         let shard = self.shard(node);
-        let presence = shard.get(node)?;
+        let presence = shard
+            .get(node)
+            .filter(|presence| presence.generation >= generation)?;
         Some((presence.seen?, presence.bye.as_deref().map(str::to_owned)))
     }
 
@@ -351,11 +357,16 @@ mod tests {
         assert!(!live.heard(&old, seen(50), None));
         live.detach(&old);
         assert_eq!(live.connected(), 1);
-        assert_eq!(live.seen(new.node()).unwrap().0.elapsed, Duration::from_secs(2));
+        let heard = |generation| live.seen(new.node(), generation).map(|(seen, _)| seen.elapsed);
+        assert_eq!(heard(9), Some(Duration::from_secs(2)));
         // One that comes too late by the store's order does not get the place.
         assert_eq!(live.attach(&link(7), "a", seen(3)), Found::Newer);
+        live.said_bye(&new, "stopped");
         live.detach(&new);
         assert_eq!(live.connected(), 0);
+        // What was heard over one that is over says nothing about the next before that has its place.
+        assert_eq!(heard(9), Some(Duration::from_secs(2)));
+        assert_eq!(heard(12), None);
     }
 
     #[test]

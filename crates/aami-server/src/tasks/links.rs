@@ -32,6 +32,16 @@ pub(super) fn start(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: 
     tasks.spawn(farewell(app.clone(), stop.clone()));
 }
 
+/// Since when somebody is waited for whom nobody here has heard.
+#[derive(Default)]
+struct Unheard {
+    /// Replicas that are gone.
+    replicas: BTreeMap<String, Duration>,
+    /// Nodes whose connection is written and has not taken its place here, with its generation: it is about to, or
+    /// whoever wrote it never learnt that it did.
+    nodes: BTreeMap<NodeId, (u64, Duration)>,
+}
+
 /// What is known of an expected node besides what is judged.
 struct Known {
     generation: u64,
@@ -41,7 +51,7 @@ struct Known {
 
 async fn listen(app: Arc<App>, lead: Lead, stop: CancellationToken) {
     let mut watch = Watch::new(app.config.heartbeat_timeout, app.world.elapsed());
-    let mut absent: BTreeMap<String, Duration> = BTreeMap::new();
+    let mut unheard = Unheard::default();
     let mut ticks = tokio::time::interval(watch.interval());
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -50,7 +60,7 @@ async fn listen(app: Arc<App>, lead: Lead, stop: CancellationToken) {
             _ = ticks.tick() => {}
         }
         let now = app.world.elapsed();
-        let (expected, known) = expected(&app, &lead, now, &mut absent);
+        let (expected, known) = expected(&app, &lead, now, &mut unheard);
         let verdict = watch.look(now, &expected);
         tell(&app, &verdict).await;
         let gone = verdict.gone.iter().filter_map(|id| Some((id, known.get(id)?)));
@@ -69,10 +79,13 @@ fn expected(
     app: &App,
     lead: &Lead,
     now: Duration,
-    absent: &mut BTreeMap<String, Duration>,
+    unheard: &mut Unheard,
 ) -> (Vec<Expected>, BTreeMap<NodeId, Known>) {
     let snapshot = app.view.current();
-    absent.retain(|replica, _| !snapshot.linked.is_alive(replica));
+    unheard
+        .replicas
+        .retain(|replica, _| !snapshot.linked.is_alive(replica));
+    let waited_for = std::mem::take(&mut unheard.nodes);
     let (mut expected, mut known) = (Vec::new(), BTreeMap::new());
     for (id, conn) in &snapshot.linked.conns {
         let Some(held) = snapshot.node(id, &Orgs::All) else {
@@ -84,25 +97,28 @@ fn expected(
             continue;
         }
         let replica = &conn.doc.replica;
-        let heard = if *replica == app.replica {
-            app.live.seen(id)
+        let generation = conn.revision.get();
+        let (elapsed, last_seen, bye) = if *replica == app.replica {
+            match app.live.seen(id, generation) {
+                Some((seen, bye)) => (seen.elapsed, Some(seen.at), bye),
+                None => {
+                    let known = waited_for.get(id).filter(|(known, _)| *known == generation);
+                    let since = known.map_or(now, |(_, since)| *since);
+                    unheard.nodes.insert(id.clone(), (generation, since));
+                    (since, None, None)
+                }
+            }
         } else if snapshot.linked.is_alive(replica) || !lead.is_held() {
             continue;
         } else {
-            absent.entry(replica.clone()).or_insert(now);
-            None
-        };
-        let (elapsed, last_seen, bye) = match heard {
-            Some((seen, bye)) => (seen.elapsed, Some(seen.at), bye),
-            // Its transaction is through and its place not taken yet, or its replica is gone.
-            None => (absent.get(replica).copied().unwrap_or(now), None, None),
+            let since = *unheard.replicas.entry(replica.clone()).or_insert(now);
+            (since, None, None)
         };
         expected.push(Expected {
             node: id.clone(),
             region: region(node),
             heard: elapsed,
         });
-        let generation = conn.revision.get();
         known.insert(
             id.clone(),
             Known {

@@ -1,13 +1,17 @@
 //! Several control planes on one etcd, a real one.
 
 use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
 
 use aami_api::client::ClientError;
 use aami_model::node_status::NodeStatus;
+use aami_store::{Txn, TxnOutcome, keys};
 use rig::Place;
 use rig::engines::Etcd;
+use serde_json::{Value, json};
 
 use crate::house::{House, Machine, code_of, until};
+use crate::link::{Agent, enrolled, events, until_status};
 
 /// Two replicas; the second knows the first one's admin key.
 fn two(etcd: &Etcd<'_>) -> (House, House) {
@@ -132,4 +136,45 @@ fn etcd_gone_and_back_loses_nothing_that_was_acknowledged() {
         assert_eq!(again.node.id, *id);
     }
     assert_eq!(first.admin().tokens("").unwrap().items[0].used, 6);
+}
+
+#[test]
+fn a_connection_that_was_written_and_never_took_its_place_has_a_whole_timeout_and_no_more() {
+    let timeout = Duration::from_secs(2);
+    let etcd = Etcd::start(Place::Loopback).unwrap();
+    let url = format!("etcd://{}", etcd.endpoint());
+    let house = House::with(|config| {
+        config.store.clone_from(&url);
+        config.heartbeat_timeout = timeout;
+    });
+    // Given a node that was connected, and is gone.
+    let (machine, id) = enrolled(&house, "gpu-01", 1);
+    drop(Agent::connect(&house, &machine));
+    until_status(&house, &id, NodeStatus::Offline);
+    let before = events(&house, &id).len();
+    // When its next connection is written, and whoever wrote it never learns that it was.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let begun = runtime.block_on(async {
+        let store = aami_store::open(&url).await.unwrap();
+        let conn = store.get(&keys::conn(&id)).await.unwrap().unwrap();
+        let node = store.get(&keys::node(&id)).await.unwrap().unwrap();
+        let mut online: Value = serde_json::from_slice(&node.value).unwrap();
+        (online["status"], online["reachable"]) = (json!("online"), json!(true));
+        let begun = Instant::now();
+        let written = Txn::new()
+            .put(keys::conn(&id), conn.value)
+            .put(keys::node(&id), serde_json::to_vec(&online).unwrap());
+        let wrote = store.txn(written).await.unwrap();
+        assert!(matches!(wrote, TxnOutcome::Committed(_)));
+        begun
+    });
+    // Then it is not judged by what was heard over the one before, and is gone after a timeout of its own.
+    until("it is written off once more", || {
+        let told = events(&house, &id).split_off(before);
+        let last = told.last().map(|event| event["type"].clone());
+        (last == Some(json!("node.disconnected")))
+            .then_some(())
+            .ok_or(told)
+    });
+    assert!(begun.elapsed() >= timeout, "{:?}", begun.elapsed());
 }
