@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 pub(crate) mod address;
+pub(crate) mod batches;
 pub(crate) mod checks;
 pub(crate) mod commands;
 pub(crate) mod commit;
@@ -15,17 +16,24 @@ pub(crate) mod discovery;
 pub(crate) mod events;
 pub(crate) mod events_in;
 pub(crate) mod exporters;
+pub(crate) mod found;
+pub(crate) mod group_config;
 pub(crate) mod groups;
 pub(crate) mod installations;
 pub(crate) mod inventories;
 pub(crate) mod keys;
+pub(crate) mod node_tokens;
 pub(crate) mod nodes;
 pub(crate) mod readiness;
 pub(crate) mod refusal;
 pub(crate) mod register;
 pub(crate) mod reports;
+pub(crate) mod rollout;
 pub(crate) mod runs;
+pub(crate) mod scraped;
+pub(crate) mod silences;
 pub(crate) mod status;
+pub(crate) mod tickets;
 pub(crate) mod tokens;
 pub(crate) mod verify;
 pub(crate) mod webhooks;
@@ -34,8 +42,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aami_model::access::Caller;
-use aami_store::Revision;
-use aami_store::Store;
+use aami_store::{Key, Revision, Store};
 use aami_store::history::History;
 use tokio::sync::Semaphore;
 
@@ -55,11 +62,17 @@ pub(crate) struct App {
     pub(crate) view: Arc<View>,
     pub(crate) discovery: Arc<discovery::Discovery>,
     pub(crate) live: Arc<Live>,
+    /// Who looks on at this moment, and what they see.
+    pub(crate) dashboards: crate::dashboards::Dashboards,
     /// Which replica this is, among those that share the store; another one after each start.
     pub(crate) replica: String,
     pub(crate) verifier: verify::Queue,
     /// Who is told of events, and how that goes.
     pub(crate) notify: crate::notify::Desk,
+    /// Those it asks: Alertmanager and Prometheus.
+    pub(crate) services: crate::services::Services,
+    /// When nodes without an agent were last scraped.
+    pub(crate) scraped: scraped::Scraped,
     /// How many bytes more may be held of what those send who are not signed in.
     pub(crate) strangers_room: Arc<Semaphore>,
     pub(crate) counters: crate::metrics::Counters,
@@ -79,6 +92,8 @@ pub(crate) struct Asking {
     pub(crate) if_match: Option<Revision>,
     /// Make the change at most once under this key.
     pub(crate) idempotency: Option<Idempotency>,
+    /// Make the change only while this key is at this revision: work that others may take over or call off compares it.
+    pub(crate) fence: Option<(Key, Revision)>,
 }
 
 impl Asking {
@@ -88,6 +103,7 @@ impl Asking {
             caller,
             if_match: None,
             idempotency: None,
+            fence: None,
         }
     }
 

@@ -4,13 +4,16 @@
 //! function. A route that is not in the table is not answered, so nothing can be reachable by accident.
 //! Every refusal is `application/problem+json`.
 
+mod batches;
 pub(crate) mod call;
 mod checks;
 mod commands;
+mod dashboards;
 mod deliveries;
 mod dist;
 mod events;
 mod exporters;
+mod found;
 pub(crate) mod gate;
 mod groups;
 mod health;
@@ -18,6 +21,7 @@ mod inventory;
 mod keys;
 mod limits;
 mod link;
+mod node_tokens;
 mod nodes;
 pub(crate) mod openapi;
 mod pages;
@@ -25,6 +29,7 @@ mod problem;
 mod reply;
 pub(crate) mod router;
 pub(crate) mod routes;
+mod rollout;
 mod runs;
 mod scripts;
 mod sd;
@@ -34,3 +39,4 @@ mod webhooks;
 pub(crate) use call::STRANGERS_ROOM;
 pub(crate) use dist::Checksums;
 pub(crate) use gate::Peer;
+pub(crate) use limits::Bucket;

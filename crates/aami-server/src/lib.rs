@@ -6,7 +6,8 @@
 //! - [`http`]: the routes, who may call them, and how answers look;
 //! - [`app`]: the use cases, one file a noun;
 //! - [`link`]: the sockets of nodes, and [`live`]: who is connected at this moment;
-//! - [`notify`]: who else is told of events;
+//! - [`dashboards`]: those who look on as the fleet changes;
+//! - [`notify`]: who else is told of events, and [`services`]: who is asked;
 //! - [`view`]: the whole state in memory, as of one revision;
 //! - [`tasks`]: what happens by the clock;
 //! - [`tls`] and [`listener`]: one port for TLS and plain HTTP.
@@ -17,6 +18,7 @@
 mod app;
 mod bootstrap;
 pub mod config;
+mod dashboards;
 mod http;
 mod link;
 mod listener;
@@ -25,6 +27,7 @@ mod metrics;
 mod notify;
 mod reach;
 mod secret_file;
+mod services;
 mod tasks;
 mod tls;
 mod view;
@@ -38,7 +41,6 @@ use std::time::Instant;
 use aami_model::{Code, code};
 use aami_store::StoreError;
 use aami_store::history::{History, MemoryHistory, SqliteHistory};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -109,11 +111,21 @@ pub struct Running {
     ca: Option<String>,
     admin_key: PathBuf,
     cluster: String,
+    router: axum::Router,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
 impl Running {
+    /// Serves one connection that is none of the network's, such as a pipe in memory, as if it came unencrypted from
+    /// `peer`. It ends when the other end does, or with what it was upgraded to.
+    pub fn converse<S>(&self, stream: S, peer: SocketAddr) -> impl Future<Output = ()> + Send + use<S>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        listener::converse(stream, peer, self.router.clone())
+    }
+
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -167,12 +179,10 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
     };
     bootstrap::first_documents(&store, &config, &world).await?;
 
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|source| StartError::Listen {
-            address: config.listen,
-            source,
-        })?;
+    let listener = listener::bind(config.listen).map_err(|source| StartError::Listen {
+        address: config.listen,
+        source,
+    })?;
     let address = listener.local_addr().map_err(|source| StartError::Listen {
         address: config.listen,
         source,
@@ -193,8 +203,10 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
     let discovery = Arc::new(app::discovery::Discovery::new(cluster.clone()));
     let live = Arc::new(live::Live::new());
     let replica = data_encoding::HEXLOWER.encode(&world.random::<8>());
+    let desk = notify::Desk::new(seal);
     let app = Arc::new(App {
         live: live.clone(),
+        dashboards: dashboards::Dashboards::new(),
         replica,
         world,
         store: store.clone(),
@@ -202,7 +214,9 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
         view: view.clone(),
         discovery: discovery.clone(),
         verifier: app::verify::Queue::default(),
-        notify: notify::Desk::new(seal),
+        services: services::Services::of(&config, &desk.roots),
+        scraped: app::scraped::Scraped::default(),
+        notify: desk,
         strangers_room: Arc::new(Semaphore::new(http::STRANGERS_ROOM)),
         counters: metrics::Counters::new(),
         checksums: http::Checksums::default(),
@@ -216,12 +230,19 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
         config,
     });
 
+    let configurer = Arc::new(app::group_config::Configurer::new(
+        live.clone(),
+        app.config.heartbeat_timeout,
+    ));
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
     running.spawn(view::feed::follow(
         store,
         view,
-        vec![discovery, live],
+        view::feed::Followers {
+            before: vec![discovery],
+            after: vec![live, configurer],
+        },
         stop.clone(),
     ));
     bootstrap::admin_key(&app).await?;
@@ -231,7 +252,7 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
     running.spawn(listener::serve(
         listener,
         identity.config,
-        router,
+        router.clone(),
         app.config.trusted_proxies.clone(),
         stop.clone(),
         app.config.drain,
@@ -244,6 +265,7 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
         ca: identity.ca,
         admin_key: app.config.admin_key_path(),
         cluster,
+        router,
         stop,
         tasks: running,
     })

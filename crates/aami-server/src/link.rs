@@ -4,6 +4,7 @@
 //! [`talk`] reads what it says and writes what it is to be told. A connection costs a few kilobytes; every wait in it
 //! has a deadline; what a node says is a stranger's word. What follows from it is decided in [`app`](crate::app).
 
+mod clock;
 mod pace;
 mod talk;
 
@@ -18,6 +19,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 
 use crate::app::connections::Connecting;
+use crate::app::group_config::{NOTHING, configure};
 use crate::app::{App, Refusal};
 use crate::live::{Found, Link, Seen, judged};
 
@@ -56,7 +58,11 @@ pub(crate) fn open(app: Arc<App>, node: NodeId, upgrade: WebSocketUpgrade) -> Re
         .max_write_buffer_size(LARGEST_DOWN * 2)
         .max_message_size(LARGEST_UP)
         .max_frame_size(LARGEST_UP)
-        .on_upgrade(move |socket| serve(app, node, hash, socket)))
+        .on_upgrade(move |socket| {
+            // In a task of its own: the one that waited for the upgrade is several times as large, and would stay.
+            tokio::spawn(serve(app, node, hash, Box::new(socket)));
+            std::future::ready(())
+        }))
 }
 
 /// Why a connection does not go on; told to the node before it is closed.
@@ -100,16 +106,16 @@ impl From<Refusal> for Fault {
 }
 
 /// One connection, from its first frame to its last.
-async fn serve(app: Arc<App>, node: NodeId, credential_hash: String, socket: WebSocket) {
+async fn serve(app: Arc<App>, node: NodeId, credential_hash: String, socket: Box<WebSocket>) {
     // Whoever waits for the last socket waits for what its task holds, the store not least.
     let _counted = app.live.socket();
     hold(app, node, credential_hash, socket).await;
 }
 
-async fn hold(app: Arc<App>, node: NodeId, credential_hash: String, mut socket: WebSocket) {
+async fn hold(app: Arc<App>, node: NodeId, credential_hash: String, mut socket: Box<WebSocket>) {
     // What is needed only in the beginning is on the heap and gone afterwards: what stays is small.
     let greeted = Box::pin(greet(&app, &node, credential_hash, &mut socket)).await;
-    let (link, spool, received) = match greeted {
+    let (link, spool, received, again) = match greeted {
         Ok(greeted) => greeted,
         Err(fault) => {
             app.counters.link_refused(fault.code.symbol);
@@ -118,7 +124,7 @@ async fn hold(app: Arc<App>, node: NodeId, credential_hash: String, mut socket: 
             return;
         }
     };
-    app.counters.link_opened();
+    app.counters.link_opened(again);
     let last = talk::talk(&app, &link, &spool, received, &mut socket).await;
     app.live.detach(&link);
     app.counters.link_closed();
@@ -150,7 +156,7 @@ async fn greet(
     node: &NodeId,
     credential_hash: String,
     socket: &mut WebSocket,
-) -> Result<(Arc<Link>, String, u64), Fault> {
+) -> Result<(Arc<Link>, String, u64, bool), Fault> {
     let hello = tokio::select! {
         () = app.live.closed() => return Err(Fault::plain(code::SHUTTING_DOWN)),
         first = tokio::time::timeout(GREETING, first(socket)) => {
@@ -192,8 +198,13 @@ async fn greet(
         time: app.world.now(),
     });
     link.send(&ack);
+    link.has_config(hello.config_revision.as_deref().unwrap_or(NOTHING));
+    let snapshot = app.view.current();
+    if let Some(held) = snapshot.node(node, &Orgs::All) {
+        configure(&snapshot, &held.doc, &link, timeout);
+    }
     app.send_waiting(&link);
-    Ok((link, hello.spool, connected.received))
+    Ok((link, hello.spool, connected.received, connected.again))
 }
 
 /// So often that several may be lost before the node counts as gone.
@@ -243,10 +254,15 @@ fn read(text: &str) -> Result<Up, Fault> {
     })
 }
 
+/// Whether a frame could not be taken off a socket because of its size.
+pub(crate) fn is_too_large(error: &axum::Error) -> bool {
+    let text = error.to_string();
+    text.contains("too long") || text.contains("too big") || text.contains("Space limit")
+}
+
 /// A frame that cannot be taken off the socket: too large, or no WebSocket.
 fn unreadable(error: &axum::Error) -> Fault {
-    let text = error.to_string();
-    if text.contains("too long") || text.contains("too big") || text.contains("Space limit") {
+    if is_too_large(error) {
         Fault::new(code::TOO_LARGE, format!("a frame is at most {LARGEST_UP} bytes"))
     } else {
         Fault::new(code::MALFORMED, "what came is no frame")
@@ -278,6 +294,17 @@ fn check(hello: &Hello) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// How many bytes what such a function answers takes.
+    fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connections_task_stays_small_for_there_are_thousands() {
+        let size = size(serve);
+        assert!(size <= 1024, "{size} bytes");
+    }
 
     #[test]
     fn a_fleet_comes_back_as_spread_as_it_is_large_and_always_in_time() {

@@ -3,13 +3,17 @@
 //! Where several replicas share a store, only the one that holds the lead does them (see [`lead`]);
 //! verifying and our own target file are each replica's own.
 
+mod batches;
 mod history;
 mod lead;
 mod links;
 mod nodes;
 mod pace;
 mod replica;
+mod silences;
+mod rollout;
 mod targets;
+mod up;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -43,10 +47,26 @@ pub(crate) fn start(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: 
         move || history::tidy(app.clone(), lead.clone(), pace.clone())
     });
     links::start(tasks, app, lead, stop);
+    tasks.spawn(silences::keep(app.clone(), lead.clone(), stop.clone()));
+    tasks.spawn(up::ask(app.clone(), lead.clone(), stop.clone()));
+    tasks.spawn(batches::work(app.clone(), lead.clone(), stop.clone()));
+    every(tasks, Duration::from_secs(300), stop, {
+        let (app, lead) = (app.clone(), lead.clone());
+        move || batches::sweep(app.clone(), lead.clone())
+    });
+    crate::dashboards::keeper::start(tasks, app, stop);
+    every(tasks, Duration::from_secs(30), stop, {
+        let (app, lead) = (app.clone(), lead.clone());
+        move || links::sweep_tickets(app.clone(), lead.clone())
+    });
     replica::keep(tasks, app, stop);
     every(tasks, Duration::from_secs(2), stop, {
         let (app, lead) = (app.clone(), lead.clone());
         move || links::sweep(app.clone(), lead.clone())
+    });
+    every(tasks, rollout::EVERY, stop, {
+        let (app, lead) = (app.clone(), lead.clone());
+        move || rollout::drive(app.clone(), lead.clone())
     });
     crate::notify::keep(tasks, app, lead, stop);
     if let Some(path) = app.config.file_sd.clone() {

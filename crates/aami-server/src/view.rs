@@ -8,11 +8,14 @@
 //! Nothing here decides: uniqueness, for one, is decided by the store's transactions, never by looking
 //! into the picture. No list can be had without saying whose.
 
+pub(crate) mod changes;
 pub(crate) mod document;
 pub(crate) mod feed;
 pub(crate) mod linked;
 mod mark;
 pub(crate) mod snapshot;
+mod table;
+pub(crate) mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;

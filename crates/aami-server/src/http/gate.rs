@@ -219,6 +219,10 @@ fn admit(gate: &Gate, request: &mut Request) -> Result<IpAddr, Refusal> {
                 gate.failures.has(peer.client, now).map_err(wait)?;
             }
         }
+        // A ticket is judged, and used up, by the use case.
+        Access::RoleOrTicket(_) if bearer(request.headers()).is_none() => {
+            gate.failures.has(peer.client, now).map_err(wait)?;
+        }
         _ => {
             let caller = match bearer(request.headers()) {
                 Some(credential) => sign_in(gate, credential, access, request),
@@ -260,7 +264,7 @@ fn permit(caller: &Caller, access: Access, request: &Request) -> Result<(), Refu
     let id = node_of(request);
     let (role, scoped) = match access {
         Access::Open | Access::Token => return Ok(()),
-        Access::Role(role) => (Some(role), false),
+        Access::Role(role) | Access::RoleOrTicket(role) => (Some(role), false),
         Access::RoleOrDiscovery(role) => (Some(role), caller.has_scope(&Scope::Discovery)),
         Access::RoleOrOwnNode(role) | Access::RoleOrOwnNodeOrItsToken(role) => (
             Some(role),

@@ -18,9 +18,44 @@ pub(crate) struct Limiter {
     buckets: Mutex<HashMap<IpAddr, Bucket>>,
 }
 
-struct Bucket {
+/// What is left of a burst that refills by a rate.
+pub(crate) struct Bucket {
     left: f64,
     at: Instant,
+}
+
+impl Bucket {
+    /// With all of its burst.
+    pub(crate) const fn full(burst: f64, now: Instant) -> Self {
+        Self { left: burst, at: now }
+    }
+
+    /// Takes one; or says after how long there will be one.
+    pub(crate) fn take(&mut self, rate: f64, burst: f64, now: Instant) -> Result<(), Duration> {
+        self.refill(rate, burst, now);
+        self.has(rate)?;
+        self.left -= 1.0;
+        Ok(())
+    }
+
+    /// Whether nothing is missing: there is nothing to be remembered.
+    pub(crate) fn is_full(&self, rate: f64, burst: f64, now: Instant) -> bool {
+        self.left + now.saturating_duration_since(self.at).as_secs_f64() * rate >= burst
+    }
+
+    fn has(&self, rate: f64) -> Result<(), Duration> {
+        if self.left >= 1.0 {
+            Ok(())
+        } else {
+            Err(Duration::from_secs_f64((1.0 - self.left) / rate))
+        }
+    }
+
+    fn refill(&mut self, rate: f64, burst: f64, now: Instant) {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + since * rate).min(burst);
+        self.at = now;
+    }
 }
 
 impl Limiter {
@@ -35,47 +70,33 @@ impl Limiter {
 
     /// Takes one; or says after how long there will be one.
     pub(crate) fn take(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
-        self.with(address, now, |bucket, rate| {
-            if bucket.left >= 1.0 {
-                bucket.left -= 1.0;
-                return Ok(());
-            }
-            Err(Duration::from_secs_f64((1.0 - bucket.left) / rate))
-        })
+        self.with(address, now, |bucket, rate, burst| bucket.take(rate, burst, now))
     }
 
     /// Whether there is one, without taking it.
     pub(crate) fn has(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
-        self.with(address, now, |bucket, rate| {
-            if bucket.left >= 1.0 {
-                Ok(())
-            } else {
-                Err(Duration::from_secs_f64((1.0 - bucket.left) / rate))
-            }
+        self.with(address, now, |bucket, rate, burst| {
+            bucket.refill(rate, burst, now);
+            bucket.has(rate)
         })
     }
 
-    fn with<T>(&self, address: IpAddr, now: Instant, act: impl FnOnce(&mut Bucket, f64) -> T) -> T {
+    fn with<T>(&self, address: IpAddr, now: Instant, act: impl FnOnce(&mut Bucket, f64, f64) -> T) -> T {
         let address = network_of(address);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MOST_ADDRESSES && !buckets.contains_key(&address) {
             // A full bucket remembers nothing; when that frees none, everybody starts anew rather than
             // the table growing.
             let (rate, burst) = (self.rate, self.burst);
-            buckets
-                .retain(|_, bucket| bucket.left + now.duration_since(bucket.at).as_secs_f64() * rate < burst);
+            buckets.retain(|_, bucket| !bucket.is_full(rate, burst, now));
             if buckets.len() >= MOST_ADDRESSES {
                 buckets.clear();
             }
         }
-        let bucket = buckets.entry(address).or_insert(Bucket {
-            left: self.burst,
-            at: now,
-        });
-        let since = now.saturating_duration_since(bucket.at).as_secs_f64();
-        bucket.left = (bucket.left + since * self.rate).min(self.burst);
-        bucket.at = now;
-        act(bucket, self.rate)
+        let bucket = buckets
+            .entry(address)
+            .or_insert_with(|| Bucket::full(self.burst, now));
+        act(bucket, self.rate, self.burst)
     }
 }
 

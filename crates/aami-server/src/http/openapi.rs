@@ -108,6 +108,10 @@ fn described(access: Access) -> String {
         Access::RoleOrAnyNode(role) => {
             format!("Needs the role {}, or is the node it asks about.", role.name())
         }
+        Access::RoleOrTicket(role) => format!(
+            "Needs the role {}, or a ticket that somebody with it asked for.",
+            role.name()
+        ),
         Access::EventsIn => "Needs the scope events-in.".to_owned(),
         Access::OwnRun => "Is the run itself.".to_owned(),
         Access::OwnNode => "Is a node, by its own credential.".to_owned(),

@@ -9,8 +9,8 @@ use axum::routing::{delete, get, patch, post};
 
 use super::gate::{self, Gate};
 use super::{
-    checks, commands, deliveries, dist, events, exporters, groups, health, inventory, keys, link, nodes,
-    openapi, pages, runs, scripts, sd, tokens, webhooks,
+    batches, checks, commands, dashboards, deliveries, dist, events, exporters, found, groups, health, inventory, keys, link, node_tokens, nodes,
+    openapi, pages, rollout, runs, scripts, sd, tokens, webhooks,
 };
 use crate::app::{App, Refusal};
 
@@ -22,6 +22,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .route("/ws", get(dashboards::open))
         .route("/ws/node", get(link::open))
         .route("/events", post(deliveries::receive))
         .route("/", get(pages::status))
@@ -32,6 +33,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/ca.pem", get(scripts::ca))
         .route("/dist/{*path}", get(dist::download))
         .route("/docs/explain/{id}", get(pages::explain))
+        .route("/docs/guide/{id}", get(pages::guide))
         .nest("/api/v1", api())
         .fallback(async || Refusal::plain(code::NOT_FOUND))
         .method_not_allowed_fallback(async || Refusal::plain(code::METHOD_NOT_ALLOWED))
@@ -59,6 +61,7 @@ fn api() -> Router<Arc<App>> {
         .nest("/nodes", nodes())
         .nest("/targets", nodes())
         .route("/exporters", post(exporters::create).get(exporters::list))
+        .route("/exporters/found", get(found::list))
         .route(
             "/exporters/{id}",
             get(exporters::show)
@@ -70,6 +73,13 @@ fn api() -> Router<Arc<App>> {
             "/groups/{id}",
             get(groups::show).patch(groups::edit).delete(groups::delete),
         )
+        .route(
+            "/groups/{id}/rollout",
+            get(rollout::show).put(rollout::set).delete(rollout::stop),
+        )
+        .route("/groups/{id}/rollout/pause", post(rollout::pause))
+        .route("/groups/{id}/rollout/resume", post(rollout::resume))
+        .route("/rollouts", get(rollout::list))
         .route("/checks", post(checks::create).get(checks::list))
         .route("/checks/node", get(checks::node))
         .route(
@@ -83,8 +93,13 @@ fn api() -> Router<Arc<App>> {
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/events", post(runs::report))
         .route("/runs/{id}/cancel", post(runs::cancel))
+        .route("/tickets", post(dashboards::ticket))
         .route("/events", get(events::list))
         .route("/audit", get(events::audit))
+        .route("/batches", post(batches::create).get(batches::list))
+        .route("/batches/{id}", get(batches::show))
+        .route("/batches/{id}/results", get(batches::results))
+        .route("/batches/{id}/cancel", post(batches::cancel))
         .route("/webhooks", post(webhooks::create).get(webhooks::list))
         .route(
             "/webhooks/{id}",
@@ -113,6 +128,8 @@ fn nodes() -> Router<Arc<App>> {
         .route("/{id}/restore", post(nodes::restore))
         .route("/{id}/allow-reenrol", post(nodes::allow_reenrol))
         .route("/{id}/history", get(nodes::history))
+        .route("/{id}/token", post(node_tokens::token))
+        .route("/{id}/rotate", post(node_tokens::rotate))
         .route("/{id}/commands", post(commands::give).get(commands::list))
         .route("/{id}/commands/{command}", get(commands::show))
         .route("/{id}/inventory", get(inventory::show).put(inventory::keep))

@@ -1,6 +1,9 @@
 //! Every route there is, who may call it, and what goes in and out. The gate enforces it, the OpenAPI
 //! document is written from it, and the authorisation matrix is tested along it.
 
+mod batches;
+mod dashboards;
+
 use aami_api::check::{CreateCheck, NodeChecks, PatchCheck};
 use aami_api::command::{CommandView, Commands, GiveCommand};
 use aami_api::delivery::Delivery;
@@ -9,8 +12,10 @@ use aami_api::event::{Audit, Events};
 use aami_api::group::{CreateGroup, PatchGroup};
 use aami_api::health::{Health, Status};
 use aami_api::key::{CreateKey, CreatedKey, KeyView};
-use aami_api::node::{CreateExporter, CreateNode, NodeView, PatchExporter, PatchNode, Reason, Verified};
+use aami_api::node_token::{GenerateToken, GeneratedToken};
+use aami_api::node::{CreateExporter, CreateNode, FoundView, NodeView, PatchExporter, PatchNode, Reason, Verified};
 use aami_api::notice::Notice;
+use aami_api::rollout::{RolloutView, Rollouts, SetRollout};
 use aami_api::register::{ExporterView, RegisterRequest, Registered};
 use aami_api::run::{ReportEvents, Reported, RunView};
 use aami_api::token::{CreateToken, CreatedToken, PatchToken, TokenView, Validated};
@@ -43,6 +48,8 @@ pub(crate) enum Access {
     RoleOrAnyNode(Role),
     /// The run itself.
     OwnRun,
+    /// Keys with at least this role, or whoever carries a ticket; the use case judges that.
+    RoleOrTicket(Role),
     /// Keys with the scope `events-in`.
     EventsIn,
     /// A node, by its own credential and no other.
@@ -136,6 +143,7 @@ fn list<T: ToSchema>(all: &mut Vec<(String, Value)>) -> Value {
 
 const PAGE: &[&str] = &["limit", "page_token"];
 const NODES: &[&str] = &["hostname", "status", "group", "label", "q", "limit", "page_token"];
+const FOUND: &[&str] = &["node", "limit", "page_token"];
 const CHECKS: &[&str] = &["hostname", "have"];
 const SHAPE: &[&str] = &["shape"];
 const DELIVERIES: &[&str] = &["webhook", "result", "limit", "page_token"];
@@ -254,6 +262,14 @@ pub(crate) fn all() -> Vec<Route> {
         route(get.clone(), "/api/v1/exporters", V, "List exporters")
             .gives(page::<ExporterView>)
             .query(PAGE),
+        route(
+            get.clone(),
+            "/api/v1/exporters/found",
+            V,
+            "Exporters that agents found and nobody registered",
+        )
+        .gives(page::<FoundView>)
+        .query(FOUND),
         route(get.clone(), "/api/v1/exporters/{id}", V, "One exporter").gives(of::<ExporterView>),
         route(patch.clone(), "/api/v1/exporters/{id}", O, "Change an exporter")
             .takes(of::<PatchExporter>)
@@ -277,6 +293,49 @@ pub(crate) fn all() -> Vec<Route> {
             O,
             "Remove a group nobody is in",
         ),
+        // The agents of a group
+        route(
+            get.clone(),
+            "/api/v1/rollouts",
+            V,
+            "The updates of groups' agents",
+        )
+        .gives(of::<Rollouts>),
+        route(
+            get.clone(),
+            "/api/v1/groups/{id}/rollout",
+            V,
+            "How the update of a group's agents stands",
+        )
+        .gives(of::<RolloutView>),
+        route(
+            Method::PUT,
+            "/api/v1/groups/{id}/rollout",
+            O,
+            "Update a group's agents to a version, a few nodes first",
+        )
+        .takes(of::<SetRollout>)
+        .gives(of::<RolloutView>),
+        route(
+            delete.clone(),
+            "/api/v1/groups/{id}/rollout",
+            O,
+            "End the update: what was updated stays, nobody else is told",
+        ),
+        route(
+            post.clone(),
+            "/api/v1/groups/{id}/rollout/pause",
+            O,
+            "Hold the update",
+        )
+        .gives(of::<RolloutView>),
+        route(
+            post.clone(),
+            "/api/v1/groups/{id}/rollout/resume",
+            O,
+            "Let the update go on; what failed is tried again",
+        )
+        .gives(of::<RolloutView>),
         // Checks
         route(post.clone(), "/api/v1/checks", A, "Define a check")
             .takes(of::<CreateCheck>)
@@ -430,7 +489,10 @@ pub(crate) fn all() -> Vec<Route> {
         route(get.clone(), "/", OPEN, "The status page"),
         route(get.clone(), "/api/v1/openapi.json", OPEN, "This document"),
         route(get.clone(), "/docs/explain/{id}", OPEN, "What a code means"),
+        route(get.clone(), "/docs/guide/{id}", OPEN, "A page of the guide"),
     ];
+    routes.extend(batches::routes());
+    routes.extend(dashboards::routes());
     // Nodes, also under their older name.
     for (many, one, verbs, talks) in [
         ("/api/v1/nodes", "/api/v1/nodes/{id}", NODE_VERBS, NODE_TALKS),
@@ -477,6 +539,8 @@ pub(crate) fn all() -> Vec<Route> {
             restore,
             reenrol,
             history,
+            token,
+            rotate,
         ] = verbs;
         routes.push(
             route(
@@ -487,6 +551,20 @@ pub(crate) fn all() -> Vec<Route> {
             )
             .gives(of::<Verified>),
         );
+        for (path, summary) in [
+            (token, "Make a node's install token and script; those before end"),
+            (
+                rotate,
+                "Take a node's key and credential away, and make an install token for new ones",
+            ),
+        ] {
+            routes.push(
+                route(post.clone(), path, O, summary)
+                    .takes(of::<GenerateToken>)
+                    .gives(of::<GeneratedToken>)
+                    .created(),
+            );
+        }
         for (path, summary) in [
             (maintenance, "Take a node out"),
             (resume, "Bring a node back"),
@@ -535,7 +613,7 @@ pub(crate) fn all() -> Vec<Route> {
     routes
 }
 
-const NODE_VERBS: [&str; 7] = [
+const NODE_VERBS: [&str; 9] = [
     "/api/v1/nodes/{id}/verify",
     "/api/v1/nodes/{id}/maintenance",
     "/api/v1/nodes/{id}/resume",
@@ -543,6 +621,8 @@ const NODE_VERBS: [&str; 7] = [
     "/api/v1/nodes/{id}/restore",
     "/api/v1/nodes/{id}/allow-reenrol",
     "/api/v1/nodes/{id}/history",
+    "/api/v1/nodes/{id}/token",
+    "/api/v1/nodes/{id}/rotate",
 ];
 
 const NODE_TALKS: [&str; 3] = [
@@ -557,7 +637,7 @@ const TARGET_TALKS: [&str; 3] = [
     "/api/v1/targets/{id}/inventory",
 ];
 
-const TARGET_VERBS: [&str; 7] = [
+const TARGET_VERBS: [&str; 9] = [
     "/api/v1/targets/{id}/verify",
     "/api/v1/targets/{id}/maintenance",
     "/api/v1/targets/{id}/resume",
@@ -565,4 +645,6 @@ const TARGET_VERBS: [&str; 7] = [
     "/api/v1/targets/{id}/restore",
     "/api/v1/targets/{id}/allow-reenrol",
     "/api/v1/targets/{id}/history",
+    "/api/v1/targets/{id}/token",
+    "/api/v1/targets/{id}/rotate",
 ];

@@ -23,8 +23,6 @@ use crate::live::silence::{Expected, Verdict, Watch};
 
 /// How many nodes are written off at once.
 const TOGETHER: usize = 64;
-/// How often it is looked whether all have gone.
-const BREATH: Duration = Duration::from_millis(10);
 
 /// Starts listening.
 pub(super) fn start(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: &CancellationToken) {
@@ -70,7 +68,7 @@ async fn listen(app: Arc<App>, lead: Lead, stop: CancellationToken) {
     }
 }
 
-fn region(node: &Node) -> String {
+pub(super) fn region(node: &Node) -> String {
     node.labels.0.get("region").cloned().unwrap_or_default()
 }
 
@@ -93,6 +91,9 @@ fn expected(
         };
         // One that counts as gone already is not waited for.
         let node = &held.doc;
+        if !snapshot.has_agent(node) {
+            continue;
+        }
         if node.status == NodeStatus::Inactive || (node.status != NodeStatus::Online && !node.reachable) {
             continue;
         }
@@ -196,14 +197,8 @@ async fn farewell(app: Arc<App>, stop: CancellationToken) {
     stop.cancelled().await;
     let spread = spread_seconds(app.live.connected(), app.config.heartbeat_timeout);
     app.live.drain(spread);
-    let gone = async {
-        while app.live.sockets() > 0 {
-            // Whoever was being greeted when it began is told as well.
-            app.live.drain(spread);
-            tokio::time::sleep(BREATH).await;
-        }
-    };
-    if tokio::time::timeout(app.config.drain, gone).await.is_err() {
+    let gone = tokio::time::timeout(app.config.drain, app.live.empty());
+    if gone.await.is_err() {
         tracing::warn!(
             left = app.live.sockets(),
             "some nodes did not take their farewell"
@@ -221,5 +216,15 @@ pub(super) async fn sweep(app: Arc<App>, lead: Lead) {
     }
     if let Err(refusal) = app.end_maintenance().await {
         tracing::warn!(error = %refusal, "a maintenance whose time is over could not be ended");
+    }
+}
+
+/// Tickets that nobody used.
+pub(super) async fn sweep_tickets(app: Arc<App>, lead: Lead) {
+    if !lead.is_held() {
+        return;
+    }
+    if let Err(refusal) = app.sweep_tickets().await {
+        tracing::warn!(error = %refusal, "tickets that nobody used could not be removed");
     }
 }

@@ -21,12 +21,21 @@ use super::document::{
 };
 use super::linked::Linked;
 use super::mark::Mark;
+use super::table::{Table, apply, held};
+use super::upkeep::Upkeep;
 
 /// A document with the revision it was last changed at.
 #[derive(Debug)]
 pub(crate) struct Held<T> {
     pub(crate) doc: T,
     pub(crate) revision: Revision,
+}
+
+/// What was changed at another revision is another one; under one key nothing else need be compared.
+impl<T> PartialEq for Held<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.revision == other.revision
+    }
 }
 
 /// What one transaction told, not yet copied to the history. Read only when somebody asks: most is copied
@@ -51,13 +60,11 @@ impl Untold {
     }
 }
 
-type Table<K, T> = OrdMap<K, Arc<Held<T>>>;
-
 /// One picture of the state.
 #[derive(Clone, Default)]
 pub(crate) struct Snapshot {
     pub(crate) revision: Revision,
-    nodes: Table<NodeId, Node>,
+    pub(super) nodes: Table<NodeId, Node>,
     hostnames: OrdMap<Mark, (NodeId, Revision)>,
     machines: OrdMap<Mark, (NodeId, Revision)>,
     node_keys: OrdMap<Mark, (NodeId, Revision)>,
@@ -67,8 +74,8 @@ pub(crate) struct Snapshot {
     uses: OrdMap<TokenId, OrdMap<u32, NodeId>>,
     groups: Table<GroupId, Group>,
     checks: Table<CheckId, Check>,
-    keys: Table<KeyId, ApiKey>,
-    runs: Table<RunId, RunDocument>,
+    pub(super) keys: Table<KeyId, ApiKey>,
+    pub(super) runs: Table<RunId, RunDocument>,
     webhooks: Table<WebhookId, Webhook>,
     open_runs: OrdMap<TokenId, u32>,
     ended_runs: OrdMap<TokenId, OrdSet<RunId>>,
@@ -76,6 +83,8 @@ pub(crate) struct Snapshot {
     idempotency: Table<Arc<str>, IdempotencyDocument>,
     /// What connected nodes fill.
     pub(crate) linked: Linked,
+    /// Bulk actions and silences.
+    pub(crate) upkeep: Upkeep,
     cluster: Option<Arc<ClusterDocument>>,
     epoch: Option<Arc<EpochDocument>>,
 }
@@ -89,13 +98,6 @@ pub(crate) struct Touched {
     pub(crate) commands: BTreeSet<CommandId>,
 }
 
-fn held<T>(entry: &Entry, doc: T) -> Arc<Held<T>> {
-    Arc::new(Held {
-        doc,
-        revision: entry.mod_revision,
-    })
-}
-
 /// Counts towards the unfinished runs of its token.
 fn is_open(run: &RunDocument) -> bool {
     !run.status.is_final()
@@ -106,6 +108,16 @@ impl Snapshot {
 
     pub(crate) fn node(&self, id: &NodeId, orgs: &Orgs) -> Option<&Arc<Held<Node>>> {
         self.nodes.get(id).filter(|held| orgs.includes(&held.doc.org))
+    }
+
+    /// Whether an agent has held a connection for a node since it enrolled: by the credential, since the clocks of two
+    /// control planes may differ.
+    pub(crate) fn has_agent(&self, node: &Node) -> bool {
+        let own = node.identity.credential_hash.as_deref();
+        self.linked.conn(&node.id).is_some_and(|conn| {
+            let opened_with = conn.doc.credential.as_str();
+            opened_with.is_empty() || own.is_some_and(|own| opened_with == ConnDocument::short(own))
+        })
     }
 
     /// Nodes in the order of their ids, from after `after` on.
@@ -316,15 +328,15 @@ impl Snapshot {
             }
             "tokens" => match parts.next() {
                 Some("uses") => self.apply_use(key, id, parts.next().unwrap_or_default(), entry)?,
-                _ => apply_document(&mut self.tokens, key, id, entry)?,
+                _ => apply(&mut self.tokens, key, id, entry)?,
             },
             "groups" => {
-                apply_document(&mut self.groups, key, id, entry)?;
+                apply(&mut self.groups, key, id, entry)?;
                 touched.groups.extend(id.parse::<GroupId>());
             }
-            "checks" => apply_document(&mut self.checks, key, id, entry)?,
-            "keys" => apply_document(&mut self.keys, key, id, entry)?,
-            "webhooks" => apply_document(&mut self.webhooks, key, id, entry)?,
+            "checks" => apply(&mut self.checks, key, id, entry)?,
+            "keys" => apply(&mut self.keys, key, id, entry)?,
+            "webhooks" => apply(&mut self.webhooks, key, id, entry)?,
             "runs" => self.apply_run(key, id, entry)?,
             "outbox" => match entry {
                 Some(entry) => {
@@ -352,6 +364,14 @@ impl Snapshot {
                 ("epoch", Some(entry)) => self.epoch = Some(Arc::new(decode(key, &entry.value)?)),
                 _ => {}
             },
+            "batches" => {
+                let page = match parts.next() {
+                    Some("pages") => Some(parts.next().unwrap_or_default()),
+                    _ => None,
+                };
+                self.upkeep.apply_batch(key, id, page, entry)?;
+            }
+            "silences" => self.upkeep.apply_silence(key, id, entry)?,
             room => self.linked.apply(room, key, id, entry, touched)?,
         }
         Ok(())
@@ -467,26 +487,4 @@ impl Snapshot {
         }
         Ok(())
     }
-}
-
-fn apply_document<K, T>(
-    table: &mut Table<K, T>,
-    key: &Key,
-    id: &str,
-    entry: Option<&Entry>,
-) -> Result<(), DocumentError>
-where
-    K: Ord + Clone + std::str::FromStr,
-    T: serde::de::DeserializeOwned,
-{
-    let Ok(id) = id.parse::<K>() else { return Ok(()) };
-    match entry {
-        Some(entry) => {
-            table.insert(id, held(entry, decode(key, &entry.value)?));
-        }
-        None => {
-            table.remove(&id);
-        }
-    }
-    Ok(())
 }

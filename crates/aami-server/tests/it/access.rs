@@ -59,6 +59,11 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/runs/{run}/cancel", "oa"),
     ("GET", "/api/v1/events", "fvoa"),
     ("GET", "/api/v1/audit", "fa"),
+    ("POST", "/api/v1/batches", "foa"),
+    ("GET", "/api/v1/batches", "fvoa"),
+    ("GET", "/api/v1/batches/{batch}", "voa"),
+    ("GET", "/api/v1/batches/{batch}/results", "voa"),
+    ("POST", "/api/v1/batches/{batch}/cancel", "oa"),
     // With a key of the scope events-in only, which none of these has.
     ("POST", "/events", ""),
     ("POST", "/api/v1/webhooks", "fa"),
@@ -104,6 +109,9 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("PUT", "/api/v1/nodes/{node}/inventory", "oaNR"),
     // A run may act for its node, but is not it.
     ("GET", "/ws/node", "N"),
+    // Or with a ticket, which none of these has.
+    ("GET", "/ws", "fvoa"),
+    ("POST", "/api/v1/tickets", "fvoa"),
 ];
 
 /// What is there to be reached for, and those who reach.
@@ -176,6 +184,9 @@ fn scene() -> Scene {
         .post(&format!("/api/v1/webhooks/{webhook}/test"), Some(&json!({})))
         .unwrap();
 
+    let batch = json!({ "action": { "kind": "resume" }, "all": true });
+    let batch: Value = admin.post("/api/v1/batches", Some(&batch)).unwrap();
+
     let callers = vec![
         ('n', stranger.clone()),
         (
@@ -204,6 +215,7 @@ fn scene() -> Scene {
         ("{key}", spare.view.id.to_string()),
         ("{node}", node.id.to_string()),
         ("{webhook}", webhook),
+        ("{batch}", batch["id"].as_str().unwrap().to_owned()),
         ("{delivery}", delivery["id"].to_string()),
         ("{code}", "AAMI-P-0012".to_owned()),
         ("{page}", "enrolling".to_owned()),

@@ -2,12 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, missing_docs)]
 
 mod access;
+mod batches;
 mod checks;
 mod crowd;
+mod dashboards;
+mod dashboards_access;
+mod dashboards_faults;
 mod deliveries;
 mod deliveries_faults;
 mod deliveries_alone;
 mod discovery;
+mod fleet;
+mod fleet_config;
 mod hostile;
 mod house;
 mod installations;
@@ -22,15 +28,19 @@ mod link_weight;
 mod neighbours;
 mod news;
 mod node_tokens;
+mod owners;
 mod process;
 mod receiver;
 mod register;
 mod replicas;
+mod scraped;
 mod script;
 mod script_errands;
 mod script_install;
 mod script_node;
 mod script_roads;
+mod silences;
+mod stand_in;
 mod upkeep;
 mod webhook_guards;
 mod webhooks;

@@ -1,0 +1,98 @@
+//! Dashboards: `/ws`, where a browser or a program sees the fleet as it changes.
+//!
+//! One task, the [`keeper`], follows the view and what is live, and lays every fact once, already encoded, on the
+//! [`board`]. The board is one for all: it has the newest frame of each row and the latest events, in the order of
+//! their numbers. A dashboard has no queue. Its [`reader`] is a place on the board and walks on from there, so a
+//! thousand of them cost a thousand places; one that is slow finds only the newest frame of each row, and one that was
+//! overtaken begins anew with a snapshot. Nobody waits for it. [`socket`] is one connection's life, [`hall`] who is
+//! let in and sent away.
+//!
+//! While nobody looks there is no board.
+//!
+//! What it must not do: change anything, show a caller what is not of its organisations, or keep anything for a single
+//! dashboard beyond its place.
+
+mod board;
+mod changes;
+mod frame;
+pub(crate) mod hall;
+pub(crate) mod keeper;
+mod progress;
+mod reader;
+mod rows;
+pub(crate) mod socket;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aami_model::access::Caller;
+use aami_model::run::{RunEvent, RunEventKind};
+use aami_model::{RunId, Timestamp};
+use tokio::sync::{Notify, Semaphore, watch};
+
+use board::Picture;
+use hall::Hall;
+use progress::{Fraction, Fractions};
+
+use crate::view::Snapshot;
+
+/// How many dashboards read old events from the history at once.
+const REPLAYS: usize = 4;
+
+/// What all of this room share.
+pub(crate) struct Dashboards {
+    pub(crate) hall: Arc<Hall>,
+    /// The board as it is; none while nobody looks.
+    picture: watch::Sender<Option<Arc<Picture>>>,
+    /// Rings when somebody came.
+    bell: Notify,
+    fractions: Mutex<Fractions>,
+    replays: Semaphore,
+}
+
+impl Dashboards {
+    pub(crate) fn new() -> Self {
+        Self {
+            hall: Arc::default(),
+            picture: watch::Sender::new(None),
+            bell: Notify::new(),
+            fractions: Mutex::default(),
+            replays: Semaphore::new(REPLAYS),
+        }
+    }
+
+    /// Notes how far the step of a run is, of what its installer reports. Nothing is kept while nobody looks.
+    pub(crate) fn reported(&self, run: &RunId, events: &[RunEvent]) {
+        if self.hall.open() == 0 {
+            return;
+        }
+        let last = events.iter().rev().find_map(|event| match &event.kind {
+            RunEventKind::StepProgress {
+                step,
+                fraction,
+                message,
+            } => Some(Fraction::new(step, *fraction, message)),
+            _ => None,
+        });
+        if let Some(fraction) = last {
+            let mut fractions = self.fractions.lock().unwrap_or_else(PoisonError::into_inner);
+            fractions.note(run, fraction);
+        }
+    }
+
+    /// Somebody came: where there is no board yet, there is to be one.
+    pub(crate) fn rouse(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Ends the connections whose key is no longer good, or sees something else now.
+    fn judge(&self, snapshot: &Snapshot, now: Timestamp) {
+        self.hall.judge(|caller| still(snapshot, caller, now));
+    }
+}
+
+/// Whether a caller's key is as it was when it came.
+fn still(snapshot: &Snapshot, caller: &Caller, now: Timestamp) -> bool {
+    let id = caller.id.strip_prefix("key:").and_then(|id| id.parse().ok());
+    let key = id.and_then(|id| snapshot.key(&id));
+    key.and_then(|held| Caller::of_key(&held.doc, now)).as_ref() == Some(caller)
+}
