@@ -114,7 +114,7 @@ impl Talk<'_> {
         socket: &mut WebSocket,
     ) -> Result<bool, Fault> {
         let mut next = first;
-        for _ in 0..TOGETHER {
+        for taken in 1..=TOGETHER {
             let text = match next {
                 None | Some(Ok(Message::Close(_))) => return Ok(false),
                 Some(Err(error)) => {
@@ -135,7 +135,8 @@ impl Talk<'_> {
             if let Some(text) = text {
                 self.take(text).await?;
             }
-            if self.link.ended().is_some() {
+            // What is taken off the socket is dealt with: of more than these it is left there.
+            if self.link.ended().is_some() || taken == TOGETHER {
                 return Ok(true);
             }
             match socket.recv().now_or_never() {

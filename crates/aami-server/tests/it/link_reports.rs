@@ -111,6 +111,21 @@ fn a_report_is_taken_once_also_over_a_restart_and_a_new_spool_begins_anew() {
 }
 
 #[test]
+fn of_reports_that_come_in_one_piece_each_is_taken() {
+    let house = House::new();
+    let (machine, id) = enrolled(&house, "gpu-01", 1);
+    let (mut agent, _) = Agent::connect(&house, &machine);
+    for seq in 1..=100 {
+        let what = json!({ "kind": "lost", "count": 1 });
+        let frame = json!({ "type": "report", "seq": seq, "at": Timestamp::EPOCH, "what": what });
+        agent.socket.write(frame.to_string().into()).unwrap();
+    }
+    agent.socket.flush().unwrap();
+    received(&mut agent, 100);
+    assert_eq!(told(&house, &id, "node.reports_lost").len(), 100);
+}
+
+#[test]
 fn a_storm_of_xids_is_folded_and_counted() {
     let house = House::new();
     let (machine, id) = enrolled(&house, "gpu-01", 1);
