@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aami_api::link::Resources;
+use aami_api::link::{Down, Resources};
 use aami_model::access::Orgs;
 use aami_model::node_status::NodeStatus;
 use aami_model::{NodeId, Timestamp};
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::view::Snapshot;
 use crate::view::feed::Follower;
+use crate::view::linked::CommandDocument;
 use crate::view::snapshot::Touched;
 pub(crate) use link::{Ending, Link};
 
@@ -262,6 +263,15 @@ impl Live {
         }
     }
 
+    /// Sends a command that is still to be taken, where its node is connected here.
+    fn order(&self, command: &CommandDocument) {
+        if let Some(link) = self.link(&command.node)
+            && let Some(order) = crate::app::commands::order(command)
+        {
+            link.send(&Down::Command(order));
+        }
+    }
+
     /// Ends a node's connection where the state says that it may not go on.
     fn hold_to(&self, snapshot: &Snapshot, node: &NodeId) {
         let Some(link) = self.link(node) else { return };
@@ -307,6 +317,10 @@ impl Follower for Live {
         for link in links {
             self.hold_to(snapshot, link.node());
         }
+        // Which of them are new is not known: a node does each once.
+        for held in snapshot.linked.commands.values() {
+            self.order(&held.doc);
+        }
     }
 
     fn changed(&self, snapshot: &Snapshot, touched: &Touched) {
@@ -321,11 +335,8 @@ impl Follower for Live {
             }
         }
         for id in &touched.commands {
-            if let Some(held) = snapshot.linked.commands.get(id)
-                && let Some(link) = self.link(&held.doc.node)
-                && let Some(order) = crate::app::commands::order(&held.doc)
-            {
-                link.send(&aami_api::link::Down::Command(order));
+            if let Some(held) = snapshot.linked.commands.get(id) {
+                self.order(&held.doc);
             }
         }
     }
@@ -333,7 +344,12 @@ impl Follower for Live {
 
 #[cfg(test)]
 mod tests {
+    use aami_store::{Txn, TxnOutcome, keys};
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::view::document::encode;
+    use crate::view::feed;
 
     fn seen(seconds: u64) -> Seen {
         Seen {
@@ -383,6 +399,53 @@ mod tests {
             assert_eq!(live.is_twin(&node, boot), twin, "connection {generation}");
             live.attach(&link(generation), boot, seen(generation));
         }
+    }
+
+    #[tokio::test]
+    async fn after_the_view_was_read_anew_commands_that_nobody_was_told_of_are_sent() {
+        // Given a node with a connection, and a command that was given while the changes were not seen.
+        let store = aami_store::open("memory:").await.unwrap();
+        let id: NodeId = "n1".parse().unwrap();
+        let at = "2026-01-01T00:00:00.000Z";
+        let node = json!({
+            "id": id, "org": "default", "hostname": "gpu-01", "ip_address": "192.0.2.7",
+            "address_pinned": false, "status": "online", "status_since": at, "reachable": true, "created_at": at,
+            "identity": { "credential_hash": "c" },
+        });
+        let conn = json!({
+            "replica": "r", "nonce": "1", "at": at, "agent_version": "1.0.0", "arch": "amd64", "boot_id": "b",
+        });
+        let written = Txn::new()
+            .put(keys::node(&id), encode(&node))
+            .put(keys::conn(&id), encode(&conn));
+        let TxnOutcome::Committed(generation) = store.txn(written).await.unwrap() else {
+            panic!("the store is one's own");
+        };
+        let live = Live::new();
+        let link = Arc::new(Link::new(id.clone(), generation.get(), "c".to_owned()));
+        live.attach(&link, "b", seen(1));
+        let command = |id: &str, status: &str| {
+            let command = json!({
+                "id": id, "org": "default", "node": "n1", "command": { "kind": "run_checks" }, "status": status,
+                "timeout_seconds": 60, "created_at": at, "created_by": "key:k",
+            });
+            (keys::command(&id.parse().unwrap()), encode(&command))
+        };
+        let (sent, done) = (command("c1", "sent"), command("c2", "completed"));
+        let commands = Txn::new().put(sent.0, sent.1).put(done.0, done.1);
+        let wrote = store.txn(commands).await.unwrap();
+        assert!(matches!(wrote, TxnOutcome::Committed(_)));
+        // When it is read anew,
+        live.reset(&feed::read(&store).await.unwrap().current());
+        // Then the node is sent what it has not taken, and its connection goes on.
+        let frames: Vec<Value> = link
+            .take()
+            .iter()
+            .map(|frame| serde_json::from_str(frame).unwrap())
+            .collect();
+        assert_eq!(frames.len(), 1, "{frames:?}");
+        assert_eq!(frames[0]["commandId"], "c1");
+        assert_eq!(link.ended(), None);
     }
 
     #[test]

@@ -23,6 +23,42 @@ pub(crate) trait Follower: Send + Sync {
     fn changed(&self, snapshot: &Snapshot, touched: &Touched);
 }
 
+/// Who follows the view, and whether they know of a picture before anybody sees it.
+#[derive(Default)]
+pub(crate) struct Followers {
+    /// They are told first: whoever sees the picture finds it noted.
+    pub(crate) before: Vec<Arc<dyn Follower>>,
+    /// They are told once it is shown. Who comes to them meanwhile, and looks at the picture for himself, has seen it,
+    /// or is there when they are told.
+    pub(crate) after: Vec<Arc<dyn Follower>>,
+}
+
+impl Followers {
+    /// Shows a picture that was read anew.
+    fn reset(&self, view: &View, snapshot: Snapshot) {
+        for follower in &self.before {
+            follower.reset(&snapshot);
+        }
+        view.show(snapshot);
+        let shown = view.current();
+        for follower in &self.after {
+            follower.reset(&shown);
+        }
+    }
+
+    /// Shows the picture that follows.
+    fn changed(&self, view: &View, next: Snapshot, touched: &Touched) {
+        for follower in &self.before {
+            follower.changed(&next, touched);
+        }
+        view.show(next);
+        let shown = view.current();
+        for follower in &self.after {
+            follower.changed(&shown, touched);
+        }
+    }
+}
+
 /// Reads the whole state and makes the view of it.
 pub(crate) async fn read(store: &Arc<dyn Store>) -> Result<Arc<View>, StoreError> {
     Ok(Arc::new(View::new(list(store).await?)))
@@ -66,10 +102,10 @@ fn report(error: &DocumentError) {
 pub(crate) async fn follow(
     store: Arc<dyn Store>,
     view: Arc<View>,
-    followers: Vec<Arc<dyn Follower>>,
+    followers: Followers,
     stop: CancellationToken,
 ) {
-    for follower in &followers {
+    for follower in followers.before.iter().chain(&followers.after) {
         follower.reset(&view.current());
     }
     let prefix: Prefix = keys::state();
@@ -97,7 +133,7 @@ pub(crate) async fn follow(
 }
 
 /// Makes the next picture and shows it; false when what follows is forgotten.
-fn advance(view: &View, followers: &[Arc<dyn Follower>], events: Vec<WatchEvent>) -> bool {
+fn advance(view: &View, followers: &Followers, events: Vec<WatchEvent>) -> bool {
     let mut next = Snapshot::clone(&view.current());
     let mut touched = Touched::default();
     let (mut changed, mut goes_on) = (false, true);
@@ -120,29 +156,20 @@ fn advance(view: &View, followers: &[Arc<dyn Follower>], events: Vec<WatchEvent>
         next.revision = revision;
     }
     if changed {
-        for follower in followers {
-            follower.changed(&next, &touched);
-        }
+        followers.changed(view, next, &touched);
+    } else {
+        view.show(next);
     }
-    view.show(next);
     goes_on
 }
 
-async fn relist(
-    store: &Arc<dyn Store>,
-    view: &Arc<View>,
-    followers: &[Arc<dyn Follower>],
-    stop: &CancellationToken,
-) {
+async fn relist(store: &Arc<dyn Store>, view: &Arc<View>, followers: &Followers, stop: &CancellationToken) {
     let mut pause = Duration::from_millis(50);
     while !stop.is_cancelled() {
         match list(store).await {
             Ok(snapshot) => {
                 tracing::warn!(revision = snapshot.revision.get(), "the view was read anew");
-                for follower in followers {
-                    follower.reset(&snapshot);
-                }
-                view.show(snapshot);
+                followers.reset(view, snapshot);
                 return;
             }
             Err(error) => {
@@ -152,5 +179,58 @@ async fn relist(
                 pause = (pause * 2).min(Duration::from_secs(5));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aami_store::{Txn, TxnOutcome};
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Says which revision it was told of, and which was shown meanwhile.
+    struct Looks {
+        view: Arc<View>,
+        saw: mpsc::UnboundedSender<(u64, u64)>,
+    }
+
+    impl Follower for Looks {
+        fn reset(&self, _: &Snapshot) {}
+
+        fn changed(&self, snapshot: &Snapshot, _: &Touched) {
+            let shown = self.view.current().revision.get();
+            let _ = self.saw.send((snapshot.revision.get(), shown));
+        }
+    }
+
+    #[tokio::test]
+    async fn some_are_told_before_a_picture_is_shown_and_some_after() {
+        // Given one of each kind.
+        let store = aami_store::open("memory:").await.unwrap();
+        let view = read(&store).await.unwrap();
+        let looks = |view: &Arc<View>| {
+            let (saw, seen) = mpsc::unbounded_channel();
+            let view = view.clone();
+            (Arc::new(Looks { view, saw }) as Arc<dyn Follower>, seen)
+        };
+        let ((before, mut early), (after, mut late)) = (looks(&view), looks(&view));
+        let followers = Followers {
+            before: vec![before],
+            after: vec![after],
+        };
+        let stop = CancellationToken::new();
+        let following = tokio::spawn(follow(store.clone(), view, followers, stop.clone()));
+        // When something is written,
+        let node = "n1".parse().unwrap();
+        let wrote = store.txn(Txn::new().put(keys::conn(&node), "{}")).await.unwrap();
+        assert!(matches!(wrote, TxnOutcome::Committed(_)));
+        // Then the one finds the picture before it, and the other the picture itself.
+        let (told, shown) = early.recv().await.unwrap();
+        assert!(shown < told, "{shown} {told}");
+        let (told, shown) = late.recv().await.unwrap();
+        assert_eq!(shown, told);
+        stop.cancel();
+        following.await.unwrap();
     }
 }
