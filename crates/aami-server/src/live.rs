@@ -11,13 +11,14 @@ pub(crate) mod silence;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aami_api::link::{Down, Resources};
 use aami_model::access::Orgs;
 use aami_model::node_status::NodeStatus;
 use aami_model::{NodeId, Timestamp};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::view::Snapshot;
@@ -40,8 +41,12 @@ pub(crate) struct Live {
     connected: AtomicUsize,
     /// How many sockets there are, those that are greeted or closed included.
     sockets: AtomicUsize,
+    /// Rung when there is no socket any more.
+    left: Notify,
     /// Set when nobody is to be connected any more.
     closing: CancellationToken,
+    /// Then: over how many seconds those who are spread their return.
+    spread_seconds: OnceLock<u32>,
 }
 
 /// A socket, for as long as it is there; dropped after everything else that its task holds.
@@ -49,7 +54,9 @@ pub(crate) struct Socket(Arc<Live>);
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.0.sockets.fetch_sub(1, Ordering::Release);
+        if self.0.sockets.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.left.notify_waiters();
+        }
     }
 }
 
@@ -102,7 +109,9 @@ impl Live {
             hasher: RandomState::new(),
             connected: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
+            left: Notify::new(),
             closing: CancellationToken::new(),
+            spread_seconds: OnceLock::new(),
         }
     }
 
@@ -120,6 +129,18 @@ impl Live {
     /// How many sockets there are.
     pub(crate) fn sockets(&self) -> usize {
         self.sockets.load(Ordering::Acquire)
+    }
+
+    /// Ends when there is no socket any more.
+    pub(crate) async fn empty(&self) {
+        loop {
+            // It hears of every ring from now on, also before it is waited for.
+            let left = self.left.notified();
+            if self.sockets() == 0 {
+                return;
+            }
+            left.await;
+        }
     }
 
     /// Ends when nobody is to be connected any more.
@@ -166,7 +187,7 @@ impl Live {
         before.as_deref() == Some(boot) && last.as_deref().is_some_and(|last| last != boot)
     }
 
-    /// Gives a connection its node's place; the older one there ends.
+    /// Gives a connection its node's place; the older one there ends, and so does this one where everybody is to go.
     pub(crate) fn attach(&self, link: &Arc<Link>, boot: &str, seen: Seen) -> Found {
         let mut shard = self.shard(link.node());
         let presence = shard.entry(link.node().clone()).or_default();
@@ -185,6 +206,9 @@ impl Live {
         if presence.boots[1].as_deref() != Some(boot) {
             presence.boots[0] = presence.boots[1].take();
             presence.boots[1] = Some(boot.into());
+        }
+        if let Some(spread_seconds) = self.spread_seconds.get().copied() {
+            link.end(Ending::Draining { spread_seconds });
         }
         Found::Free
     }
@@ -252,8 +276,9 @@ impl Live {
         })
     }
 
-    /// Ends every connection, as a control plane that stops does.
+    /// Ends every connection, as a control plane that stops does; those that take their place later end then.
     pub(crate) fn drain(&self, spread_seconds: u32) {
+        let spread_seconds = *self.spread_seconds.get_or_init(|| spread_seconds);
         self.closing.cancel();
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -446,6 +471,30 @@ mod tests {
         assert_eq!(frames.len(), 1, "{frames:?}");
         assert_eq!(frames[0]["commandId"], "c1");
         assert_eq!(link.ended(), None);
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_a_place_while_all_go_is_told_as_well_and_the_last_one_is_waited_for() {
+        let live = Arc::new(Live::new());
+        let (first, second) = (live.socket(), live.socket());
+        let (before, after) = (link(5), link(9));
+        live.attach(&before, "a", seen(1));
+        live.drain(7);
+        live.detach(&before);
+        live.attach(&after, "a", seen(2));
+        for link in [before, after] {
+            assert_eq!(link.ended(), Some(Ending::Draining { spread_seconds: 7 }));
+        }
+        let waiting = tokio::spawn({
+            let live = live.clone();
+            async move { live.empty().await }
+        });
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(second);
+        let gone = tokio::time::timeout(Duration::from_secs(20), waiting);
+        gone.await.unwrap().unwrap();
     }
 
     #[test]

@@ -151,7 +151,10 @@ impl Talk<'_> {
         let wait = self.pace.take(text.len(), self.app.world.elapsed());
         if !wait.is_zero() {
             // Nothing is read meanwhile, so the network holds the node back.
-            tokio::time::sleep(wait.min(TAKING)).await;
+            tokio::select! {
+                () = self.link.over() => return Ok(()),
+                () = tokio::time::sleep(wait.min(TAKING)) => {}
+            }
         }
         let frame = read(&text)?;
         drop(text);
@@ -159,7 +162,13 @@ impl Talk<'_> {
             Up::Heartbeat(Heartbeat { resources }) => resources.map(cleaned),
             Up::Report(report) => {
                 self.heard(None).await?;
-                self.take_report(&report).await?;
+                let link = self.link;
+                tokio::select! {
+                    biased;
+                    // Whether it is durable or not, it was not acknowledged: the node says it again.
+                    () = link.over() => return Ok(()),
+                    taken = self.take_report(&report) => taken?,
+                }
                 None
             }
             Up::Accepted { command_id } => {

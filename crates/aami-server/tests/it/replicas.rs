@@ -4,6 +4,8 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use aami_api::client::ClientError;
+use aami_api::link::Down;
+use aami_model::Timestamp;
 use aami_model::node_status::NodeStatus;
 use aami_store::{Txn, TxnOutcome, keys};
 use rig::Place;
@@ -11,7 +13,7 @@ use rig::engines::Etcd;
 use serde_json::{Value, json};
 
 use crate::house::{House, Machine, code_of, until};
-use crate::link::{Agent, enrolled, events, until_status};
+use crate::link::{Agent, enrolled, events, node, until_status};
 
 /// Two replicas; the second knows the first one's admin key.
 fn two(etcd: &Etcd<'_>) -> (House, House) {
@@ -177,4 +179,29 @@ fn a_connection_that_was_written_and_never_took_its_place_has_a_whole_timeout_an
             .ok_or(told)
     });
     assert!(begun.elapsed() >= timeout, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_node_whose_report_cannot_be_kept_is_told_all_the_same_that_the_control_plane_stops() {
+    let mut etcd = Etcd::start(Place::Loopback).unwrap();
+    let url = format!("etcd://{}", etcd.endpoint());
+    let mut house = House::with(|config| config.store.clone_from(&url));
+    let (machine, id) = enrolled(&house, "gpu-01", 1);
+    let (mut agent, _) = Agent::connect(&house, &machine);
+    // Given a report that waits for a store that is away.
+    etcd.kill().unwrap();
+    let report = json!({ "kind": "lost", "count": 1 });
+    let report = json!({ "type": "report", "seq": 1, "at": Timestamp::EPOCH, "what": report });
+    agent.say_text(r#"{"type":"heartbeat","resources":{"load1":7}}"#);
+    agent.say_text(&report.to_string());
+    until("what was said just before it is heard", || {
+        let load = node(&house, &id).resources.map(|resources| resources.load1);
+        if load == Some(7.0) { Ok(()) } else { Err(load) }
+    });
+    // When the control plane stops,
+    let hearing = std::thread::spawn(move || agent.hear());
+    house.stop();
+    // Then that is what the node is told, and not that its report could not be taken.
+    let told = hearing.join().unwrap();
+    assert!(matches!(told, Some(Down::Drain { .. })), "{told:?}");
 }
