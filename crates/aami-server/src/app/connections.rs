@@ -43,6 +43,25 @@ pub(crate) struct Connected {
     pub(crate) wants_inventory: bool,
 }
 
+/// How far a node's clock is off, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Off {
+    by: Duration,
+    is_ahead: bool,
+}
+
+impl Off {
+    /// By what a node said its clock shows, heard `now`.
+    pub(crate) fn of(time: Timestamp, now: Timestamp) -> Self {
+        let (by, is_ahead) = if time > now {
+            (time.since(now), true)
+        } else {
+            (now.since(time), false)
+        };
+        Self { by, is_ahead }
+    }
+}
+
 /// A node, as it speaks for itself.
 pub(super) fn speaking(node: &NodeId, org: &OrgId) -> Asking {
     Asking::by(Caller {
@@ -208,30 +227,42 @@ impl App {
         Ok(())
     }
 
-    /// Takes back a finding of the control plane's own, once it no longer holds.
-    pub(crate) async fn clear_observed(
+    /// No second machine was heard with a node's credential for long enough.
+    pub(crate) async fn has_no_twin(&self, id: &NodeId, generation: u64) -> Result<(), Refusal> {
+        self.observe(id, generation, DUPLICATE_CREDENTIAL, |_, _| None)
+            .await
+    }
+
+    /// A node's clock is so far off, which is a finding or no longer one.
+    pub(crate) async fn clock_is_off(&self, id: &NodeId, generation: u64, off: Off) -> Result<(), Refusal> {
+        self.observe(id, generation, CLOCK_SKEW, |known, now| skew(known, off, now))
+            .await
+    }
+
+    /// Opens a finding of the control plane's own, or takes it back, where `find` says otherwise than what is known.
+    async fn observe(
         &self,
         id: &NodeId,
         generation: u64,
         code: &str,
+        find: impl Fn(Option<&Finding>, Timestamp) -> Option<Finding>,
     ) -> Result<(), Refusal> {
         let asking = Asking::by(Caller::system());
-        self.write(&asking, |snapshot, _| {
+        self.write(&asking, |snapshot, now| {
             let Some(held) = snapshot.node(id, &Orgs::All) else {
                 return Ok(Wanted::Nothing(()));
             };
             let (reported, before) = reported_of(snapshot, id);
-            let mut left = reported.observed.clone();
-            left.retain(|finding| finding.code != code);
-            if left == reported.observed {
+            let known = reported.observed.iter().find(|finding| finding.code == code);
+            let found = find(known, now);
+            if found.is_some() == known.is_some() {
                 return Ok(Wanted::Nothing(()));
             }
+            let others = reported.observed.iter().filter(|finding| finding.code != code);
+            let observed: Vec<Finding> = others.cloned().chain(found).collect();
             let change = Change::new(held.doc.org.clone(), "node.observe", format!("node:{id}"));
-            let change = tell_findings(change, &held.doc, &reported.observed, &left);
-            let reported = ReportedDocument {
-                observed: left,
-                ..reported
-            };
+            let change = tell_findings(change, &held.doc, &reported.observed, &observed);
+            let reported = ReportedDocument { observed, ..reported };
             let change = change.transact(|txn| {
                 txn.when_unchanged(keys::conn(id), Revision::new(generation))
                     .when_unchanged(keys::finding(id), before)
@@ -292,16 +323,9 @@ fn tell_findings(mut change: Change, node: &Node, before: &[Finding], after: &[F
 
 /// What the control plane finds about a node that greets.
 fn observed(reported: &ReportedDocument, connecting: &Connecting<'_>, now: Timestamp) -> Vec<Finding> {
-    let since = |code: &str| {
-        let known = reported.observed.iter().find(|finding| finding.code == code);
-        known.map_or(now, |finding| finding.since)
-    };
+    let known = |code: &str| reported.observed.iter().find(|finding| finding.code == code);
     let mut found = Vec::new();
-    let known_twin = reported
-        .observed
-        .iter()
-        .find(|one| one.code == DUPLICATE_CREDENTIAL);
-    if let Some(known) = known_twin {
+    if let Some(known) = known(DUPLICATE_CREDENTIAL) {
         found.push(known.clone());
     } else if connecting.twin {
         found.push(Finding {
@@ -315,21 +339,21 @@ fn observed(reported: &ReportedDocument, connecting: &Connecting<'_>, now: Times
             since: now,
         });
     }
-    let time = connecting.hello.time;
-    let (off, side) = if time > now {
-        (time.since(now), "ahead")
-    } else {
-        (now.since(time), "behind")
-    };
-    if off > SKEW {
-        found.push(Finding {
-            code: CLOCK_SKEW.to_owned(),
-            subject: String::new(),
-            severity: Severity::Warning,
-            summary: format!("Its clock is {} s {side} of the control plane's.", off.as_secs()),
-            action: "Set up time synchronisation on the node (chrony or systemd-timesyncd).".to_owned(),
-            since: since(CLOCK_SKEW),
-        });
-    }
+    found.extend(skew(known(CLOCK_SKEW), Off::of(connecting.hello.time, now), now));
     found
+}
+
+/// What there is to find about a clock that is so far off. Once found it stays until the clock is clearly right.
+fn skew(known: Option<&Finding>, off: Off, now: Timestamp) -> Option<Finding> {
+    let limit = if known.is_some() { SKEW / 2 } else { SKEW };
+    let side = if off.is_ahead { "ahead of" } else { "behind" };
+    let seconds = off.by.as_secs();
+    (off.by > limit).then(|| Finding {
+        code: CLOCK_SKEW.to_owned(),
+        subject: String::new(),
+        severity: Severity::Warning,
+        summary: format!("Its clock is {seconds} s {side} the control plane's."),
+        action: "Set up time synchronisation on the node (chrony or systemd-timesyncd).".to_owned(),
+        since: known.map_or(now, |finding| finding.since),
+    })
 }

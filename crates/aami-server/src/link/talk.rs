@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use aami_api::link::{Down, GpuUse, Heartbeat, Report, Resources, Up};
-use aami_model::code;
+use aami_model::{Timestamp, code};
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures::{FutureExt as _, SinkExt as _};
 
+use super::clock::Clock;
 use super::pace::Pace;
 use super::{Fault, TAKING, read, unreadable};
 use crate::app::App;
-use crate::app::connections::DUPLICATE_CREDENTIAL;
+use crate::app::connections::{DUPLICATE_CREDENTIAL, Off};
 use crate::live::{Link, Seen};
 
 /// How many frames that have come already are dealt with before what is to be sent is sent.
@@ -37,6 +38,7 @@ struct Talk<'a> {
     begun: bool,
     opened: Duration,
     pace: Pace,
+    clock: Clock,
 }
 
 /// Talks until the connection ends; answers what is to be said last.
@@ -57,6 +59,7 @@ pub(super) async fn talk(
         begun: false,
         opened: now,
         pace: Pace::new(now),
+        clock: Clock::new(),
     };
     let timeout = app.config.heartbeat_timeout;
     // A healthy node is heard more often; one that only lives is asked, one that does not answer is gone.
@@ -159,7 +162,12 @@ impl Talk<'_> {
         let frame = read(&text)?;
         drop(text);
         let resources = match frame {
-            Up::Heartbeat(Heartbeat { resources }) => resources.map(cleaned),
+            Up::Heartbeat(Heartbeat { time, resources }) => {
+                if let Some(time) = time {
+                    self.judge_clock(time).await?;
+                }
+                resources.map(cleaned)
+            }
             Up::Report(report) => {
                 self.heard(None).await?;
                 let link = self.link;
@@ -206,9 +214,17 @@ impl Talk<'_> {
         if seen.elapsed.saturating_sub(self.opened) > ALONE
             && self.app.has_observed(node, DUPLICATE_CREDENTIAL)
         {
-            self.app
-                .clear_observed(node, generation, DUPLICATE_CREDENTIAL)
-                .await?;
+            self.app.has_no_twin(node, generation).await?;
+        }
+        Ok(())
+    }
+
+    /// Sees whether a node's clock is right. Nothing is written, unless that is news.
+    async fn judge_clock(&mut self, time: Timestamp) -> Result<(), Fault> {
+        let off = Off::of(time, self.app.world.now());
+        if let Some(off) = self.clock.take(off, self.app.world.elapsed()) {
+            let (node, generation) = (self.link.node(), self.link.generation());
+            self.app.clock_is_off(node, generation, off).await?;
         }
         Ok(())
     }

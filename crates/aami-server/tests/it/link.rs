@@ -362,19 +362,6 @@ fn two_machines_that_carry_one_credential_are_found_out() {
 }
 
 #[test]
-fn a_clock_that_is_off_is_a_finding_until_it_is_right() {
-    let house = House::new();
-    let (machine, id) = enrolled(&house, "gpu-01", 1);
-    let behind = Agent::connect_as(&house, &machine, |hello| hello.time = Timestamp::EPOCH);
-    assert_eq!(node(&house, &id).findings[0].code, "CLOCK_SKEW");
-    drop(behind);
-    let right = Agent::connect(&house, &machine);
-    assert_eq!(node(&house, &id).findings, []);
-    assert!(kinds(&house, &id).contains(&"finding.closed".to_owned()));
-    drop(right);
-}
-
-#[test]
 fn a_silent_node_goes_offline_and_comes_back_with_its_next_word() {
     let house = House::with(short(Duration::from_secs(2)));
     let (machine, id) = enrolled(&house, "gpu-01", 1);
