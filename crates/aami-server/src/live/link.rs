@@ -141,13 +141,6 @@ impl Link {
         }
     }
 
-    /// Waits until it is to end. Whoever waits here looks afterwards for what is to be sent: the bell rang for that, too.
-    pub(crate) async fn over(&self) {
-        while self.ended().is_none() {
-            self.bell.notified().await;
-        }
-    }
-
     /// Waits until there is something to send, or it is to end.
     pub(crate) async fn news(&self) {
         self.bell.notified().await;
