@@ -5,11 +5,15 @@ use super::*;
 struct Log(VecDeque<String>);
 
 impl Log {
-    /// Lines of these codes of one GPU, the first with this number, all in the first second.
-    fn of(first: u64, codes: impl IntoIterator<Item = u32>) -> Self {
-        let record = |(nth, code): (usize, u32)| {
-            let number = first + nth as u64;
-            format!("3,{number},{number},-;NVRM: Xid (PCI:0000:3b:00): {code}, pid=1, name=x, y\n")
+    /// Lines of these codes of one GPU, numbered from 0, all of a second ago.
+    fn of(codes: impl IntoIterator<Item = u32>) -> Self {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let now = Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap());
+        let up = now.since(began(now)).as_micros() - 1_000_000;
+        let record = |(number, code): (usize, u32)| {
+            format!("3,{number},{up},-;NVRM: Xid (PCI:0000:3b:00): {code}, pid=1, name=x, y\n")
         };
         Self(codes.into_iter().enumerate().map(record).collect())
     }
@@ -82,7 +86,7 @@ fn follower(log: Log, from: Option<&Position>) -> Follower<Log> {
 #[test]
 fn an_xid_is_told_with_what_it_means_and_what_to_do() {
     let mut life = Life::begin();
-    assert!(life.turn(&mut follower(Log::of(0, [79]), None)));
+    assert!(life.turn(&mut follower(Log::of([79]), None)));
     let xid = &life.kept[0];
     assert_eq!((xid.code, xid.pid, xid.count), (79, Some(1), 1));
     assert_eq!(xid.severity, aami_model::finding::Severity::Critical);
@@ -94,7 +98,7 @@ fn an_xid_is_told_with_what_it_means_and_what_to_do() {
 fn a_burst_of_more_kinds_than_may_wait_is_told_whole() {
     let mut life = Life::begin();
     let codes = 1..=u32::try_from(3 * MOST_WAITING).unwrap();
-    let mut follower = follower(Log::of(0, codes.clone()), None);
+    let mut follower = follower(Log::of(codes.clone()), None);
     life.turn(&mut follower);
     assert!(life.kept.iter().map(|xid| xid.code).eq(codes));
 }
@@ -105,7 +109,7 @@ fn while_the_disk_refuses_the_rest_stays_with_the_kernel() {
     let mut life = Life::begin();
     life.room = 10;
     let all = 3 * MOST_WAITING;
-    let mut follower = follower(Log::of(0, 1..=u32::try_from(all).unwrap()), None);
+    let mut follower = follower(Log::of(1..=u32::try_from(all).unwrap()), None);
     // when more comes than may wait,
     life.turn(&mut follower);
     life.turn(&mut follower);
@@ -124,7 +128,7 @@ fn while_the_disk_refuses_the_rest_stays_with_the_kernel() {
 #[test]
 fn a_storm_is_not_lost_where_the_agent_is_stopped() {
     let mut life = Life::begin();
-    let mut follower = follower(Log::of(0, vec![31; 1000]), None);
+    let mut follower = follower(Log::of(vec![31; 1000]), None);
     life.turn(&mut follower);
     assert_eq!(life.lines(), 1, "the rest waits for the end of its window");
     life.end();
@@ -136,13 +140,13 @@ fn a_storm_is_not_lost_where_the_agent_is_stopped() {
 fn an_agent_that_is_killed_in_a_storm_goes_on_from_the_first_line_it_has_not_told() {
     // Given an agent that is killed while a storm waits,
     let mut first = Life::begin();
-    let mut before = follower(Log::of(0, vec![31; 1000]), None);
+    let mut before = follower(Log::of(vec![31; 1000]), None);
     first.turn(&mut before);
     let noted = first.reader.told_to(&before).unwrap();
     assert_eq!(noted.next, 1);
     // when it begins again with what it noted,
     let mut second = Life::begin();
-    second.turn(&mut follower(Log::of(0, vec![31; 1200]), Some(&noted)));
+    second.turn(&mut follower(Log::of(vec![31; 1200]), Some(&noted)));
     second.end();
     // then each line is told once.
     assert_eq!(first.lines() + second.lines(), 1200);
