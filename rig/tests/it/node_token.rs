@@ -89,7 +89,8 @@ fn a_declared_node_is_brought_online_by_its_script_and_what_failed_before_is_tol
     let error = &told.last().context("nothing was told")?["data"]["error"];
     let sum = |bytes: &[u8]| {
         use sha2::Digest as _;
-        format!("{:x}", sha2::Sha256::digest(bytes))
+        let digest = sha2::Sha256::digest(bytes);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
     ensure!(
         error["code"] == "CHECKSUM_MISMATCH"
@@ -190,7 +191,7 @@ fn a_rotated_node_is_shut_out_at_once_and_comes_back_as_somebody_else_by_its_new
     stage.is_connected()?;
     let secrets = |node: &Node| -> Result<(Vec<u8>, Vec<u8>)> {
         let file = |name: &str| node.read(&format!("/var/lib/aami/agent/{name}"));
-        Ok((file("key")?, file("credential")?))
+        Ok((file("node.key")?, file("credential")?))
     };
     let stolen = secrets(node)?;
     let id = site.node("gpu-01")?["id"].as_str().context("no id")?.to_owned();
