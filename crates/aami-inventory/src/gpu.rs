@@ -175,6 +175,13 @@ impl Gpus {
         most_frequent(of_vendor.filter_map(|gpu| gpu.model.as_deref()))
     }
 
+    /// The memory most of that model have.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        let model = self.model()?;
+        let of_model = self.gpus.iter().filter(|gpu| gpu.model.as_deref() == Some(model));
+        most_frequent(of_model.filter_map(|gpu| gpu.memory_bytes))
+    }
+
     /// How many of that vendor's there are.
     pub fn count(&self) -> u32 {
         let count = self.vendor().map_or(0, |vendor| {

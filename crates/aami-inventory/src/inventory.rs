@@ -96,6 +96,7 @@ impl Inventory {
             gpu_vendor: self.gpus.vendor().map(|vendor| vendor.name().to_owned()),
             gpu_model: self.gpus.model().map(str::to_owned),
             gpu_count: Some(self.gpus.count()).filter(|count| *count > 0),
+            gpu_memory_bytes: self.gpus.memory_bytes(),
         }
     }
 

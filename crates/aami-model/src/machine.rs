@@ -30,6 +30,9 @@ pub struct SystemInfo {
     /// How many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_count: Option<u32>,
+    /// Memory of each, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_memory_bytes: Option<u64>,
 }
 
 impl SystemInfo {

@@ -41,6 +41,8 @@ pub(crate) struct Connected {
     /// How far the reports of its spool have been taken.
     pub(crate) received: u64,
     pub(crate) wants_inventory: bool,
+    /// Whether it was connected before, here or elsewhere.
+    pub(crate) again: bool,
 }
 
 /// How far a node's clock is off, the least first.
@@ -69,6 +71,7 @@ pub(super) fn speaking(node: &NodeId, org: &OrgId) -> Asking {
         role: None,
         scopes: vec![Scope::Node(node.clone())],
         orgs: Orgs::Only(vec![org.clone()]),
+        user: None,
     })
 }
 
@@ -129,6 +132,7 @@ impl App {
                     agent_version: hello.agent_version.clone(),
                     arch: hello.arch.clone(),
                     boot_id: hello.boot_id.clone(),
+                    credential: ConnDocument::short(connecting.credential_hash).to_owned(),
                 };
                 let change = change.transact(|txn| {
                     let txn = txn
@@ -140,16 +144,21 @@ impl App {
                         txn.put(keys::node(id), encode(&node))
                     }
                 });
-                Ok(Wanted::Write(Box::new(change), (received, wants_inventory)))
+                let again = snapshot.linked.conn(id).is_some();
+                Ok(Wanted::Write(
+                    Box::new(change),
+                    (received, wants_inventory, again),
+                ))
             })
             .await?;
-        let Wrote::Fresh((received, wants_inventory), written) = wrote else {
+        let Wrote::Fresh((received, wants_inventory, again), written) = wrote else {
             return Err(Refusal::plain(code::INTERNAL));
         };
         Ok(Connected {
             generation: written.revision.get(),
             received,
             wants_inventory,
+            again,
         })
     }
 

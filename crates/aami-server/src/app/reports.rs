@@ -56,17 +56,30 @@ pub(super) fn gpu_devices(snapshot: &Snapshot, node: &Node) -> Value {
         inventory.and_then(|held| serde_json::from_slice(&held.doc.packed.bytes()).ok());
     let gpus = inventory.as_ref().and_then(|all| all["gpus"]["gpus"].as_array());
     if let Some(gpus) = gpus {
-        let shown = gpus
-            .iter()
-            .take(64)
-            .map(|gpu| json!({ "model": gpu["model"], "memoryTotal": gpu["memory_bytes"] }));
+        let shown = gpus.iter().take(64).map(|gpu| {
+            let model = full_model(gpu["vendor"].as_str(), gpu["model"].as_str());
+            json!({ "model": model, "memoryTotal": gpu["memory_bytes"].as_u64() })
+        });
         return Value::Array(shown.collect());
     }
     let Some(system) = &node.system_info else {
         return json!([]);
     };
-    let count = system.gpu_count.unwrap_or(0).min(64);
-    Value::Array((0..count).map(|_| json!({ "model": system.gpu_model })).collect())
+    let model = full_model(system.gpu_vendor.as_deref(), system.gpu_model.as_deref());
+    let device = json!({ "model": model, "memoryTotal": system.gpu_memory_bytes });
+    let count = usize::try_from(system.gpu_count.unwrap_or(0)).unwrap_or(0);
+    Value::Array(vec![device; count.min(64)])
+}
+
+/// A model under the name its vendor sells it by.
+fn full_model(vendor: Option<&str>, model: Option<&str>) -> Option<String> {
+    let vendor = match vendor {
+        Some("nvidia") => "NVIDIA ",
+        Some("amd") => "AMD ",
+        Some("intel") => "Intel ",
+        _ => "",
+    };
+    Some(line(&format!("{vendor}{}", model?), 100))
 }
 
 /// What one transaction takes of a report.

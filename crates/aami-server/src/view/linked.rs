@@ -35,6 +35,16 @@ pub(crate) struct ConnDocument {
     pub(crate) agent_version: String,
     pub(crate) arch: String,
     pub(crate) boot_id: String,
+    /// The beginning of the SHA-256 of the credential it was opened with.
+    #[serde(default)]
+    pub(crate) credential: String,
+}
+
+impl ConnDocument {
+    /// What is kept of a credential's SHA-256: enough to tell a node's credentials apart.
+    pub(crate) fn short(credential_hash: &str) -> &str {
+        credential_hash.get(..16).unwrap_or(credential_hash)
+    }
 }
 
 /// What a node reported, and how far its reports have been taken.

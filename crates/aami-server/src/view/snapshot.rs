@@ -19,7 +19,7 @@ use super::document::{
     ClusterDocument, DocumentError, EpochDocument, IdempotencyDocument, OutboxDocument, Pointer, RunDocument,
     decode,
 };
-use super::linked::Linked;
+use super::linked::{ConnDocument, Linked};
 use super::mark::Mark;
 use super::table::{Table, apply, held};
 use super::upkeep::Upkeep;
@@ -111,12 +111,12 @@ impl Snapshot {
     }
 
     /// Whether an agent has held a connection for a node since it enrolled: by the credential, since the clocks of two
-    /// control planes may differ.
+    /// control planes may differ. One whose credential was taken away had one.
     pub(crate) fn has_agent(&self, node: &Node) -> bool {
         let own = node.identity.credential_hash.as_deref();
         self.linked.conn(&node.id).is_some_and(|conn| {
             let opened_with = conn.doc.credential.as_str();
-            opened_with.is_empty() || own.is_some_and(|own| opened_with == ConnDocument::short(own))
+            opened_with.is_empty() || own.is_none_or(|own| opened_with == ConnDocument::short(own))
         })
     }
 

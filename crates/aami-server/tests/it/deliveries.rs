@@ -1,7 +1,6 @@
 //! Events on their way to others: whatever the receiver does, everything arrives, in order per node.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aami_api::delivery::{Delivery, DeliveryResult};
@@ -16,12 +15,12 @@ use crate::house::{House, code_of, until};
 use crate::receiver::{Got, MailServer, Manner, Receiver, answer};
 
 /// A control plane whose attempts follow each other quickly.
-fn quick(config: &mut Config) {
+pub fn quick(config: &mut Config) {
     config.delivery_retry_max = Duration::from_millis(200);
     config.delivery_timeout = Duration::from_secs(2);
 }
 
-fn webhook(house: &House, change: impl FnOnce(&mut CreateWebhook)) -> CreatedWebhook {
+pub fn webhook(house: &House, change: impl FnOnce(&mut CreateWebhook)) -> CreatedWebhook {
     let mut wanted = CreateWebhook {
         name: "hook".into(),
         allow_private: true,
@@ -31,7 +30,7 @@ fn webhook(house: &House, change: impl FnOnce(&mut CreateWebhook)) -> CreatedWeb
     house.admin().post("/api/v1/webhooks", Some(&wanted)).unwrap()
 }
 
-fn declare(house: &House, hostname: &str) -> String {
+pub fn declare(house: &House, hostname: &str) -> String {
     let node: Value = house
         .admin()
         .post(
@@ -43,7 +42,7 @@ fn declare(house: &House, hostname: &str) -> String {
 }
 
 /// Retires a node and takes it back: two events.
-fn turn(house: &House, node: &str) {
+pub fn turn(house: &House, node: &str) {
     for verb in ["decommission", "restore"] {
         let _: Value = house
             .admin()
@@ -53,7 +52,7 @@ fn turn(house: &House, node: &str) {
 }
 
 /// The ids of the events about nodes, in order, by subject.
-fn told(house: &House) -> BTreeMap<String, Vec<String>> {
+pub fn told(house: &House) -> BTreeMap<String, Vec<String>> {
     let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for event in house.admin().events(0, 1000).unwrap().events {
         if event.kind.starts_with("node.") {
@@ -64,7 +63,7 @@ fn told(house: &House) -> BTreeMap<String, Vec<String>> {
 }
 
 /// The same of what was received, each id where it came first.
-fn received(got: &[Got]) -> BTreeMap<String, Vec<String>> {
+pub fn received(got: &[Got]) -> BTreeMap<String, Vec<String>> {
     let mut by_node: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for one in got {
         let subject = format!("node:{}", one.json()["data"]["nodeId"].as_str().unwrap());
@@ -76,7 +75,7 @@ fn received(got: &[Got]) -> BTreeMap<String, Vec<String>> {
     by_node
 }
 
-fn arrives(house: &House, receiver: &Receiver) {
+pub fn arrives(house: &House, receiver: &Receiver) {
     until("everything arrives", || {
         let (told, received) = (told(house), received(&receiver.got()));
         if told == received {
@@ -87,7 +86,7 @@ fn arrives(house: &House, receiver: &Receiver) {
     });
 }
 
-fn deliveries(house: &House, query: &str) -> Vec<Delivery> {
+pub fn deliveries(house: &House, query: &str) -> Vec<Delivery> {
     let page: Page<Delivery> = house.admin().get(&format!("/api/v1/deliveries{query}")).unwrap();
     page.items
 }
@@ -591,109 +590,4 @@ fn events_of_others_are_judged_before_they_are_told() {
         code_of(forged.map(|answer| answer.body)),
         "EVENT_SIGNATURE_INVALID"
     );
-}
-
-/// Not a test by itself: the control plane that the next one kills.
-#[test]
-#[ignore = "run by another test, in a process of its own"]
-fn a_control_plane_to_be_killed() {
-    let Ok(folder) = std::env::var("AAMI_TEST_FOLDER") else {
-        return;
-    };
-    let mut config = Config::for_data_dir(&folder).unwrap();
-    config.listen = "127.0.0.1:0".parse().unwrap();
-    quick(&mut config);
-    config.noti_service_url = std::env::var("AAMI_TEST_SERVICE").ok();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let running = runtime
-        .block_on(aami_server::start(config, aami_server::World::system()))
-        .unwrap();
-    let place = std::path::Path::new(&folder);
-    std::fs::write(place.join("address.new"), running.address().to_string()).unwrap();
-    std::fs::rename(place.join("address.new"), place.join("address")).unwrap();
-    loop {
-        std::thread::park();
-    }
-}
-
-#[test]
-fn a_control_plane_killed_before_it_delivered_delivers_after_its_next_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let receiver = Receiver::new();
-    let start = || {
-        let _ = std::fs::remove_file(folder.path().join("address"));
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "deliveries::a_control_plane_to_be_killed", "--ignored"])
-            .env("AAMI_TEST_FOLDER", folder.path())
-            .env("AAMI_TEST_SERVICE", receiver.url())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut address = String::new();
-        until("it serves", || {
-            address =
-                std::fs::read_to_string(folder.path().join("address")).map_err(|error| error.to_string())?;
-            Ok::<_, String>(())
-        });
-        let key = std::fs::read_to_string(folder.path().join("admin.key")).unwrap();
-        let settings = aami_api::client::Settings::new(format!("http://{address}"));
-        let admin = aami_api::client::Client::new(&settings)
-            .unwrap()
-            .with_bearer(key.trim());
-        (child, admin)
-    };
-    let (mut child, admin) = start();
-    until("the service is known", || {
-        let page: Page<WebhookView> = admin.get("/api/v1/webhooks").unwrap();
-        page.items[0].standing.clone().map(drop).ok_or(())
-    });
-    // Given a service that does not answer while nodes are declared,
-    receiver.behave(Manner::Hang);
-    for n in 0..10 {
-        let body = json!({ "hostname": format!("k-{n}"), "ip_address": "127.9.2.1" });
-        let _: Value = admin.post("/api/v1/nodes", Some(&body)).unwrap();
-    }
-    until("a delivery is on its way", || {
-        if receiver.got().is_empty() {
-            Err(())
-        } else {
-            Ok(())
-        }
-    });
-    // when the control plane is killed
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let before = receiver.got().len();
-    receiver.behave(answer("200 OK", "", ""));
-    let (mut child, admin) = start();
-
-    // then its next start delivers all of them, and none that did not happen.
-    let told: Vec<String> = admin
-        .events(0, 1000)
-        .unwrap()
-        .events
-        .into_iter()
-        .filter(|event| event.kind == "node.registered")
-        .map(|event| event.id.to_string())
-        .collect();
-    assert_eq!(told.len(), 10);
-    until("all arrive", || {
-        let got: Vec<Got> = receiver.got().split_off(before);
-        let missing: Vec<_> = told
-            .iter()
-            .filter(|id| !got.iter().any(|got| got.id() == id.as_str()))
-            .collect();
-        if missing.is_empty() {
-            let all = admin.events(0, 1000).unwrap().events;
-            assert!(
-                got.iter()
-                    .all(|got| all.iter().any(|event| event.id.as_str() == got.id()))
-            );
-            return Ok(());
-        }
-        Err(format!("{missing:?}"))
-    });
-    child.kill().unwrap();
-    child.wait().unwrap();
 }

@@ -28,7 +28,10 @@ pub type Refused = (u16, String);
 impl Agent {
     /// Opens a socket without greeting.
     pub fn open(house: &House, credential: &str) -> Result<Self, Refused> {
-        let address = house.running().address();
+        Self::open_at(house.running().address(), credential)
+    }
+
+    pub fn open_at(address: std::net::SocketAddr, credential: &str) -> Result<Self, Refused> {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -113,6 +116,10 @@ impl Agent {
 }
 
 pub fn hello(house: &House) -> Hello {
+    hello_at(aami_server::Clock::now(&*house.clock))
+}
+
+pub fn hello_at(time: Timestamp) -> Hello {
     Hello {
         protocol: PROTOCOL,
         agent_version: "1.0.0".into(),
@@ -121,7 +128,7 @@ pub fn hello(house: &House) -> Hello {
         spool: "spool-1".into(),
         inventory_sha256: "a".repeat(64),
         config_revision: None,
-        time: aami_server::Clock::now(&*house.clock),
+        time,
     }
 }
 
