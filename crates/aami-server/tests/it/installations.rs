@@ -5,7 +5,7 @@ use std::time::Duration;
 use aami_api::client::Client;
 use aami_api::key::CreateKey;
 use aami_model::access::Role;
-use aami_model::run::{RunEvent, RunEventKind, StepOutcome, StepSummary};
+use aami_model::run::{RunEvent, RunEventKind, RunStatus, StepOutcome, StepSummary};
 use aami_model::{RunId, Timestamp};
 
 use crate::house::{House, Machine};
@@ -63,7 +63,7 @@ fn report(installer: &Client, run: &RunId, from: u64, kinds: Vec<RunEventKind>) 
 fn lines(client: &Client) -> Vec<String> {
     let text = client.text("/metrics").unwrap();
     text.lines()
-        .filter(|line| line.starts_with("aami_install_"))
+        .filter(|line| line.starts_with("aami_install_") && !line.starts_with("aami_install_failures_"))
         .map(str::to_owned)
         .collect()
 }
@@ -137,4 +137,44 @@ fn the_last_run_on_each_host_is_told_for_a_day() {
     // and a day after its last report nobody is.
     house.forward(Duration::from_secs(24 * 3600 + 61));
     assert!(lines(&admin).is_empty());
+}
+
+#[test]
+fn installations_that_failed_are_counted_by_their_code_from_zero_on() {
+    let house = House::new();
+    let admin = house.admin();
+    let count = |code: &str| -> u64 {
+        let text = admin.text("/metrics").unwrap();
+        let name = format!("aami_install_failures_total{{code=\"{code}\"}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&name));
+        line.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+    };
+    // Given nothing has failed, then there is a series to begin at,
+    assert_eq!((count("NOT_VERIFIED"), count("OTHER")), (0, 0));
+    // when one fails with a code of ours and another with a word of its own,
+    let token = house.token(|t| t.max_uses = Some(5)).token;
+    for (seed, name, code) in [(1, "gpu-01", "NOT_VERIFIED"), (2, "gpu-02", "HA\"CKED")] {
+        let (installer, id, _) = at_work(&house, &token);
+        Machine::new(name, seed)
+            .with(|r| r.run_id = Some(id.clone()))
+            .register(&house.stranger(), &token)
+            .unwrap();
+        let failed = RunEventKind::StepFailed {
+            step: "verify".into(),
+            code: code.into(),
+            message: "refused".into(),
+            hint: String::new(),
+            details: std::collections::BTreeMap::new(),
+            duration_ms: 30,
+        };
+        let ended = RunEventKind::RunFinished {
+            status: RunStatus::Failed,
+            duration_ms: 60,
+        };
+        report(&installer, &id, 5, vec![failed.clone(), ended.clone()]);
+        // The same again is the same failure.
+        report(&installer, &id, 5, vec![failed, ended]);
+    }
+    // then each is counted once.
+    assert_eq!((count("NOT_VERIFIED"), count("OTHER")), (1, 1));
 }
