@@ -3,6 +3,7 @@
 
 mod batches;
 mod dashboards;
+mod fleet;
 
 use aami_api::check::{CreateCheck, NodeChecks, PatchCheck};
 use aami_api::command::{CommandView, Commands, GiveCommand};
@@ -13,9 +14,8 @@ use aami_api::group::{CreateGroup, PatchGroup};
 use aami_api::health::{Health, Status};
 use aami_api::key::{CreateKey, CreatedKey, KeyView};
 use aami_api::node_token::{GenerateToken, GeneratedToken};
-use aami_api::node::{CreateExporter, CreateNode, FoundView, NodeView, PatchExporter, PatchNode, Reason, Verified};
+use aami_api::node::{CreateExporter, CreateNode, NodeView, PatchExporter, PatchNode, Reason, Verified};
 use aami_api::notice::Notice;
-use aami_api::rollout::{RolloutView, Rollouts, SetRollout};
 use aami_api::register::{ExporterView, RegisterRequest, Registered};
 use aami_api::run::{ReportEvents, Reported, RunView};
 use aami_api::token::{CreateToken, CreatedToken, PatchToken, TokenView, Validated};
@@ -143,7 +143,6 @@ fn list<T: ToSchema>(all: &mut Vec<(String, Value)>) -> Value {
 
 const PAGE: &[&str] = &["limit", "page_token"];
 const NODES: &[&str] = &["hostname", "status", "group", "label", "q", "limit", "page_token"];
-const FOUND: &[&str] = &["node", "limit", "page_token"];
 const CHECKS: &[&str] = &["hostname", "have"];
 const SHAPE: &[&str] = &["shape"];
 const DELIVERIES: &[&str] = &["webhook", "result", "limit", "page_token"];
@@ -262,14 +261,6 @@ pub(crate) fn all() -> Vec<Route> {
         route(get.clone(), "/api/v1/exporters", V, "List exporters")
             .gives(page::<ExporterView>)
             .query(PAGE),
-        route(
-            get.clone(),
-            "/api/v1/exporters/found",
-            V,
-            "Exporters that agents found and nobody registered",
-        )
-        .gives(page::<FoundView>)
-        .query(FOUND),
         route(get.clone(), "/api/v1/exporters/{id}", V, "One exporter").gives(of::<ExporterView>),
         route(patch.clone(), "/api/v1/exporters/{id}", O, "Change an exporter")
             .takes(of::<PatchExporter>)
@@ -293,49 +284,6 @@ pub(crate) fn all() -> Vec<Route> {
             O,
             "Remove a group nobody is in",
         ),
-        // The agents of a group
-        route(
-            get.clone(),
-            "/api/v1/rollouts",
-            V,
-            "The updates of groups' agents",
-        )
-        .gives(of::<Rollouts>),
-        route(
-            get.clone(),
-            "/api/v1/groups/{id}/rollout",
-            V,
-            "How the update of a group's agents stands",
-        )
-        .gives(of::<RolloutView>),
-        route(
-            Method::PUT,
-            "/api/v1/groups/{id}/rollout",
-            O,
-            "Update a group's agents to a version, a few nodes first",
-        )
-        .takes(of::<SetRollout>)
-        .gives(of::<RolloutView>),
-        route(
-            delete.clone(),
-            "/api/v1/groups/{id}/rollout",
-            O,
-            "End the update: what was updated stays, nobody else is told",
-        ),
-        route(
-            post.clone(),
-            "/api/v1/groups/{id}/rollout/pause",
-            O,
-            "Hold the update",
-        )
-        .gives(of::<RolloutView>),
-        route(
-            post.clone(),
-            "/api/v1/groups/{id}/rollout/resume",
-            O,
-            "Let the update go on; what failed is tried again",
-        )
-        .gives(of::<RolloutView>),
         // Checks
         route(post.clone(), "/api/v1/checks", A, "Define a check")
             .takes(of::<CreateCheck>)
@@ -492,6 +440,7 @@ pub(crate) fn all() -> Vec<Route> {
         route(get.clone(), "/docs/guide/{id}", OPEN, "A page of the guide"),
     ];
     routes.extend(batches::routes());
+    routes.extend(fleet::routes());
     routes.extend(dashboards::routes());
     // Nodes, also under their older name.
     for (many, one, verbs, talks) in [
