@@ -21,6 +21,8 @@ pub struct UnitState {
     /// The files it runs with: its unit file, program and configuration. It is restarted when one of
     /// them is not what it was started with.
     pub inputs: Vec<HostPath>,
+    /// Whether it is restarted although it runs with them: what it found out elsewhere is not so any more.
+    pub anew: bool,
 }
 
 impl UnitState {
@@ -31,7 +33,15 @@ impl UnitState {
             enabled: true,
             running: true,
             inputs: inputs.into_iter().collect(),
+            anew: false,
         }
+    }
+
+    /// The same, restarted in this run where `anew` says so.
+    #[must_use]
+    pub fn restarted(mut self, anew: bool) -> Self {
+        self.anew = anew;
+        self
     }
 
     /// A unit that neither runs nor comes up at boot, e.g. one that holds a port of ours. That there is
@@ -42,6 +52,7 @@ impl UnitState {
             enabled: false,
             running: false,
             inputs: Vec::new(),
+            anew: false,
         }
     }
 
@@ -68,7 +79,7 @@ impl UnitState {
     /// be started again. `changes` says whether a file it reads is about to change.
     pub(crate) fn foresee(&self, scene: Scene<'_>, changes: bool) -> Result<Option<Recorded>, EffectError> {
         let known = started_with(scene.record);
-        if changes || known.is_none() || self.inputs_now(scene)? != known {
+        if changes || self.anew || known.is_none() || self.inputs_now(scene)? != known {
             return Ok(None);
         }
         Ok(Some(Recorded::UnitState {
@@ -108,6 +119,8 @@ impl UnitState {
                 "its file changed since it was loaded",
                 before,
             ));
+        } else if self.anew && self.running {
+            return Ok(Standing::due("is to begin anew", before));
         } else if self.inputs_now(scene)? != started_with(scene.record)
             && !self.inputs.is_empty()
             && self.running
@@ -157,7 +170,7 @@ impl UnitState {
         }
         let inputs = self.inputs_now(scene)?;
         match (self.running, unit.is_active()) {
-            (true, true) if inputs != started_with(scene.record) => {
+            (true, true) if self.anew || inputs != started_with(scene.record) => {
                 self.act(scene, "restart", || units.restart(&self.unit))?;
             }
             (true, false) => self.act(scene, "start", || units.start(&self.unit))?,

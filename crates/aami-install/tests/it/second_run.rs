@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aami_install::doubles::CutOff;
+use aami_install::effect::{Placement, UnitState};
 use aami_install::host::{Command, CommandError, Commands, Output, Systemctl};
-use aami_install::{Installer, Mode, Plan};
+use aami_install::{Content, Effect, Installer, Mark, Mode, Plan};
 use aami_model::run::RunStatus;
 
-use crate::house::House;
-use crate::plan::{self, Recipe};
+use crate::house::{House, path};
+use crate::plan::{self, Recipe, Wants};
 use crate::toolshed::{self, SHEDS};
 
 /// Inode, size, and times of change of every path but the lock's folder.
@@ -219,4 +221,44 @@ fn repair_mends_what_drifted_and_nothing_else() {
         );
         house.picture().must_be(&wanted, name);
     }
+}
+
+#[test]
+fn a_unit_that_is_to_begin_anew_is_restarted_once_although_it_runs_with_what_is_there() {
+    // Given a unit that runs with what is there,
+    let house = House::new();
+    house.write("usr/local/bin/agent", "an agent", 0o755);
+    let anew = Arc::new(AtomicBool::new(false));
+    let asked = anew.clone();
+    let step = Wants::step("agent", &[], move || {
+        let unit = path("/etc/systemd/system/agent.service");
+        let text = Content::bytes(
+            "[Service]\nExecStart=/usr/local/bin/agent\n[Install]\nWantedBy=multi-user.target\n",
+        );
+        let state = UnitState::up("agent.service", [unit.clone()]);
+        vec![
+            Effect::WriteFile(Placement::new(unit, text, 0o644, None).marked(Mark::Hash)),
+            Effect::UnitState(state.restarted(asked.load(Ordering::SeqCst))),
+        ]
+    });
+    let plan = Plan::new("agent", "Agent", vec![step]).unwrap();
+    house.install(&plan);
+    let done = |anew_now: bool| {
+        anew.store(anew_now, Ordering::SeqCst);
+        let mut host = house.host(None);
+        let counted = Arc::new(Counted {
+            commands: host.commands.take().unwrap(),
+            changes: Mutex::default(),
+        });
+        host.units = Some(Arc::new(Systemctl::new(counted.clone(), host.clock.clone())));
+        let installer = Installer::new(&host, &plan, crate::house::options()).unwrap();
+        installer.run(Mode::Fresh).unwrap();
+        std::mem::take(&mut *counted.changes.lock().unwrap())
+    };
+    // when it is to begin anew, then it is restarted, and nothing else is done;
+    let changes = done(true);
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert!(changes[0].contains("restart"), "{changes:?}");
+    // and it is not where nobody asks for it.
+    assert_eq!(done(false), Vec::<String>::new());
 }

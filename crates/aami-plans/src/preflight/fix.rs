@@ -184,6 +184,7 @@ fn effects(fix: &Fix, proxies: &Proxies) -> Result<Vec<Effect>, NotAHostPath> {
             enabled: false,
             running: false,
             inputs: Vec::new(),
+            anew: false,
         })],
         Fix::OpenPorts(ports) => ports
             .iter()

@@ -173,6 +173,7 @@ fn units(program: &HostPath) -> Result<Vec<Effect>, StepError> {
         running: false,
         // It is loaded anew when its file changes.
         inputs: vec![service.clone()],
+        anew: false,
     };
     Ok(vec![
         owned(
