@@ -11,13 +11,14 @@ use aami_install::{Content, Effect, HostPath, Mark, Owner, Probe, Step, StepCont
 use aami_model::code;
 use aami_model::run::StepOutcome;
 
-use super::super::Purpose;
 use super::super::agent_unit::{UNIT, text};
+use super::super::layout::Layout;
 use super::super::resident::{
     ASKED, OUTCOME, RELEASE_KEY, REQUEST, SPOOL, STANDING, UPDATE_FOLDER, UPDATE_JOURNAL,
 };
 use super::super::session::Session;
 use super::super::update_unit;
+use super::super::{Purpose, local, proxy_file};
 use super::needs;
 
 /// What the daemon keeps in its folder. All of it changes in use and goes with the node.
@@ -29,6 +30,11 @@ const FILES: [&str; 6] = [
     REQUEST,
     STANDING,
 ];
+
+/// Where the daemon serves its own metrics, unless it is told otherwise, and its unit tells it nothing.
+const METRICS: ([u8; 4], u16) = ([127, 0, 0, 1], 9105);
+/// What stands in them while it stays away since the control plane said no.
+const REFUSED: &str = "\naami_agent_refused 1\n";
 
 /// The agent's daemon.
 pub(super) struct Agent(pub(super) Arc<Session>);
@@ -88,16 +94,38 @@ impl Agent {
             enabled: true,
             running: false,
             inputs: vec![updater],
+            anew: false,
         }));
-        // Another program, credential or control plane: it is started anew.
-        effects.push(unit(vec![
-            file,
-            program,
-            layout.credential.clone(),
-            layout.registration.clone(),
-        ]));
+        let state = UnitState::up(UNIT, inputs(file, program, layout)?);
+        effects.push(Effect::UnitState(state.restarted(self.stays_away())));
         Ok(effects)
     }
+
+    /// Whether the daemon stays away although it would be let in: the control plane refused it, and it asks rarely. A
+    /// node that was retired, restored and enrolled again has the credential it had, so that no file says it.
+    fn stays_away(&self) -> bool {
+        if self.0.options.purpose != Purpose::Install {
+            return false;
+        }
+        self.0.registered.get().is_some()
+            || local::metrics(METRICS.into()).is_ok_and(|text| text.contains(REFUSED))
+    }
+}
+
+/// What the daemon reads once, when it is started: another program, credential, control plane, certificate or proxy,
+/// and it is started anew.
+fn inputs(unit: HostPath, program: HostPath, layout: &Layout) -> Result<Vec<HostPath>, StepError> {
+    let proxies = HostPath::new(proxy_file::PATH);
+    let proxies = proxies.map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))?;
+    let (credential, told, ca) = (&layout.credential, &layout.registration, &layout.ca);
+    Ok(vec![
+        unit,
+        program,
+        credential.clone(),
+        told.clone(),
+        ca.clone(),
+        proxies,
+    ])
 }
 
 impl Agent {
@@ -151,7 +179,35 @@ impl Step for Agent {
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
         let outcome = context.perform(&self.desired(&context.survey())?)?;
-        context.note(format!("{UNIT} stays connected with {}", self.0.client.server()));
+        context.note(format!(
+            "{UNIT} runs, to stay connected with {}",
+            self.0.client.server()
+        ));
         Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Form;
+    use super::*;
+
+    #[test]
+    fn it_is_started_anew_whatever_it_reads_at_its_start_changed() {
+        let layout = Layout::of(Form::Host, "main").unwrap();
+        let path = |text: &str| HostPath::new(text).unwrap();
+        let program = path("/opt/aami/aami-agent-1.0.0/aami-agent");
+        let unit = path("/etc/systemd/system/aami-agent.service");
+        let text = text(program.as_str());
+        let inputs = inputs(unit.clone(), program.clone(), &layout).unwrap();
+        let read = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("EnvironmentFile=-"))
+            .map(path);
+        let own = [&layout.credential, &layout.registration, &layout.ca].map(Clone::clone);
+        for file in read.chain([unit, program]).chain(own) {
+            assert!(inputs.contains(&file), "{file}");
+        }
+        assert!(inputs.contains(&path("/etc/aami/proxy.env")));
     }
 }
