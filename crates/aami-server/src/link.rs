@@ -5,6 +5,7 @@
 //! has a deadline; what a node says is a stranger's word. What follows from it is decided in [`app`](crate::app).
 
 mod clock;
+mod large;
 mod pace;
 mod talk;
 
@@ -27,8 +28,9 @@ use crate::live::{Found, Link, Seen, judged};
 const GREETING: Duration = Duration::from_secs(10);
 /// How long a frame may take to be taken.
 const TAKING: Duration = Duration::from_secs(10);
-/// A connection's buffers. The usual ones would be most of what a connection costs.
-const BUFFER: usize = 1024;
+/// A connection's buffers, and how much is read at once. The usual ones would be most of what a connection costs; a
+/// usual heartbeat fits.
+const BUFFER: usize = 128;
 /// How many nodes come back each second, when all are told to spread their return.
 const RETURNS_A_SECOND: u32 = 600;
 

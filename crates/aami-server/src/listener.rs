@@ -19,7 +19,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,9 @@ use patient::Patient;
 
 /// How many connections are held at once.
 const MOST_CONNECTIONS: usize = 15_000;
+/// How many more may wait in the kernel until they are accepted, as far as it allows (`net.core.somaxconn`). A fleet
+/// that comes back at once comes within a second; who finds no room tries again seconds later.
+const WAITING: u32 = 16_384;
 /// How many of them one address may hold: a whole site behind one address fits, and nobody alone takes every place.
 const MOST_OF_ONE: usize = MOST_CONNECTIONS / 4;
 /// How long the other end may take nothing of its answer.
@@ -41,6 +44,18 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the headers of a request may take.
 const HEADERS: Duration = Duration::from_secs(10);
 const TLS_HANDSHAKE_RECORD: u8 = 22;
+
+/// Listens.
+pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A control plane that is started anew takes its port although old connections still end there.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
 
 /// Serves until `stop`, then lets what has begun finish for at most `drain`.
 pub(crate) async fn serve(
@@ -63,7 +78,8 @@ pub(crate) async fn serve(
         let Ok(place) = place else { break };
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            // Whoever waits is taken in at once, before those who are in are served: the room in the kernel is small.
+            accepted = tokio::task::unconstrained(listener.accept()) => accepted,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -123,29 +139,36 @@ async fn connection(
             accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(Patient::new(stream, TAKING))) => accepted,
         };
         let stream = accepted??;
-        speak(
-            stream,
-            Peer {
-                socket: peer,
-                tls: true,
-                client: peer.ip().to_canonical(),
-            },
-            router,
-            watcher,
-        )
-        .await
+        speak(stream, seen(peer, true), router, watcher).await
     } else {
-        speak(
-            Patient::new(stream, TAKING),
-            Peer {
-                socket: peer,
-                tls: false,
-                client: peer.ip().to_canonical(),
-            },
-            router,
-            watcher,
-        )
-        .await
+        speak(Patient::new(stream, TAKING), seen(peer, false), router, watcher).await
+    }
+}
+
+/// The other end, before a proxy has said for whom it speaks.
+fn seen(socket: SocketAddr, tls: bool) -> Peer {
+    Peer {
+        socket,
+        tls,
+        client: socket.ip().to_canonical(),
+    }
+}
+
+/// Serves one connection that was not accepted here, in plain HTTP; nothing bounds it but its own deadlines.
+pub(crate) async fn converse<S>(stream: S, peer: SocketAddr, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    // Kept for as long as this is: who lets go of it tells those it watches to end.
+    let graceful = GracefulShutdown::new();
+    let spoken = speak(
+        Patient::new(stream, TAKING),
+        seen(peer, false),
+        router,
+        graceful.watcher(),
+    );
+    if let Err(error) = spoken.await {
+        tracing::debug!(%error, %peer, "a connection ended");
     }
 }
 

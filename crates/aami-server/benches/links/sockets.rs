@@ -146,6 +146,7 @@ pub(crate) async fn plain(agents: usize) -> Ours {
     // Once in a while an agent says much at once; it must not cost for as long as it stays.
     let large = format!(r#"{{"type":"heartbeat","extra":"{}"}}"#, "x".repeat(LARGE));
     sockets.say(&speech::frame(&large)).await;
+    sockets.beat(ROUNDS).await;
     limited(
         "the same, after each said 64 KiB at once",
         site.rested().await.saturating_sub(before),
@@ -229,6 +230,7 @@ pub(crate) async fn encrypted(agents: usize) {
     );
     let large = format!(r#"{{"type":"heartbeat","extra":"{}"}}"#, "x".repeat(LARGE));
     sockets.say(&speech::frame(&large)).await;
+    sockets.beat(ROUNDS).await;
     limited(
         "the same, after each said 64 KiB at once",
         site.rested().await.saturating_sub(before),

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use aami_api::link::{Down, GpuUse, Heartbeat, Report, Resources, Up};
 use aami_model::{Timestamp, code};
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures::{FutureExt as _, SinkExt as _};
 
 use super::clock::Clock;
+use super::large::Large;
 use super::pace::Pace;
 use super::{Fault, TAKING, read, unreadable};
 use crate::app::App;
@@ -39,6 +40,7 @@ struct Talk<'a> {
     opened: Duration,
     pace: Pace,
     clock: Clock,
+    large: Large,
 }
 
 /// Talks until the connection ends; answers what is to be said last.
@@ -60,6 +62,7 @@ pub(super) async fn talk(
         opened: now,
         pace: Pace::new(now),
         clock: Clock::new(),
+        large: Large::default(),
     };
     let timeout = app.config.heartbeat_timeout;
     // A healthy node is heard more often; one that only lives is asked, one that does not answer is gone.
@@ -69,7 +72,7 @@ pub(super) async fn talk(
     loop {
         if let Some(ending) = link.ended() {
             // What waits is said before the end, e.g. the acknowledgement.
-            if talk.flush(socket).await.is_err() {
+            if Box::pin(talk.flush(socket)).await.is_err() {
                 return None;
             }
             return Some(ending.frame());
@@ -97,13 +100,14 @@ pub(super) async fn talk(
                 }
                 asked = true;
                 let ping = tokio::time::timeout(TAKING, socket.send(Message::Ping(Bytes::new())));
-                if !matches!(ping.await, Ok(Ok(()))) {
+                if !matches!(Box::pin(ping).await, Ok(Ok(()))) {
                     return None;
                 }
                 alarm.as_mut().reset(tokio::time::Instant::now() + quiet);
             }
         }
-        if talk.flush(socket).await.is_err() {
+        // Boxed like whatever else is there for a moment only: the talk itself stays for days, thousands of times.
+        if Box::pin(talk.flush(socket)).await.is_err() {
             return None;
         }
     }
@@ -136,7 +140,8 @@ impl Talk<'_> {
                 Some(Ok(Message::Text(text))) => Some(text),
             };
             if let Some(text) = text {
-                self.take(text).await?;
+                self.take(&text).await?;
+                self.large.taken(text);
             }
             // What is taken off the socket is dealt with: of more than these it is left there.
             if self.link.ended().is_some() || taken == TOGETHER {
@@ -150,7 +155,7 @@ impl Talk<'_> {
         Ok(true)
     }
 
-    async fn take(&mut self, text: Utf8Bytes) -> Result<(), Fault> {
+    async fn take(&mut self, text: &str) -> Result<(), Fault> {
         let wait = self.pace.take(text.len(), self.app.world.elapsed());
         if !wait.is_zero() {
             // Nothing is read meanwhile, so the network holds the node back.
@@ -159,8 +164,7 @@ impl Talk<'_> {
                 () = tokio::time::sleep(wait.min(TAKING)) => {}
             }
         }
-        let frame = read(&text)?;
-        drop(text);
+        let frame = read(text)?;
         let resources = match frame {
             Up::Heartbeat(Heartbeat { time, resources }) => {
                 if let Some(time) = time {

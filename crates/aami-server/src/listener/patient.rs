@@ -7,15 +7,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 /// A stream on which every write has to get on within so long.
 pub(super) struct Patient<S> {
     stream: S,
     patience: Duration,
-    /// Runs while a write waits.
-    alarm: Pin<Box<Sleep>>,
-    waiting: bool,
+    /// There while a write waits: most connections never need it, and there are many.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Patient<S> {
@@ -23,22 +22,21 @@ impl<S> Patient<S> {
         Self {
             stream,
             patience,
-            alarm: Box::pin(tokio::time::sleep(patience)),
-            waiting: false,
+            alarm: None,
         }
     }
 
     /// Passes on what a write came to; where it waits, for so long and no longer.
     fn within<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.waiting = false;
+            self.alarm = None;
             return polled;
         }
-        if !self.waiting {
-            self.waiting = true;
-            self.alarm.as_mut().reset(Instant::now() + self.patience);
-        }
-        ready!(self.alarm.as_mut().poll(cx));
+        let patience = self.patience;
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(alarm.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "the other end does not take its answer",
