@@ -10,7 +10,10 @@ ca=''
 sum_amd64=''
 sum_arm64=''
 
-stop() { # exit code, symbol, sentence, hint
+failed() { :; } # a script that reports has its own
+
+stop() { # exit code, symbol, sentence, hint, and what programs compare, as members of JSON
+  failed "$@"
   printf 'error: %s [%s]\nhint: %s\n' "$3" "$2" "$4" >&2
   exit "$1"
 }

@@ -9,8 +9,13 @@ token=''
 ca=''
 sum_amd64=''
 sum_arm64=''
+url_amd64=''
+url_arm64=''
 
-stop() { # exit code, symbol, sentence, hint
+failed() { :; } # a script that reports has its own
+
+stop() { # exit code, symbol, sentence, hint, and what programs compare, as members of JSON
+  failed "$@"
   printf 'error: %s [%s]\nhint: %s\n' "$3" "$2" "$4" >&2
   exit "$1"
 }
@@ -82,6 +87,11 @@ room() { # a folder in which programs may be run
   done
   stop 1 DISK_FULL 'No folder was found in which a program can be written and run.' 'Free some space, or set TMPDIR to a folder that is not mounted noexec.'
 }
+# Who this machine is, nobody knows as yet: a script made for one node reports at these places.
+begin() { :; }
+step() { :; }
+finish() { :; }
+hand_over() { return 1; }
 plain_elsewhere() { # a name may begin like a loopback address and lead anywhere
   [ -n "$plain" ] || stop 10 SERVER_NOT_TRUSTED "Nobody can tell who answers at $server." 'Use https://, or say --plain-http if you trust the network.'
 }
@@ -126,11 +136,6 @@ main() {
     http://*) plain_elsewhere ;;
     *) stop 2 INVALID "$server is not an address of a control plane." 'Give --server https://HOST:PORT.' ;;
   esac
-  case $(uname -m) in
-    x86_64 | amd64) arch=amd64 sum=$sum_amd64 ;;
-    aarch64 | arm64) arch=arm64 sum=$sum_arm64 ;;
-    *) stop 5 AGENT_ARCH_MISSING "There is no agent for $(uname -m)." 'AAMI runs on amd64 and arm64.' ;;
-  esac
   [ -z "$on_argv" ] || echo 'warning: sudo logs command lines, and with them this token; --token-file does not show it.' >&2
 
   dir=''
@@ -143,6 +148,7 @@ main() {
     token_file=$dir/token
     printf '%s\n' "$token" >"$token_file" || stop 1 DISK_FULL 'The token cannot be written.' "Free some space in $dir."
   fi
+  begin "$@"
   agent=$installed
   [ -n "$agent" ] || get_agent
 
@@ -153,6 +159,7 @@ main() {
   if [ "$verb" = bootstrap ]; then
     [ -z "$pin" ] || set -- "$@" --pin "$pin"
     [ -z "$plain" ] || set -- "$@" --plain-http
+    if hand_over; then set -- "$@" --run-file "$dir/run"; fi
   fi
   # Preflight may ask before it mends something, if a person is there.
   if [ "$verb" = preflight ] && (: </dev/tty) 2>/dev/null; then
@@ -160,31 +167,52 @@ main() {
   else
     "$agent" "$verb" "$@" </dev/null
   fi
+  ended=$?
+  finish "$ended"
+  return "$ended"
 }
 
 get_agent() {
+  case $(uname -m) in
+    x86_64 | amd64) arch=amd64 sum=$sum_amd64 url=$url_amd64 ;;
+    aarch64 | arm64) arch=arm64 sum=$sum_arm64 url=$url_arm64 ;;
+    *) stop 5 AGENT_ARCH_MISSING "There is no agent for $(uname -m)." 'AAMI runs on amd64 and arm64.' ;;
+  esac
+  from=$server
   if [ -z "$sum" ]; then
-    if [ -n "$ca" ]; then
+    if [ -n "$ca" ] || [ -n "$url_amd64$url_arm64" ]; then
       stop 5 AGENT_ARCH_MISSING "This control plane has no agent for $arch." 'The guide says how to build it and where to place it.'
     fi
     fetch "$server/dist/$arch/aami-agent.sha256" "$dir/sum" || untrusted $?
     sum=$(cut -d' ' -f1 <"$dir/sum")
   fi
-  fetch "$server/dist/$arch/aami-agent" "$dir/aami-agent" || untrusted $?
+  step download
+  trusted=$ca_file pinned=$pin
+  case $url in
+    '') url=$server/dist/$arch/aami-agent ;;
+    "$server"/*) ;;
+    # Another web server, which the system has to trust; what comes from it is known by its checksum.
+    *) from=$url ca_file='' pin='' ;;
+  esac
+  fetch "$url" "$dir/aami-agent"
+  ended=$?
+  ca_file=$trusted pin=$pinned
+  [ "$ended" -eq 0 ] || untrusted "$ended"
+  step integrity
   got=$(sha256 "$dir/aami-agent")
   [ -n "$got" ] || stop 10 TOOL_MISSING 'The agent cannot be verified: sha256sum, shasum and openssl are all missing.' 'Install coreutils.'
-  [ "$got" = "$sum" ] || stop 10 CHECKSUM_MISMATCH "The agent that arrived is not the one expected: expected $sum, got $got." 'Check whether a proxy or captive portal answers in the place of the server. Nothing was placed.'
+  [ "$got" = "$sum" ] || stop 10 CHECKSUM_MISMATCH "The agent that arrived is not the one expected: expected $sum, got $got." 'Check whether a proxy or captive portal answers in the place of the server. Nothing was placed.' "\"expected\":\"$sum\",\"actual\":\"$got\""
   chmod 700 "$dir/aami-agent" || stop 1 DISK_FULL 'The agent cannot be made ready.' "Look at $dir."
   agent=$dir/aami-agent
 }
 
 untrusted() { # the downloader's exit code
-  answered "$server"
+  answered "$from"
   case $1 in
-    51 | 60 | 77 | 90) stop 10 SERVER_NOT_TRUSTED "The certificate of $server cannot be trusted." 'Use the line that `aami tokens create` prints, or give --ca-file or --pin.' ;;
-    22 | 8) stop 5 AGENT_ARCH_MISSING "The agent for $arch cannot be had from $server." 'Check the address; the control plane serves the agents in its dist/ folder.' ;;
-    5) stop 10 SERVER_NOT_TRUSTED "The connection to $server failed, or its certificate cannot be trusted." 'Use the line that `aami tokens create` prints, or give --ca-file.' ;;
-    *) stop 1 DOWNLOAD_FAILED "The agent cannot be downloaded from $server (exit code $1)." 'Check the address, the proxy and the network.' ;;
+    51 | 60 | 77 | 90) stop 10 SERVER_NOT_TRUSTED "The certificate of $from cannot be trusted." 'Use the line that `aami tokens create` prints, or give --ca-file or --pin.' ;;
+    22 | 8) stop 5 AGENT_ARCH_MISSING "The agent for $arch cannot be had from $from." 'Check the address; the control plane serves the agents in its dist/ folder.' ;;
+    5) stop 10 SERVER_NOT_TRUSTED "The connection to $from failed, or its certificate cannot be trusted." 'Use the line that `aami tokens create` prints, or give --ca-file.' ;;
+    *) stop 1 DOWNLOAD_FAILED "The agent cannot be downloaded from $from (exit code $1)." 'Check the address, the proxy and the network.' ;;
   esac
 }
 
