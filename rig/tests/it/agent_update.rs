@@ -147,7 +147,7 @@ fn a_newer_agent_takes_the_place_and_whatever_is_not_ours_or_does_not_come_up_do
         "racks",
         "--version",
         own,
-        "--pin",
+        "--pinned",
         "--no-soak",
     ])?;
     ensure!(said.code == 0, "{said:?}");

@@ -12,7 +12,8 @@ codes! { Agent;
     "A vendor's tool failed.";
     "Run it by hand as in the message.";
     "The tool is installed but did not answer in time or ended with an error, for example because its driver and \
-     library differ in version. The GPUs are still counted from the PCI bus."
+     library differ in version. An inventory still counts GPUs from the PCI bus. How many can be used is not known \
+     meanwhile: a GPU that the agent found to be lost before stays a finding until the tool answers again."
 
     DUPLICATE_MACHINE_ID = 3, NotHealthy, 409;
     "Two machines carry the same machine-id.";
@@ -79,7 +80,7 @@ codes! { Agent;
 
     UPDATE_DOWNGRADE = 14, Conflict, 409;
     "The release is older than the agent that runs, and the agent is not pinned to it.";
-    "Pin the group to it: `aami agents update GROUP --version V --pin`.";
+    "Pin the group to it: `aami agents update GROUP --version V --pinned`.";
     "An older release may have faults that a newer one has mended, so nobody takes an agent back by accident. A group \
      that is pinned to the version says so to its nodes, and only then they take it. Its signature is asked for in \
      either case."

@@ -11,7 +11,8 @@ pub(crate) const UNIT: &str = crate::units::AGENT_UPDATE;
 /// able to. It is an installer, so it may write where programs and units are; the network part of it fetches from the
 /// control plane alone, and what it fetches is judged by the key on this host before anything of it runs.
 ///
-/// Killed, it is started again and goes on by its journal. A request that was answered is an empty file.
+/// Killed, it is started again and goes on by its journal; older service managers do that for no unit of the type
+/// `oneshot`. A request that was answered is an empty file.
 pub(crate) fn text(program: &str, agent_folder: &str) -> String {
     let program = quoted(program);
     format!(
@@ -19,8 +20,8 @@ pub(crate) fn text(program: &str, agent_folder: &str) -> String {
          Wants=network-online.target\nStartLimitIntervalSec=0\n\
          ConditionFileNotEmpty=|{UPDATE_FOLDER}/{UPDATE_JOURNAL}\n\
          ConditionFileNotEmpty=|{agent_folder}/{SPOOL}/{REQUEST}\n\n\
-         [Service]\nType=oneshot\nExecStart={program} update\nEnvironmentFile=-/etc/aami/proxy.env\n\
-         Restart=on-failure\nRestartSec=2\nTimeoutStartSec=1500\nTimeoutStopSec=10\nMemoryMax=512M\nTasksMax=64\n\
+         [Service]\nType=simple\nExecStart={program} update\nEnvironmentFile=-/etc/aami/proxy.env\n\
+         Restart=on-failure\nRestartSec=2\nRuntimeMaxSec=1500\nTimeoutStopSec=10\nMemoryMax=512M\nTasksMax=64\n\
          LimitCORE=0\nNice=5\nNoNewPrivileges=yes\nPrivateTmp=yes\nProtectHome=yes\nProtectKernelTunables=yes\n\
          ProtectKernelModules=yes\nProtectControlGroups=yes\nProtectClock=yes\nRestrictNamespaces=yes\n\
          RestrictRealtime=yes\nLockPersonality=yes\nMemoryDenyWriteExecute=yes\nSystemCallArchitectures=native\n\
@@ -37,7 +38,8 @@ mod tests {
     fn it_runs_the_installed_agent_and_goes_on_after_a_cut() {
         let text = text("/opt/aami/aami-agent-1.0.0/aami-agent", "/var/lib/aami/agent");
         for line in [
-            "Type=oneshot",
+            "Type=simple",
+            "RuntimeMaxSec=1500",
             "ExecStart=/opt/aami/aami-agent-1.0.0/aami-agent update",
             "ConditionFileNotEmpty=|/var/lib/aami/agent/update/journal.json",
             "ConditionFileNotEmpty=|/var/lib/aami/agent/spool/update.json",

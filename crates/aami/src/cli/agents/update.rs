@@ -17,7 +17,7 @@ use crate::cli::session::Session;
 Examples:
   aami agents update racks --version 1.4.0
   aami agents update racks --version 1.4.0 --canaries 3 --soak 30m --at-once 20 --max-failed 5
-  aami agents update racks --version 1.3.2 --pin
+  aami agents update racks --version 1.3.2 --pinned
 
 The release lies as DIST/VERSION/ on the control plane; nodes take it only with the signature they know.")]
 pub(crate) struct Update {
@@ -28,7 +28,7 @@ pub(crate) struct Update {
     version: String,
     /// Exactly this version: newer agents go back to it
     #[arg(long)]
-    pin: bool,
+    pinned: bool,
     /// How many nodes go first [default: 1]
     #[arg(long, value_name = "N")]
     canaries: Option<u32>,
@@ -53,7 +53,7 @@ impl Update {
             .soak
             .map(|Seconds(seconds)| u32::try_from(seconds).unwrap_or(u32::MAX));
         let plan = RolloutPlan {
-            pinned: self.pin,
+            pinned: self.pinned,
             canaries: self.canaries.unwrap_or(usual.canaries),
             soak_seconds: if self.no_soak {
                 0
