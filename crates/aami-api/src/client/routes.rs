@@ -11,6 +11,7 @@ use crate::event::{Audit, Events};
 use crate::health::{Health, Status};
 use crate::key::{CreateKey, CreatedKey, KeyView};
 use crate::node::{NodeView, Verified};
+use crate::node_token::{GenerateToken, GeneratedToken};
 use crate::page::Page;
 use crate::register::Registered;
 use crate::run::{ReportEvents, Reported};
@@ -67,6 +68,16 @@ impl Client {
     /// Asks the control plane to reach this node's exporters now.
     pub fn verify(&self, node: &NodeId) -> Result<Verified, ClientError> {
         self.post(&format!("/api/v1/nodes/{node}/verify"), NOTHING)
+    }
+
+    /// Makes a node's install token; those made for it before end.
+    pub fn node_token(&self, node: &NodeId, wanted: &GenerateToken) -> Result<GeneratedToken, ClientError> {
+        self.post(&format!("/api/v1/nodes/{node}/token"), Some(wanted))
+    }
+
+    /// Takes a node's key and credential away at once, and makes an install token for new ones.
+    pub fn rotate_node(&self, node: &NodeId, wanted: &GenerateToken) -> Result<GeneratedToken, ClientError> {
+        self.post(&format!("/api/v1/nodes/{node}/rotate"), Some(wanted))
     }
 
     /// Takes a node out for good; a node may do so to itself.
