@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use nvidia::table as nvidia_table;
+
 use crate::error::Warning;
 use crate::host::Host;
 
@@ -229,7 +231,7 @@ fn measured(cell: &str) -> Option<&str> {
 
 /// A PCI address in sysfs' form, four digits of domain and lower case: tools write
 /// `00000000:18:00.0`, `0000:3A:00.0` and `18:00.0`.
-fn pci_address(text: &str) -> Option<String> {
+pub fn pci_address(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_lowercase();
     let (rest, function) = text.rsplit_once('.')?;
     let mut parts = rest.rsplit(':');

@@ -50,20 +50,30 @@ fn explain(said: &str, status: &str) -> String {
 /// Reads `--format=csv` with or without its header: `, ` between cells, no quoting. Lines that are
 /// no row (one GPU's error among the others) come back as complaints.
 fn parse(text: &str) -> (Vec<Gpu>, Vec<String>) {
-    let mut columns = Columns::ASKED;
-    let mut gpus = Vec::new();
-    let mut complaints = Vec::new();
+    let columns = text.lines().find_map(|line| Columns::of_header(&cells(line)));
+    let columns = columns.unwrap_or(Columns::ASKED);
+    let (rows, complaints) = table(text, columns.width);
+    (rows.iter().map(|row| columns.row(row)).collect(), complaints)
+}
+
+fn cells(line: &str) -> Vec<&str> {
+    line.split(',').map(str::trim).collect()
+}
+
+/// What `nvidia-smi --query-gpu=index,… --format=csv` printed, whatever its exit status: the cells of each row that is
+/// as wide as what was asked for, and the lines that are no row. One lost GPU makes it fail, with an error in that
+/// GPU's place and rows for the others.
+pub fn table(text: &str, width: usize) -> (Vec<Vec<&str>>, Vec<String>) {
+    let (mut rows, mut complaints) = (Vec::new(), Vec::new());
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-        if let Some(found) = Columns::of_header(&cells) {
-            columns = found;
-        } else if let Some(gpu) = columns.row(&cells) {
-            gpus.push(gpu);
-        } else if !line.contains("No devices were found") {
+        let row = cells(line);
+        if row.len() == width && row[0].parse::<u32>().is_ok() {
+            rows.push(row);
+        } else if row[0] != "index" && !line.contains("No devices were found") {
             complaints.push(one_line(line));
         }
     }
-    (gpus, complaints)
+    (rows, complaints)
 }
 
 /// Where each field stands in a row.
@@ -110,12 +120,9 @@ impl Columns {
         })
     }
 
-    fn row(&self, cells: &[&str]) -> Option<Gpu> {
-        if cells.len() != self.width || cells.first()?.parse::<u32>().is_err() {
-            return None;
-        }
-        let cell = |at: Option<usize>| at.and_then(|at| measured(cells[at])).map(one_line);
-        Some(Gpu {
+    fn row(&self, cells: &[&str]) -> Gpu {
+        let cell = |at: Option<usize>| at.and_then(|at| measured(cells.get(at)?)).map(one_line);
+        Gpu {
             vendor: Vendor::Nvidia,
             uuid: cell(self.uuid),
             pci_address: cell(self.address).and_then(|text| pci_address(&text)),
@@ -123,7 +130,7 @@ impl Columns {
             serial: cell(self.serial),
             driver: cell(self.driver),
             memory_bytes: cell(self.memory).and_then(|text| mebibytes(&text)),
-        })
+        }
     }
 }
 

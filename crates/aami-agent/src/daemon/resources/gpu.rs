@@ -1,15 +1,20 @@
 //! How busy GPUs are: NVIDIA's tool is asked, AMD's driver says it in `/sys`.
 
 use aami_api::link::GpuUse;
+use aami_inventory::gpu::{nvidia_table, pci_address};
 use aami_inventory::{CommandError, Host};
 
 /// At most this many are told.
 const MOST: usize = 64;
 /// Fields that every driver since 2013 knows.
 const QUESTION: [&str; 2] = [
-    "--query-gpu=pci.bus_id,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw",
+    "--query-gpu=index,pci.bus_id,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw",
     "--format=csv,noheader,nounits",
 ];
+/// How many those are.
+const WIDTH: usize = 7;
+/// What stands in the cells of a GPU that answers no more.
+const LOST: [&str; 2] = ["[Unknown Error]", "[GPU is lost]"];
 /// Vendor numbers of the PCI bus.
 const NVIDIA: &str = "0x10de";
 const AMD: &str = "0x1002";
@@ -56,10 +61,20 @@ pub(super) fn look(host: &Host<'_>) -> (Vec<GpuUse>, Visible) {
     }
     if !nvidia.is_empty() {
         match host.commands.run("nvidia-smi", &QUESTION) {
-            Ok(output) if matches!(output.status, Some(0 | 6)) => {
-                found.extend(output.stdout.lines().filter_map(row).map(|gpu| ("nvidia", gpu)));
+            Ok(output) => {
+                let (rows, complaints) = nvidia_table(&output.stdout, WIDTH);
+                // 6 is "nothing found", which is an answer (nvidia-smi(1), RETURN VALUE). One lost GPU makes the tool
+                // fail: those that it shows beside the error can be used, and that one cannot.
+                let is_answer = matches!(output.status, Some(0 | 6)) && complaints.is_empty();
+                if rows.is_empty() && !is_answer {
+                    visible.unknown = Some(said(&output.stdout, &output.stderr));
+                }
+                found.extend(
+                    rows.iter()
+                        .filter_map(|row| usage(row))
+                        .map(|gpu| ("nvidia", gpu)),
+                );
             }
-            Ok(output) => visible.unknown = Some(said(&output.stdout, &output.stderr)),
             // Where nobody can say more than the bus, the bus is believed.
             Err(CommandError::NotInstalled(_)) => found.append(&mut nvidia),
             Err(error) => visible.unknown = Some(error.to_string()),
@@ -93,10 +108,13 @@ fn said(stdout: &str, stderr: &str) -> String {
     format!("nvidia-smi said: {line}")
 }
 
-/// A line of the tool: what it does not measure is `[N/A]` or `[Not Supported]`.
-fn row(line: &str) -> Option<GpuUse> {
-    let mut cells = line.split(',').map(str::trim);
-    let pci = address(cells.next()?)?;
+/// A row of the tool: what it does not measure is `[N/A]` or `[Not Supported]`. Nothing of a GPU that is lost.
+fn usage(row: &[&str]) -> Option<GpuUse> {
+    let mut cells = row.iter().skip(1);
+    let pci = pci_address(cells.next()?)?;
+    if cells.clone().any(|cell| LOST.contains(cell)) {
+        return None;
+    }
     let mut number = || -> Option<f32> {
         let number: f32 = cells.next()?.parse().ok()?;
         (number.is_finite() && number >= 0.0).then_some(number)
@@ -113,18 +131,6 @@ fn row(line: &str) -> Option<GpuUse> {
         temperature_celsius: number(),
         power_watts: number(),
     })
-}
-
-/// As the bus writes it: NVIDIA's tool has eight digits of domain and capitals.
-fn address(text: &str) -> Option<String> {
-    let text = text.to_ascii_lowercase();
-    let (domain, rest) = text.split_once(':')?;
-    let fits = rest.len() == 7
-        && rest
-            .bytes()
-            .all(|b| b.is_ascii_hexdigit() || b == b':' || b == b'.');
-    let number = u32::from_str_radix(domain, 16).ok()?;
-    fits.then(|| format!("{number:04x}:{rest}"))
 }
 
 fn amd(host: &Host<'_>, device: &str, address: &str) -> Option<GpuUse> {
@@ -154,13 +160,14 @@ mod tests {
 
     use super::*;
 
-    struct Says(Result<&'static str, ()>);
+    /// A tool that ends with this status and says so, or does not answer.
+    struct Says(Result<(i32, &'static str), ()>);
 
     impl Commands for Says {
         fn run(&self, program: &str, _: &[&str]) -> Result<Output, CommandError> {
             match self.0 {
-                Ok(stdout) => Ok(Output {
-                    status: Some(0),
+                Ok((status, stdout)) => Ok(Output {
+                    status: Some(status),
                     stdout: stdout.to_owned(),
                     stderr: String::new(),
                 }),
@@ -193,9 +200,10 @@ mod tests {
     fn nvidias_tool_is_read_and_what_it_does_not_measure_is_absent() {
         let folder = tempfile::tempdir().unwrap();
         bus(folder.path(), &[("0000:65:00.0", NVIDIA)]);
-        let says = Says(Ok(
-            "00000000:B3:00.0, 3, 10, 143771, 30, 90.5\n00000000:65:00.0, 97, 1024, 143771, 71, [N/A]\nnonsense\n",
-        ));
+        let says = Says(Ok((
+            0,
+            "1, 00000000:B3:00.0, 3, 10, 143771, 30, 90.5\n0, 00000000:65:00.0, 97, 1024, 143771, 71, [N/A]\nnonsense\n",
+        )));
         let (gpus, visible) = look_at(folder.path(), &says);
         let at = |address: &str| ("nvidia", address.to_owned());
         assert_eq!(visible.gpus, [at("0000:65:00.0"), at("0000:b3:00.0")]);
@@ -205,6 +213,40 @@ mod tests {
         );
         assert_eq!(gpus[0].memory_used, Some(1024 * 1024 * 1024));
         assert_eq!((gpus[0].power_watts, gpus[1].power_watts), (None, Some(90.5)));
+    }
+
+    #[test]
+    fn the_gpus_beside_a_lost_one_can_be_used_although_the_tool_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        bus(
+            folder.path(),
+            &[("0000:65:00.0", NVIDIA), ("0000:b3:00.0", NVIDIA)],
+        );
+        for (status, beside) in [
+            (
+                15,
+                "Unable to determine the device handle for GPU0000:B3:00.0: GPU is lost.",
+            ),
+            (
+                0,
+                "1, 00000000:B3:00.0, [Unknown Error], [GPU is lost], [GPU is lost], [N/A], [N/A]",
+            ),
+        ] {
+            let said = format!("0, 00000000:65:00.0, 97, 1024, 143771, 71, [N/A]\n{beside}\n");
+            let (_, visible) = look_at(folder.path(), &Says(Ok((status, said.leak()))));
+            assert_eq!(visible.gpus, [("nvidia", "0000:65:00.0".to_owned())], "{beside}");
+            assert_eq!(visible.unknown, None);
+        }
+        // Without any row nobody knows.
+        for (status, said) in [
+            (15, "Unable to determine the device handle: GPU is lost."),
+            (18, ""),
+        ] {
+            let (_, visible) = look_at(folder.path(), &Says(Ok((status, said))));
+            assert!(visible.unknown.is_some() && visible.gpus.is_empty(), "{said}");
+        }
+        let (_, visible) = look_at(folder.path(), &Says(Ok((6, "No devices were found\n"))));
+        assert_eq!(visible, Visible::default());
     }
 
     #[test]

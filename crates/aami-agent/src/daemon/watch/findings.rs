@@ -63,7 +63,16 @@ fn judge(expected: Option<u32>, seen: &Seen, before: &[Finding], now: Timestamp)
     };
     let expected = expected.and_then(|count| usize::try_from(count).ok());
     match (&seen.unknown, expected) {
-        (Some(why), _) => found(code::VENDOR_TOOL_FAILED, Severity::Warning, why.clone()),
+        (Some(why), _) => {
+            found(code::VENDOR_TOOL_FAILED, Severity::Warning, why.clone());
+            // What was wrong before is not over because nobody can say.
+            let before = before.iter();
+            findings.extend(
+                before
+                    .filter(|known| known.code == code::GPU_COUNT_CHANGED.symbol)
+                    .cloned(),
+            );
+        }
         (None, Some(expected)) if expected != seen.gpus => {
             let severity = if seen.gpus < expected {
                 Severity::Critical
@@ -109,5 +118,11 @@ mod tests {
         let findings = judge(Some(8), &hangs, &[], Timestamp::EPOCH);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].code, "VENDOR_TOOL_FAILED");
+        // One that was lost before stays lost, as it was, until the tool says otherwise.
+        let lost = judge(Some(8), &seen(7), &[], Timestamp::EPOCH);
+        let meanwhile = judge(Some(8), &hangs, &lost, Timestamp::from_millis(1));
+        assert_eq!(meanwhile.len(), 2);
+        assert_eq!(meanwhile[1], lost[0]);
+        assert!(judge(Some(8), &seen(8), &meanwhile, Timestamp::EPOCH).is_empty());
     }
 }
