@@ -41,7 +41,7 @@ pub struct NodeView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_until: Option<Timestamp>,
     /// Whether that time is over.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stuck: bool,
     /// Until when its maintenance lasts, where somebody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ pub struct NodeView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence: Option<Silence>,
     /// Whether its agent is connected at this moment.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub connected: bool,
     /// When it last said anything, as far as this control plane has heard it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,12 +105,6 @@ pub struct ConfigStanding {
     /// Why it did not take the one it was given last, where it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-}
-
-// The signature is serde's.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 impl From<&Node> for NodeView {
