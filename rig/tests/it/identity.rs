@@ -1,7 +1,9 @@
 //! Who a node is: clones, machines installed anew, and names taken from others.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
-use rig::{Booting, Net, Node, Release};
+use rig::{Booting, Net, Node, Release, wait_until};
 
 use crate::site::{Site, Typing as _};
 
@@ -92,5 +94,10 @@ fn a_node_that_was_retired_stays_out_until_it_is_restored() -> Result<()> {
     let own = site.token(&["--name", "back", "--node", "node1"])?;
     node.types_well(&own.one_line)?;
     ensure!(site.node("node1")?["status"] == "online");
-    Ok(())
+    // Its agent, which was refused and asks rarely since, is back at once.
+    wait_until(Duration::from_secs(60), "its agent is connected", || {
+        let known = site.node("node1")?;
+        ensure!(known["connected"] == true, "{known}");
+        Ok(())
+    })
 }
