@@ -65,8 +65,11 @@ pub(crate) fn start(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: 
         move || links::sweep(app.clone(), lead.clone())
     });
     every(tasks, rollout::EVERY, stop, {
-        let (app, lead) = (app.clone(), lead.clone());
-        move || rollout::drive(app.clone(), lead.clone())
+        let (app, lead, mut turn) = (app.clone(), lead.clone(), 0_u32);
+        move || {
+            turn = turn.wrapping_add(1);
+            rollout::drive(app.clone(), lead.clone(), turn)
+        }
     });
     crate::notify::keep(tasks, app, lead, stop);
     if let Some(path) = app.config.file_sd.clone() {

@@ -335,6 +335,13 @@ impl App {
         Ok(Some(change))
     }
 
+    /// Whether nodes are told to update themselves at this moment.
+    pub(crate) fn has_moving_rollout(&self) -> bool {
+        let snapshot = self.view.current();
+        let mut all = snapshot.linked.rollouts.values();
+        all.any(|held| held.doc.status.is_moving())
+    }
+
     /// Does what is due in every rollout, once. Doing it twice harms nothing.
     pub(crate) async fn drive_rollouts(&self) {
         let snapshot = self.view.current();
