@@ -1,7 +1,7 @@
 //! API keys.
 
 use aami_model::access::{ApiKey, Role, Scope};
-use aami_model::{KeyId, OrgId, Timestamp};
+use aami_model::{KeyId, OrgId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 /// POST `/api/v1/keys`: a role for a person, or scopes for a program; exactly one of the two.
@@ -17,6 +17,9 @@ pub struct CreateKey {
     pub scopes: Vec<Scope>,
     /// The tenants it sees; empty means all the caller sees.
     pub orgs: Vec<OrgId>,
+    /// The person who will hold it; what is made with it is theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
     /// How long it lasts, in seconds; for ever where absent.
     pub ttl_seconds: Option<u64>,
 }
@@ -38,6 +41,9 @@ pub struct KeyView {
     /// The tenants it sees; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orgs: Vec<OrgId>,
+    /// The person who holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends.
@@ -53,6 +59,7 @@ impl From<&ApiKey> for KeyView {
             role: key.role,
             scopes: key.scopes.clone(),
             orgs: key.orgs.clone(),
+            user: key.user.clone(),
             created_at: key.created_at,
             expires_at: key.expires_at,
         }

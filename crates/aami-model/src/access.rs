@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{KeyId, NodeId, OrgId, RunId, Timestamp};
+use crate::{KeyId, NodeId, OrgId, RunId, Timestamp, UserId};
 
 /// What an operator's key allows, each including the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,6 +122,9 @@ pub struct ApiKey {
     /// The tenants it sees; empty means all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orgs: Vec<OrgId>,
+    /// The person who holds it; what is made with it is theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
     /// SHA-256 of the whole key, lower-case hex.
     pub hash: String,
     /// When it was made.
@@ -149,6 +152,14 @@ impl Orgs {
         }
     }
 
+    /// Whether what belongs to `org`, or to every organisation where there is none, is theirs to see.
+    pub fn covers(&self, org: Option<&OrgId>) -> bool {
+        match org {
+            Some(org) => self.includes(org),
+            None => *self == Self::All,
+        }
+    }
+
     /// The organisation a new thing of theirs belongs to when they do not say.
     pub fn home(&self) -> OrgId {
         match self {
@@ -169,6 +180,8 @@ pub struct Caller {
     pub scopes: Vec<Scope>,
     /// What they see.
     pub orgs: Orgs,
+    /// The person behind it, where one is known.
+    pub user: Option<UserId>,
 }
 
 impl Caller {
@@ -179,7 +192,24 @@ impl Caller {
             role: Some(Role::Admin),
             scopes: Vec::new(),
             orgs: Orgs::All,
+            user: None,
         }
+    }
+
+    /// Whoever holds a key, unless it has ended.
+    pub fn of_key(key: &ApiKey, now: Timestamp) -> Option<Self> {
+        let orgs = if key.orgs.is_empty() {
+            Orgs::All
+        } else {
+            Orgs::Only(key.orgs.clone())
+        };
+        key.expires_at.is_none_or(|end| now < end).then(|| Self {
+            id: format!("key:{}", key.id),
+            role: key.role,
+            scopes: key.scopes.clone(),
+            orgs,
+            user: key.user.clone(),
+        })
     }
 
     /// Whether they have at least this role.

@@ -137,6 +137,10 @@ ids! {
     CommandId
     /// Where events are delivered.
     WebhookId
+    /// One bulk action over many nodes.
+    BatchId
+    /// A person, as the site knows them.
+    UserId
     /// A tenant. `default` where nobody says otherwise.
     OrgId
 }

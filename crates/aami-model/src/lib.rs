@@ -9,6 +9,8 @@
 
 pub mod access;
 pub mod address;
+pub mod agent_config;
+pub mod batch;
 pub mod check;
 pub mod code;
 pub mod command;
@@ -22,13 +24,18 @@ pub mod label;
 pub mod machine;
 pub mod node;
 pub mod node_status;
+pub mod rollout;
 pub mod run;
 pub mod secret;
+pub mod silence;
 pub mod task_status;
 pub mod time;
 pub mod token;
+pub mod version;
 pub mod webhook;
 
 pub use code::{Area, Code, Exit};
-pub use id::{CheckId, CommandId, EventId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId, WebhookId};
+pub use id::{
+    BatchId, CheckId, CommandId, EventId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId, UserId, WebhookId,
+};
 pub use time::Timestamp;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::{self, Code};
 use crate::label::Labels;
-use crate::{GroupId, OrgId, Timestamp, TokenId};
+use crate::{GroupId, OrgId, Timestamp, TokenId, UserId};
 
 /// The most uses a token may be given.
 pub const MOST_USES: u32 = 100_000;
@@ -17,6 +17,9 @@ pub struct BootstrapToken {
     pub id: TokenId,
     /// The tenant its nodes will belong to.
     pub org: OrgId,
+    /// Whose they will be within it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
     /// What people call it.
     pub name: String,
     /// SHA-256 of the whole token, lower-case hex.
@@ -100,6 +103,7 @@ pub(crate) mod tests {
         BootstrapToken {
             id: TokenId::from_random([1; 10]),
             org: OrgId::default(),
+            user: None,
             name: "t".into(),
             hash: String::new(),
             max_uses,

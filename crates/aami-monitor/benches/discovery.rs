@@ -23,6 +23,7 @@ fn node(number: u32) -> Node {
             .parse()
             .unwrap(),
         org: OrgId::default(),
+        user: None,
         hostname: format!("gpu-node-{number:06}").parse().unwrap(),
         ip_address: [10, a, b, c].into(),
         address_pinned: false,

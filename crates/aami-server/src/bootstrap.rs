@@ -151,6 +151,7 @@ fn admin(id: &KeyId, secret: &Secret, name: &str, now: aami_model::Timestamp) ->
         role: Some(Role::Admin),
         scopes: Vec::new(),
         orgs: Vec::new(),
+        user: None,
         hash: access::hash(secret),
         created_at: now,
         expires_at: None,

@@ -5,7 +5,9 @@
 //! error. No command reads the environment by itself: [`surroundings`] does, once.
 
 mod age;
+mod agents;
 mod audit;
+mod batches;
 mod checks;
 mod completions;
 mod config;
@@ -29,6 +31,7 @@ mod release;
 mod runs;
 mod screen;
 mod secret;
+mod selected;
 mod server;
 mod session;
 mod signals;
@@ -75,6 +78,8 @@ enum Command {
     Status(status::Status),
     Nodes(nodes::Nodes),
     Groups(groups::Groups),
+    Batches(batches::Batches),
+    Agents(agents::Agents),
     Checks(checks::Checks),
     Tokens(tokens::Tokens),
     Keys(keys::Keys),
@@ -99,6 +104,8 @@ impl Command {
             Self::Status(command) => command.run(surroundings),
             Self::Nodes(command) => command.run(surroundings),
             Self::Groups(command) => command.run(surroundings),
+            Self::Batches(command) => command.run(surroundings),
+            Self::Agents(command) => command.run(surroundings),
             Self::Checks(command) => command.run(surroundings),
             Self::Tokens(command) => command.run(surroundings),
             Self::Keys(command) => command.run(surroundings),
@@ -123,6 +130,8 @@ impl Command {
             Self::Status(command) => command.common.format(),
             Self::Nodes(command) => command.common.format(),
             Self::Groups(command) => command.common.format(),
+            Self::Batches(command) => command.common.format(),
+            Self::Agents(command) => command.common.format(),
             Self::Checks(command) => command.common.format(),
             Self::Tokens(command) => command.common.format(),
             Self::Keys(command) => command.common.format(),

@@ -8,8 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::program;
-use crate::{Place, Process, wait_until};
+use crate::{Place, Process, cache, wait_until};
 
 const CONFIGURATION: &str = "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n";
 
@@ -17,7 +16,7 @@ const CONFIGURATION: &str = "route:\n  receiver: nobody\nreceivers:\n  - name: n
 #[derive(Debug)]
 pub struct Alertmanager<'net> {
     place: Place<'net>,
-    binary: PathBuf,
+    root: PathBuf,
     port: u16,
     folder: TempDir,
     process: Process,
@@ -34,15 +33,15 @@ impl<'net> Alertmanager<'net> {
     /// The same on a port that is known before.
     pub fn start_at(place: impl Into<Place<'net>>, port: u16) -> Result<Self> {
         let place = place.into();
-        let binary = program("prometheus-alertmanager", "usr/bin/prometheus-alertmanager")?;
+        let root = cache::packages(None, &["prometheus-alertmanager"])?;
         let folder = tempfile::Builder::new()
             .prefix("aami-rig-alertmanager-")
             .tempdir()?;
         std::fs::write(folder.path().join("alertmanager.yml"), CONFIGURATION)?;
-        let process = launch(place, &binary, port, &folder)?;
+        let process = launch(place, &root, port, &folder)?;
         let mut alertmanager = Self {
             place,
-            binary,
+            root,
             port,
             folder,
             process,
@@ -116,7 +115,7 @@ impl<'net> Alertmanager<'net> {
             std::io::ErrorKind::NotFound => Ok(()),
             _ => Err(error),
         })?;
-        self.process = launch(self.place, &self.binary, self.port, &self.folder)?;
+        self.process = launch(self.place, &self.root, self.port, &self.folder)?;
         self.wait()
     }
 
@@ -131,9 +130,20 @@ impl<'net> Alertmanager<'net> {
     }
 }
 
-fn launch(place: Place<'_>, binary: &std::path::Path, port: u16, folder: &TempDir) -> Result<Process> {
-    let mut command = place.command(&binary.to_string_lossy());
+/// Debian's build reads its templates from `/usr/share` and nowhere else, so it runs where the package's own is laid
+/// over this machine's, in a mount namespace of its own.
+const LAID_OVER: &str =
+    "mount -t overlay overlay -o \"lowerdir=$1/usr/share:/usr/share\" /usr/share && shift && exec \"$@\"";
+
+fn launch(place: Place<'_>, root: &std::path::Path, port: u16, folder: &TempDir) -> Result<Process> {
+    let mut command = place.command("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
     command
+        .args(["--mount", "sh", "-c", LAID_OVER, "sh"])
+        .arg(root)
+        .arg(root.join("usr/bin/prometheus-alertmanager"))
         .arg(format!(
             "--config.file={}",
             folder.path().join("alertmanager.yml").display()

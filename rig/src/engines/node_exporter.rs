@@ -22,6 +22,12 @@ impl<'net> NodeExporter<'net> {
     pub fn start(place: impl Into<Place<'net>>) -> Result<Self> {
         let place = place.into();
         let port = place.port(9100)?;
+        Self::start_at(place, port)
+    }
+
+    /// The same on a port that is known before.
+    pub fn start_at(place: impl Into<Place<'net>>, port: u16) -> Result<Self> {
+        let place = place.into();
         let folder = tempfile::Builder::new()
             .prefix("aami-rig-node-exporter-")
             .tempdir()?;

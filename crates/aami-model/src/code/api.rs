@@ -87,4 +87,10 @@ codes! { Api;
     "The address to listen on is already in use.";
     "Choose another with --listen, or stop the program that holds it.";
     "Another process listens there. AAMI never stops a program it did not start."
+
+    BATCHES_RUNNING = 18, Pending, 429;
+    "As many batches are being worked through as there may be at once.";
+    "Wait until one has ended, or call one off: `aami batches list --status running`.";
+    "Batches are bounded so that one organisation's bulk actions cannot hold up everybody else's. Nodes that belong \
+     together are better selected by one batch, by group or label."
 }

@@ -12,6 +12,7 @@ pub(crate) fn node(number: u32) -> Node {
     Node {
         id: id(number),
         org: OrgId::default(),
+        user: None,
         hostname: format!("gpu-{number}").parse().unwrap(),
         ip_address: [10, a, b, c].into(),
         address_pinned: false,

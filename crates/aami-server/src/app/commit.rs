@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use aami_model::event::{Event, MOST_EVENTS_A_TRANSACTION};
 use aami_model::node_status::NodeEvent;
-use aami_model::{EventId, OrgId, Timestamp, code};
+use aami_model::{Code, EventId, OrgId, Timestamp, code};
 use aami_store::{Compared, Key, Revision, Txn, TxnOutcome, keys};
 use serde_json::{Value, json};
 
 use super::{App, Asking, Refusal};
+use crate::metrics::OTHER_FAILURE;
 use crate::view::Snapshot;
 use crate::view::document::{AuditDocument, IdempotencyDocument, OutboxDocument, encode};
 
@@ -82,6 +83,20 @@ impl Change {
         }
         self
     }
+
+    /// The codes of the installations that this tells have failed; those that are in no registry are a stranger's
+    /// words, and count as `OTHER`.
+    fn failed_installations(&self) -> Vec<&'static str> {
+        let failed = NodeEvent::InstallationFailed.name();
+        self.events
+            .iter()
+            .filter(|(kind, ..)| kind == failed)
+            .map(|(.., data)| {
+                let code = data["error"]["code"].as_str().and_then(Code::find);
+                code.map_or(OTHER_FAILURE, |code| code.symbol)
+            })
+            .collect()
+    }
 }
 
 /// What a use case wants, having looked at the view.
@@ -145,13 +160,21 @@ impl App {
                 }
                 Wanted::Write(change, answer) => (*change, answer),
             };
+            let failed = change.failed_installations();
             let (txn, mark) = self.seal(change, asking, idempotency, now);
             match self.store.txn(txn).await? {
                 TxnOutcome::Committed(revision) => {
+                    self.counters.installations_failed(&failed);
                     let behind = !self.view.reached(revision, VIEW_PATIENCE).await;
                     return Ok(Wrote::Fresh(answer, Written { revision, behind }));
                 }
                 TxnOutcome::Conflict(compared) => {
+                    if is_fenced_off(asking, &compared) {
+                        return Err(Refusal::new(
+                            code::CONFLICT,
+                            "somebody else has gone on with this meanwhile; nothing was changed",
+                        ));
+                    }
                     if Instant::now() >= deadline {
                         return Err(Refusal::new(
                             code::CONFLICT,
@@ -165,6 +188,7 @@ impl App {
                     // What left no mark is not looked for: whoever made it makes it again.
                     let mark = mark.ok_or_else(|| Refusal::plain(code::OUTCOME_UNKNOWN))?;
                     let revision = self.find_out(&mark).await?;
+                    self.counters.installations_failed(&failed);
                     let behind = !self.view.reached(revision, VIEW_PATIENCE).await;
                     return Ok(Wrote::Fresh(answer, Written { revision, behind }));
                 }
@@ -175,11 +199,14 @@ impl App {
     /// Completes a transaction with its outbox entry and its idempotency record.
     fn seal(
         &self,
-        change: Change,
+        mut change: Change,
         asking: &Asking,
         idempotency: Option<(Key, String)>,
         now: Timestamp,
     ) -> (Txn, Option<Key>) {
+        if let Some((key, revision)) = &asking.fence {
+            change.txn = change.txn.when_unchanged(key.clone(), *revision);
+        }
         if change.quiet && change.events.is_empty() && idempotency.is_none() {
             return (change.txn, None);
         }
@@ -259,6 +286,14 @@ impl App {
     }
 }
 
+/// Whether what a change must compare beside its own is no longer as it was: trying again is of no use.
+fn is_fenced_off(asking: &Asking, compared: &[Compared]) -> bool {
+    asking.fence.as_ref().is_some_and(|(key, revision)| {
+        let fence = compared.iter().find(|one| one.key == *key);
+        fence.is_some_and(|one| one.now.as_ref().is_none_or(|now| now.mod_revision != *revision))
+    })
+}
+
 /// What every node event carries. The members in camelCase are those of the older event documents.
 pub(crate) fn node_data(node: &aami_model::node::Node) -> Value {
     json!({
@@ -268,6 +303,6 @@ pub(crate) fn node_data(node: &aami_model::node::Node) -> Value {
         "nodeId": node.id,
         "nodeName": node.hostname,
         "ipAddress": node.ip_address,
-        "owner": { "orgId": node.org },
+        "owner": { "orgId": node.org, "userId": node.user },
     })
 }

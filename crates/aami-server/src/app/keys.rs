@@ -61,6 +61,7 @@ impl App {
                     role: wanted.role,
                     scopes: wanted.scopes.clone(),
                     orgs: orgs.clone(),
+                    user: wanted.user.clone(),
                     hash: access::hash(&secret),
                     created_at: now,
                     expires_at: wanted.ttl_seconds.map(|ttl| now.plus(Duration::from_secs(ttl))),

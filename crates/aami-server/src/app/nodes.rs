@@ -8,16 +8,18 @@ use aami_api::page::Page;
 use aami_model::access::{Caller, Orgs, Role, Scope};
 use aami_model::exporter::{self, Exporter};
 use aami_model::hostname::Hostname;
+use aami_model::label::Labels;
 use aami_model::node::{Identity, Node};
-use aami_model::node_status::{self, NodeStatus, Outcome, Trigger};
+use aami_model::node_status::{self, NodeEvent, NodeStatus, Outcome, Trigger};
 use aami_model::{GroupId, NodeId, OrgId, Timestamp, code};
 use aami_store::keys;
 use serde_json::{Value, json};
 
 use super::commit::{Change, Wanted, Written, Wrote, node_data};
 use super::register::index;
+use super::reports::gpu_devices;
 use super::tokens::org_for;
-use super::{App, Asking, Refusal, access};
+use super::{App, Asking, Refusal, access, group_config};
 use crate::view::document::encode;
 use crate::view::{Held, Snapshot};
 pub(crate) use filter::Filter;
@@ -44,6 +46,29 @@ pub(super) fn groups_named(
         return Err(Refusal::invalid("groups", "a node is in at most 64"));
     }
     Ok(ids)
+}
+
+/// Refuses a reason that does not fit on a line.
+pub(super) fn check_reason(reason: Option<&str>) -> Result<(), Refusal> {
+    let long = |text: &str| text.chars().count() > 500 || text.chars().any(char::is_control);
+    if reason.is_some_and(long) {
+        return Err(Refusal::invalid(
+            "reason",
+            "it is one line of at most 500 characters",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses an end that is over.
+pub(super) fn check_until(until: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    if until.is_some_and(|until| until <= now) {
+        return Err(Refusal::invalid(
+            "until",
+            "it is a time to come, by the control plane's clock",
+        ));
+    }
+    Ok(())
 }
 
 /// What the events of a change tell about a node: with why, and until when, where that is known.
@@ -102,8 +127,11 @@ impl App {
         view.stuck = view.expected_until.is_some_and(|until| self.world.now() > until);
         view.connected = live.connected || self.is_connected(snapshot, &node.id);
         (view.last_seen, view.resources) = (live.last_seen, live.resources);
+        view.last_seen = view.last_seen.or_else(|| self.scraped.last(&node.id));
+        view.silence = self.silence_of(snapshot, node);
         let conn = snapshot.linked.conn(&node.id);
         view.agent_version = conn.map(|conn| conn.doc.agent_version.clone());
+        view.config = group_config::standing(snapshot, node, self.config.heartbeat_timeout);
         if with_findings && let Some(reported) = snapshot.linked.reported.get(&node.id) {
             let observed = reported.doc.observed.iter().chain(&reported.doc.findings);
             view.findings = observed.cloned().collect();
@@ -160,6 +188,7 @@ impl App {
                 let node = Node {
                     id: id.clone(),
                     org: org.clone(),
+                    user: wanted.user.clone().or_else(|| asking.caller.user.clone()),
                     hostname: hostname.clone(),
                     ip_address: address.to_canonical(),
                     address_pinned: true,
@@ -222,7 +251,17 @@ impl App {
         if let Some(metadata) = &patch.metadata {
             super::register::check_metadata("metadata", metadata)?;
         }
+        let user = match patch.user.as_deref() {
+            None => None,
+            Some("") => Some(None),
+            Some(text) => Some(Some(
+                text.parse().map_err(|error| Refusal::invalid("user", error))?,
+            )),
+        };
         self.edit_node(asking, id, "node.edit", |snapshot, node, _| {
+            if let Some(user) = &user {
+                node.user.clone_from(user);
+            }
             if let Some(address) = address {
                 (node.ip_address, node.address_pinned) = (address, true);
             }
@@ -253,31 +292,19 @@ impl App {
         if !(wish == Wish::Retire && asking.caller.has_scope(&Scope::Node(id.clone()))) {
             access::require(&asking.caller, Role::Operator)?;
         }
-        if reason
-            .as_deref()
-            .is_some_and(|text| text.chars().count() > 500 || text.chars().any(char::is_control))
-        {
-            return Err(Refusal::invalid(
-                "reason",
-                "it is one line of at most 500 characters",
-            ));
-        }
+        check_reason(reason.as_deref())?;
         if until.is_some() && wish != Wish::Maintenance {
             return Err(Refusal::invalid("until", "only maintenance has an end"));
         }
-        if until.is_some_and(|until| until <= self.world.now()) {
-            return Err(Refusal::invalid(
-                "until",
-                "it is a time to come, by the control plane's clock",
-            ));
-        }
+        check_until(until, self.world.now())?;
         let unregisters = !asking.caller.has_role(Role::Operator);
         self.edit_node(asking, id, wish.action(), |_, node, now| {
             if wish == Wish::Restore || (wish == Wish::Retire && unregisters) {
-                let kept = (node.identity.machine.take(), node.identity.machine_id.take());
+                let kept = std::mem::take(&mut node.identity);
                 node.identity = Identity {
-                    machine: kept.0,
-                    machine_id: kept.1,
+                    machine: kept.machine,
+                    machine_id: kept.machine_id,
+                    revoked: kept.revoked,
                     ..Identity::default()
                 };
                 if wish == Wish::Restore {
@@ -334,6 +361,26 @@ impl App {
             .await?;
         }
         Ok(())
+    }
+
+    /// Sets some labels of a node and takes others away; the rest stays.
+    pub(crate) async fn relabel_node(
+        &self,
+        asking: &Asking,
+        id: &NodeId,
+        set: &Labels,
+        remove: &[String],
+    ) -> Result<(NodeView, Written), Refusal> {
+        access::require(&asking.caller, Role::Operator)?;
+        self.edit_node(asking, id, "node.edit", |_, node, _| {
+            node.labels.0.retain(|name, _| !remove.contains(name));
+            node.labels = node.labels.overlaid(set);
+            node.labels
+                .check()
+                .map_err(|error| Refusal::invalid("labels", error))?;
+            Ok(Vec::new())
+        })
+        .await
     }
 
     /// Lets a node enrol again with another key, for an hour.
@@ -412,14 +459,19 @@ impl App {
                 asking.check_match(held.revision, &NodeView::from(&held.doc))?;
                 let mut node = held.doc.clone();
                 let events = edit(snapshot, &mut node, now)?;
-                let view = NodeView::from(&node);
+                let mut view = NodeView::from(&node);
+                view.silence = self.silence_of(snapshot, &node);
                 if node == held.doc {
                     return Ok(Wanted::Nothing(view));
                 }
                 let mut change = Change::new(node.org.clone(), action, format!("node:{id}"))
                     .noting(json!({ "hostname": node.hostname, "reason": node.status_reason }));
                 for event in &events {
-                    change = change.tell(event, told(&node));
+                    let mut data = told(&node);
+                    if event == NodeEvent::Connected.name() {
+                        data["gpuDevices"] = gpu_devices(snapshot, &node);
+                    }
+                    change = change.tell(event, data);
                 }
                 change = change.transact(|txn| {
                     let txn = txn

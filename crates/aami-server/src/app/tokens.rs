@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aami_api::page::Page;
 use aami_api::token::{CreateToken, PatchToken, TokenState, TokenView, Validated};
-use aami_model::access::{Caller, Role};
+use aami_model::access::{Caller, Orgs, Role};
 use aami_model::group::name_fits;
 use aami_model::secret::{Secret, SecretKind};
 use aami_model::token::{BootstrapToken, MOST_USES, Verdict};
@@ -52,6 +52,14 @@ pub(crate) fn org_for(caller: &Caller, wanted: Option<OrgId>) -> Result<OrgId, R
         Ok(org)
     } else {
         Err(Refusal::not_found("organisation"))
+    }
+}
+
+/// The same for what may be about every organisation at once, as only those may say who see all of them.
+pub(crate) fn org_or_every(caller: &Caller, wanted: Option<OrgId>) -> Result<Option<OrgId>, Refusal> {
+    match wanted {
+        None if caller.orgs == Orgs::All => Ok(None),
+        wanted => org_for(caller, wanted).map(Some),
     }
 }
 
@@ -116,6 +124,7 @@ impl App {
                 let token = BootstrapToken {
                     id: id.clone(),
                     org: org.clone(),
+                    user: asking.caller.user.clone(),
                     name: wanted.name.clone(),
                     hash: access::hash(&secret),
                     max_uses,

@@ -62,6 +62,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Call<T> {
             caller: who.0,
             if_match: if_match(&parts.headers)?,
             idempotency: idempotency(&parts, &bytes)?,
+            fence: None,
         };
         Ok(Self { asking, body })
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aami_api::health::{Health, Status};
+use aami_model::OrgId;
 use aami_model::access::{Orgs, Scope};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -50,7 +51,11 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, Who(caller): Who) -> Re
     } else {
         Orgs::Only(Vec::new())
     };
+    if let Orgs::Only(own) = &orgs {
+        text = without_foreign(&text, own);
+    }
     text.push_str(&app.installations(&orgs));
+    text.push_str(&app.rollout_metrics(&orgs));
     let info = app.discovery.node_info(&app.view, orgs);
     let mut bytes = text.into_bytes();
     for piece in info.pieces() {
@@ -61,4 +66,21 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, Who(caller): Who) -> Re
         bytes,
     )
         .into_response()
+}
+
+/// The metrics without the series of destinations of other organisations, which are called `ORG/NAME`.
+fn without_foreign(text: &str, own: &[OrgId]) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for line in text.lines() {
+        let destination = line.split_once("{destination=\"").map(|(_, rest)| rest);
+        let is_own = |rest: &str| {
+            let org = rest.split_once('/').map(|(org, _)| org);
+            org.is_some_and(|org| own.iter().any(|known| known.as_str() == org))
+        };
+        if destination.is_none_or(is_own) {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
 }

@@ -23,8 +23,8 @@ use crate::app::{App, Refusal};
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Paging {
-    limit: Option<usize>,
-    page_token: Option<String>,
+    pub(super) limit: Option<usize>,
+    pub(super) page_token: Option<String>,
 }
 
 /// Where a page begins and how long it may be.

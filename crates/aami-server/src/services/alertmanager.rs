@@ -177,9 +177,15 @@ impl Alertmanager {
         let mut path = "/api/v2/silences".to_owned();
         for (number, matcher) in wanted.iter().enumerate() {
             let sign = if number == 0 { '?' } else { '&' };
-            // The filter compares what a silence's matcher says, also where that is a pattern.
+            // The filter finds matchers that say exactly the same, also where that is a pattern.
             let value = matcher.value.replace('\\', "\\\\").replace('"', "\\\"");
-            let filter = format!("{}=\"{value}\"", matcher.name);
+            let operator = match (matcher.is_equal, matcher.is_regex) {
+                (true, false) => "=",
+                (true, true) => "=~",
+                (false, false) => "!=",
+                (false, true) => "!~",
+            };
+            let filter = format!("{}{operator}\"{value}\"", matcher.name);
             path.push_str(&format!("{sign}filter={}", encoded(&filter)));
         }
         let answer = self.0.ask(Method::GET, &path, None, MOST).await?;

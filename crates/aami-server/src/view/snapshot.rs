@@ -46,6 +46,13 @@ pub(crate) struct Untold {
     pub(crate) revision: Revision,
 }
 
+/// A key of the outbox is written once.
+impl PartialEq for Untold {
+    fn eq(&self, other: &Self) -> bool {
+        self.revision == other.revision
+    }
+}
+
 impl Untold {
     /// Reads it; `key` is where it stands.
     pub(crate) fn read(&self, key: &str) -> Option<OutboxDocument> {
@@ -79,7 +86,9 @@ pub(crate) struct Snapshot {
     webhooks: Table<WebhookId, Webhook>,
     open_runs: OrdMap<TokenId, u32>,
     ended_runs: OrdMap<TokenId, OrdSet<RunId>>,
-    outbox: OrdMap<Arc<str>, Untold>,
+    pub(super) outbox: OrdMap<Arc<str>, Untold>,
+    /// How much was taken out of the outbox so far; tells what came and went between two pictures.
+    pub(super) outbox_removals: u64,
     idempotency: Table<Arc<str>, IdempotencyDocument>,
     /// What connected nodes fill.
     pub(crate) linked: Linked,
@@ -347,7 +356,8 @@ impl Snapshot {
                     self.outbox.insert(key.as_str().into(), untold);
                 }
                 None => {
-                    self.outbox.remove(key.as_str());
+                    let removed = self.outbox.remove(key.as_str());
+                    self.outbox_removals += u64::from(removed.is_some());
                 }
             },
             "idem" => match entry {

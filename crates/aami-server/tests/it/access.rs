@@ -35,6 +35,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     // Which node is meant stands in the body: a foreign key is let in and finds no such node.
     ("POST", "/api/v1/exporters", "foa"),
     ("GET", "/api/v1/exporters", "fvoa"),
+    ("GET", "/api/v1/exporters/found", "fvoa"),
     ("GET", "/api/v1/exporters/{exporter}", "voa"),
     ("PATCH", "/api/v1/exporters/{exporter}", "oa"),
     ("DELETE", "/api/v1/exporters/{exporter}", "oa"),
@@ -43,6 +44,12 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/groups/{group}", "voa"),
     ("PATCH", "/api/v1/groups/{group}", "oa"),
     ("DELETE", "/api/v1/groups/{group}", "oa"),
+    ("GET", "/api/v1/rollouts", "fvoa"),
+    ("GET", "/api/v1/groups/{group}/rollout", "voa"),
+    ("PUT", "/api/v1/groups/{group}/rollout", "oa"),
+    ("DELETE", "/api/v1/groups/{group}/rollout", "oa"),
+    ("POST", "/api/v1/groups/{group}/rollout/pause", "oa"),
+    ("POST", "/api/v1/groups/{group}/rollout/resume", "oa"),
     ("POST", "/api/v1/checks", "fa"),
     ("GET", "/api/v1/checks", "fvoa"),
     ("GET", "/api/v1/checks/{check}", "voa"),
@@ -172,6 +179,11 @@ fn scene() -> Scene {
     let put = ureq::http::Method::PUT;
     admin
         .call::<_, Value>(put, &inventory, Some(&json!({ "hostname": "gpu-01" })), &[])
+        .unwrap();
+    let rollout = format!("/api/v1/groups/{}/rollout", group.id);
+    let put = ureq::http::Method::PUT;
+    admin
+        .call::<_, Value>(put, &rollout, Some(&json!({ "version": "9.9.9" })), &[])
         .unwrap();
     let webhook: Value = admin
         .post(

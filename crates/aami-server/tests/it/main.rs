@@ -8,6 +8,7 @@ mod crowd;
 mod dashboards;
 mod dashboards_access;
 mod dashboards_faults;
+mod dashboards_replicas;
 mod deliveries;
 mod deliveries_faults;
 mod deliveries_alone;

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+pub(crate) use aami_api::url::encoded;
+
 /// `?a=b&c=d`, percent-encoded; nothing when it holds nothing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query(Vec<(&'static str, String)>);
@@ -28,19 +30,6 @@ impl fmt::Display for Query {
         }
         Ok(())
     }
-}
-
-/// Percent-encodes all but the unreserved characters of RFC 3986, section 2.3.
-pub(crate) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
+mod batches;
 mod checks;
 mod daemon;
 mod explain;
 mod fleet;
+mod node_tokens;
 mod plane;
 mod runs;
 mod secrets;

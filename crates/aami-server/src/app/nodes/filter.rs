@@ -19,7 +19,7 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn fits(&self, snapshot: &Snapshot, node: &Node) -> bool {
+    pub(crate) fn fits(&self, snapshot: &Snapshot, node: &Node) -> bool {
         let group = |name: &str| {
             snapshot
                 .group_named(&node.org, name)

@@ -85,6 +85,7 @@ fn no_token(id: TokenId, org: &aami_model::OrgId, now: aami_model::Timestamp) ->
     BootstrapToken {
         id,
         org: org.clone(),
+        user: None,
         name: "own credential".to_owned(),
         hash: String::new(),
         max_uses: 0,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use aami_api::key::{CreateKey, KeyView};
 use aami_model::access::{Role, Scope};
-use aami_model::{Exit, OrgId};
+use aami_model::{Exit, OrgId, UserId};
 use aami_server::World;
 use clap::Args;
 use serde::Serialize;
@@ -43,6 +43,9 @@ pub(crate) struct Create {
     /// Organisations it sees [all that your own key sees]; may be repeated
     #[arg(long, value_name = "ORG")]
     org: Vec<OrgId>,
+    /// The person who will hold it; what is made with it is theirs
+    #[arg(long, value_name = "USER")]
+    user: Option<UserId>,
     /// How long it lasts [for ever]
     #[arg(long, value_name = "DURATION")]
     ttl: Option<Seconds>,
@@ -124,6 +127,7 @@ impl Create {
             role: self.role,
             scopes: self.scope,
             orgs: self.org,
+            user: self.user,
             ttl_seconds: self.ttl.map(|ttl| ttl.0),
         })?;
         let view = &created.view;

@@ -20,7 +20,9 @@ pub(crate) struct Show {
 
 impl Show {
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
-        let node = find::node(session, &self.node)?;
+        // What is found by its name comes from a list, and lists leave findings out.
+        let id = find::node(session, &self.node)?.id;
+        let node = session.client.node(&id)?.body;
         session.screen.show(&node, |_| table(&node))?;
         Ok(Exit::Ok)
     }

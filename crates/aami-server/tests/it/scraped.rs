@@ -1,0 +1,201 @@
+//! Nodes without an agent, judged by what a real Prometheus scrapes, and by one that talks nonsense.
+
+use std::time::Duration;
+
+use aami_api::node::NodeView;
+use aami_model::NodeId;
+use aami_model::node_status::NodeStatus;
+use rig::Place;
+use rig::engines::{NodeExporter, Prometheus};
+use serde_json::{Value, json};
+
+use crate::house::{House, Machine, until};
+use crate::link::{Agent, node, until_status};
+use crate::stand_in::{Manner, StandIn, json as answer, nonsense};
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+fn house(url: &str) -> House {
+    House::with(|config| {
+        config.prometheus_url = Some(url.to_owned());
+        config.heartbeat_timeout = TIMEOUT;
+    })
+}
+
+/// Enrols a machine whose exporter is at `port`, and waits until it is online.
+fn enrol(house: &House, hostname: &str, seed: u8, port: u16) -> (Machine, NodeId) {
+    let token = house.token(|_| {}).token;
+    let machine = Machine::new(hostname, seed).with(|r| {
+        r.ip_address = "127.0.0.1".into();
+        r.exporters[0].port = port;
+    });
+    let id = machine.register(&house.stranger(), &token).unwrap().node.id;
+    until_status(house, &id, NodeStatus::Online);
+    (machine, id)
+}
+
+/// How often Prometheus was asked with this result.
+fn questions(house: &House, result: &str) -> u64 {
+    let metrics = house.admin().text("/metrics").unwrap();
+    let wanted = format!("aami_service_requests_total{{service=\"prometheus\",result=\"{result}\"}} ");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(&wanted));
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
+/// Waits until so many more questions had this result.
+fn until_asked(house: &House, result: &str, more: u64) {
+    let before = questions(house, result);
+    until(
+        &format!("{more} more questions are {result}"),
+        || match questions(house, result) {
+            asked if asked >= before + more => Ok(()),
+            asked => Err(asked - before),
+        },
+    );
+}
+
+fn configuration(ports: &[u16]) -> String {
+    let targets: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    json!({
+        "global": { "scrape_interval": "500ms", "scrape_timeout": "500ms" },
+        "scrape_configs": [{
+            "job_name": "node",
+            "static_configs": [{ "targets": targets, "labels": { "cluster": "default" } }],
+        }],
+    })
+    .to_string()
+}
+
+fn free_port() -> u16 {
+    Place::Loopback.port(0).unwrap()
+}
+
+#[test]
+fn a_node_without_an_agent_goes_and_comes_with_its_scrapes() {
+    // Given a node without an agent that Prometheus scrapes, one it does not know, and one with an agent that it cannot
+    // scrape
+    let (port, unknown, unscraped) = (free_port(), free_port(), free_port());
+    let mut exporter = NodeExporter::start_at(Place::Loopback, port).unwrap();
+    let stranger = NodeExporter::start_at(Place::Loopback, unknown).unwrap();
+    let mut third = NodeExporter::start_at(Place::Loopback, unscraped).unwrap();
+    let prometheus = Prometheus::start(Place::Loopback, &configuration(&[port, unscraped])).unwrap();
+    let house = house(&prometheus.url());
+    let admin = house.admin();
+    let (_, id) = enrol(&house, "gpu-01", 1, port);
+    let (_, nobody) = enrol(&house, "gpu-02", 2, unknown);
+    let (machine, connected) = enrol(&house, "gpu-03", 3, unscraped);
+    until("it was seen", || {
+        node(&house, &id).last_seen.map(drop).ok_or("never")
+    });
+    third.stop().unwrap();
+    let (mut agent, _) = Agent::connect(&house, &machine);
+
+    // when the exporters stop
+    agent.beat();
+    exporter.stop().unwrap();
+    agent.beat();
+    drop(stranger);
+
+    // then the node is offline, and says why and since when it was not seen,
+    until("the node is offline", || {
+        agent.beat();
+        match node(&house, &id) {
+            node if node.status == NodeStatus::Offline => Ok(()),
+            node => Err(node.status),
+        }
+    });
+    let reason = node(&house, &id).status_reason.unwrap();
+    assert_eq!(reason, "no exporter of it was scraped for 2 s");
+    let told = admin.events(0, 1000).unwrap().events;
+    let told: Vec<_> = (told.iter())
+        .filter(|event| event.kind == "node.disconnected")
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].data["disconnectReason"], "scrape_down");
+    assert!(told[0].data["lastSeenAt"].is_string());
+    // while the one nobody scrapes, and the one whose agent is heard, stay as they are.
+    assert_eq!(node(&house, &nobody).status, NodeStatus::Online);
+    agent.beat();
+    assert_eq!(node(&house, &connected).status, NodeStatus::Online);
+
+    // Taken out and brought back while it is down, it is what it is.
+    let ask = |verb: &str| -> NodeView {
+        let path = format!("/api/v1/nodes/{id}/{verb}");
+        admin.post(&path, Some(&json!({}))).unwrap()
+    };
+    assert_eq!(ask("maintenance").status, NodeStatus::Maintenance);
+    assert_eq!(ask("resume").status, NodeStatus::Offline);
+    // And when its exporter answers again it is online, in maintenance too.
+    assert_eq!(ask("maintenance").status, NodeStatus::Maintenance);
+    let _exporter = NodeExporter::start_at(Place::Loopback, port).unwrap();
+    until("it is scraped again", || {
+        match prometheus.query(&format!("up{{instance=\"127.0.0.1:{port}\"}}")) {
+            Ok(samples) if samples.iter().any(|(_, up)| *up == 1.0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    until_asked(&house, "ok", 2);
+    assert_eq!(ask("resume").status, NodeStatus::Online);
+}
+
+#[test]
+fn a_prometheus_that_is_gone_takes_no_node_with_it() {
+    let port = free_port();
+    let mut exporter = NodeExporter::start_at(Place::Loopback, port).unwrap();
+    let prometheus = Prometheus::start(Place::Loopback, &configuration(&[port])).unwrap();
+    let house = house(&prometheus.url());
+    let admin = house.admin();
+    let (_, id) = enrol(&house, "gpu-01", 1, port);
+    until_asked(&house, "ok", 1);
+    drop(prometheus);
+    exporter.stop().unwrap();
+    // As many questions as the timeout takes, twice over.
+    until_asked(&house, "failed", 16);
+    assert_eq!(node(&house, &id).status, NodeStatus::Online);
+    let told = admin.events(0, 1000).unwrap().events;
+    assert!(
+        told.iter().all(|event| event.kind != "node.disconnected"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn whatever_prometheus_answers_no_node_is_judged_by_nonsense() {
+    let exporter = crate::discovery::metrics_server();
+    let up = |value: &str| {
+        let body = json!({ "status": "success", "data": { "resultType": "vector", "result": [
+            { "metric": { "instance": format!("127.0.0.1:{exporter}") }, "value": [1.5, value] }
+        ] } });
+        answer("200 OK", &body.to_string())
+    };
+    let elsewhere = StandIn::new(up("0"));
+    let stand_in = StandIn::new(up("1"));
+    let house = house(&stand_in.url());
+    let admin = house.admin();
+    let (_, id) = enrol(&house, "gpu-01", 1, exporter);
+    until_asked(&house, "ok", 1);
+    for manner in nonsense(elsewhere.port) {
+        stand_in.behave(manner);
+        until_asked(&house, "failed", 2);
+    }
+    // Nor by what is no verdict on it.
+    let of_nobody = json!({ "status": "success", "data": { "resultType": "vector", "result": [] } });
+    stand_in.behave(answer("200 OK", &of_nobody.to_string()));
+    until_asked(&house, "ok", 12);
+    assert_eq!(node(&house, &id).status, NodeStatus::Online);
+    assert_eq!(elsewhere.asked(), 0, "a redirect was followed");
+    // A verdict that lasts is one.
+    stand_in.behave(up("0"));
+    until_status(&house, &id, NodeStatus::Offline);
+    // Its silence afterwards is none that it is back.
+    stand_in.behave(Manner::Bytes(Vec::new()));
+    until_asked(&house, "failed", 4);
+    assert_eq!(node(&house, &id).status, NodeStatus::Offline);
+    stand_in.behave(up("1"));
+    until_status(&house, &id, NodeStatus::Online);
+    let history: Value = admin.get(&format!("/api/v1/nodes/{id}/history")).unwrap();
+    let kinds: Vec<&str> = (history["events"].as_array().unwrap().iter())
+        .map(|event| event["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds[kinds.len() - 2..], ["node.disconnected", "node.connected"]);
+}
