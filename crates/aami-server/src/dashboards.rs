@@ -22,6 +22,7 @@ mod reader;
 mod rows;
 pub(crate) mod socket;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aami_model::access::Caller;
@@ -47,6 +48,24 @@ pub(crate) struct Dashboards {
     bell: Notify,
     fractions: Mutex<Fractions>,
     replays: Semaphore,
+    /// How many wait to have seen everything there was when they came.
+    unsynced: AtomicUsize,
+}
+
+/// Counts one that has not seen everything yet, for as long as this is held.
+struct Unsynced<'a>(&'a AtomicUsize);
+
+impl<'a> Unsynced<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Unsynced<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Dashboards {
@@ -57,6 +76,7 @@ impl Dashboards {
             bell: Notify::new(),
             fractions: Mutex::default(),
             replays: Semaphore::new(REPLAYS),
+            unsynced: AtomicUsize::new(0),
         }
     }
 

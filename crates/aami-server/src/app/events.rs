@@ -26,6 +26,21 @@ pub(crate) fn newest(snapshot: &Snapshot) -> u64 {
     bounds(snapshot, snapshot.revision).1
 }
 
+/// The events told between two pictures, ascending, as long as none of them has been moved to the history already.
+pub(crate) fn between(before: &Snapshot, after: &Snapshot) -> Option<Vec<Event>> {
+    let mut events = Vec::new();
+    for (key, untold) in before.told_until(after)? {
+        let Some(document) = untold.read(key) else {
+            continue;
+        };
+        let (first, _) = bounds(after, untold.revision);
+        let numbered = (first..).zip(document.events);
+        events.extend(numbered.map(|(seq, event)| Event { seq, ..event }));
+    }
+    events.sort_by_key(|event: &Event| event.seq);
+    Some(events)
+}
+
 /// What an outbox entry will be in the history. Copying it twice gives the same records.
 pub(crate) fn records(snapshot: &Snapshot, revision: Revision, outbox: &OutboxDocument) -> Vec<Record> {
     let (first, _) = bounds(snapshot, revision);

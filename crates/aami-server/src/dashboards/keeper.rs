@@ -4,6 +4,7 @@
 //! tells is in the order of the numbers: a row of a revision never comes before the events of an earlier one.
 
 use std::iter::Peekable;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::frame::{Draft, Key};
 use super::progress::Pace;
 use super::{changes, rows};
 use crate::app::App;
-use crate::app::events::{Wanted, newest};
+use crate::app::events::{self, Wanted, newest};
 use crate::link::spread_seconds;
 use crate::view::Snapshot;
 
@@ -146,6 +147,11 @@ impl Keeper<'_> {
         let (mut through, goal) = (newest(&self.seen), newest(&snapshot));
         let mut frames = changes.frames.into_iter().peekable();
         let mut pause = BREATH;
+        if let Some(events) = events::between(&self.seen, &snapshot) {
+            self.tell(&mut frames, &events, goal);
+            through = goal;
+        }
+        // What has been moved to the history meanwhile is read there.
         while through < goal {
             let wanted = Wanted {
                 after: through,
@@ -227,11 +233,15 @@ impl Keeper<'_> {
         self.judged = Instant::now();
     }
 
-    /// Shows the board. Nobody is woken where nothing was put on it.
+    /// Shows the board. Nobody is woken where nothing was put on it, unless somebody waits to hear just that.
     fn show(&self) {
         let next = self.board.picture();
-        self.app.dashboards.picture.send_if_modified(|shown| {
-            let news = shown.as_ref().is_none_or(|shown| shown.newest != next.newest);
+        let dashboards = &self.app.dashboards;
+        dashboards.picture.send_if_modified(|shown| {
+            let waiting = dashboards.unsynced.load(Ordering::SeqCst) > 0;
+            let news = shown.as_ref().is_none_or(|shown| {
+                shown.newest != next.newest || (waiting && shown.through != next.through)
+            });
             *shown = Some(Arc::new(next));
             news
         });

@@ -53,8 +53,8 @@ enum Phase {
     Rows { until: Place },
     /// The events up to this number.
     Replaying { until: Place },
-    /// News; `goal` until everything there was in the beginning has been told.
-    Following { goal: Option<u64> },
+    /// News; `synced` once everything there was in the beginning has been told.
+    Following { synced: bool },
 }
 
 /// A dashboard's place.
@@ -65,12 +65,15 @@ pub(super) struct Reader {
     cursor: Place,
     /// The number it would hand back.
     told: u64,
+    /// What it has to be told before it has seen everything there was when it came.
+    goal: u64,
     phase: Phase,
 }
 
 impl Reader {
-    /// A place for somebody who sees these organisations and comes from `from`.
-    pub(super) fn begin(picture: &Picture, orgs: Orgs, from: &From) -> Self {
+    /// A place for somebody who sees these organisations and comes from `from`. It has seen everything there is once
+    /// it has been told up to `goal`.
+    pub(super) fn begin(picture: &Picture, orgs: Orgs, from: &From, goal: u64) -> Self {
         let foreign = from.epoch.as_ref().is_some_and(|epoch| **epoch != *picture.epoch);
         let ahead = from.after > picture.through.saturating_add(AHEAD);
         let why = if from.after == 0 {
@@ -88,6 +91,7 @@ impl Reader {
             cursor: (from.after, 0),
             // Numbers of another life of the store say nothing about what happened in this one.
             told: if why == Some(Why::Epoch) { 0 } else { from.after },
+            goal,
             phase: Phase::Opening(why),
         }
     }
@@ -99,7 +103,7 @@ impl Reader {
 
     /// Whether it has seen everything there was.
     pub(super) const fn is_synced(&self) -> bool {
-        matches!(self.phase, Phase::Following { goal: None })
+        matches!(self.phase, Phase::Following { synced: true })
     }
 
     /// Begins anew after it was overtaken.
@@ -130,7 +134,7 @@ impl Reader {
                 }
                 Step::Replay { after, through }
             }
-            Phase::Following { goal } => self.news(picture, goal),
+            Phase::Following { synced } => self.news(picture, synced),
         }
     }
 
@@ -150,8 +154,8 @@ impl Reader {
                 What::Snapshot { epoch, reason }
             }
             None => {
-                let goal = picture.through.max(self.told);
-                self.phase = Phase::Following { goal: Some(goal) };
+                self.goal = self.goal.max(picture.through).max(self.told);
+                self.phase = Phase::Following { synced: false };
                 What::Resumed { epoch }
             }
         };
@@ -181,10 +185,11 @@ impl Reader {
 
     fn follow(&mut self, from: Place) {
         self.cursor = from;
-        self.phase = Phase::Following { goal: Some(from.0) };
+        self.goal = self.goal.max(from.0);
+        self.phase = Phase::Following { synced: false };
     }
 
-    fn news(&mut self, picture: &Picture, goal: Option<u64>) -> Step {
+    fn news(&mut self, picture: &Picture, synced: bool) -> Step {
         if picture.floor > self.cursor {
             return Step::Behind;
         }
@@ -203,8 +208,8 @@ impl Reader {
         if !batch.frames.is_empty() {
             return Step::Say(batch.frames);
         }
-        if goal.is_some_and(|goal| picture.through >= goal) {
-            self.phase = Phase::Following { goal: None };
+        if !synced && picture.through >= self.goal {
+            self.phase = Phase::Following { synced: true };
             return Step::Say(vec![self.mark(picture)]);
         }
         Step::Wait

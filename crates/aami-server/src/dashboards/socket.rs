@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aami_api::dashboard::{About, LARGEST_UP, MOST_WATCHED, Plane, Presence, Said, What};
+use aami_model::NodeId;
 use aami_model::access::Caller;
-use aami_model::{NodeId, Timestamp};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use bytes::Bytes;
@@ -16,12 +16,13 @@ use futures::{FutureExt as _, SinkExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::Unsynced;
 use super::board::Picture;
 use super::frame::encode;
 use super::hall::{Ending, Seat, Seated};
 use super::reader::{From, Reader, Step};
 use super::rows;
-use crate::app::events::Wanted;
+use crate::app::events::{Wanted, newest};
 use crate::app::{App, Refusal};
 use crate::http::Bucket;
 
@@ -117,7 +118,7 @@ struct Talk<'a> {
 /// A node a dashboard wants to see more of.
 struct Watched {
     node: NodeId,
-    told: Option<(bool, Option<Timestamp>)>,
+    told: Option<Presence>,
 }
 
 /// What ended a talk: nothing when the dashboard left by itself.
@@ -139,7 +140,10 @@ async fn talk(app: &App, seat: &Seat, asked: Asked, told: &mut u64, socket: &mut
     let Some(first) = talk.picture(&mut shown).await else {
         return seat.ended().or(Some(Ending::Silent));
     };
-    let mut reader = Reader::begin(&first, seat.caller.orgs.clone(), &from);
+    // What is committed by now belongs to what it is shown first, also where it is on its way to the board.
+    let mut unsynced = Some(Unsynced::new(&app.dashboards.unsynced));
+    let goal = newest(&app.view.current());
+    let mut reader = Reader::begin(&first, seat.caller.orgs.clone(), &from, goal);
     drop(first);
     let quiet = (app.config.heartbeat_timeout / 2).min(QUIET);
     let mut asked_whether = false;
@@ -196,8 +200,13 @@ async fn talk(app: &App, seat: &Seat, asked: Asked, told: &mut u64, socket: &mut
         }
         if reader.is_synced() {
             back_off = BACK_OFF.0;
+            unsynced = None;
+        } else if unsynced.is_none() {
+            unsynced = Some(Unsynced::new(&app.dashboards.unsynced));
         }
-        alarm.as_mut().reset(heard + quiet);
+        if alarm.deadline() != heard + quiet {
+            alarm.as_mut().reset(heard + quiet);
+        }
         tokio::select! {
             biased;
             () = seat.over.cancelled() => {}
@@ -359,12 +368,7 @@ impl Talk<'_> {
                 continue;
             }
             let shown = self.app.live.shown(&watched.node);
-            let now = (shown.connected, shown.last_seen);
-            if watched.told == Some(now) {
-                continue;
-            }
-            watched.told = Some(now);
-            let what = What::Resources(Presence {
+            let now = Presence {
                 about: About {
                     node_id: Some(watched.node.clone()),
                     ..About::default()
@@ -372,8 +376,11 @@ impl Talk<'_> {
                 connected: shown.connected,
                 last_seen: shown.last_seen,
                 resources: shown.resources,
-            });
-            frames.push(encode(seq, Plane::Live, &what));
+            };
+            if watched.told.as_ref() != Some(&now) {
+                watched.told = Some(now.clone());
+                frames.push(encode(seq, Plane::Live, &What::Resources(now)));
+            }
         }
         frames
     }

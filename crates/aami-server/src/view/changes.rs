@@ -9,7 +9,7 @@ use imbl::ordmap::DiffItem;
 
 use super::document::RunDocument;
 use super::linked::InventoryDocument;
-use super::snapshot::{Held, Snapshot};
+use super::snapshot::{Held, Snapshot, Untold};
 
 /// A document that is another one now, or none.
 pub(crate) enum Changed<'a, K, T> {
@@ -52,6 +52,21 @@ impl Snapshot {
         after: &'a Self,
     ) -> impl Iterator<Item = Changed<'a, NodeId, InventoryDocument>> {
         changed(&self.linked.inventories, &after.linked.inventories)
+    }
+
+    /// What transactions told that are in `after` and not here; none where some may have come and gone in between.
+    pub(crate) fn told_until<'a>(&'a self, after: &'a Self) -> Option<Vec<(&'a str, &'a Untold)>> {
+        let (mut told, mut removed) = (Vec::new(), 0);
+        for item in self.outbox.diff(&after.outbox) {
+            match item {
+                DiffItem::Add(key, untold)
+                | DiffItem::Update {
+                    new: (key, untold), ..
+                } => told.push((&**key, untold)),
+                DiffItem::Remove(..) => removed += 1,
+            }
+        }
+        (after.outbox_removals.checked_sub(self.outbox_removals) == Some(removed)).then_some(told)
     }
 
     /// Whether any API key is different.

@@ -1,7 +1,6 @@
 //! Dashboards that read slowly, talk nonsense, fall silent, or are connected when the control plane stops.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -229,9 +228,6 @@ fn a_stop_tells_everybody_to_come_back_spread() {
     for dashboard in &mut all {
         dashboard.sync();
     }
-    // One that was never upgraded, and one that does not read: neither holds the stop up.
-    let mut half = TcpStream::connect(house.running().address()).unwrap();
-    half.write_all(b"GET /ws HTTP/1.1\r\nHost: x\r\n").unwrap();
     let begun = Instant::now();
     house.stop();
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
@@ -250,7 +246,6 @@ fn a_stop_tells_everybody_to_come_back_spread() {
             Some(1012)
         );
     }
-    let _ = half.read(&mut [0; 16]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::house::{House, Machine, code_of, until};
 use crate::link::{Agent, enrolled, events, node, until_status};
 
 /// Two replicas; the second knows the first one's admin key.
-fn two(etcd: &Etcd<'_>) -> (House, House) {
+pub fn two(etcd: &Etcd<'_>) -> (House, House) {
     let url = format!("etcd://{}", etcd.endpoint());
     let first = House::with(|config| config.store.clone_from(&url));
     let mut second = House::with(|config| config.store.clone_from(&url));

@@ -237,7 +237,7 @@ proptest! {
     ) {
         let mut world = World::new(200);
         let mut screen = Screen::default();
-        let mut reader = Reader::begin(&world.board.picture(), orgs(org), &From::default());
+        let mut reader = Reader::begin(&world.board.picture(), orgs(org), &From::default(), 0);
         let since = world.seq;
         // What it was told before it was first through belongs to it from there on.
         to_the_end(&world, &mut reader, &mut screen, org);
@@ -250,7 +250,7 @@ proptest! {
                 Act::Flood => (0..2 * ROOM).for_each(|n| world.happen(n)),
                 Act::Reconnect => {
                     let from = From { after: screen.last, epoch: Some("e1".into()) };
-                    reader = Reader::begin(&world.board.picture(), orgs(org), &from);
+                    reader = Reader::begin(&world.board.picture(), orgs(org), &from, 0);
                 }
             }
         }
@@ -263,7 +263,7 @@ proptest! {
 fn a_slow_reader_gets_of_each_row_only_the_newest() {
     let mut world = World::new(10);
     let (mut screen, picture) = (Screen::default(), world.board.picture());
-    let mut reader = Reader::begin(&picture, Orgs::All, &From::default());
+    let mut reader = Reader::begin(&picture, Orgs::All, &From::default(), 0);
     to_the_end(&world, &mut reader, &mut screen, "all");
     for n in 0..10_000 {
         world.change(n % 10);
@@ -282,7 +282,7 @@ fn a_slow_reader_gets_of_each_row_only_the_newest() {
 fn one_that_was_overtaken_gets_a_snapshot_and_the_events_it_missed() {
     let mut world = World::new(10);
     let (mut screen, picture) = (Screen::default(), world.board.picture());
-    let mut reader = Reader::begin(&picture, Orgs::All, &From::default());
+    let mut reader = Reader::begin(&picture, Orgs::All, &From::default(), 0);
     to_the_end(&world, &mut reader, &mut screen, "all");
     let since = world.seq;
     (0..3 * ROOM).for_each(|n| world.happen(n));
@@ -302,7 +302,7 @@ fn who_comes_back_goes_on_or_is_told_why_not() {
             epoch: epoch.map(str::to_owned),
         };
         let mut screen = Screen::default();
-        let mut reader = Reader::begin(&world.board.picture(), Orgs::All, &from);
+        let mut reader = Reader::begin(&world.board.picture(), Orgs::All, &from, 0);
         to_the_end(world, &mut reader, &mut screen, "all");
         screen
     };
@@ -324,10 +324,24 @@ fn who_comes_back_goes_on_or_is_told_why_not() {
 }
 
 #[test]
+fn it_has_seen_everything_once_the_board_has_what_the_store_had_when_it_came() {
+    let mut world = World::new(2);
+    let mut screen = Screen::default();
+    // A change is committed, and on its way to the board.
+    let goal = world.seq + 64;
+    let mut reader = Reader::begin(&world.board.picture(), Orgs::All, &From::default(), goal);
+    to_the_end(&world, &mut reader, &mut screen, "all");
+    assert!(!screen.synced && screen.rows.len() == 2);
+    world.change(0);
+    to_the_end(&world, &mut reader, &mut screen, "all");
+    agree(&world, &screen, "all", world.seq);
+}
+
+#[test]
 fn one_to_whom_nothing_happens_still_learns_how_far_everything_is() {
     let mut world = World::new(2);
     let mut screen = Screen::default();
-    let mut reader = Reader::begin(&world.board.picture(), orgs("red"), &From::default());
+    let mut reader = Reader::begin(&world.board.picture(), orgs("red"), &From::default(), 0);
     to_the_end(&world, &mut reader, &mut screen, "red");
     (0..100).for_each(|_| world.change(1));
     to_the_end(&world, &mut reader, &mut screen, "red");
