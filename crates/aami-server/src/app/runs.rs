@@ -1,6 +1,7 @@
 //! Runs: opened by a bootstrap token, reported to by their installer, ended or swept.
 
-use std::collections::BTreeMap;
+mod picture;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +11,17 @@ use aami_api::token::{OpenedRun, Validated};
 use aami_model::access::{Caller, Orgs, Role, Scope};
 use aami_model::node::Node;
 use aami_model::node_status::{self, NodeEvent, NodeStatus, Outcome, Trigger};
-use aami_model::run::{RunEvent, RunEventKind, RunStatus, StepStatus};
+use aami_model::run::{RunEvent, RunStatus};
 use aami_model::secret::{Secret, SecretKind};
 use aami_model::token::BootstrapToken;
-use aami_model::{RunId, Timestamp, code};
+use aami_model::{RunId, code};
 use aami_store::keys;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use self::picture::{Failure, absorb};
 use super::commit::{Change, Wanted, Written, Wrote, node_data};
 use super::{App, Asking, Refusal, access};
-use crate::view::document::{RunDocument, StepDocument, encode};
+use crate::view::document::{RunDocument, encode};
 use crate::view::{Held, Snapshot};
 
 const CREDENTIAL_TTL: Duration = Duration::from_secs(24 * 3600);
@@ -29,9 +31,6 @@ const SPARE_RUNS: u32 = 100;
 const SILENT_RUN: Duration = Duration::from_secs(3600);
 /// How many runs that are over go with one that is opened.
 const MOST_DROPPED: usize = 10;
-const MOST_STEPS: usize = 64;
-/// How many details of a failure are told.
-const MOST_DETAILS: usize = 16;
 /// The most events one report may hold.
 pub(crate) const MOST_REPORTED: usize = 256;
 
@@ -68,140 +67,6 @@ pub(crate) fn shown(snapshot: &Snapshot, run: &RunDocument) -> RunView {
         updated_at: run.updated_at,
         last_event: run.last_event,
     }
-}
-
-/// One line of a stranger's text, kept short.
-fn line(text: &str, longest: usize) -> String {
-    text.chars().filter(|c| !c.is_control()).take(longest).collect()
-}
-
-/// Takes one event into the picture of a run. Unknown steps are ignored: the plan said which there are.
-fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
-    let find = |run: &mut RunDocument, id: &str| run.steps.iter().position(|step| step.id == id);
-    match &event.kind {
-        RunEventKind::RunStarted { plan, steps } => {
-            run.plan = Some(line(plan, 64));
-            // The script fetches the agent, which goes on in the same run with steps of its own.
-            if run.status != RunStatus::Running || run.started_at.is_none() {
-                run.started_at = Some(event.at);
-            }
-            run.status = RunStatus::Running;
-            for step in steps {
-                let id = line(&step.id, 64);
-                if run.steps.len() < MOST_STEPS && run.steps.iter().all(|known| known.id != id) {
-                    run.steps.push(StepDocument {
-                        id,
-                        title: line(&step.title, 120),
-                        ..StepDocument::default()
-                    });
-                }
-            }
-        }
-        RunEventKind::StepStarted { step, attempt } => {
-            if let Some(at) = find(run, step) {
-                let step = &mut run.steps[at];
-                (step.status, step.attempts) = (StepStatus::InProgress, *attempt);
-                step.started_at = Some(event.at);
-                (step.duration_ms, step.outcome) = (None, None);
-            }
-        }
-        RunEventKind::StepCompleted {
-            step,
-            outcome,
-            duration_ms,
-        } => {
-            if let Some(at) = find(run, step) {
-                let step = &mut run.steps[at];
-                (step.status, step.outcome) = (StepStatus::Completed, Some(*outcome));
-                (step.duration_ms, step.error) = (Some(*duration_ms), None);
-                step.details.clear();
-            }
-        }
-        RunEventKind::StepFailed {
-            step,
-            code,
-            message,
-            details,
-            duration_ms,
-            ..
-        } => {
-            if let Some(at) = find(run, step) {
-                run.steps[at].status = StepStatus::Failed;
-                run.steps[at].duration_ms = Some(*duration_ms);
-                run.steps[at].error = Some(format!("{}: {}", line(code, 64), line(message, 500)));
-                run.steps[at].details = few(details);
-            }
-        }
-        RunEventKind::RunFinished { status, .. } => run.status = *status,
-        RunEventKind::StepProgress { .. } | RunEventKind::StepNote { .. } => {}
-    }
-    run.last_event = event.seq;
-    run.updated_at = now;
-}
-
-/// What failed: the step that did, else what was just reported of no step of the plan.
-struct Failure {
-    code: String,
-    message: String,
-    details: Value,
-}
-
-impl Failure {
-    fn of(run: &RunDocument, reported: &[RunEvent]) -> Self {
-        let in_step = run.steps.iter().find_map(|step| {
-            let (code, message) = step.error.as_deref()?.split_once(": ")?;
-            Some((
-                step.id.clone(),
-                code.to_owned(),
-                message.to_owned(),
-                step.details.clone(),
-            ))
-        });
-        let elsewhere = || {
-            reported.iter().rev().find_map(|event| match &event.kind {
-                RunEventKind::StepFailed {
-                    step,
-                    code,
-                    message,
-                    details,
-                    ..
-                } => Some((line(step, 64), line(code, 64), line(message, 500), few(details))),
-                _ => None,
-            })
-        };
-        let (step, code, message, more) = in_step.or_else(elsewhere).unwrap_or_else(|| {
-            let message = "the installation ended without saying why".to_owned();
-            (
-                String::new(),
-                "INSTALLATION_FAILED".to_owned(),
-                message,
-                BTreeMap::new(),
-            )
-        });
-        let mut details = json!({ "step": step });
-        for (name, value) in more {
-            details[name] = json!(value);
-        }
-        Self {
-            code,
-            message,
-            details,
-        }
-    }
-
-    fn sentence(&self) -> String {
-        format!("{}: {}", self.code, self.message)
-    }
-
-    fn told(&self) -> Value {
-        json!({ "code": self.code, "message": self.message, "details": self.details })
-    }
-}
-
-/// A stranger's details, few and short.
-fn few(details: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let short = |(name, value): (&String, &String)| (line(name, 64), line(value, 500));
-    details.iter().take(MOST_DETAILS).map(short).collect()
 }
 
 /// The node a token was made for, which its runs report about from the first word.
