@@ -101,7 +101,8 @@ pub struct Hello {
     pub agent_version: String,
     /// `amd64` or `arm64`.
     pub arch: String,
-    /// The kernel's boot id: another one means that the machine was started anew.
+    /// Another one means that the machine was started anew: the kernel's boot id, and what tells containers on one
+    /// kernel apart.
     pub boot_id: String,
     /// Which numbering its reports belong to; made anew where the spool is made anew.
     pub spool: String,

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::command::Desk;
 use super::connection::{Action, Connection, Input};
-use super::state::{Shared, boot_id, random};
+use super::state::{Shared, random, start_id};
 use super::update;
 use super::wire::{NotOpened, Read, Road, Wire};
 use receipts::Receipts;
@@ -182,7 +182,7 @@ impl Link<'_> {
             protocol: PROTOCOL,
             agent_version: aami_model::version::own().to_owned(),
             arch: ARCH.to_owned(),
-            boot_id: boot_id(),
+            boot_id: start_id(),
             spool: self.shared.spool().id().to_owned(),
             inventory_sha256: sha256.or_else(|| noted.inventory.clone()).unwrap_or_default(),
             config_revision: Some(revision).filter(|revision| !revision.is_empty()),

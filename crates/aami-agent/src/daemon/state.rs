@@ -268,10 +268,23 @@ pub(super) fn random() -> f64 {
     f64::from(u32::from_ne_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// The boot id of this start of the machine.
+/// The kernel's boot id.
 pub(super) fn boot_id() -> String {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    text.unwrap_or_default().trim().chars().take(64).collect()
+    text.unwrap_or_default().trim().chars().take(40).collect()
+}
+
+/// What no other start of a machine has: the kernel's boot id and, since containers on one kernel share that, when the
+/// first process of this one began.
+pub(super) fn start_id() -> String {
+    let stat = fs::read_to_string("/proc/1/stat").unwrap_or_default();
+    format!("{}.{}", boot_id(), began(&stat).unwrap_or_default())
+}
+
+/// Field 22 of proc_pid_stat(5), in clock ticks since the kernel started; the name before it may hold anything.
+fn began(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// What the loops share on a node that is this folder.
@@ -288,4 +301,21 @@ pub(super) fn stage(folder: &std::path::Path) -> Shared {
     };
     let identity = Identity::on_stage(folder);
     Shared::open(&options, &identity).expect("the folder can be opened")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_of_the_first_process_is_read_whatever_its_name() {
+        let rest = (3..=52)
+            .map(|field| field.to_string())
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert_eq!(began(&format!("1 (systemd) {rest}")), Some(22));
+        assert_eq!(began(&format!("1 (a) 7 (b) {rest}")), Some(22));
+        assert_eq!(began(""), None);
+        assert!(start_id().len() <= 64 && start_id().bytes().all(|b| b.is_ascii_graphic()));
+    }
 }

@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use rig::{Net, Node, Release, wait_until};
+use rig::{Net, Node, Packed, Release, wait_until};
 
 use super::stage::{PATIENCE, Stage, TIMEOUT};
-use crate::site::{Typing as _, is_full};
+use crate::site::{ARCH, Typing as _, is_full};
 
 const DISCONNECTED: &str = "node.disconnected";
 
@@ -146,13 +146,14 @@ fn a_node_without_encryption_stays_connected_is_let_go_when_retired_and_comes_ba
         .site
         .token(&["--name", "plain", "--max-uses", "2", "--allow-reenrol"])?;
     node.write("/root/token", token.secret.as_bytes(), 0o600)?;
-    let line = stage.site.generic_script(
-        &node,
-        &format!(
-            "--token-file /root/token --plain-http --server http://{}:8080",
-            stage.site.host().address()
-        ),
-    )?;
+    // What comes over such a network is not believed, so the exporter is brought there by hand.
+    for name in ["components.toml".to_owned(), Packed::node_exporter()?.file_name()] {
+        let bytes = std::fs::read(stage.site.data().join("dist").join(ARCH).join(&name))?;
+        node.write(&format!("/root/components/{name}"), &bytes, 0o644)?;
+    }
+    let server = format!("http://{}:8080", stage.site.host().address());
+    let arguments = format!("--token-file /root/token --components /root/components --plain-http --server {server}");
+    let line = stage.site.generic_script(&node, &arguments)?;
 
     // Over a network that its people said they trust, the node is enrolled, and its agent says what that means.
     node.types_well(&line)?;

@@ -130,7 +130,7 @@ fn a_download_that_does_not_fit_its_checksum_is_refused_and_its_people_are_told_
     let message = text(&told[2].body["data"]["error"], "message")?;
     ensure!(!message.is_empty(), "{}", told[2].body);
     let error = json!({ "code": "CHECKSUM_MISMATCH", "message": message,
-        "details": { "expected": expected, "actual": actual } });
+        "details": { "expected": expected, "actual": actual, "step": "integrity" } });
     let failed = json!({ "nodeId": id, "nodeName": "gpu-worker-01", "error": error, "owner": owner() });
     ensure_is(&told[2], FAILED, &failed)?;
     let known = stage.site.node(node.name())?;
