@@ -1,16 +1,16 @@
 //! What staying connected costs a node, and how soon people are told: measured on real nodes.
 //!
 //! `make bench` runs it with the agent as it is shipped and `aami` as a release. Needs root.
-#![allow(clippy::print_stdout, missing_docs)]
+#![allow(clippy::print_stdout, reason = "a bench reports on the terminal")]
 
 mod frugal;
 mod told;
 
 #[path = "../../tests/it/site.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with the integration tests")]
 mod site;
 #[path = "../../tests/it/connected/stage.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with the integration tests")]
 mod stage;
 
 use anyhow::Result;

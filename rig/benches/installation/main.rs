@@ -2,7 +2,7 @@
 //!
 //! `make bench` runs it with the agent as it is shipped and `aami` as a release. Nodes are containers with a systemd of
 //! their own, a fresh one for each measurement; what is downloaded comes from a web server beside them. Needs root.
-#![allow(clippy::print_stdout, missing_docs)]
+#![allow(clippy::print_stdout, reason = "a bench reports on the terminal")]
 
 mod again;
 mod bootstrap;
@@ -10,10 +10,10 @@ mod server;
 mod ten;
 
 #[path = "../../tests/it/site.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with the integration tests")]
 mod site;
 #[path = "../../tests/it/server_install/stage.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with the integration tests")]
 mod stage;
 
 use std::time::{Duration, Instant};
