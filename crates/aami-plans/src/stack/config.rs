@@ -11,8 +11,8 @@ use super::wishes::Wishes;
 /// The name of the file the control plane writes its targets to.
 pub(crate) const TARGETS: &str = "nodes.json";
 
-/// `server.yaml` of `aami server`: one setting a line.
-pub(crate) fn server(wishes: &Wishes, layout: &Layout) -> Result<String, StepError> {
+/// `server.yaml` of `aami server`: one setting a line. `beside` are the parts that run beside it, whom it asks.
+pub(crate) fn server(wishes: &Wishes, layout: &Layout, beside: &[Part]) -> Result<String, StepError> {
     let mut settings = vec![
         ("listen", wishes.listen(Part::ControlPlane).to_string()),
         (
@@ -22,6 +22,14 @@ pub(crate) fn server(wishes: &Wishes, layout: &Layout) -> Result<String, StepErr
         ("cluster", wishes.cluster.clone()),
         ("file_sd", format!("{}/{TARGETS}", layout.targets)),
     ];
+    for (part, setting) in [
+        (Part::Prometheus, "prometheus_url"),
+        (Part::Alertmanager, "alertmanager_url"),
+    ] {
+        if beside.contains(&part) {
+            settings.push((setting, format!("http://127.0.0.1:{}", wishes.port(part))));
+        }
+    }
     settings.extend(wishes.public_url().map(|url| ("public_url", url)));
     if wishes.own_certificate {
         settings.push(("tls_cert", format!("{}/server.crt", layout.tls)));
@@ -175,9 +183,16 @@ mod tests {
     fn the_control_planes_file_has_a_setting_a_line() {
         let (wishes, layout) = stack();
         assert_eq!(
-            server(&wishes, &layout).unwrap(),
+            server(&wishes, &layout, &[Part::Prometheus]).unwrap(),
             "listen: \"0.0.0.0:8080\"\ndata_dir: \"/var/lib/aami/server\"\ncluster: \"default\"\n\
-             file_sd: \"/var/lib/aami/targets/nodes.json\"\npublic_url: \"https://aami.example.com:8080\"\n"
+             file_sd: \"/var/lib/aami/targets/nodes.json\"\nprometheus_url: \"http://127.0.0.1:9090\"\n\
+             public_url: \"https://aami.example.com:8080\"\n"
+        );
+        let both = [Part::Prometheus, Part::Alertmanager];
+        let text = server(&wishes, &layout, &both).unwrap();
+        assert!(
+            text.contains("alertmanager_url: \"http://127.0.0.1:9093\"\n"),
+            "{text}"
         );
     }
 

@@ -144,6 +144,11 @@ impl App {
                 self.observe_node(id, Some(true), Some(Trigger::Verified), None)
                     .await?
             }
+            // One that was declared with its exporters, and is watched without ever enrolling.
+            (true, NodeStatus::Pending) if !probes.is_empty() => {
+                self.observe_node(id, Some(true), Some(Trigger::Verified), None)
+                    .await?
+            }
             (false, NodeStatus::Installing) => self.explain_node(id, reason).await?,
             (_, status) => status,
         };

@@ -199,3 +199,35 @@ fn whatever_prometheus_answers_no_node_is_judged_by_nonsense() {
         .collect();
     assert_eq!(kinds[kinds.len() - 2..], ["node.disconnected", "node.connected"]);
 }
+
+#[test]
+fn a_machine_that_was_only_declared_is_watched_once_it_is_verified() {
+    // Given a machine that will never enrol, declared with its exporter
+    let stand_in = StandIn::new(answer("200 OK", "{}"));
+    let house = house(&stand_in.url());
+    let admin = house.admin();
+    let exporter = crate::discovery::metrics_server();
+    let declare = |hostname: &str, exporters: Value| -> NodeId {
+        let body = json!({ "hostname": hostname, "ip_address": "127.0.0.1", "exporters": exporters });
+        admin
+            .post::<_, NodeView>("/api/v1/nodes", Some(&body))
+            .unwrap()
+            .id
+    };
+    let id = declare("win-01", json!([{ "type": "custom", "port": exporter }]));
+    let dead = declare("win-02", json!([{ "type": "custom", "port": free_port() }]));
+    let bare = declare("win-03", json!([]));
+
+    // when an operator has it verified, it is online; what does not answer, or has nothing to answer with, is not.
+    assert_eq!(admin.verify(&id).unwrap().status, NodeStatus::Online);
+    assert_eq!(admin.verify(&dead).unwrap().status, NodeStatus::Pending);
+    assert_eq!(admin.verify(&bare).unwrap().status, NodeStatus::Pending);
+
+    // From then on its scrapes tell.
+    let instance = format!("127.0.0.1:{exporter}");
+    let said = json!({ "status": "success", "data": { "resultType": "vector", "result": [
+        { "metric": { "instance": instance }, "value": [1.5, "0"] }
+    ] } });
+    stand_in.behave(answer("200 OK", &said.to_string()));
+    until_status(&house, &id, NodeStatus::Offline);
+}

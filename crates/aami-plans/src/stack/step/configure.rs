@@ -26,6 +26,7 @@ impl Configure {
         let wishes = session.wishes();
         let parts = session.parts()?;
         let has = |part| parts.contains(&part);
+        let beside: Vec<Part> = Part::FOREIGN.into_iter().filter(|part| has(*part)).collect();
         let file = |part| layout.file_of(part).map_err(broken);
         // Secrets lie in a folder that others may pass and not list.
         let mut effects = vec![Effect::directory(
@@ -38,7 +39,7 @@ impl Configure {
         }
         effects.push(text(
             file(Part::ControlPlane)?,
-            config::server(wishes, layout)?,
+            config::server(wishes, layout, &beside)?,
             Owner::root(),
             0o644,
         ));
