@@ -163,7 +163,7 @@ fn a_newer_agent_takes_the_place_and_whatever_is_not_ours_or_does_not_come_up_do
     runs(&site, &node, own)?;
 
     // And all of it goes with the node.
-    node.types_well("aami-agent uninstall --yes")?;
+    node.types_well("aami-agent uninstall")?;
     is_as_before(&node, &before, "an uninstall")
 }
 
