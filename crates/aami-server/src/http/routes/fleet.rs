@@ -30,7 +30,7 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .gives(of::<Rollouts>),
         route(
-            get.clone(),
+            get,
             "/api/v1/groups/{id}/rollout",
             V,
             "How the update of a group's agents stands",
@@ -58,7 +58,7 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .gives(of::<RolloutView>),
         route(
-            post.clone(),
+            post,
             "/api/v1/groups/{id}/rollout/resume",
             O,
             "Let the update go on; what failed is tried again",
