@@ -222,9 +222,11 @@ fn nearest(name: &str) -> String {
             .filter(|pair| own.contains(pair))
             .count()
     };
+    // Long names share pairs with everything: what counts is how much of both is shared.
+    let likeness = |setting: &&Setting| shared(setting) * 1000 / (own.len() + setting.name.len());
     SETTINGS
         .iter()
-        .max_by_key(shared)
+        .max_by_key(likeness)
         .filter(|setting| shared(setting) > 1)
         .map_or_else(String::new, |setting| {
             format!("; did you mean {:?}?", setting.name)
