@@ -1,7 +1,9 @@
 //! What can be wrong with the machine itself.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
-use rig::{Net, Node, Process, Release};
+use rig::{Net, Node, Process, Release, wait_until};
 
 use crate::site::{Site, Typing as _, is_as_before};
 
@@ -131,6 +133,16 @@ fn a_clock_a_year_off_does_not_block_enrolment_and_is_said() -> Result<()> {
             said.all()
         );
         ensure!(site.node("node1")?["status"] == "online", "a year {years}");
+        // Its agent is connected all the same, and everybody sees what is wrong.
+        wait_until(Duration::from_secs(30), "the clock is found to be wrong", || {
+            let known = site.node("node1")?;
+            let findings = known["findings"].to_string();
+            ensure!(
+                known["connected"] == true && findings.contains("CLOCK_SKEW"),
+                "a year {years}: {known}"
+            );
+            Ok(())
+        })?;
     }
     Ok(())
 }

@@ -152,7 +152,8 @@ fn a_node_without_encryption_stays_connected_is_let_go_when_retired_and_comes_ba
         node.write(&format!("/root/components/{name}"), &bytes, 0o644)?;
     }
     let server = format!("http://{}:8080", stage.site.host().address());
-    let arguments = format!("--token-file /root/token --components /root/components --plain-http --server {server}");
+    let arguments =
+        format!("--token-file /root/token --components /root/components --plain-http --server {server}");
     let line = stage.site.generic_script(&node, &arguments)?;
 
     // Over a network that its people said they trust, the node is enrolled, and its agent says what that means.
