@@ -152,8 +152,8 @@ fn a_selection_is_taken_out_and_each_refusal_says_why() {
         let those = audit.iter().filter(|entry| entry.action == action);
         those.map(|entry| entry.actor.clone()).collect()
     };
-    assert_eq!(by("batch.create"), [batch.created_by.clone()]);
-    assert_eq!(by("node.maintenance"), vec![batch.created_by.clone(); 3]);
+    assert_eq!(by("batch.create"), [batch.created_by.as_str()]);
+    assert_eq!(by("node.maintenance"), [batch.created_by.as_str(); 3]);
     let kinds: Vec<String> = (admin.events(0, 1000).unwrap().events.into_iter())
         .map(|event| event.kind)
         .filter(|kind| kind.starts_with("batch."))
@@ -192,7 +192,7 @@ fn nodes_are_named_selected_by_group_or_all_are_meant() {
     assert_eq!(labelled(&named), both);
     let mut group = CreateBatch::new(mark("group"));
     group.group = Some("racks".into());
-    assert_eq!(labelled(&group), [two.clone()]);
+    assert_eq!(labelled(&group), [two]);
     let mut all = CreateBatch::new(BatchAction::Label {
         set: [("row", "3")].into_iter().collect(),
         remove: vec!["marked".into()],
