@@ -90,7 +90,10 @@ fn a_declared_node_is_brought_online_by_its_script_and_what_failed_before_is_tol
     let sum = |bytes: &[u8]| {
         use sha2::Digest as _;
         let digest = sha2::Sha256::digest(bytes);
-        digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        digest
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
     };
     ensure!(
         error["code"] == "CHECKSUM_MISMATCH"
