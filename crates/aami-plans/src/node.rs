@@ -30,6 +30,7 @@ mod session;
 mod step;
 mod unit;
 mod unregister;
+mod update_unit;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -46,8 +47,11 @@ use extra::Extra;
 pub use extra::{Change, Listed};
 pub use foreground::Foreground;
 pub use layout::{Form, Layout};
-pub use report::Reporter;
-pub use resident::{ASKED, CHECKS_UNIT, asked_at, exporter_unit};
+pub use report::{BegunRun, Reporter};
+pub use resident::{
+    AGENT_UNIT, ASKED, CHECKS_UNIT, OUTCOME, RELEASE_KEY, REQUEST, STANDING, UPDATE_FOLDER, UPDATE_JOURNAL,
+    UPDATE_UNIT, asked_at, exporter_unit, program_of,
+};
 pub use session::{Session, Summary};
 pub use unregister::{Enrolment, Unregisterer};
 
@@ -78,12 +82,17 @@ pub enum Purpose {
         /// What changes.
         change: Change,
     },
+    /// To make the program that runs this the node's agent, after it was tried; everything else stays as it was
+    /// installed, and nobody but this host is asked.
+    Update(Box<Enrolment>),
 }
 
 impl Purpose {
     fn told(&self) -> Option<&register::Told> {
         match self {
-            Self::Look(Some(enrolment)) | Self::Exporters { enrolment, .. } => Some(&enrolment.told),
+            Self::Look(Some(enrolment)) | Self::Exporters { enrolment, .. } | Self::Update(enrolment) => {
+                Some(&enrolment.told)
+            }
             Self::Install | Self::Look(None) => None,
         }
     }
@@ -112,6 +121,8 @@ pub struct NodeOptions {
     pub api: Settings,
     /// The bootstrap token; a node that is enrolled and has no news needs none.
     pub token: Option<Secret>,
+    /// The run to report to, where a script opened it already.
+    pub run: Option<BegunRun>,
     /// Where node_exporter shall listen; 9100 where absent.
     pub port: Option<u16>,
     /// The operator's labels.
@@ -143,6 +154,8 @@ pub struct NodeOptions {
     pub downloader: Downloader,
     /// The program that stays on a host: whoever runs this.
     pub agent: Option<PathBuf>,
+    /// Who signs releases, as minisign writes it; where absent, whom the control plane names at the first install.
+    pub release_key: Option<String>,
     /// Looks at the host.
     pub look: Box<Look>,
     /// Says who listens on a port.
@@ -199,7 +212,7 @@ impl Node {
     pub fn exporter(&self, host: &aami_install::Host) -> Result<Option<String>, StepError> {
         match &self.session.options.purpose {
             Purpose::Exporters { change, .. } => change.settled(&self.session, host).map(Some),
-            Purpose::Install | Purpose::Look(_) => Ok(None),
+            Purpose::Install | Purpose::Look(_) | Purpose::Update(_) => Ok(None),
         }
     }
 

@@ -5,6 +5,7 @@
 //! other story needs; the other modules are the stories. They run the programs as they are shipped: `make test-build`
 //! makes them first.
 
+mod agent_update;
 mod bad_hosts;
 mod bad_roads;
 mod bad_tokens;
@@ -20,6 +21,7 @@ mod node_flags;
 mod node_parts;
 mod node_repair;
 mod node_ten;
+mod node_token;
 mod node_whole;
 mod other_forms;
 mod parts;

@@ -87,15 +87,15 @@ impl Agent {
         // What replaces the agent: at boot, where that was cut off, and whenever the daemon starts it.
         let updater = path(&format!("/etc/systemd/system/{}", update_unit::UNIT))?;
         let content = Content::bytes(update_unit::text(program.as_str(), layout.agent.as_str()));
-        let placement = Placement::new(updater.clone(), content, 0o644, owner());
+        let placement = Placement::new(updater, content, 0o644, owner());
         effects.push(Effect::WriteFile(placement.marked(Mark::Hash)));
-        effects.push(Effect::UnitState(UnitState {
-            unit: update_unit::UNIT.to_owned(),
-            enabled: true,
-            running: false,
-            inputs: vec![updater],
-            anew: false,
-        }));
+        // It is at work when this is its own doing, and shall not stop itself.
+        if !matches!(session.options.purpose, Purpose::Update(_)) {
+            effects.push(Effect::UnitState(UnitState {
+                enabled: true,
+                ..UnitState::down(update_unit::UNIT)
+            }));
+        }
         let state = UnitState::up(UNIT, inputs(file, program, layout)?);
         effects.push(Effect::UnitState(state.restarted(self.stays_away())));
         Ok(effects)
@@ -131,7 +131,7 @@ fn inputs(unit: HostPath, program: HostPath, layout: &Layout) -> Result<Vec<Host
 impl Agent {
     /// Who signs releases. It is the operator's file: what a node believes once stays, whatever a control plane says
     /// later.
-    fn release_key(&self, survey: &Survey<'_>) -> Result<Option<Effect>, StepError> {
+    fn release_key(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
         let path = HostPath::new(RELEASE_KEY)
             .map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))?;
         let placed = |text: &str| {
@@ -142,10 +142,13 @@ impl Agent {
         if self.0.options.purpose == Purpose::Install
             && let Some(text) = self.0.release_key()?
         {
-            return Ok(Some(placed(&text)));
+            let folder = path
+                .parent()
+                .map(|folder| Effect::directory(folder, 0o755, Some(Owner::root())));
+            return Ok(folder.into_iter().chain([placed(&text)]).collect());
         }
         let kept = placed("");
-        Ok(survey.record(&kept.key()).is_some().then_some(kept))
+        Ok(survey.record(&kept.key()).map(|_| kept).into_iter().collect())
     }
 }
 

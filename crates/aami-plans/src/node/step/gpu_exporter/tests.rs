@@ -65,6 +65,7 @@ fn options(address: &str, purpose: Purpose, components: Option<&Path>) -> NodeOp
         cluster: "default".to_owned(),
         api: Api::new(SERVER),
         token: None,
+        run: None,
         port: None,
         labels: Labels::default(),
         address: Some(address.parse().unwrap()),
@@ -82,6 +83,7 @@ fn options(address: &str, purpose: Purpose, components: Option<&Path>) -> NodeOp
             .into_iter()
             .collect(),
         downloader: Downloader::new(Settings::new(Proxies::default(), || 0.5)),
+        release_key: None,
         agent: None,
         look: Box::new(look),
         listeners: Box::new(|_| Vec::new()),
