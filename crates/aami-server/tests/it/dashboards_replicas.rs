@@ -15,7 +15,11 @@ fn a_dashboard_goes_on_at_another_replica_with_a_ticket_of_the_first() {
     let (first, second) = two(&etcd);
     let node = declare(&first.admin(), "gpu-01");
     until("the other replica knows the key", || {
-        second.admin().status().map(drop).map_err(|error| error.to_string())
+        second
+            .admin()
+            .status()
+            .map(drop)
+            .map_err(|error| error.to_string())
     });
     // Somebody looks on there as well, and is shown what the first one wrote.
     let mut there = Dashboard::of_admin(&second);
