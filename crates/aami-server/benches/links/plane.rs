@@ -9,6 +9,7 @@ use aami_model::Timestamp;
 use aami_model::node_status::NodeStatus;
 
 use crate::client::Connection;
+use crate::enrol::CLIENTS;
 
 /// The store's revision: every write makes a new one.
 pub(crate) async fn revision(address: SocketAddr, admin_key: &str) -> u64 {
@@ -36,6 +37,35 @@ pub(crate) async fn heard(address: SocketAddr, admin_key: &str, since: Timestamp
             Some(token) => from = format!("&page_token={token}"),
             None => return heard,
         }
+    }
+}
+
+/// Changes every node once, as operators do over the days: what the control plane keeps for the changes themselves (the
+/// store's cache, the latest events) is of a fixed size and full afterwards.
+pub(crate) async fn relabel(address: SocketAddr, admin_key: &str) {
+    let mut connection = Connection::open(address).await;
+    let (mut paths, mut from) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/api/v1/nodes?limit=1000{from}");
+        let page: Page<NodeView> = serde_json::from_slice(&connection.get(admin_key, &path).await).unwrap();
+        paths.extend(page.items.iter().map(|node| format!("/api/v1/nodes/{}", node.id)));
+        match page.next_page_token {
+            Some(token) => from = format!("&page_token={token}"),
+            None => break,
+        }
+    }
+    let changes = paths.chunks(paths.len().div_ceil(CLIENTS)).map(|paths| {
+        let (paths, key) = (paths.to_vec(), admin_key.to_owned());
+        tokio::spawn(async move {
+            let mut connection = Connection::open(address).await;
+            let body = serde_json::json!({ "labels": { "changed": "once" } }).to_string();
+            for path in paths {
+                connection.patch(&key, &path, body.clone()).await;
+            }
+        })
+    });
+    for change in changes.collect::<Vec<_>>() {
+        change.await.unwrap();
     }
 }
 

@@ -78,6 +78,12 @@ impl Site {
         (site, begun.elapsed())
     }
 
+    /// Its memory once what it keeps for changes is full, whoever is connected.
+    async fn used(&self) -> u64 {
+        plane::relabel(self.served.address, &self.served.admin_key).await;
+        self.rested().await
+    }
+
     async fn rested(&self) -> u64 {
         self.served.settle().await;
         self.served.memory()
@@ -104,7 +110,7 @@ fn requests(speech: Speech, agents: usize) -> Arc<Vec<Vec<u8>>> {
 /// The fleet over plain sockets.
 pub(crate) async fn plain(agents: usize) -> Ours {
     let site = Site::with(agents).await;
-    let before = site.rested().await;
+    let before = site.used().await;
     let (mut sockets, came) = site.plain(TOGETHER).await;
     shown(
         &format!("{agents} agents connected, {TOGETHER} at once"),
@@ -166,7 +172,7 @@ pub(crate) async fn plain(agents: usize) -> Ours {
 
     drop((sockets, reporting));
     let (site, _) = site.restarted(false).await;
-    let before = site.rested().await;
+    let before = site.used().await;
     let storm = storm(site, agents, before).await;
     Ours {
         memory: storm.0,
@@ -203,7 +209,7 @@ async fn storm(site: Site, agents: usize, before: u64) -> (f64, Duration) {
         &format!("0; {agents}"),
         gone == 0 && heard == agents,
     );
-    let memory = site.rested().await.saturating_sub(before);
+    let memory = site.used().await.saturating_sub(before);
     limited("memory a plain socket, after the storm", memory, agents, 8_000);
     (each(memory, agents), came.took)
 }
@@ -211,7 +217,7 @@ async fn storm(site: Site, agents: usize, before: u64) -> (f64, Duration) {
 /// Some of the fleet over TLS.
 pub(crate) async fn encrypted(agents: usize) {
     let site = Site::with(agents).await;
-    let before = site.rested().await;
+    let before = site.used().await;
     let address = site.served.address;
     let ca = Connection::open(address).await.get("", "/ca.pem").await;
     let connector = open::connector(&ca);

@@ -47,10 +47,10 @@ impl Speech {
         };
         match self {
             Self::Aami => frame(&text(&Up::Hello(hello))),
-            // Joins the namespace, then says the same greeting and wants it acknowledged.
+            // The same, and it is to be acknowledged.
             Self::SocketIo => {
                 let hello = serde_json::to_string(&hello).unwrap();
-                [frame("40"), frame(&format!(r#"420["hello",{hello}]"#))].concat()
+                frame(&format!(r#"420["hello",{hello}]"#))
             }
         }
     }
@@ -94,7 +94,11 @@ impl Speech {
             return Err(io::Error::other(line));
         }
         read.drain(..head);
-        stream.write_all(&self.greeting()).await?;
+        match self {
+            Self::Aami => stream.write_all(&self.greeting()).await?,
+            // Joins the namespace first: what comes before it has answered is an error there.
+            Self::SocketIo => stream.write_all(&frame("40")).await?,
+        }
         loop {
             while let Some((from, to)) = whole(&read) {
                 let payload = &read[from..to];
@@ -104,7 +108,11 @@ impl Speech {
                 if self == Self::Aami {
                     return Err(io::Error::other(String::from_utf8_lossy(payload).into_owned()));
                 }
+                let joined = payload.starts_with(b"40{");
                 read.drain(..to);
+                if joined {
+                    stream.write_all(&self.greeting()).await?;
+                }
             }
             more(stream, &mut read).await?;
         }
