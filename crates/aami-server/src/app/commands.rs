@@ -22,8 +22,8 @@ use super::reports::line;
 use super::{App, Asking, Refusal, access, rollout};
 use crate::live::Link;
 use crate::view::document::encode;
-use crate::view::linked::{CommandDocument, Packed, ReportedDocument};
-use crate::view::{Held, Snapshot};
+use crate::view::linked::{CommandDocument, Packed};
+use crate::view::Snapshot;
 
 /// How many unfinished commands a node may have.
 const MOST_OPEN: usize = 8;
@@ -88,15 +88,6 @@ fn told(node: &Node, doc: &CommandDocument) -> Value {
     data
 }
 
-/// The commands of a node, the newest first.
-fn of<'a>(
-    snapshot: &'a Snapshot,
-    node: &'a NodeId,
-) -> impl Iterator<Item = &'a std::sync::Arc<Held<CommandDocument>>> {
-    let all = snapshot.linked.commands.values().rev();
-    all.filter(move |held| held.doc.node == *node)
-}
-
 impl App {
     /// Tells a connected node to do something.
     pub(crate) async fn give_command(
@@ -126,7 +117,10 @@ impl App {
                         format!("{} is not connected at this moment", held.doc.hostname),
                     ));
                 }
-                let open = of(snapshot, node).filter(|held| is_open(held.doc.status));
+                let open = snapshot
+                    .linked
+                    .commands_of(node)
+                    .filter(|held| is_open(held.doc.status));
                 if open.count() >= MOST_OPEN {
                     return Err(Refusal::plain(code::COMMANDS_WAITING).with_retry_after(TAKING));
                 }
@@ -153,7 +147,10 @@ impl App {
                             .when_absent(keys::command(&id))
                             .put(keys::command(&id), encode(&doc));
                         // What ended long ago makes room.
-                        let ended = of(snapshot, node).filter(|held| !is_open(held.doc.status));
+                        let ended = snapshot
+                            .linked
+                            .commands_of(node)
+                            .filter(|held| !is_open(held.doc.status));
                         ended
                             .skip(MOST_KEPT)
                             .take(PAGE)
@@ -166,7 +163,7 @@ impl App {
             Wrote::Fresh(view, written) => Ok((view, written)),
             Wrote::Replayed(_) => {
                 let snapshot = self.view.current();
-                let newest = of(&snapshot, node).next();
+                let newest = snapshot.linked.commands_of(node).next();
                 let held = newest.ok_or_else(|| Refusal::plain(code::IDEMPOTENCY_REUSED))?;
                 let written = Written {
                     revision: held.revision,
@@ -192,7 +189,11 @@ impl App {
         access::require(caller, Role::Viewer)?;
         self.node(caller, node)?;
         let snapshot = self.view.current();
-        let commands = of(&snapshot, node).map(|held| shown(&held.doc, false)).collect();
+        let commands = snapshot
+            .linked
+            .commands_of(node)
+            .map(|held| shown(&held.doc, false))
+            .collect();
         Ok(Commands { commands })
     }
 
@@ -218,7 +219,9 @@ impl App {
     /// Sends a node that has just connected what it has not taken yet.
     pub(crate) fn send_waiting(&self, link: &Link) {
         let snapshot = self.view.current();
-        let mut waiting: Vec<Order> = of(&snapshot, link.node())
+        let mut waiting: Vec<Order> = snapshot
+            .linked
+            .commands_of(link.node())
             .filter_map(|held| order(&held.doc))
             .collect();
         waiting.reverse();
@@ -297,23 +300,18 @@ impl App {
                 change = change.tell(kind, told(&owner.doc, &doc));
             }
             let (reported, before) = reported_of(snapshot, node);
-            let tried = rollout::tried(&doc.command, doc.status, &doc);
+            // Commands are forgotten after a day; that a version did not come up here is not.
+            let mut noted = reported.clone();
+            rollout::note_try(&mut noted, &doc);
             let change = change.transact(|txn| {
                 let txn = txn
                     .when_unchanged(keys::command(id), held.revision)
                     .put(keys::command(id), encode(&doc));
-                // Commands are forgotten after a day; that a version did not come up here is not.
-                match tried {
-                    Some(tried) => {
-                        let reported = ReportedDocument {
-                            update: Some(tried),
-                            ..reported
-                        };
-                        txn.when_unchanged(keys::finding(node), before)
-                            .put(keys::finding(node), encode(&reported))
-                    }
-                    None => txn,
+                if noted == reported {
+                    return txn;
                 }
+                txn.when_unchanged(keys::finding(node), before)
+                    .put(keys::finding(node), encode(&noted))
             });
             Ok(Wanted::Write(Box::new(change), ()))
         })

@@ -13,6 +13,7 @@ use aami_store::{Revision, keys};
 use serde_json::{Value, json};
 
 use super::commit::{Change, Wanted, Wrote, node_data};
+use super::register::machine_id_elsewhere;
 use super::reports::{finding_data, gpu_devices};
 use super::{App, Asking, Refusal};
 use crate::view::Snapshot;
@@ -108,7 +109,8 @@ impl App {
                     change = change.tell("node.connection_replaced", node_data(&node));
                 }
                 let (reported, before) = reported_of(snapshot, id);
-                let observed = observed(&reported, connecting, now);
+                let has_twin = machine_id_elsewhere(snapshot, &node).is_some();
+                let observed = observed(&reported, connecting, has_twin, now);
                 let received = if reported.spool == hello.spool {
                     reported.received
                 } else {
@@ -331,7 +333,12 @@ fn tell_findings(mut change: Change, node: &Node, before: &[Finding], after: &[F
 }
 
 /// What the control plane finds about a node that greets.
-fn observed(reported: &ReportedDocument, connecting: &Connecting<'_>, now: Timestamp) -> Vec<Finding> {
+fn observed(
+    reported: &ReportedDocument,
+    connecting: &Connecting<'_>,
+    has_twin: bool,
+    now: Timestamp,
+) -> Vec<Finding> {
     let known = |code: &str| reported.observed.iter().find(|finding| finding.code == code);
     let mut found = Vec::new();
     if let Some(known) = known(DUPLICATE_CREDENTIAL) {
@@ -348,6 +355,9 @@ fn observed(reported: &ReportedDocument, connecting: &Connecting<'_>, now: Times
             since: now,
         });
     }
+    // Found where it registered; over once the other has another machine-id, or is gone.
+    let shared = known(code::DUPLICATE_MACHINE_ID.symbol).filter(|_| has_twin);
+    found.extend(shared.cloned());
     found.extend(skew(known(CLOCK_SKEW), Off::of(connecting.hello.time, now), now));
     found
 }

@@ -17,6 +17,7 @@ use aami_api::node::NodeView;
 use aami_api::register::{ExporterView, RegisterRequest, Registered, TokenUsage};
 use aami_model::access::{Caller, Orgs};
 use aami_model::exporter::Exporter;
+use aami_model::finding::{Finding, Severity};
 use aami_model::label::Labels;
 use aami_model::node::{Identity, Node};
 use aami_model::node_status::{self, Outcome, Trigger};
@@ -27,8 +28,10 @@ use aami_store::{Revision, Txn, keys};
 use serde_json::json;
 
 use self::identity::Recognised;
+pub(super) use self::identity::machine_id_elsewhere;
 use self::request::Candidate;
 use super::commit::{Change, Wanted, Written, Wrote, node_data};
+use super::connections::reported_of;
 use super::{App, Asking, Refusal, access};
 use crate::view::document::{Pointer, encode};
 use crate::view::{Held, Snapshot};
@@ -238,7 +241,11 @@ fn not_revoked(
     credential_hash: Option<&str>,
 ) -> Result<(), Refusal> {
     let shown = [candidate.key.as_deref(), credential_hash];
-    if shown.into_iter().flatten().any(|proof| identity.has_revoked(proof)) {
+    if shown
+        .into_iter()
+        .flatten()
+        .any(|proof| identity.has_revoked(proof))
+    {
         return Err(Refusal::plain(code::CREDENTIAL_REVOKED));
     }
     Ok(())
@@ -386,7 +393,7 @@ fn plan(
         change = change.tell("node.credential_rotated", json!({ "hostname": old.doc.hostname }));
     }
     let machine_id_is_news = old.is_none_or(|old| old.doc.identity.machine_id != node.identity.machine_id);
-    if let Some(other) = identity::machine_id_elsewhere(snapshot, &node).filter(|_| machine_id_is_news) {
+    if let Some(other) = machine_id_elsewhere(snapshot, &node).filter(|_| machine_id_is_news) {
         change = change.tell(
             "finding.opened",
             json!({
@@ -396,10 +403,24 @@ fn plan(
                 "hint": code::DUPLICATE_MACHINE_ID.hint,
             }),
         );
-        let finding = json!({
-            "org": node.org, "node": node.id, "code": code::DUPLICATE_MACHINE_ID.symbol, "other_node": other, "at": now,
+        let finding = Finding {
+            code: code::DUPLICATE_MACHINE_ID.symbol.to_owned(),
+            subject: other.to_string(),
+            severity: Severity::Warning,
+            summary: format!(
+                "Its machine-id is that of node {other} too: one is a copy of the other's disk."
+            ),
+            action: code::DUPLICATE_MACHINE_ID.hint.to_owned(),
+            since: now,
+        };
+        let (mut reported, before) = reported_of(snapshot, &node.id);
+        reported.observed.retain(|known| known.code != finding.code);
+        reported.observed.push(finding);
+        change = change.transact(|txn| {
+            let key = keys::finding(&node.id);
+            txn.when_unchanged(key.clone(), before)
+                .put(key, encode(&reported))
         });
-        change = change.transact(|txn| txn.put(keys::finding(&node.id), encode(&finding)));
     }
     change = change.transact(|txn| {
         let node_key = keys::node(&node.id);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use aami_api::link::{CheckTold, Report, Told, XidTold};
+use aami_api::link::{CheckTold, FoundExporter, Report, Told, XidTold};
 use aami_model::finding::{Finding, LONGEST_TEXT, MOST_FINDINGS};
 use aami_model::machine::is_sha256;
 use aami_model::node::Node;
@@ -234,7 +234,16 @@ fn take(reported: &mut ReportedDocument, node: &Node, report: &Report, now: Time
             }
         }
         Told::Discovered { exporters } => {
-            let found: Vec<_> = exporters.iter().take(MOST_FOUND).cloned().collect();
+            // One a port, and of what it is called no more than a name.
+            let mut found: Vec<FoundExporter> = Vec::new();
+            for exporter in exporters.iter().take(MOST_FOUND) {
+                if found.iter().all(|known| known.port != exporter.port) {
+                    found.push(FoundExporter {
+                        name: line(&exporter.name, 64),
+                        ..exporter.clone()
+                    });
+                }
+            }
             if reported.discovered != found {
                 taken
                     .events

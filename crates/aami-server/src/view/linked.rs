@@ -15,7 +15,7 @@ use data_encoding::BASE64;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::document::DocumentError;
@@ -70,6 +70,9 @@ pub(crate) struct ReportedDocument {
     /// How the last try to update its agent ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) update: Option<TriedDocument>,
+    /// The updates of its agent that it did not take since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) untaken: Option<UntakenDocument>,
 }
 
 /// How a node's try to update its agent ended.
@@ -81,6 +84,14 @@ pub(crate) struct TriedDocument {
     pub(crate) code: Option<String>,
     #[serde(default)]
     pub(crate) message: String,
+    pub(crate) at: Timestamp,
+}
+
+/// How often a node did not take an update it was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UntakenDocument {
+    pub(crate) version: String,
+    pub(crate) times: u32,
     pub(crate) at: Timestamp,
 }
 
@@ -181,6 +192,8 @@ pub(crate) struct Linked {
     pub(crate) reported: Table<NodeId, ReportedDocument>,
     pub(crate) inventories: Table<NodeId, InventoryDocument>,
     pub(crate) commands: Table<CommandId, CommandDocument>,
+    /// The same by node: there are many in the fleet and few of each.
+    commands_by_node: OrdSet<(NodeId, CommandId)>,
     pub(crate) rollouts: Table<GroupId, RolloutDocument>,
     replicas: OrdMap<String, ()>,
 }
@@ -194,6 +207,41 @@ impl Linked {
     /// Whether a replica's lease holds.
     pub(crate) fn is_alive(&self, replica: &str) -> bool {
         self.replicas.contains_key(replica)
+    }
+
+    /// The commands of a node, the newest first.
+    pub(crate) fn commands_of<'a>(
+        &'a self,
+        node: &'a NodeId,
+    ) -> impl Iterator<Item = &'a Arc<Held<CommandDocument>>> {
+        let from = (node.clone(), CommandId::lowest());
+        let own = self
+            .commands_by_node
+            .range(from..)
+            .take_while(move |(owner, _)| owner == node);
+        let found: Vec<_> = own.filter_map(|(_, id)| self.commands.get(id)).collect();
+        found.into_iter().rev()
+    }
+
+    fn place_command(
+        &mut self,
+        key: &Key,
+        id: &CommandId,
+        entry: Option<&Entry>,
+    ) -> Result<(), DocumentError> {
+        let before = self.commands.get(id).map(|held| held.doc.node.clone());
+        apply(&mut self.commands, key, id.as_str(), entry)?;
+        let after = self.commands.get(id).map(|held| held.doc.node.clone());
+        if before == after {
+            return Ok(());
+        }
+        if let Some(node) = before {
+            self.commands_by_node.remove(&(node, id.clone()));
+        }
+        if let Some(node) = after {
+            self.commands_by_node.insert((node, id.clone()));
+        }
+        Ok(())
     }
 
     /// Takes in a change under one of the rooms that are kept here.
@@ -213,8 +261,10 @@ impl Linked {
             "findings" => apply(&mut self.reported, key, id, entry)?,
             "inventories" => apply(&mut self.inventories, key, id, entry)?,
             "commands" => {
-                apply(&mut self.commands, key, id, entry)?;
-                touched.commands.extend(id.parse::<CommandId>());
+                if let Ok(id) = id.parse::<CommandId>() {
+                    self.place_command(key, &id, entry)?;
+                    touched.commands.insert(id);
+                }
             }
             "rollouts" => {
                 apply(&mut self.rollouts, key, id, entry)?;

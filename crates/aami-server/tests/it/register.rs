@@ -258,7 +258,14 @@ fn two_machines_with_one_machine_id_are_two_nodes_and_a_finding() {
     assert_eq!(findings().len(), 1);
     assert_eq!(findings()[0].data["code"], "DUPLICATE_MACHINE_ID");
     assert_eq!(findings()[0].data["other_node"], one.node.id.as_str());
-    // Repeating it does not raise it again.
+    // It is shown with the node,
+    let shown = house.admin().node(&two.node.id).unwrap().body.findings;
+    assert_eq!(shown.len(), 1);
+    assert_eq!(
+        (shown[0].code.as_str(), shown[0].subject.as_str()),
+        ("DUPLICATE_MACHINE_ID", one.node.id.as_str())
+    );
+    // and repeating it does not raise it again.
     copy("gpu-02", 2, MACHINE_B).register(&client, &token).unwrap();
     assert_eq!(findings().len(), 1);
 }

@@ -97,11 +97,22 @@ pub(super) fn recognise(
     let identity = &held.doc.identity;
     let unclaimed = identity.node_key.is_none() && identity.credential_hash.is_none();
     if unclaimed {
-        let meant = token.only_node.as_ref() == Some(&held.doc.id)
+        let for_it_alone = token.only_node.as_ref() == Some(&held.doc.id);
+        let meant = for_it_alone
             || token
                 .group
                 .as_ref()
                 .is_some_and(|group| held.doc.groups.contains(group));
+        // Whoever had what was rotated away may have its group's token too, and its name is no secret.
+        if !identity.revoked.is_empty() && !for_it_alone {
+            return Err(Refusal::new(
+                code::ALREADY_ENROLLED,
+                format!(
+                    "{0} was rotated; only a token made for it alone brings it back: aami nodes token {0}",
+                    held.doc.hostname
+                ),
+            ));
+        }
         let named = held.doc.hostname == candidate.hostname
             || (token.only_node.is_some() && same_name(&held.doc.hostname, &candidate.hostname));
         return if named && (meant || token.allow_reenrol) {
@@ -197,7 +208,7 @@ fn enrolled_already(held: &Held<Node>, candidate: &Candidate) -> Refusal {
 }
 
 /// Another node that says it has the same machine-id, on other hardware as far as can be told.
-pub(super) fn machine_id_elsewhere(snapshot: &Snapshot, node: &Node) -> Option<NodeId> {
+pub(in crate::app) fn machine_id_elsewhere(snapshot: &Snapshot, node: &Node) -> Option<NodeId> {
     let machine_id = node.identity.machine_id.as_deref()?;
     snapshot
         .by_machine_id(machine_id)
