@@ -214,6 +214,11 @@ pub enum NodeStanding {
     Failed,
     /// It is connected, and its turn has not come.
     Waiting,
+    /// It is connected, and did not take what it was told.
+    Silent {
+        /// When it may be told again, after those whose turn has not come.
+        until: Timestamp,
+    },
     /// It is not connected: its turn comes when it is.
     Away,
 }
@@ -232,6 +237,9 @@ pub struct Tally {
     pub failed: u32,
     /// Those whose turn has not come.
     pub waiting: u32,
+    /// Those that did not take what they were told; they are told again.
+    #[serde(default)]
+    pub silent: u32,
     /// Those that are not connected.
     pub away: u32,
 }
@@ -247,6 +255,7 @@ impl Tally {
                 NodeStanding::Updating => &mut tally.updating,
                 NodeStanding::Failed => &mut tally.failed,
                 NodeStanding::Waiting => &mut tally.waiting,
+                NodeStanding::Silent { .. } => &mut tally.silent,
                 NodeStanding::Away => &mut tally.away,
             } += 1;
         }
@@ -262,6 +271,14 @@ impl Tally {
     }
 }
 
+/// How long a node is left alone that did not take what it was told so many times.
+///
+/// Each time twice as long, from half a minute to an hour: it takes a place among those that are under way.
+pub fn silence_after(times: u32) -> Duration {
+    let doubled = 30_u64.saturating_mul(1 << times.saturating_sub(1).min(16));
+    Duration::from_secs(doubled.min(3600))
+}
+
 /// What is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
@@ -273,10 +290,14 @@ pub enum Due {
     Tell(Vec<NodeId>),
 }
 
+const SILENT: &str =
+    "the nodes that are left are connected and did not take what they were told; they are told again";
+
 /// Says what is due for a rollout that is in `status`, with its nodes in a stable order.
 ///
-/// It never tells more nodes than may be under way at once, never tells a node twice, never goes past the canaries
-/// before as many of them as are wanted have stood for the whole time, and tells nobody once too many failed.
+/// It never tells more nodes than may be under way at once, never tells a node again that took what it was told, never
+/// goes past the canaries before as many of them as are wanted have stood for the whole time, and tells nobody once
+/// too many failed. A node that does not take what it is told holds nobody up: others go first.
 pub fn judge(
     plan: &RolloutPlan,
     status: RolloutStatus,
@@ -284,58 +305,80 @@ pub fn judge(
     now: Timestamp,
 ) -> Due {
     let tally = Tally::of(nodes.iter().map(|(_, standing)| standing));
-    let behind = tally.updating + tally.waiting;
+    let due_again = |standing: &NodeStanding| match standing {
+        NodeStanding::Silent { until } => (*until <= now).then_some(*until),
+        NodeStanding::Updated { .. }
+        | NodeStanding::Updating
+        | NodeStanding::Failed
+        | NodeStanding::Waiting
+        | NodeStanding::Away => None,
+    };
+    let has_candidate = tally.waiting > 0 || nodes.iter().any(|(_, standing)| due_again(standing).is_some());
     match status {
         RolloutStatus::Paused => return Due::Wait("an operator holds it"),
         RolloutStatus::Halted => return Due::Wait("it halted; an operator has to look"),
-        RolloutStatus::Done if behind > 0 => return Due::Move(RolloutTrigger::NodeBehind),
+        RolloutStatus::Done if has_candidate || tally.updating > 0 => {
+            return Due::Move(RolloutTrigger::NodeBehind);
+        }
+        RolloutStatus::Done if tally.silent > 0 => return Due::Wait(SILENT),
         RolloutStatus::Done => return Due::Wait("every node that is connected has the version"),
         RolloutStatus::Canary | RolloutStatus::Rolling => {}
     }
     if tally.is_over(plan.max_failed_percent) {
         return Due::Move(RolloutTrigger::TooManyFailed);
     }
-    let waiting = || {
-        nodes
+    let choose = |count: u32| -> Vec<NodeId> {
+        let waiting = nodes
             .iter()
-            .filter(|(_, standing)| *standing == NodeStanding::Waiting)
-            .map(|(id, _)| id.clone())
+            .filter(|(_, standing)| *standing == NodeStanding::Waiting);
+        let mut again: Vec<(Timestamp, &NodeId)> = nodes
+            .iter()
+            .filter_map(|(id, standing)| Some((due_again(standing)?, id)))
+            .collect();
+        again.sort();
+        let all = waiting
+            .map(|(id, _)| id)
+            .chain(again.into_iter().map(|(_, id)| id));
+        all.take(count as usize).cloned().collect()
     };
+    let room = plan.at_once.saturating_sub(tally.updating);
     if status == RolloutStatus::Canary {
         let soak = Duration::from_secs(plan.soak_seconds.into());
         let stood = nodes.iter().filter(|(_, standing)| match standing {
             NodeStanding::Updated { since } => *since <= now && now.since(*since) >= soak,
-            NodeStanding::Updating | NodeStanding::Failed | NodeStanding::Waiting | NodeStanding::Away => {
-                false
-            }
+            NodeStanding::Updating
+            | NodeStanding::Failed
+            | NodeStanding::Waiting
+            | NodeStanding::Silent { .. }
+            | NodeStanding::Away => false,
         });
         let stood = u32::try_from(stood.count()).unwrap_or(u32::MAX);
-        // A group of fewer nodes than canaries is all canaries.
-        let wanted = plan.canaries.min(tally.updated + behind);
+        // A group of fewer nodes than canaries is all canaries; one that takes nothing is none.
+        let wanted = plan.canaries.min(tally.updated + tally.updating + tally.waiting);
         if stood >= wanted && (tally.updated > 0 || plan.canaries == 0) {
             return Due::Move(RolloutTrigger::CanariesStood);
         }
         let begun = tally.updated + tally.updating;
-        let more = wanted
-            .saturating_sub(begun)
-            .min(plan.at_once.saturating_sub(tally.updating));
-        let chosen: Vec<NodeId> = waiting().take(more as usize).collect();
+        let chosen = choose(plan.canaries.saturating_sub(begun).min(room));
         return if !chosen.is_empty() {
             Due::Tell(chosen)
         } else if tally.updating > 0 {
             Due::Wait("the first nodes update themselves")
+        } else if begun == 0 && tally.silent > 0 {
+            Due::Wait(SILENT)
         } else if begun == 0 {
             Due::Wait("no node of the group is connected")
         } else {
             Due::Wait("the first nodes are watched for a while")
         };
     }
-    let room = plan.at_once.saturating_sub(tally.updating);
-    let chosen: Vec<NodeId> = waiting().take(room as usize).collect();
+    let chosen = choose(room);
     if !chosen.is_empty() {
         Due::Tell(chosen)
-    } else if behind > 0 {
+    } else if tally.updating + tally.waiting > 0 {
         Due::Wait("as many nodes as may update themselves at once do")
+    } else if tally.silent > 0 {
+        Due::Wait(SILENT)
     } else if tally.updated > 0 {
         Due::Move(RolloutTrigger::AllUpdated)
     } else {

@@ -35,6 +35,7 @@ pub fn metrics(rollouts: &[(String, RolloutStatus, Tally)]) -> String {
             ("updating", tally.updating),
             ("failed", tally.failed),
             ("waiting", tally.waiting),
+            ("silent", tally.silent),
             ("away", tally.away),
         ] {
             let labels = labels(&[("group", group), ("standing", standing)]);

@@ -98,6 +98,46 @@ fn who_is_away_holds_nobody_up_and_gets_its_turn_later() {
 }
 
 #[test]
+fn who_does_not_take_what_it_is_told_goes_last_and_is_told_again() {
+    let plan = RolloutPlan {
+        at_once: 2,
+        ..RolloutPlan::to("2.0.0")
+    };
+    let silent = |until: u64| NodeStanding::Silent { until: at(until) };
+    // Given nodes that took nothing, first in the order, then others go first, as canaries and later.
+    let nodes = group(&[silent(5), silent(0), WAITING, updated(10)]);
+    let due = |status, nodes: &[(NodeId, NodeStanding)], now| judge(&plan, status, nodes, at(now));
+    assert_eq!(
+        due(RolloutStatus::Rolling, &nodes, 20),
+        Due::Tell(vec![id(2), id(1)])
+    );
+    let nodes = group(&[silent(5), silent(0), WAITING]);
+    assert_eq!(due(RolloutStatus::Canary, &nodes, 20), Due::Tell(vec![id(2)]));
+    // When nobody else is left they are told again, in their time; until then it says so, and is not done.
+    let nodes = group(&[silent(30), silent(40), updated(10)]);
+    assert_eq!(due(RolloutStatus::Rolling, &nodes, 29), Due::Wait(SILENT));
+    assert_eq!(due(RolloutStatus::Rolling, &nodes, 30), Due::Tell(vec![id(0)]));
+    let nodes = group(&[silent(30)]);
+    assert_eq!(due(RolloutStatus::Canary, &nodes, 29), Due::Wait(SILENT));
+    assert_eq!(due(RolloutStatus::Canary, &nodes, 30), Due::Tell(vec![id(0)]));
+    // One that is silent makes nothing of what is done, before it is told again.
+    let nodes = group(&[silent(30), updated(10)]);
+    assert!(matches!(due(RolloutStatus::Done, &nodes, 29), Due::Wait(_)));
+    assert_eq!(
+        due(RolloutStatus::Done, &nodes, 30),
+        Due::Move(RolloutTrigger::NodeBehind)
+    );
+}
+
+#[test]
+fn a_silent_node_is_left_alone_for_longer_each_time() {
+    let seconds: Vec<u64> = [1, 2, 3, 8, u32::MAX]
+        .map(|times| silence_after(times).as_secs())
+        .into();
+    assert_eq!(seconds, [30, 60, 120, 3600, 3600]);
+}
+
+#[test]
 fn a_pin_takes_a_newer_agent_back_and_a_wish_leaves_it() {
     let mut plan = RolloutPlan::to("2.0.0");
     assert!(plan.is_met_by("2.0.0") && plan.is_met_by("2.1.0"));
@@ -157,11 +197,11 @@ fn plan() -> impl Strategy<Value = RolloutPlan> {
 }
 
 proptest! {
-    /// A whole rollout, with nodes that come up or do not as chance has it, judged each second.
+    /// A whole rollout, with nodes that come up, do not, or take nothing at first as chance has it, judged each second.
     #[test]
     fn a_rollout_ends_and_never_breaks_its_own_rules(
         plan in plan(),
-        good in prop::collection::vec(any::<bool>(), 1..30),
+        mut good in prop::collection::vec(prop::option::weighted(0.7, any::<bool>()), 1..30),
     ) {
         let mut nodes: BTreeMap<NodeId, NodeStanding> =
             (0..good.len()).map(|n| (id(n), WAITING)).collect();
@@ -198,7 +238,16 @@ proptest! {
             if second % 3 == 2 {
                 for (n, (_, standing)) in nodes.iter_mut().enumerate() {
                     if *standing == NodeStanding::Updating {
-                        *standing = if good[n] { updated(second) } else { NodeStanding::Failed };
+                        *standing = match good[n] {
+                            Some(true) => updated(second),
+                            Some(false) => NodeStanding::Failed,
+                            None => NodeStanding::Silent { until: at(second + 30) },
+                        };
+                        // What took nothing may be told once more, and does as it is told then.
+                        if good[n].is_none() {
+                            good[n] = Some(true);
+                            told.remove(&id(n));
+                        }
                     }
                 }
             }
@@ -208,19 +257,20 @@ proptest! {
         let stuck = status == RolloutStatus::Canary && tally.updated == 0 && tally.waiting == 0;
         prop_assert!(ended || stuck || tally.updated == 0, "{status:?} {tally:?}");
         match status {
-            RolloutStatus::Done => prop_assert_eq!(tally.waiting + tally.updating, 0),
+            RolloutStatus::Done => prop_assert_eq!(tally.waiting + tally.updating + tally.silent, 0),
             RolloutStatus::Halted => prop_assert!(tally.is_over(plan.max_failed_percent)),
             RolloutStatus::Canary | RolloutStatus::Rolling | RolloutStatus::Paused => {}
         }
     }
 
     #[test]
-    fn held_is_held(plan in plan(), all in prop::collection::vec(0_u8..5, 0..20)) {
+    fn held_is_held(plan in plan(), all in prop::collection::vec(0_u8..6, 0..20)) {
         let nodes: Vec<_> = all.iter().enumerate().map(|(n, kind)| (id(n), match kind {
             0 => updated(0),
             1 => NodeStanding::Updating,
             2 => NodeStanding::Failed,
             3 => WAITING,
+            4 => NodeStanding::Silent { until: at(0) },
             _ => NodeStanding::Away,
         })).collect();
         for status in [RolloutStatus::Paused, RolloutStatus::Halted] {

@@ -21,7 +21,9 @@ use serde_json::{Value, json};
 use super::commit::{Change, Wanted, Written, Wrote};
 use super::{App, Asking, Idempotency, Refusal, access};
 use crate::view::document::encode;
-use crate::view::linked::{RolloutDocument, TriedDocument};
+use crate::view::linked::{
+    CommandDocument, ReportedDocument, RolloutDocument, TriedDocument, UntakenDocument,
+};
 use crate::view::{Held, Snapshot};
 
 /// How long a node may take to fetch a release, try it, and go back where it does not come up, in seconds.
@@ -77,6 +79,11 @@ impl App {
             let tried = reported
                 .and_then(|held| held.doc.update.as_ref())
                 .filter(|tried| tried.version == rollout.plan.version && tried.at >= rollout.tries_since);
+            let untaken = reported
+                .and_then(|held| held.doc.untaken.as_ref())
+                .filter(|untaken| {
+                    untaken.version == rollout.plan.version && untaken.at >= rollout.tries_since
+                });
             let is_met = rollout.plan.is_met_by(agent);
             let is_connected = self.is_connected(snapshot, &node.id);
             let standing = if under_way.get(&node.id) == Some(&rollout.plan.version.as_str()) {
@@ -86,10 +93,14 @@ impl App {
             } else if tried.is_some() && !is_met {
                 // Also one that says it was done and still is another version.
                 NodeStanding::Failed
-            } else if is_connected {
-                NodeStanding::Waiting
-            } else {
+            } else if !is_connected {
                 NodeStanding::Away
+            } else if let Some(untaken) = untaken {
+                NodeStanding::Silent {
+                    until: untaken.at.plus(rollout::silence_after(untaken.times)),
+                }
+            } else {
+                NodeStanding::Waiting
             };
             members.entry(rollout.group.clone()).or_default().push(Member {
                 node,
@@ -395,7 +406,7 @@ impl App {
         Ok(())
     }
 
-    /// Tells nodes to update themselves, each once a connection.
+    /// Tells nodes to update themselves; each once, until it is known how that ended.
     async fn tell_rollout(
         &self,
         snapshot: &Snapshot,
@@ -411,10 +422,15 @@ impl App {
                 continue;
             };
             let (tries, generation) = (held.doc.tries_since.millis(), conn.revision.get());
+            // What it was told before has ended, and left its time here.
+            let reported = snapshot.linked.reported.get(node).map(|held| &held.doc);
+            let tried = reported.and_then(|doc| Some(doc.update.as_ref()?.at.millis()));
+            let untaken = reported.and_then(|doc| Some(doc.untaken.as_ref()?.at.millis()));
+            let last = format!("{} {}", tried.unwrap_or_default(), untaken.unwrap_or_default());
             let asking = Asking {
                 // Two who both believe that they lead tell it once.
                 idempotency: Some(Idempotency {
-                    key: format!("rollout {group} {node} {tries} {generation}"),
+                    key: format!("rollout {group} {node} {tries} {generation} {last}"),
                     request_hash: version.clone(),
                 }),
                 // Whoever held or stopped it meanwhile is heard.
@@ -483,27 +499,38 @@ fn told(group: &str, doc: &RolloutDocument) -> Value {
     })
 }
 
-/// What is kept of a node's try to update its agent.
-pub(super) fn tried(
-    command: &NodeCommand,
-    status: CommandStatus,
-    ended: &crate::view::linked::CommandDocument,
-) -> Option<TriedDocument> {
-    let NodeCommand::UpdateAgent { version } = command else {
-        return None;
+/// Notes how a command to update the agent ended, where it is one that did.
+pub(super) fn note_try(reported: &mut ReportedDocument, ended: &CommandDocument) {
+    let NodeCommand::UpdateAgent { version } = &ended.command else {
+        return;
     };
-    let ok = match status {
+    let Some(at) = ended.ended_at else { return };
+    let busy = ended.code.as_deref() == Some(code::COMMAND_BUSY.symbol);
+    let ok = match ended.status {
         CommandStatus::Completed => true,
-        CommandStatus::Failed => false,
-        // One that was never taken was no try.
+        CommandStatus::Failed if !busy => false,
         CommandStatus::Unknown if ended.accepted_at.is_some() => false,
-        CommandStatus::Unknown | CommandStatus::Sent | CommandStatus::Accepted => return None,
+        // One that was never taken was no try.
+        CommandStatus::Failed | CommandStatus::Unknown => {
+            let before = reported
+                .untaken
+                .take()
+                .filter(|before| before.version == *version);
+            reported.untaken = Some(UntakenDocument {
+                version: version.clone(),
+                times: before.map_or(0, |before| before.times).saturating_add(1),
+                at,
+            });
+            return;
+        }
+        CommandStatus::Sent | CommandStatus::Accepted => return,
     };
-    Some(TriedDocument {
+    reported.untaken = None;
+    reported.update = Some(TriedDocument {
         version: version.clone(),
         ok,
         code: ended.code.clone(),
         message: ended.message.clone(),
-        at: ended.ended_at?,
-    })
+        at,
+    });
 }

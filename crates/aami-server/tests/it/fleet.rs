@@ -67,13 +67,17 @@ impl Member {
 
     /// Takes the update it is told.
     fn take(&mut self) -> Order {
+        let order = self.heard();
+        let command_id = order.command_id.clone();
+        self.agent.say(&Up::Accepted { command_id });
+        order
+    }
+
+    /// The next command it is told, without a word about it.
+    fn heard(&mut self) -> Order {
         loop {
             match self.agent.hear() {
-                Some(Down::Command(order)) => {
-                    let command_id = order.command_id.clone();
-                    self.agent.say(&Up::Accepted { command_id });
-                    return order;
-                }
+                Some(Down::Command(order)) => return order,
                 Some(Down::Received { .. } | Down::Config(_)) => {}
                 other => panic!("{other:?}"),
             }
@@ -246,6 +250,52 @@ fn a_new_agent_that_does_not_come_up_halts_it_and_an_operator_lets_it_go_on() {
     until_rollout(&house, "the canary is there", |view| {
         view.nodes.updated == 1 && view.nodes.failed == 0
     });
+}
+
+#[test]
+fn a_node_that_takes_nothing_holds_nobody_up_and_is_told_again() {
+    let house = House::new();
+    racks(&house);
+    let mut members: Vec<Member> = (1..=2).map(|at| Member::join(&house, at)).collect();
+    let plan = RolloutPlan {
+        soak_seconds: 0,
+        at_once: 1,
+        ..RolloutPlan::to("1.1.0")
+    };
+    set(&house, &plan);
+    // Given a node that is connected and does not take what it is told, when its time is over, then the other one
+    // goes first.
+    let silent = told(&house, &members);
+    let unheeded = members[silent].heard();
+    house.forward(Duration::from_secs(31));
+    let after = awaited("the other one is told", || match told(&house, &members) {
+        next if next != silent => Ok(next),
+        same => Err(same),
+    });
+    until_rollout(&house, "it is counted", |view| view.nodes.silent == 1);
+    members[after].update(&house);
+    let left = until_rollout(&house, "the other one is there", |view| view.nodes.updated == 1);
+    assert_ne!(left.status, RolloutStatus::Done);
+    assert_eq!(left.failed, []);
+    until_rollout(&house, "it says why it waits", |view| {
+        view.reason.contains("did not take what they were told")
+    });
+    // It is told again over the same connection, and is busy then, which is no try either.
+    house.forward(Duration::from_secs(31));
+    assert_eq!(told(&house, &members), silent);
+    let order = members[silent].heard();
+    assert_ne!(order.command_id, unheeded.command_id);
+    members[silent].agent.say(&Up::Result(CommandResult {
+        command_id: order.command_id,
+        ok: false,
+        code: Some("COMMAND_BUSY".to_owned()),
+        message: "one after the other".to_owned(),
+        output: String::new(),
+    }));
+    until_rollout(&house, "it was busy", |view| view.nodes.silent == 1);
+    house.forward(Duration::from_secs(61));
+    members[silent].update(&house);
+    until_rollout(&house, "all are there", |view| view.status == RolloutStatus::Done);
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub(super) fn standing(view: &RolloutView) -> String {
         (nodes.updating, "at work"),
         (nodes.failed, "went back"),
         (nodes.waiting, "to come"),
+        (nodes.silent, "silent"),
         (nodes.away, "away"),
     ] {
         if count > 0 {
