@@ -52,7 +52,7 @@ impl Services {
                 &config.prometheus_ca_file,
                 &config.prometheus_authorization_file,
             )
-            .map(|service| Prometheus::new(service, config)),
+            .map(Prometheus::new),
         }
     }
 }

@@ -8,7 +8,6 @@ use http::Method;
 use serde::Deserialize;
 
 use super::{Service, ServiceError};
-use crate::config::Config;
 
 /// How long its answer may be: a target is about a hundred bytes of it.
 const MOST: usize = 32 * 1024 * 1024;
@@ -44,23 +43,26 @@ struct Metric {
 /// A Prometheus.
 pub(crate) struct Prometheus {
     service: Service,
-    query: Bytes,
+}
+
+/// The question. What an exporter itself calls `up` has labels besides the target's, and no duration of a scrape.
+///
+/// A cluster's name needs no escaping: its letters are few.
+fn query(cluster: &str) -> String {
+    let of = format!("{{cluster=\"{cluster}\"}}");
+    format!("max by (instance) (up{of} and scrape_duration_seconds{of})")
 }
 
 impl Prometheus {
-    pub(super) fn new(service: Service, config: &Config) -> Self {
-        // A cluster's name needs no escaping: its letters are few.
-        let query = format!("max by (instance) (up{{cluster=\"{}\"}})", config.cluster);
-        Self {
-            service,
-            query: Bytes::from(format!("query={}", encoded(&query))),
-        }
+    pub(super) const fn new(service: Service) -> Self {
+        Self { service }
     }
 
-    /// Which targets it scrapes, as `address:port`, and whether they answered last. One that is not named here is
-    /// unknown to it.
-    pub(crate) async fn up(&self) -> Result<HashMap<String, bool>, ServiceError> {
-        let body = ("application/x-www-form-urlencoded", self.query.clone());
+    /// Which targets of this cluster it scrapes, as `address:port`, and whether they answered last. One that is not
+    /// named here is unknown to it, or it says neither.
+    pub(crate) async fn up(&self, cluster: &str) -> Result<HashMap<String, bool>, ServiceError> {
+        let query = Bytes::from(format!("query={}", encoded(&query(cluster))));
+        let body = ("application/x-www-form-urlencoded", query);
         let answer = self
             .service
             .ask(Method::POST, "/api/v1/query", Some(body), MOST)
@@ -86,10 +88,8 @@ impl Prometheus {
             let is_up = match sample.value.1.as_str() {
                 "1" => true,
                 "0" => false,
-                other => {
-                    let shown = crate::notify::wire::harmless(other);
-                    return Err(wrong(format!("up is 0 or 1, not {shown}")));
-                }
+                // Whatever it is, it is about nobody else.
+                _ => continue,
             };
             up.insert(instance, is_up);
         }
@@ -102,19 +102,20 @@ mod tests {
     use super::*;
 
     fn prometheus() -> Prometheus {
-        let service = Service {
+        Prometheus::new(Service {
             name: "Prometheus",
             terms: Err(String::new()),
             authorization: None,
-        };
-        Prometheus::new(service, &Config::for_data_dir("/nowhere").unwrap())
+        })
     }
 
     #[test]
-    fn what_it_says_is_read_target_by_target() {
+    fn what_it_says_is_read_target_by_target_and_what_is_neither_says_nothing() {
         let body = br#"{"status":"success","data":{"resultType":"vector","result":[
             {"metric":{"instance":"10.0.0.1:9100"},"value":[1.5,"1"]},
             {"metric":{"instance":"10.0.0.2:9100"},"value":[1.5,"0"]},
+            {"metric":{"instance":"10.0.0.3:9100"},"value":[1.5,"5"]},
+            {"metric":{"instance":"10.0.0.4:9100"},"value":[1.5,"NaN"]},
             {"metric":{},"value":[1.5,"1"]}]}}"#;
         let up = prometheus().read(body).unwrap();
         assert_eq!(
@@ -132,7 +133,6 @@ mod tests {
             "{}",
             r#"{"status":"error","error":"query timed out"}"#,
             r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#,
-            r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"instance":"a:1"},"value":[1,"NaN"]}]}}"#,
             r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"instance":"a:1"},"value":["1"]}]}}"#,
         ] {
             assert!(prometheus().read(body.as_bytes()).is_err(), "{body}");

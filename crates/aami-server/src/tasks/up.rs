@@ -59,6 +59,8 @@ struct Memory {
     heard: HashMap<NodeId, Duration>,
     /// How often in a row there was no answer.
     failures: u32,
+    /// Whether the last answer named no exporter of any node that is judged.
+    strange: bool,
 }
 
 pub(super) async fn ask(app: Arc<App>, lead: Lead, stop: CancellationToken) {
@@ -69,6 +71,7 @@ pub(super) async fn ask(app: Arc<App>, lead: Lead, stop: CancellationToken) {
         watch: Watch::new(app.config.heartbeat_timeout, app.world.elapsed()),
         heard: HashMap::new(),
         failures: 0,
+        strange: false,
     };
     let mut ticks = tokio::time::interval(memory.watch.interval().min(SELDOM));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -91,7 +94,8 @@ async fn look(app: &App, lead: &Lead, prometheus: &Prometheus, memory: &mut Memo
         memory.heard.clear();
         return;
     }
-    let answer = prometheus.up().await;
+    let cluster = app.cluster_name();
+    let answer = prometheus.up(&cluster).await;
     app.counters.asked("prometheus", answer.is_ok());
     let up = match answer {
         Ok(up) => up,
@@ -111,6 +115,15 @@ async fn look(app: &App, lead: &Lead, prometheus: &Prometheus, memory: &mut Memo
     }
     let now = app.world.elapsed();
     let judged = judge(app, &up, now, memory);
+    if judged.strange && !memory.strange {
+        tracing::warn!(
+            cluster,
+            targets = up.len(),
+            "Prometheus knows no exporter of any node without an agent, so none of them is judged; does it scrape \
+             this cluster, with its label `cluster`?"
+        );
+    }
+    memory.strange = judged.strange;
     for (region, down, all) in &judged.suspected {
         tracing::warn!(
             region,
@@ -136,12 +149,14 @@ struct Judged {
     gone: Vec<NodeId>,
     back: Vec<NodeId>,
     suspected: Vec<(String, usize, usize)>,
+    /// Nothing was said of any of them.
+    strange: bool,
 }
 
 fn judge(app: &App, up: &HashMap<String, bool>, now: Duration, memory: &mut Memory) -> Judged {
     let snapshot = app.view.current();
     let (mut expected, mut back, mut scraped) = (Vec::new(), Vec::new(), Vec::new());
-    let mut judged = HashSet::new();
+    let (mut judged, mut strange) = (HashSet::new(), true);
     for held in snapshot.nodes(&Orgs::All, None) {
         let node = &held.doc;
         if !is_judged(&snapshot, node) {
@@ -149,6 +164,7 @@ fn judge(app: &App, up: &HashMap<String, bool>, now: Duration, memory: &mut Memo
         }
         judged.insert(node.id.clone());
         let said = scrape(node, up);
+        strange &= said == Scrape::Unknown;
         if said == Scrape::Down {
             memory.heard.entry(node.id.clone()).or_insert(now);
         } else {
@@ -177,6 +193,7 @@ fn judge(app: &App, up: &HashMap<String, bool>, now: Duration, memory: &mut Memo
         gone: verdict.gone,
         back,
         suspected: verdict.suspected,
+        strange,
     }
 }
 

@@ -139,6 +139,61 @@ fn a_node_without_an_agent_goes_and_comes_with_its_scrapes() {
 }
 
 #[test]
+fn what_an_exporter_calls_up_says_nothing_of_its_node_nor_of_others() {
+    // Given an exporter, and one that has a metric `up` of its own, which stays when the exporter goes
+    let port = free_port();
+    let mut honest = NodeExporter::start_at(Place::Loopback, port).unwrap();
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let text = format!("up{{x=\"1\"}} 5 {now}\nup{{x=\"2\"}} 1 {now}\n");
+    let odd = StandIn::new(Manner::Bytes(
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
+            text.len()
+        )
+        .into_bytes(),
+    ));
+    let prometheus = Prometheus::start(Place::Loopback, &configuration(&[port, odd.port])).unwrap();
+    let house = house(&prometheus.url());
+    let (_, one) = enrol(&house, "gpu-01", 1, port);
+    let (_, other) = enrol(&house, "gpu-02", 2, odd.port);
+    until("its own metric is there", || {
+        match prometheus.query("up{x=\"1\"} == 5").map(|samples| samples.len()) {
+            Ok(1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    // when the one goes, it is found out;
+    honest.stop().unwrap();
+    until_status(&house, &one, NodeStatus::Offline);
+    assert_eq!(node(&house, &other).status, NodeStatus::Online);
+    // and when the other goes, that is too.
+    odd.behave(Manner::Bytes(Vec::new()));
+    until_status(&house, &other, NodeStatus::Offline);
+    assert_eq!(questions(&house, "failed"), 0);
+}
+
+#[test]
+fn prometheus_is_asked_by_the_name_the_cluster_was_founded_with() {
+    // Given a cluster whose configuration came to name it otherwise
+    let port = free_port();
+    let mut exporter = NodeExporter::start_at(Place::Loopback, port).unwrap();
+    let prometheus = Prometheus::start(Place::Loopback, &configuration(&[port])).unwrap();
+    let founded = house(&prometheus.url());
+    let (_, id) = enrol(&founded, "gpu-01", 1, port);
+    let house = founded.restart(|config| {
+        config.cluster = "renamed".to_owned();
+        config.prometheus_url = Some(prometheus.url());
+        config.heartbeat_timeout = TIMEOUT;
+    });
+    // when an exporter goes, then it is known as before.
+    until("it is seen", || {
+        node(&house, &id).last_seen.map(drop).ok_or("never")
+    });
+    exporter.stop().unwrap();
+    until_status(&house, &id, NodeStatus::Offline);
+}
+
+#[test]
 fn a_prometheus_that_is_gone_takes_no_node_with_it() {
     let port = free_port();
     let mut exporter = NodeExporter::start_at(Place::Loopback, port).unwrap();
