@@ -37,7 +37,7 @@ impl SilenceState {
 pub struct Silence {
     /// How far it is.
     pub state: SilenceState,
-    /// Why it is not in place, in a sentence.
+    /// Why it is not in place, or what is not silenced, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Since when.

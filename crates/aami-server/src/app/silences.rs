@@ -4,21 +4,23 @@
 //! was told stands in a document a node, written before Alertmanager is told, so that whoever leads next knows what is
 //! to be taken back. A node's transition waits for none of this.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use aami_model::access::{Caller, Orgs};
 use aami_model::node::Node;
 use aami_model::node_status::NodeStatus;
 use aami_model::silence::{Silence, SilenceState};
-use aami_model::{NodeId, Timestamp};
+use aami_model::{NodeId, OrgId, Timestamp};
 use aami_store::{Revision, keys};
 
 use super::commit::{Change, Wanted};
 use super::{App, Asking, Refusal};
 use crate::services::ServiceError;
-use crate::services::alertmanager::{Alertmanager, matchers};
+use crate::services::alertmanager::{Alertmanager, Matcher, by_id, by_place};
 use crate::view::Snapshot;
-use crate::view::document::encode;
+use crate::view::document::{decode, encode};
 use crate::view::upkeep::SilenceDocument;
 
 /// How long a silence lasts of a maintenance that has no end. It is extended when half of that is over: where the
@@ -60,10 +62,50 @@ fn wanted(node: &Node, now: Timestamp) -> Option<SilenceDocument> {
         reason: None,
         since: now,
         until: Some(ends.unwrap_or_else(|| now.plus(HORIZON))),
-        address: node.ip_address,
+        org: node.org.clone(),
+        address: Some(node.ip_address.to_canonical()),
         comment: format!("{} is in maintenance: {why}", node.hostname),
         ends,
     })
+}
+
+/// The matchers of a place, where it is silenced.
+fn place(cluster: &str, document: &SilenceDocument) -> Option<Vec<Matcher>> {
+    let address = document.address?;
+    Some(by_place(cluster, &document.org, address))
+}
+
+/// All that is silenced.
+fn all(cluster: &str, node: &NodeId, document: &SilenceDocument) -> Vec<Vec<Matcher>> {
+    [Some(by_id(node)), place(cluster, document)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// How many nodes that are scraped have an address, for those of nodes in maintenance.
+struct Addresses<'a>(HashMap<(&'a OrgId, IpAddr), usize>);
+
+impl<'a> Addresses<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        let at = |node: &'a Node| (&node.org, node.ip_address.to_canonical());
+        let nodes = || snapshot.nodes(&Orgs::All, None).map(|held| &held.doc);
+        let out = nodes().filter(|node| node.status == NodeStatus::Maintenance);
+        let mut addresses: HashMap<_, _> = out.map(|node| (at(node), 0)).collect();
+        if !addresses.is_empty() {
+            for node in nodes().filter(|node| node.status.is_discovered()) {
+                if let Some(count) = addresses.get_mut(&at(node)) {
+                    *count += 1;
+                }
+            }
+        }
+        Self(addresses)
+    }
+
+    fn is_shared(&self, document: &SilenceDocument) -> bool {
+        let at = document.address.map(|address| (&document.org, address));
+        at.is_some_and(|at| self.0.get(&at).is_some_and(|count| *count > 1))
+    }
 }
 
 impl App {
@@ -95,8 +137,15 @@ impl App {
     pub(crate) fn silence_errands(&self) -> Vec<Errand> {
         let snapshot = self.view.current();
         let now = self.world.now();
+        let addresses = Addresses::of(&snapshot);
         let errand = |node: &Node| {
             let mut wanted = wanted(node, now)?;
+            if addresses.is_shared(&wanted) {
+                // An alert that only says where it was scraped may be about another node.
+                wanted.address = None;
+                wanted.reason =
+                    Some("alerts without node_id are heard, as another node has the same address".to_owned());
+            }
             let before = snapshot.upkeep.silence(&node.id);
             let until = before.and_then(|held| held.doc.until).filter(|until| {
                 // Long enough to leave it as it is.
@@ -126,12 +175,13 @@ impl App {
         errands
     }
 
-    /// Tells Alertmanager about a node, and notes what came of it. The outer error is the store's, the inner one
-    /// Alertmanager's.
+    /// Tells Alertmanager about a node, and notes what came of it, while `leads` says so. The outer error is the
+    /// store's, the inner one Alertmanager's.
     pub(crate) async fn run_silence_errand(
         &self,
         alertmanager: &Alertmanager,
         errand: Errand,
+        leads: impl Fn() -> bool,
     ) -> Result<Result<(), ServiceError>, Refusal> {
         let cluster = self.cluster_name();
         let node = &errand.node;
@@ -139,9 +189,7 @@ impl App {
             let Some((before, revision)) = errand.before else {
                 return Ok(Ok(()));
             };
-            let told = alertmanager
-                .unsilence(&matchers(&cluster, node, before.address))
-                .await;
+            let told = alertmanager.unsilence(&self.own(&cluster, node, &before)).await;
             match &told {
                 Ok(()) => drop(self.note_silence(node, revision, None).await?),
                 Err(error) => {
@@ -157,21 +205,15 @@ impl App {
             .before
             .as_ref()
             .map_or(Revision::ZERO, |(_, revision)| *revision);
-        let moved = told_before
-            .map(|before| before.address)
-            .filter(|address| *address != wanted.address);
-        let tell = async {
-            if let Some(address) = moved {
-                let [_, by_place] = matchers(&cluster, node, address);
-                alertmanager.unsilence(&[by_place]).await?;
+        let moved = told_before.filter(|before| !before.is_of_place(&wanted));
+        if let Some(before) = moved {
+            let mut left = self.own(&cluster, node, before);
+            left.retain(|matchers| *matchers != by_id(node));
+            if let Err(error) = alertmanager.unsilence(&left).await {
+                self.note_failure(node, revision, before.clone(), error.to_string())
+                    .await?;
+                return Ok(Err(error));
             }
-            Ok::<(), ServiceError>(())
-        };
-        if let Err(error) = tell.await {
-            let (before, revision) = (told_before.cloned().unwrap_or(wanted), revision);
-            self.note_failure(node, revision, before, error.to_string())
-                .await?;
-            return Ok(Err(error));
         }
         if !same {
             // First what is to be taken back one day, then the telling.
@@ -180,15 +222,14 @@ impl App {
                 None => return Ok(Ok(())),
             }
         }
+        if !leads() {
+            return Ok(Ok(()));
+        }
         let lasting = wanted.until.unwrap_or(wanted.since).since(wanted.since);
         let told = alertmanager
-            .silence(
-                &matchers(&cluster, node, wanted.address),
-                &wanted.comment,
-                lasting,
-            )
+            .silence(&all(&cluster, node, &wanted), &wanted.comment, lasting)
             .await;
-        match &told {
+        let noted = match &told {
             Ok(()) => {
                 let since = match told_before {
                     Some(before) if same && before.state == SilenceState::Active => before.since,
@@ -197,35 +238,80 @@ impl App {
                 let active = SilenceDocument {
                     state: SilenceState::Active,
                     since,
-                    ..wanted
+                    ..wanted.clone()
                 };
                 // Looked at, and found as it was: worth no write.
-                if told_before != Some(&active) {
-                    self.note_silence(node, revision, Some(active)).await?;
+                if told_before == Some(&active) {
+                    self.is_noted(node, revision).await?
+                } else {
+                    self.note_silence(node, revision, Some(active)).await?.is_some()
                 }
             }
             Err(error) => {
                 let before = match told_before {
                     Some(before) if same => before.clone(),
-                    _ => wanted,
+                    _ => wanted.clone(),
                 };
                 self.note_failure(node, revision, before, error.to_string())
-                    .await?;
+                    .await?
             }
+        };
+        if !noted && let Err(error) = self.take_back(alertmanager, &cluster, node, &wanted).await? {
+            return Ok(Err(error));
         }
         Ok(told)
     }
 
+    /// All that was told of a node, but for what is another one's by now.
+    fn own(&self, cluster: &str, node: &NodeId, told: &SilenceDocument) -> Vec<Vec<Matcher>> {
+        let snapshot = self.view.current();
+        let taken = told.address.is_some()
+            && snapshot
+                .upkeep
+                .silences()
+                .any(|(other, held)| other != node && held.doc.is_of_place(told));
+        let mut own = all(cluster, node, told);
+        own.truncate(if taken { 1 } else { own.len() });
+        own
+    }
+
+    /// Ends what was told too late: another replica has noted something else meanwhile, and nobody would end it.
+    async fn take_back(
+        &self,
+        alertmanager: &Alertmanager,
+        cluster: &str,
+        node: &NodeId,
+        told: &SilenceDocument,
+    ) -> Result<Result<(), ServiceError>, Refusal> {
+        let key = keys::silence(node);
+        let theirs: Option<SilenceDocument> = match self.store.get(&key).await? {
+            Some(entry) => decode(&key, &entry.value).ok(),
+            None => None,
+        };
+        let kept = theirs.map_or_else(Vec::new, |theirs| all(cluster, node, &theirs));
+        let mut own = self.own(cluster, node, told);
+        own.retain(|matchers| !kept.contains(matchers));
+        tracing::info!(%node, "another replica was told of a silence meanwhile; what was said too late is taken back");
+        Ok(alertmanager.unsilence(&own).await)
+    }
+
+    /// Whether what was told about a node is still noted as it was.
+    async fn is_noted(&self, node: &NodeId, revision: Revision) -> Result<bool, Refusal> {
+        let entry = self.store.get(&keys::silence(node)).await?;
+        Ok(entry.is_some_and(|entry| entry.mod_revision == revision))
+    }
+
+    /// Notes that Alertmanager did not take it; false where another replica has noted something else meanwhile.
     async fn note_failure(
         &self,
         node: &NodeId,
         revision: Revision,
         before: SilenceDocument,
         reason: String,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let reason = Some(reason.chars().take(300).collect());
         if before.state == SilenceState::Failed && before.reason == reason {
-            return Ok(());
+            return self.is_noted(node, revision).await;
         }
         let failed = SilenceDocument {
             state: SilenceState::Failed,
@@ -233,8 +319,7 @@ impl App {
             since: self.world.now(),
             ..before
         };
-        self.note_silence(node, revision, Some(failed)).await?;
-        Ok(())
+        Ok(self.note_silence(node, revision, Some(failed)).await?.is_some())
     }
 
     /// Notes what was told about a node. Answers the document's new revision; nothing where another replica has noted

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aami_api::url::encoded;
-use aami_model::{NodeId, Timestamp};
+use aami_model::{NodeId, OrgId, Timestamp};
 use bytes::Bytes;
 use http::{Method, header};
 use serde::{Deserialize, Serialize};
@@ -47,9 +47,14 @@ impl Matcher {
     }
 }
 
-/// The sets of matchers that mean a node's alerts, one silence for each: alerts that carry its id, and those whose
-/// series only carry where they were scraped, as in the grouped shape of discovery.
-pub(crate) fn matchers(cluster: &str, node: &NodeId, address: IpAddr) -> [Vec<Matcher>; 2] {
+/// The matchers that mean the alerts that carry a node's id.
+pub(crate) fn by_id(node: &NodeId) -> Vec<Matcher> {
+    vec![Matcher::equal("node_id", node.as_str())]
+}
+
+/// The matchers that mean the alerts of what is scraped at an address, where they carry no node's id, as in the grouped
+/// shape of discovery. They say nothing of another organisation's node at the same address.
+pub(crate) fn by_place(cluster: &str, org: &OrgId, address: IpAddr) -> Vec<Matcher> {
     let host = match address {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => format!("[{v6}]"),
@@ -65,9 +70,18 @@ pub(crate) fn matchers(cluster: &str, node: &NodeId, address: IpAddr) -> [Vec<Ma
         is_regex: true,
         ..Matcher::equal("instance", format!("{escaped}:[0-9]+"))
     };
-    [
-        vec![Matcher::equal("node_id", node.as_str())],
-        vec![Matcher::equal("cluster", cluster), instance],
+    // Discovery names every organisation but this one.
+    let org = if *org == OrgId::default() {
+        ""
+    } else {
+        org.as_str()
+    };
+    vec![
+        Matcher::equal("cluster", cluster),
+        instance,
+        // What carries an id is that node's, whatever its address.
+        Matcher::equal("node_id", ""),
+        Matcher::equal("org", org),
     ]
 }
 
@@ -235,25 +249,32 @@ mod tests {
 
     #[test]
     fn a_nodes_alerts_are_known_by_its_id_or_by_where_it_is_scraped() {
-        let node: NodeId = "n1".parse().unwrap();
-        let [by_id, by_place] = matchers("prod", &node, "10.0.0.1".parse().unwrap());
-        assert_eq!(by_id, [Matcher::equal("node_id", "n1")]);
-        assert_eq!(by_place[0], Matcher::equal("cluster", "prod"));
-        assert_eq!(by_place[1].value, r"10\.0\.0\.1:[0-9]+");
-        let [_, by_place] = matchers("prod", &node, "fd00::1".parse().unwrap());
-        assert_eq!(by_place[1].value, r"\[fd00::1\]:[0-9]+");
+        assert_eq!(by_id(&"n1".parse().unwrap()), [Matcher::equal("node_id", "n1")]);
+        let place =
+            |org: &str, address: &str| by_place("prod", &org.parse().unwrap(), address.parse().unwrap());
+        let v4 = place("default", "10.0.0.1");
+        assert_eq!(v4[0], Matcher::equal("cluster", "prod"));
+        assert_eq!(v4[1].value, r"10\.0\.0\.1:[0-9]+");
+        assert_eq!(
+            v4[2..],
+            [Matcher::equal("node_id", ""), Matcher::equal("org", "")]
+        );
+        let v6 = place("acme", "fd00::1");
+        assert_eq!(v6[1].value, r"\[fd00::1\]:[0-9]+");
+        assert_eq!(v6[3], Matcher::equal("org", "acme"));
     }
 
     #[test]
     fn a_silence_is_ours_whatever_the_order_of_its_matchers() {
-        let node: NodeId = "n1".parse().unwrap();
-        let [_, wanted] = matchers("prod", &node, "10.0.0.1".parse().unwrap());
+        let wanted = by_place("prod", &OrgId::default(), "10.0.0.1".parse().unwrap());
         let held: Held = serde_json::from_value(serde_json::json!({
             "id": "a", "createdBy": "aami", "comment": "c", "updatedAt": "2026-01-01T00:00:00.000Z",
             "startsAt": "2026-01-01T00:00:00.000Z", "endsAt": "2026-01-02T00:00:00.000Z",
             "status": { "state": "active" },
             "matchers": [
                 { "name": "instance", "value": r"10\.0\.0\.1:[0-9]+", "isRegex": true },
+                { "name": "org", "value": "", "isRegex": false, "isEqual": true },
+                { "name": "node_id", "value": "", "isRegex": false },
                 { "name": "cluster", "value": "prod", "isRegex": false, "isEqual": true },
             ],
         }))

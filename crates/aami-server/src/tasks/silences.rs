@@ -85,7 +85,10 @@ async fn round(app: &App, lead: &Lead, memory: &mut Memory) -> Duration {
     let told: Vec<_> = futures::stream::iter(errands)
         .map(|errand| async {
             let node = errand.node.clone();
-            (node, app.run_silence_errand(alertmanager, errand).await)
+            let told = app
+                .run_silence_errand(alertmanager, errand, || lead.is_held())
+                .await;
+            (node, told)
         })
         .buffer_unordered(TOGETHER)
         .collect()

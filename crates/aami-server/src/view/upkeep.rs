@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aami_model::batch::{Batch, NodeResult};
 use aami_model::silence::SilenceState;
-use aami_model::{BatchId, NodeId, Timestamp};
+use aami_model::{BatchId, NodeId, OrgId, Timestamp};
 use aami_store::{Entry, Key};
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
@@ -46,8 +46,12 @@ pub(crate) struct SilenceDocument {
     /// When it ends by itself, by our clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<Timestamp>,
-    /// The address whose alerts it silences.
-    pub(crate) address: IpAddr,
+    /// Whose node it is.
+    #[serde(default)]
+    pub(crate) org: OrgId,
+    /// The address whose alerts it silences besides, where they say no node; absent where others have it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<IpAddr>,
     /// What it was to say.
     pub(crate) comment: String,
     /// The maintenance's own end, where it has one.
@@ -58,7 +62,12 @@ pub(crate) struct SilenceDocument {
 impl SilenceDocument {
     /// Whether it says the same of the same alerts, and ends with the same maintenance.
     pub(crate) fn says(&self, other: &Self) -> bool {
-        (self.address, &self.comment, self.ends) == (other.address, &other.comment, other.ends)
+        self.is_of_place(other) && (&self.comment, self.ends) == (&other.comment, other.ends)
+    }
+
+    /// Whether it silences the alerts of the same place.
+    pub(crate) fn is_of_place(&self, other: &Self) -> bool {
+        (self.address, &self.org) == (other.address, &other.org)
     }
 }
 

@@ -9,7 +9,7 @@ use aami_model::NodeId;
 use aami_model::node_status::NodeStatus;
 use aami_model::silence::{Silence, SilenceState};
 use rig::Place;
-use rig::engines::Alertmanager;
+use rig::engines::{Alertmanager, Etcd};
 use serde_json::{Value, json};
 
 use crate::house::{House, Machine, until};
@@ -45,20 +45,22 @@ fn until_state(client: &Client, id: &NodeId, state: Option<SilenceState>) {
     });
 }
 
-/// One alert with the node's id, one that only says where it was scraped, and one of another node.
+/// One alert with the node's id, one that only says where it was scraped, and those of others, also at its address.
 fn alerts(id: &NodeId) -> Value {
     json!([
         { "labels": { "alertname": "ById", "node_id": id, "cluster": "default" } },
         { "labels": { "alertname": "ByPlace", "instance": "127.9.2.10:9400", "cluster": "default" } },
         { "labels": { "alertname": "Other", "node_id": "other", "instance": "127.9.2.100:9400", "cluster": "default" } },
         { "labels": { "alertname": "Elsewhere", "instance": "127.9.2.10:9400", "cluster": "other" } },
+        { "labels": { "alertname": "OtherThere", "node_id": "other", "instance": "127.9.2.10:9400", "cluster": "default" } },
+        { "labels": { "alertname": "OtherOrg", "org": "acme", "instance": "127.9.2.10:9400", "cluster": "default" } },
     ])
 }
 
 /// The alerts that are silenced.
 fn silenced(alertmanager: &Alertmanager<'_>) -> Vec<String> {
     let mut alerts = alertmanager.alerts().unwrap();
-    assert_eq!(alerts.len(), 4);
+    assert_eq!(alerts.len(), 6);
     alerts.retain(|(_, silenced)| *silenced);
     let mut names: Vec<String> = alerts.into_iter().map(|(name, _)| name).collect();
     names.sort();
@@ -142,6 +144,92 @@ fn a_node_is_silent_while_it_is_in_maintenance_and_no_longer() {
             false => Err(()),
         }
     });
+}
+
+#[test]
+fn an_alert_that_may_be_about_another_node_is_heard() {
+    // Given a node in maintenance
+    let alertmanager = Alertmanager::start(Place::Loopback).unwrap();
+    let (house, admin, id) = house(&alertmanager.url());
+    alertmanager.raise(&alerts(&id)).unwrap();
+    ask(&admin, &id, "maintenance", &json!({}));
+    until_state(&admin, &id, Some(SilenceState::Active));
+    until("its alerts are silenced", || match silenced(&alertmanager) {
+        names if names == ["ById", "ByPlace"] => Ok(()),
+        names => Err(names),
+    });
+    // when another one has its address,
+    let token = house.token(|_| {}).token;
+    let other = Machine::new("gpu-02", 2).with(|r| r.exporters.clear());
+    let other = other.register(&house.stranger(), &token).unwrap().node.id;
+    // then what says no node is heard, and people read so;
+    until("what may be another's is heard", || {
+        match silenced(&alertmanager) {
+            names if names == ["ById"] => Ok(()),
+            names => Err(names),
+        }
+    });
+    until("it says so", || match silence(&admin, &id) {
+        Some(silence)
+            if silence
+                .reason
+                .as_deref()
+                .unwrap_or_default()
+                .contains("same address") =>
+        {
+            Ok(())
+        }
+        silence => Err(silence),
+    });
+    // and it is silenced again once the other is gone.
+    admin.delete(&format!("/api/v1/nodes/{other}")).unwrap();
+    until("its alerts are silenced again", || {
+        match silenced(&alertmanager) {
+            names if names == ["ById", "ByPlace"] => Ok(()),
+            names => Err(names),
+        }
+    });
+}
+
+#[test]
+fn what_a_replica_tells_too_late_is_taken_back() {
+    // Given a replica that is about to tell of a maintenance, to an Alertmanager that takes its time
+    let etcd = Etcd::start(Place::Loopback).unwrap();
+    let alertmanager = Alertmanager::start(Place::Loopback).unwrap();
+    let store = format!("etcd://{}", etcd.endpoint());
+    let house = House::with(|config| {
+        config.store.clone_from(&store);
+        config.alertmanager_url = Some(alertmanager.url());
+    });
+    let admin = house.admin();
+    let token = house.token(|_| {}).token;
+    let machine = Machine::new("gpu-01", 1).with(|r| r.exporters.clear());
+    let id = machine.register(&house.stranger(), &token).unwrap().node.id;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = runtime.block_on(aami_store::open(&store)).unwrap();
+    let key = aami_store::keys::silence(&id);
+    alertmanager.freeze().unwrap();
+    ask(&admin, &id, "maintenance", &json!({}));
+    until("it is noted", || {
+        match runtime.block_on(store.get(&key)).unwrap() {
+            Some(_) => Ok(()),
+            None => Err("not yet"),
+        }
+    });
+    // when another one has ended that silence meanwhile,
+    ask(&admin, &id, "resume", &json!({}));
+    let txn = aami_store::Txn::new().delete(key);
+    let _ = runtime.block_on(store.txn(txn)).unwrap();
+    alertmanager.thaw().unwrap();
+    // then what was told all the same is ended, as nobody else would.
+    until("it was told, and taken back", || {
+        let count = |state: &str| alertmanager.silences(state).unwrap().len();
+        match (count("active"), count("expired")) {
+            (0, 2) => Ok(()),
+            silences => Err(silences),
+        }
+    });
+    assert_eq!(silence(&admin, &id), None);
 }
 
 #[test]
