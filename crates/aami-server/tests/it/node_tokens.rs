@@ -483,6 +483,41 @@ fn what_was_rotated_away_opens_nothing_any_more_and_its_socket_is_closed() {
     );
 }
 
+#[test]
+fn a_rotated_node_is_brought_back_by_no_other_good_token_of_its_group() {
+    // Given a node that enrolled with its group's token, which is still good,
+    let house = house();
+    let _: Value = house
+        .admin()
+        .post("/api/v1/groups", Some(&json!({ "name": "rack-a" })))
+        .unwrap();
+    let of_group = house.token(|t| (t.group, t.max_uses) = (Some("rack-a".into()), Some(5)));
+    let open = house.token(|t| t.allow_reenrol = true);
+    let machine = Machine::new("gpu-01", 1).with(|r| r.exporters[0].port = 1);
+    let client = house.stranger();
+    let id = machine.register(&client, &of_group.token).unwrap().node.id;
+
+    // when it is rotated, since what it had is in other hands,
+    let made = house.admin().rotate_node(&id, &GenerateToken::default()).unwrap();
+
+    // then its name opens it to nobody who has some other token,
+    let thief = Machine::new("gpu-01", 9);
+    for other in [&of_group.token, &open.token] {
+        let refused = thief.register(&client, other);
+        let said = format!("{refused:?}");
+        assert_eq!(code_of(refused), "ALREADY_ENROLLED");
+        assert!(said.contains("aami nodes token gpu-01"), "{said}");
+    }
+    // and the one that was made for it brings it back. From then on its group's token is what it was.
+    let renewed = Machine::new("gpu-01", 3).with(|r| r.exporters[0].port = 1);
+    assert_eq!(renewed.register(&client, &made.token).unwrap().node.id, id);
+    assert!(renewed.register(&client, &of_group.token).unwrap().known);
+    assert_eq!(
+        code_of(thief.register(&client, &of_group.token)),
+        "ALREADY_ENROLLED"
+    );
+}
+
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(bytes))
