@@ -83,7 +83,8 @@ impl App {
     }
 
     /// Lets the holder of a bootstrap token speak for a node that enrolled with it: only to take it out again,
-    /// and only while the token is good.
+    /// and only while the token is good. A token for one node opens nothing here: it is used up once its node is in,
+    /// stands in a script that lies on that machine, and may last a year.
     pub(crate) fn sign_in_to_leave(&self, bearer: &str, node: &NodeId) -> Result<Caller, Refusal> {
         let snapshot = self.view.current();
         let (token, _) = self.find_token(&snapshot, bearer)?;
@@ -92,6 +93,13 @@ impl App {
         }
         if self.world.now() >= token.expires_at {
             return Err(Refusal::plain(code::TOKEN_EXPIRED));
+        }
+        if token.only_node.is_some() {
+            return Err(Refusal::new(
+                code::FORBIDDEN,
+                "a token for one node brings that node in and does not take it out; use its own credential, or an \
+                 operator's key",
+            ));
         }
         let orgs = Orgs::Only(vec![token.org.clone()]);
         let enrolled = snapshot

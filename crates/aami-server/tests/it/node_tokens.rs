@@ -518,6 +518,25 @@ fn a_rotated_node_is_brought_back_by_no_other_good_token_of_its_group() {
     );
 }
 
+#[test]
+fn an_install_token_takes_its_node_out_neither_before_nor_after_it_is_used() {
+    let house = house();
+    let id = declared(&house, "gpu-01");
+    let made = token(&house, &id);
+    let holder = house.stranger().with_bearer(&made.token);
+    assert_eq!(code_of(holder.retire(&id)), "FORBIDDEN");
+    let machine = Machine::new("gpu-01", 1);
+    machine.register(&house.stranger(), &made.token).unwrap();
+    assert_eq!(code_of(holder.retire(&id)), "FORBIDDEN");
+    assert_ne!(node(&house, &id).status, NodeStatus::Inactive);
+    // Its own credential still does.
+    house
+        .stranger()
+        .with_bearer(&machine.credential)
+        .retire(&id)
+        .unwrap();
+}
+
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(bytes))
