@@ -45,6 +45,9 @@ pub struct BootstrapToken {
     /// Only this declared node may use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_node: Option<crate::NodeId>,
+    /// Which agent its script brings, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_version: Option<String>,
 }
 
 /// What a token is good for at one moment.
@@ -114,6 +117,7 @@ pub(crate) mod tests {
             labels: Labels::default(),
             allow_reenrol: false,
             only_node: None,
+            agent_version: None,
         }
     }
 

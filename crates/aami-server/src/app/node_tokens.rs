@@ -64,8 +64,8 @@ pub(crate) fn lasting(wanted: &GenerateToken) -> Result<Duration, Refusal> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// The tokens made for a node that may still open something: also those used up, which let their holder take the node
-/// out.
+/// The tokens made for a node that may still open something: also those used up, with which the machine that used them
+/// goes on.
 fn standing<'a>(
     snapshot: &'a Snapshot,
     orgs: &'a Orgs,
@@ -79,7 +79,8 @@ fn standing<'a>(
 }
 
 impl App {
-    /// Makes an install token for a node. Its secret is in the answer and nowhere else.
+    /// Makes an install token for a node, which brings `agent_version`, or the configured one where nothing is said. Its
+    /// secret is in the answer and nowhere else.
     ///
     /// Fails when there is no such node for the caller, when it was retired, and when it has more standing tokens than
     /// one transaction can end.
@@ -88,6 +89,7 @@ impl App {
         asking: &Asking,
         id: &NodeId,
         lasts: Duration,
+        agent_version: Option<&str>,
         purpose: Purpose,
     ) -> Result<(Issued, Written), Refusal> {
         access::require(&asking.caller, Role::Operator)?;
@@ -117,7 +119,8 @@ impl App {
                         ),
                     ));
                 }
-                let token = token(&token_id, &secret, &node, lasts, now);
+                let mut token = token(&token_id, &secret, &node, lasts, now);
+                token.agent_version = agent_version.map(str::to_owned);
                 let (action, rotates) = match purpose {
                     Purpose::Install => ("node.token", false),
                     Purpose::Rotate => ("node.rotate", true),
@@ -190,6 +193,7 @@ fn token(id: &TokenId, secret: &Secret, node: &Node, lasts: Duration, now: Times
         labels: Labels::default(),
         allow_reenrol: true,
         only_node: Some(node.id.clone()),
+        agent_version: None,
     }
 }
 

@@ -135,6 +135,7 @@ impl App {
                     labels: wanted.labels.clone(),
                     allow_reenrol: wanted.allow_reenrol,
                     only_node: wanted.only_node.clone(),
+                    agent_version: None,
                 };
                 let change = Change::new(org.clone(), "token.create", format!("token:{id}"))
                     .noting(

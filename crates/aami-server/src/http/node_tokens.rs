@@ -38,7 +38,8 @@ async fn issue(app: &Arc<App>, id: &NodeId, call: Call<GenerateToken>, purpose: 
     let lasts = lasting(&body)?;
     // Before anything is written: a token whose script cannot be made would only end the one before it.
     let agent = Agent::find(app, body.daemon_version.as_deref()).await?;
-    let (issued, written) = app.issue_node_token(&asking, id, lasts, purpose).await?;
+    let version = body.daemon_version.as_deref();
+    let (issued, written) = app.issue_node_token(&asking, id, lasts, version, purpose).await?;
     let arch = issued
         .node
         .system_info

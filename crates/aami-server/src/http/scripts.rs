@@ -155,11 +155,12 @@ pub(super) fn for_node(app: &App, token: &str, node: &Node, agent: &Agent) -> St
     render(app, &fill)
 }
 
-/// The node a token was made for, where it was made for one.
-fn meant(app: &App, token: &str) -> Option<Arc<Held<Node>>> {
+/// The node a token was made for, where it was made for one, and the agent's version that was asked for with it.
+fn meant(app: &App, token: &str) -> Option<(Arc<Held<Node>>, Option<String>)> {
     let snapshot = app.view.current();
     let (token, _) = app.find_token(&snapshot, token).ok()?;
-    snapshot.node(token.only_node.as_ref()?, &Orgs::All).cloned()
+    let node = snapshot.node(token.only_node.as_ref()?, &Orgs::All)?;
+    Some((node.clone(), token.agent_version))
 }
 
 async fn node(State(app): State<Arc<App>>, headers: HeaderMap, errand: Errand) -> Result<Response, Refusal> {
@@ -176,9 +177,9 @@ async fn node(State(app): State<Arc<App>>, headers: HeaderMap, errand: Errand) -
         },
     };
     if errand.verb == BOOTSTRAP.verb
-        && let Some(held) = meant(&app, &token)
+        && let Some((held, version)) = meant(&app, &token)
     {
-        return Ok(match Agent::find(&app, None).await {
+        return Ok(match Agent::find(&app, version.as_deref()).await {
             Ok(agent) => script(for_node(&app, &token, &held.doc, &agent)),
             Err(refusal) => refused(refusal.code, &refusal.detail),
         });

@@ -537,6 +537,29 @@ fn an_install_token_takes_its_node_out_neither_before_nor_after_it_is_used() {
         .unwrap();
 }
 
+#[test]
+fn the_script_fetched_with_the_token_brings_the_version_that_was_asked_for() {
+    let house = house();
+    let folder = house.folder.path().join("data/dist/2.0.0").join(ARCH);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("aami-agent"), "release 2").unwrap();
+    let id = declared(&house, "gpu-01");
+    let fetched = |made: &GeneratedToken| {
+        let holder = house.stranger().with_bearer(&made.token);
+        holder.text("/bootstrap.sh").unwrap()
+    };
+    let usual = token(&house, &id);
+    assert_eq!(fetched(&usual), usual.install_script);
+    let wanted = GenerateToken {
+        daemon_version: Some("v2.0.0".into()),
+        ..GenerateToken::default()
+    };
+    let made = house.admin().node_token(&id, &wanted).unwrap();
+    let script = fetched(&made);
+    assert!(script.contains(&sha256(b"release 2")), "{script}");
+    assert_eq!(script, made.install_script);
+}
+
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(bytes))

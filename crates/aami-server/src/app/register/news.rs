@@ -96,5 +96,6 @@ fn no_token(id: TokenId, org: &aami_model::OrgId, now: aami_model::Timestamp) ->
         labels: Labels::default(),
         allow_reenrol: false,
         only_node: None,
+        agent_version: None,
     }
 }
