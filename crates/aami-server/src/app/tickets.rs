@@ -9,7 +9,7 @@ use std::time::Duration;
 use aami_api::dashboard::Ticket;
 use aami_model::access::{Caller, Role};
 use aami_model::{KeyId, Timestamp, code};
-use aami_store::{PageRequest, Txn, TxnOutcome, keys};
+use aami_store::{PageRequest, Store, StoreError, Txn, TxnOutcome, keys};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -24,7 +24,7 @@ const LIFETIME: Duration = Duration::from_secs(30);
 const PREFIX: &str = "aamit_";
 /// How many letters follow: twenty random bytes.
 const LETTERS: usize = 40;
-/// How many that nobody used are removed at once.
+/// How many are looked at, and removed, in one piece.
 const PAGE: usize = 100;
 
 /// A ticket as it is kept, under its SHA-256.
@@ -50,7 +50,7 @@ impl App {
     pub(crate) async fn make_ticket(&self, caller: &Caller) -> Result<(Ticket, Written), Refusal> {
         access::require(caller, Role::Viewer)?;
         let key = key_of(caller).ok_or_else(|| Refusal::plain(code::FORBIDDEN))?;
-        self.dashboards.hall.may_try(caller)?;
+        self.dashboards.hall.may_ask(caller)?;
         let ticket = format!("{PREFIX}{}", HEXLOWER.encode(&self.world.random::<20>()));
         let name = name_of(&ticket).ok_or_else(|| Refusal::plain(code::INTERNAL))?;
         let wrote = self
@@ -100,31 +100,65 @@ impl App {
         Ok(caller)
     }
 
-    /// Removes tickets that nobody used in time.
+    /// Removes all tickets that nobody used in time.
     pub(crate) async fn sweep_tickets(&self) -> Result<(), Refusal> {
-        let now = self.world.now();
-        let page = self
-            .store
-            .list(&keys::tickets(), PageRequest::first(PAGE))
-            .await?;
+        Ok(sweep(&*self.store, self.world.now()).await?)
+    }
+}
+
+async fn sweep(store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
+    let mut request = PageRequest::first(PAGE);
+    loop {
+        let page = store.list(&keys::tickets(), request).await?;
         let over = page.entries.into_iter().filter(|entry| {
             decode::<TicketDocument>(&entry.key, &entry.value).is_ok_and(|ticket| now >= ticket.expires_at)
         });
-        let txn = over.fold(Txn::new(), |txn, entry| {
-            txn.when_unchanged(entry.key.clone(), entry.mod_revision)
-                .delete(entry.key)
-        });
+        // Nothing is compared: a name never comes twice, and what is over opens nothing for whoever is using it.
+        let txn = over.fold(Txn::new(), |txn, entry| txn.delete(entry.key));
         if !txn.ops().is_empty() {
-            // One that was used meanwhile makes the page wait for the next sweep.
-            let _ = self.store.txn(txn).await?;
+            // Where the outcome is not known, the next sweep sees it.
+            let _ = store.txn(txn).await?;
         }
-        Ok(())
+        match page.next {
+            Some(next) => request = PageRequest::after(next, PAGE),
+            None => return Ok(()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use aami_store::MemoryStore;
+
     use super::*;
+
+    #[tokio::test]
+    async fn one_sweep_removes_all_that_are_over_and_no_other() {
+        // Given more tickets that nobody used than one piece holds, and among them some that are still good
+        let store = MemoryStore::new();
+        let now = Timestamp::from_millis(1_000_000);
+        let key = KeyId::from_random([1; 10]);
+        for n in 0..(PAGE * 3 + 7) {
+            let is_good = n % 50 == 0;
+            let document = TicketDocument {
+                key: key.clone(),
+                expires_at: if is_good { now.plus(LIFETIME) } else { now },
+            };
+            let name = name_of(&format!("{PREFIX}{n:040x}")).unwrap();
+            let put = Txn::new().put(keys::ticket(&name), encode(&document));
+            store.txn(put).await.unwrap();
+        }
+        // when they are swept, then only those are left,
+        sweep(&store, now).await.unwrap();
+        let left = async || {
+            let page = store.list(&keys::tickets(), PageRequest::first(1000)).await;
+            page.unwrap().entries.len()
+        };
+        assert_eq!(left().await, 7);
+        // until their time is over too.
+        sweep(&store, now.plus(LIFETIME)).await.unwrap();
+        assert_eq!(left().await, 0);
+    }
 
     #[test]
     fn what_is_no_ticket_is_not_looked_for() {

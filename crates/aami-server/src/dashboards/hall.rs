@@ -16,9 +16,12 @@ use crate::http::Bucket;
 /// How many dashboards are held here, and how many of one key.
 const MOST: usize = 5_000;
 const MOST_OF_ONE: usize = 2_000;
-/// How many connections and tickets of one key are granted at once, and each second.
+/// How many connections of one key are granted at once, and each second.
 const BURST: f64 = 200.0;
 const A_SECOND: f64 = 50.0;
+/// How many tickets, each of which is kept in the store for half a minute: so one key has at most 500 that open something.
+const TICKETS_BURST: f64 = 200.0;
+const TICKETS_A_SECOND: f64 = 10.0;
 /// How many keys are remembered beyond those that are here.
 const MOST_KEYS: usize = 10_000;
 
@@ -87,6 +90,15 @@ struct Seats {
 struct Share {
     open: usize,
     attempts: Bucket,
+    tickets: Bucket,
+}
+
+impl Share {
+    fn is_idle(&self, now: Instant) -> bool {
+        self.open == 0
+            && self.attempts.is_full(A_SECOND, BURST, now)
+            && self.tickets.is_full(TICKETS_A_SECOND, TICKETS_BURST, now)
+    }
 }
 
 /// One connection, as the hall sees it.
@@ -135,21 +147,34 @@ impl Hall {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Whether a key may open one more connection, or ask for one more ticket, at this moment.
-    pub(crate) fn may_try(&self, caller: &Caller) -> Result<(), Refusal> {
+    /// Whether a key may ask for one more ticket at this moment.
+    pub(crate) fn may_ask(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.take(caller, |share, now| {
+            share.tickets.take(TICKETS_A_SECOND, TICKETS_BURST, now)
+        })
+    }
+
+    /// Whether a key may open one more connection at this moment.
+    fn may_try(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.take(caller, |share, now| share.attempts.take(A_SECOND, BURST, now))
+    }
+
+    fn take(
+        &self,
+        caller: &Caller,
+        one: impl FnOnce(&mut Share, Instant) -> Result<(), Duration>,
+    ) -> Result<(), Refusal> {
         let now = Instant::now();
         let mut seats = self.seats();
         if seats.keys.len() >= MOST_KEYS {
-            seats
-                .keys
-                .retain(|_, share| share.open > 0 || !share.attempts.is_full(A_SECOND, BURST, now));
+            seats.keys.retain(|_, share| !share.is_idle(now));
         }
         let share = seats.keys.entry(caller.id.clone()).or_insert_with(|| Share {
             open: 0,
             attempts: Bucket::full(BURST, now),
+            tickets: Bucket::full(TICKETS_BURST, now),
         });
-        let wait = |after| Refusal::plain(code::RATE_LIMITED).with_retry_after(after);
-        share.attempts.take(A_SECOND, BURST, now).map_err(wait)
+        one(share, now).map_err(|after| Refusal::plain(code::RATE_LIMITED).with_retry_after(after))
     }
 
     /// Gives a caller a seat, where there is one.
@@ -246,6 +271,25 @@ mod tests {
         assert_eq!(hall.open(), 1);
         drop(other);
         assert_eq!(hall.open(), 0);
+    }
+
+    #[test]
+    fn one_key_gets_tickets_for_its_share_and_they_cost_it_no_connection() {
+        let hall = Arc::new(Hall::default());
+        let begun = Instant::now();
+        let mut granted = 0;
+        let refusal = loop {
+            match hall.may_ask(&caller("key:a")) {
+                Ok(()) => granted += 1,
+                Err(refusal) => break refusal,
+            }
+            let most = 200.0 + 10.0 * begun.elapsed().as_secs_f64();
+            assert!(f64::from(granted) <= most, "{granted} in {:?}", begun.elapsed());
+        };
+        assert_eq!(refusal.code, code::RATE_LIMITED);
+        assert!(refusal.retry_after.is_some() && granted >= 200);
+        hall.may_ask(&caller("key:b")).unwrap();
+        hall.enter(caller("key:a")).unwrap();
     }
 
     #[test]
