@@ -8,7 +8,8 @@ use aami_api::page::Page;
 use aami_model::OrgId;
 use aami_model::access::{Caller, Orgs, Role};
 use aami_model::event::Event;
-use aami_store::history::{HistoryQuery, Kind, Reading, Record};
+use aami_store::StoreError;
+use aami_store::history::{History, HistoryQuery, Kind, Reading, Record};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -61,7 +62,10 @@ impl App {
         let mut items: Vec<Delivery> = Vec::new();
         // Replays are newer than what they are of, so those of a later page stand before it.
         let mut replayed = match (wanted.result, wanted.before) {
-            (Some(DeliveryResult::Dead), Some(before)) => self.replayed_since(caller, wanted, before).await?,
+            (Some(DeliveryResult::Dead), Some(before)) => {
+                let newest = query(caller, wanted.webhook.as_deref(), Reading::Before(u64::MAX));
+                replayed_since(&*self.history, caller, newest, before).await?
+            }
             _ => HashSet::new(),
         };
         let mut reading = Reading::Before(wanted.before.unwrap_or(u64::MAX));
@@ -101,28 +105,6 @@ impl App {
                         next_page_token: last.filter(|_| more).map(|last| last.to_string()),
                     });
                 }
-            }
-        }
-    }
-
-    /// The attempts that were replayed with success after the attempt `before`.
-    async fn replayed_since(
-        &self,
-        caller: &Caller,
-        wanted: &Wanted,
-        before: u64,
-    ) -> Result<HashSet<u64>, Refusal> {
-        let mut replayed = HashSet::new();
-        let mut reading = Reading::After(before);
-        loop {
-            let query = query(caller, wanted.webhook.as_deref(), reading);
-            let page = self.history.read(query).await?;
-            let seen = page.records.iter().filter_map(|record| read(record, caller));
-            let taken = seen.filter(|delivery| delivery.result == DeliveryResult::Delivered);
-            replayed.extend(taken.filter_map(|delivery| delivery.replay_of));
-            match page.next {
-                Some(next) if !page.records.is_empty() => reading = next,
-                _ => return Ok(replayed),
             }
         }
     }
@@ -242,5 +224,100 @@ impl App {
         delivery.replay_of = replay_of;
         Records::note_now(self, &event.org, &delivery).await;
         Ok(delivery)
+    }
+}
+
+/// The attempts that were replayed with success after the attempt `before`, as far as those replays are among the newest
+/// [`MOST_LOOKED_AT`] attempts: `newest` reads from there backwards.
+async fn replayed_since(
+    history: &dyn History,
+    caller: &Caller,
+    newest: HistoryQuery,
+    before: u64,
+) -> Result<HashSet<u64>, StoreError> {
+    let mut replayed = HashSet::new();
+    let mut query = newest;
+    let mut looked_at = 0;
+    loop {
+        let page = history.read(query.clone()).await?;
+        looked_at += page.records.len();
+        let since = page.records.iter().take_while(|record| record.seq > before);
+        let taken = since
+            .filter_map(|record| read(record, caller))
+            .filter(|delivery| delivery.result == DeliveryResult::Delivered);
+        replayed.extend(taken.filter_map(|delivery| delivery.replay_of));
+        let is_through = page.records.last().is_none_or(|record| record.seq <= before);
+        match page.next {
+            Some(next) if !is_through && looked_at < MOST_LOOKED_AT => query.reading = next,
+            _ => return Ok(replayed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aami_api::delivery::DeliveredEvent;
+    use aami_model::{EventId, Timestamp};
+    use aami_store::history::MemoryHistory;
+
+    use super::*;
+
+    fn taken(id: u64, replay_of: Option<u64>) -> Record {
+        let delivery = Delivery {
+            id,
+            webhook: "w".into(),
+            name: "w".into(),
+            org: None,
+            event: DeliveredEvent {
+                id: EventId::from_random([0; 10]),
+                seq: 1,
+                kind: "node.registered".into(),
+                subject: "node:x".into(),
+            },
+            attempt: 1,
+            at: Timestamp::EPOCH,
+            took_ms: 1,
+            result: DeliveryResult::Delivered,
+            status: Some(200),
+            answer: String::new(),
+            error: None,
+            next_try: None,
+            replay_of,
+        };
+        Record {
+            kind: Kind::Delivery,
+            seq: id,
+            at: Timestamp::EPOCH,
+            org: OrgId::default(),
+            subject: subject("w"),
+            json: serde_json::to_vec(&delivery).unwrap().into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_of_old_dead_letters_does_not_read_all_that_came_after_them() {
+        // Given many attempts after an old one, a replay among the newest of them and one just behind the old one
+        let history = MemoryHistory::new();
+        let last = u64::try_from(MOST_LOOKED_AT).unwrap() * 2;
+        let ids: Vec<u64> = (1..=last).collect();
+        for piece in ids.chunks(1000) {
+            let records = piece.iter().map(|id| match *id {
+                12 => taken(12, Some(5)),
+                id if id == last - 700 => taken(id, Some(6)),
+                id => taken(id, None),
+            });
+            history.append(records.collect()).await.unwrap();
+        }
+        let since = async |before| {
+            let newest = query(&Caller::system(), Some("w"), Reading::Before(u64::MAX));
+            replayed_since(&history, &Caller::system(), newest, before)
+                .await
+                .unwrap()
+        };
+        // when a page from the old one on is made, then the newest are looked at, and no more than a list may;
+        assert_eq!(since(10).await, HashSet::from([6]));
+        // and never what is not newer.
+        assert_eq!(since(last - 701).await, HashSet::from([6]));
+        assert_eq!(since(last - 700).await, HashSet::new());
     }
 }
