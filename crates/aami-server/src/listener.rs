@@ -3,13 +3,15 @@
 //!
 //! Connections are bounded, in all and by address. Every wait before a request is whole has a deadline, and so has
 //! every moment in which the other end takes nothing of its answer. A stop lets what
-//! has begun finish.
+//! has begun finish; a connection whose first request is not whole has begun nothing.
 
 mod crowd;
 mod patient;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -139,9 +141,16 @@ async fn connection(
             accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(Patient::new(stream, TAKING))) => accepted,
         };
         let stream = accepted??;
-        speak(stream, seen(peer, true), router, watcher).await
+        speak(stream, seen(peer, true), router, watcher, stop).await
     } else {
-        speak(Patient::new(stream, TAKING), seen(peer, false), router, watcher).await
+        speak(
+            Patient::new(stream, TAKING),
+            seen(peer, false),
+            router,
+            watcher,
+            stop,
+        )
+        .await
     }
 }
 
@@ -161,22 +170,33 @@ where
 {
     // Kept for as long as this is: who lets go of it tells those it watches to end.
     let graceful = GracefulShutdown::new();
+    let never = CancellationToken::new();
     let spoken = speak(
         Patient::new(stream, TAKING),
         seen(peer, false),
         router,
         graceful.watcher(),
+        &never,
     );
     if let Err(error) = spoken.await {
         tracing::debug!(%error, %peer, "a connection ended");
     }
 }
 
-async fn speak<S>(stream: S, peer: Peer, router: Router, watcher: Watcher) -> Result<(), Failure>
+async fn speak<S>(
+    stream: S,
+    peer: Peer,
+    router: Router,
+    watcher: Watcher,
+    stop: &CancellationToken,
+) -> Result<(), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let asked = Arc::new(AtomicBool::new(false));
+    let marked = asked.clone();
     let service = router.map_request(move |mut request: http::Request<_>| {
+        marked.store(true, Ordering::Release);
         request.extensions_mut().insert(peer);
         request
     });
@@ -193,5 +213,17 @@ where
         .max_concurrent_streams(100);
     let connection =
         builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
-    watcher.watch(connection.into_owned()).await
+    let mut served = pin!(watcher.watch(connection.into_owned()));
+    tokio::select! {
+        // A request that has come whole by now is taken first.
+        biased;
+        ended = &mut served => return ended,
+        () = stop.cancelled() => {}
+    }
+    if asked.load(Ordering::Acquire) {
+        served.await
+    } else {
+        // The library would wait for the rest of the first request's headers as long as they may take.
+        Ok(())
+    }
 }

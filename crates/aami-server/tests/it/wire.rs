@@ -1,7 +1,9 @@
 //! One port for TLS and plain HTTP, trust by pin, and the script that enrols.
 
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aami_api::client::{ClientError, Pin, Settings, Trust, pinned_ca};
 use serde_json::Value;
@@ -154,6 +156,40 @@ fn a_stop_lets_what_has_begun_finish() {
     let house = house.restart(|_| {});
     for id in known {
         house.admin().node(&id).unwrap();
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_requests_that_are_not_whole() {
+    // Given somebody who sent half of the headers of a first request, and somebody who did so after a whole one
+    let mut house = House::new();
+    let whole = "GET /health/live HTTP/1.1\r\nHost: aami\r\n\r\n";
+    let half = &whole[..whole.len() - 2];
+    let connect = |says: &str| {
+        let mut stream = TcpStream::connect(house.running().address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(says.as_bytes()).unwrap();
+        stream
+    };
+    let mut first = connect(half);
+    let mut second = connect(whole);
+    let mut answer = [0; 12];
+    second.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    second.write_all(half.as_bytes()).unwrap();
+    for _ in 0..20 {
+        house.stranger().health().unwrap();
+    }
+    // when the control plane stops, then it waits for neither of them,
+    let begun = Instant::now();
+    house.stop();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // and both are told that nothing more comes.
+    let mut rest = Vec::new();
+    for stream in [&mut first, &mut second] {
+        if let Err(error) = stream.read_to_end(&mut rest) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
     }
 }
 
