@@ -203,11 +203,13 @@ impl RolloutPlan {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum NodeStanding {
-    /// Its agent is what it should be, and connected since then.
+    /// It took the update, and its agent is what it should be, and connected since then.
     Updated {
         /// Since when it is connected with it.
         since: Timestamp,
     },
+    /// Its agent is what it should be already: that says nothing about the update.
+    Untried,
     /// It was told, and has not said how that ended.
     Updating,
     /// It tried, and went back to its old agent, or refused.
@@ -231,6 +233,9 @@ pub struct Tally {
     pub nodes: u32,
     /// Those with the version.
     pub updated: u32,
+    /// Those of them that had it already, and say nothing about the update.
+    #[serde(default)]
+    pub untried: u32,
     /// Those at work on it.
     pub updating: u32,
     /// Those that went back.
@@ -250,8 +255,9 @@ impl Tally {
         let mut tally = Self::default();
         for standing in standings {
             tally.nodes += 1;
+            tally.untried += u32::from(*standing == NodeStanding::Untried);
             *match standing {
-                NodeStanding::Updated { .. } => &mut tally.updated,
+                NodeStanding::Updated { .. } | NodeStanding::Untried => &mut tally.updated,
                 NodeStanding::Updating => &mut tally.updating,
                 NodeStanding::Failed => &mut tally.failed,
                 NodeStanding::Waiting => &mut tally.waiting,
@@ -262,12 +268,21 @@ impl Tally {
         tally
     }
 
+    /// Those that took the update and came up with it.
+    const fn stands(&self) -> u32 {
+        self.updated.saturating_sub(self.untried)
+    }
+
+    /// Those that took the update, however that ended.
+    pub const fn tried(&self) -> u32 {
+        self.stands() + self.failed
+    }
+
     /// Whether more of those that tried went back than may.
     ///
     /// One failure among few tries is a large share: it stops a rollout early, where that costs least.
     pub const fn is_over(&self, max_failed_percent: u32) -> bool {
-        let tried = self.updated + self.failed;
-        self.failed > 0 && self.failed as u64 * 100 > tried as u64 * max_failed_percent as u64
+        self.failed > 0 && self.failed as u64 * 100 > self.tried() as u64 * max_failed_percent as u64
     }
 }
 
@@ -308,6 +323,7 @@ pub fn judge(
     let due_again = |standing: &NodeStanding| match standing {
         NodeStanding::Silent { until } => (*until <= now).then_some(*until),
         NodeStanding::Updated { .. }
+        | NodeStanding::Untried
         | NodeStanding::Updating
         | NodeStanding::Failed
         | NodeStanding::Waiting
@@ -346,7 +362,8 @@ pub fn judge(
         let soak = Duration::from_secs(plan.soak_seconds.into());
         let stood = nodes.iter().filter(|(_, standing)| match standing {
             NodeStanding::Updated { since } => *since <= now && now.since(*since) >= soak,
-            NodeStanding::Updating
+            NodeStanding::Untried
+            | NodeStanding::Updating
             | NodeStanding::Failed
             | NodeStanding::Waiting
             | NodeStanding::Silent { .. }
@@ -354,11 +371,12 @@ pub fn judge(
         });
         let stood = u32::try_from(stood.count()).unwrap_or(u32::MAX);
         // A group of fewer nodes than canaries is all canaries; one that takes nothing is none.
-        let wanted = plan.canaries.min(tally.updated + tally.updating + tally.waiting);
-        if stood >= wanted && (tally.updated > 0 || plan.canaries == 0) {
+        let begun = tally.stands() + tally.updating;
+        let wanted = plan.canaries.min(begun + tally.waiting);
+        let is_all_there = tally.updated > 0 && tally.updating + tally.waiting + tally.silent == 0;
+        if stood >= wanted && (stood > 0 || is_all_there || plan.canaries == 0) {
             return Due::Move(RolloutTrigger::CanariesStood);
         }
-        let begun = tally.updated + tally.updating;
         let chosen = choose(plan.canaries.saturating_sub(begun).min(room));
         return if !chosen.is_empty() {
             Due::Tell(chosen)

@@ -83,6 +83,31 @@ fn it_halts_at_the_failure_rate_and_not_before() {
 }
 
 #[test]
+fn who_had_the_version_already_is_no_canary_and_no_success() {
+    let plan = RolloutPlan {
+        soak_seconds: 0,
+        ..RolloutPlan::to("2.0.0")
+    };
+    // Given nodes that were never told, with the version: a canary is needed all the same.
+    let mut all = vec![NodeStanding::Untried; 20];
+    all.push(WAITING);
+    let canary = |all: &[NodeStanding]| judge(&plan, RolloutStatus::Canary, &group(all), at(10));
+    assert_eq!(canary(&all), Due::Tell(vec![id(20)]));
+    all[20] = NodeStanding::Silent { until: at(50) };
+    assert!(matches!(canary(&all), Due::Wait(_)), "nothing has stood");
+    // One that went back is the only one that tried.
+    all[20] = NodeStanding::Failed;
+    all.push(WAITING);
+    let rolling = judge(&plan, RolloutStatus::Rolling, &group(&all), at(10));
+    assert_eq!(rolling, Due::Move(RolloutTrigger::TooManyFailed));
+    // Where everybody has it already, nothing is left to be tried.
+    let all = [NodeStanding::Untried; 3];
+    assert_eq!(canary(&all), Due::Move(RolloutTrigger::CanariesStood));
+    let rolling = judge(&plan, RolloutStatus::Rolling, &group(&all), at(10));
+    assert_eq!(rolling, Due::Move(RolloutTrigger::AllUpdated));
+}
+
+#[test]
 fn who_is_away_holds_nobody_up_and_gets_its_turn_later() {
     let plan = RolloutPlan::to("2.0.0");
     let nodes = group(&[updated(0), NodeStanding::Away]);
@@ -264,13 +289,14 @@ proptest! {
     }
 
     #[test]
-    fn held_is_held(plan in plan(), all in prop::collection::vec(0_u8..6, 0..20)) {
+    fn held_is_held(plan in plan(), all in prop::collection::vec(0_u8..7, 0..20)) {
         let nodes: Vec<_> = all.iter().enumerate().map(|(n, kind)| (id(n), match kind {
             0 => updated(0),
             1 => NodeStanding::Updating,
             2 => NodeStanding::Failed,
             3 => WAITING,
             4 => NodeStanding::Silent { until: at(0) },
+            5 => NodeStanding::Untried,
             _ => NodeStanding::Away,
         })).collect();
         for status in [RolloutStatus::Paused, RolloutStatus::Halted] {

@@ -76,9 +76,11 @@ impl App {
             }
             let (rollout, agent) = (&rollout.doc, conn.doc.agent_version.as_str());
             let reported = snapshot.linked.reported.get(&node.id);
-            let tried = reported
+            // What came up stays so when an operator lets it go on; what failed is tried again then.
+            let took = reported
                 .and_then(|held| held.doc.update.as_ref())
-                .filter(|tried| tried.version == rollout.plan.version && tried.at >= rollout.tries_since);
+                .filter(|tried| tried.version == rollout.plan.version && tried.at >= rollout.began_at);
+            let tried = took.filter(|tried| tried.at >= rollout.tries_since);
             let untaken = reported
                 .and_then(|held| held.doc.untaken.as_ref())
                 .filter(|untaken| {
@@ -89,7 +91,11 @@ impl App {
             let standing = if under_way.get(&node.id) == Some(&rollout.plan.version.as_str()) {
                 NodeStanding::Updating
             } else if is_met && is_connected {
-                NodeStanding::Updated { since: conn.doc.at }
+                match took {
+                    Some(_) => NodeStanding::Updated { since: conn.doc.at },
+                    // By its own word, which is no try.
+                    None => NodeStanding::Untried,
+                }
             } else if tried.is_some() && !is_met {
                 // Also one that says it was done and still is another version.
                 NodeStanding::Failed
@@ -389,7 +395,7 @@ impl App {
         tally: Tally,
     ) -> Result<(), Refusal> {
         let reason = (trigger == RolloutTrigger::TooManyFailed).then(|| {
-            let (failed, tried) = (tally.failed, tally.failed + tally.updated);
+            let (failed, tried) = (tally.failed, tally.tried());
             format!("{failed} of the {tried} nodes that tried went back to their old agent")
         });
         self.write(&Asking::by(Caller::system()), |snapshot, _| {

@@ -299,6 +299,42 @@ fn a_node_that_takes_nothing_holds_nobody_up_and_is_told_again() {
 }
 
 #[test]
+fn nodes_that_have_the_version_already_are_no_canaries() {
+    let house = House::new();
+    racks(&house);
+    let mut members: Vec<Member> = (1..=3).map(|at| Member::join(&house, at)).collect();
+    // Given a node with a newer agent, by its own word, that stands for long enough,
+    members[0].version = "1.2.0".into();
+    members[0].connect(&house);
+    house.forward(Duration::from_secs(60));
+    let plan = RolloutPlan {
+        soak_seconds: 30,
+        max_failed_percent: 30,
+        ..RolloutPlan::to("1.1.0")
+    };
+    set(&house, &plan);
+    // then one that was told is watched nevertheless, and alone.
+    let first = told(&house, &members);
+    let seen = view(&house);
+    assert_eq!(
+        (
+            seen.status,
+            seen.nodes.updated,
+            seen.nodes.untried,
+            seen.nodes.updating
+        ),
+        (RolloutStatus::Canary, 1, 1, 1)
+    );
+    // When it goes back, it is one of one that tried.
+    members[first].fail();
+    let halted = until_rollout(&house, "it halts", |view| view.status == RolloutStatus::Halted);
+    assert_eq!(
+        halted.reason,
+        "1 of the 1 nodes that tried went back to their old agent"
+    );
+}
+
+#[test]
 fn a_control_plane_that_is_started_anew_in_the_middle_goes_on_where_its_nodes_are() {
     let house = House::new();
     racks(&house);
