@@ -13,6 +13,7 @@ pub(crate) mod commit;
 pub(crate) mod connections;
 pub(crate) mod deliveries;
 pub(crate) mod discovery;
+mod each;
 pub(crate) mod events;
 pub(crate) mod events_in;
 pub(crate) mod exporters;
@@ -94,6 +95,8 @@ pub(crate) struct Asking {
     pub(crate) idempotency: Option<Idempotency>,
     /// Make the change only while this key is at this revision: work that others may take over or call off compares it.
     pub(crate) fence: Option<(Key, Revision)>,
+    /// Change a node only while it fits this: whoever selected it may have done so a while ago.
+    pub(crate) fitting: Option<Arc<nodes::Filter>>,
 }
 
 impl Asking {
@@ -104,6 +107,7 @@ impl Asking {
             if_match: None,
             idempotency: None,
             fence: None,
+            fitting: None,
         }
     }
 

@@ -64,6 +64,10 @@ pub(crate) fn start(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: 
         let (app, lead) = (app.clone(), lead.clone());
         move || links::sweep(app.clone(), lead.clone())
     });
+    every(tasks, Duration::from_secs(2), stop, {
+        let (app, lead) = (app.clone(), lead.clone());
+        move || links::end_maintenance(app.clone(), lead.clone())
+    });
     every(tasks, rollout::EVERY, stop, {
         let (app, lead, mut turn) = (app.clone(), lead.clone(), 0_u32);
         move || {

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::commit::{Change, Wanted, Written, Wrote, node_data};
 use super::connections::reported_of;
+use super::each::each;
 use super::reports::line;
 use super::{App, Asking, Refusal, access, rollout};
 use crate::live::Link;
@@ -331,19 +332,25 @@ impl App {
             (CommandStatus::Accepted, None) => true,
             (CommandStatus::Completed | CommandStatus::Failed | CommandStatus::Unknown, _) => false,
         };
-        for held in snapshot.linked.commands.values().filter(|held| late(&held.doc)) {
-            let sentence = match held.doc.status {
+        let held = snapshot.linked.commands.values().map(|held| &held.doc);
+        let over: Vec<_> = held
+            .filter(|doc| late(doc))
+            .map(|doc| (doc.node.clone(), doc.id.clone(), doc.status))
+            .collect();
+        let ended = each(over, |(node, id, status)| async move {
+            let sentence = match status {
                 CommandStatus::Sent => "The node did not take it in time; it may or may not have been done.",
                 _ => "The node did not say in time how it ended; it may or may not have been done.",
             };
-            self.edit_command(&held.doc.node, &held.doc.id, |doc, now| {
+            let edit = |doc: &mut CommandDocument, now| {
                 if is_open(doc.status) {
                     (doc.status, doc.ended_at) = (CommandStatus::Unknown, Some(now));
                     sentence.clone_into(&mut doc.message);
                 }
-            })
-            .await?;
-        }
+            };
+            self.edit_command(&node, &id, edit).await
+        })
+        .await;
         let old = snapshot.linked.commands.values().filter(|held| {
             held.doc.ended_at.is_some_and(|at| now.since(at) > KEPT)
                 || snapshot.node(&held.doc.node, &Orgs::All).is_none()
@@ -356,6 +363,6 @@ impl App {
             // What changed meanwhile makes the page wait for the next sweep.
             let _ = self.store.txn(txn).await?;
         }
-        Ok(())
+        ended
     }
 }

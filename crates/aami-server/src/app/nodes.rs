@@ -16,6 +16,7 @@ use aami_store::keys;
 use serde_json::{Value, json};
 
 use super::commit::{Change, Wanted, Written, Wrote, node_data};
+use super::each::each;
 use super::register::index;
 use super::reports::gpu_devices;
 use super::tokens::org_for;
@@ -345,8 +346,9 @@ impl App {
             .map(|held| held.doc.id.clone())
             .collect();
         let asking = Asking::by(Caller::system());
-        for id in ended {
-            self.edit_node(&asking, &id, Wish::Resume.action(), |_, node, now| {
+        let asking = &asking;
+        each(ended, |id| async move {
+            let resumed = self.edit_node(asking, &id, Wish::Resume.action(), |_, node, now| {
                 if !over(node) {
                     return Ok(Vec::new());
                 }
@@ -357,10 +359,10 @@ impl App {
                 (node.status, node.status_since, node.status_reason) = (to, now, None);
                 node.maintenance_until = None;
                 Ok(events.iter().map(|event| event.name().to_owned()).collect())
-            })
-            .await?;
-        }
-        Ok(())
+            });
+            resumed.await.map(drop)
+        })
+        .await
     }
 
     /// Sets some labels of a node and takes others away; the rest stays.
@@ -457,6 +459,14 @@ impl App {
                     .node(id, &asking.caller.orgs)
                     .ok_or_else(|| Refusal::not_found("node"))?;
                 asking.check_match(held.revision, &NodeView::from(&held.doc))?;
+                if let Some(fitting) = &asking.fitting
+                    && !fitting.fits(snapshot, &held.doc)
+                {
+                    return Err(Refusal::new(
+                        code::NOT_FOUND,
+                        "it has changed meanwhile, and is no longer among those that were selected",
+                    ));
+                }
                 let mut node = held.doc.clone();
                 let events = edit(snapshot, &mut node, now)?;
                 let mut view = NodeView::from(&node);

@@ -59,10 +59,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Call<T> {
         let (bytes, _) = read_body(body, None).await?;
         let body = parse(&bytes)?;
         let asking = Asking {
-            caller: who.0,
             if_match: if_match(&parts.headers)?,
             idempotency: idempotency(&parts, &bytes)?,
-            fence: None,
+            ..Asking::by(who.0)
         };
         Ok(Self { asking, body })
     }

@@ -206,7 +206,7 @@ async fn farewell(app: Arc<App>, stop: CancellationToken) {
     }
 }
 
-/// What ends by time.
+/// Commands that nobody answered in time.
 pub(super) async fn sweep(app: Arc<App>, lead: Lead) {
     if !lead.is_held() {
         return;
@@ -214,7 +214,13 @@ pub(super) async fn sweep(app: Arc<App>, lead: Lead) {
     if let Err(refusal) = app.sweep_commands().await {
         tracing::warn!(error = %refusal, "commands that are over could not be swept");
     }
-    if let Err(refusal) = app.end_maintenance().await {
+}
+
+/// Maintenance whose time is over.
+pub(super) async fn end_maintenance(app: Arc<App>, lead: Lead) {
+    if lead.is_held()
+        && let Err(refusal) = app.end_maintenance().await
+    {
         tracing::warn!(error = %refusal, "a maintenance whose time is over could not be ended");
     }
 }
