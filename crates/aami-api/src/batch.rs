@@ -4,16 +4,20 @@ use aami_model::batch::{Batch, BatchAction, BatchStatus, Counts, NodeResult, Sel
 use aami_model::label::Labels;
 use aami_model::node_status::NodeStatus;
 use aami_model::{BatchId, OrgId, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// POST `/api/v1/batches`. Nodes are either named, or selected by group, labels and status, all of which must fit.
+///
+/// What is misspelt here would mean more nodes than were meant, so nothing unknown is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CreateBatch {
     /// What is done to each node.
     pub action: BatchAction,
-    /// These nodes, by id or hostname; at most 1000.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// These nodes, by id or hostname; at most 1000, and not an empty list.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
     /// The nodes of this group, by id or name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,6 +34,17 @@ pub struct CreateBatch {
     /// Only nodes of this tenant; of all that the caller sees where absent and the caller sees all, else of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org: Option<OrgId>,
+}
+
+/// A list of names that is there names somebody: an empty one is not every node.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    if names.is_empty() {
+        return Err(D::Error::custom(
+            "`nodes` names nobody; leave it out to select nodes otherwise",
+        ));
+    }
+    Ok(names)
 }
 
 impl CreateBatch {

@@ -38,7 +38,13 @@ const MOST_LOOKED_AT: u32 = 200;
 const TOGETHER: usize = 100;
 
 /// What a batch's events tell. Its nodes tell theirs themselves.
+///
+/// What is begun for every organisation is told in the one everybody belongs to who names none, whose people see no
+/// other's nodes: they are told that it is, and nothing of whom it is about.
 fn told(batch: &Batch) -> Value {
+    if batch.org.is_none() {
+        return json!({ "action": batch.action.name(), "status": batch.status });
+    }
     json!({
         "action": batch.action.name(),
         "status": batch.status,
@@ -116,10 +122,14 @@ impl App {
                 batch.turn = selected::next(snapshot, &batch, None);
                 let key = keys::batch(id.as_str());
                 let home = org.clone().unwrap_or_default();
+                let noted = match &org {
+                    Some(_) => {
+                        json!({ "action": batch.action, "selection": batch.selection, "nodes": batch.total })
+                    }
+                    None => told(&batch),
+                };
                 let change = Change::new(home, "batch.create", format!("batch:{id}"))
-                    .noting(
-                        json!({ "action": batch.action, "selection": batch.selection, "nodes": batch.total }),
-                    )
+                    .noting(noted)
                     .tell("batch.started", told(&batch))
                     .transact(|txn| txn.when_absent(key.clone()).put(key, encode(&batch)));
                 Ok(Wanted::Write(Box::new(change), BatchView::from(&batch)))
@@ -178,7 +188,7 @@ impl App {
         })
     }
 
-    /// What came of each node so far, from after the first `after` of them on.
+    /// What came of each node so far, from a place on that an answer named, or 0.
     pub(crate) fn batch_results(
         &self,
         caller: &Caller,
@@ -191,29 +201,36 @@ impl App {
         let snapshot = self.view.current();
         let batch = &seen(&snapshot, caller, id)?.doc;
         let mut items = Vec::new();
-        let mut passed = after;
-        let all = batch.counts.all() as usize;
+        // Where the next one is: pages before the last may be short, and are counted as if they were full.
+        let mut place = after;
+        let all = batch.pages as usize * PAGE;
         let first = u32::try_from(after / PAGE).unwrap_or(u32::MAX);
         for number in first..batch.pages.min(first.saturating_add(MOST_LOOKED_AT)) {
             let Some(page) = snapshot.upkeep.page(id, number) else {
                 break;
             };
-            for result in page.results().into_iter().skip(passed % PAGE) {
+            let end = (number as usize + 1) * PAGE;
+            let results = page.results();
+            let within = place % PAGE;
+            let left = results.len().saturating_sub(within);
+            let mut looked = 0;
+            for result in results.into_iter().skip(within) {
                 if items.len() == limit {
                     break;
                 }
-                passed += 1;
+                looked += 1;
                 if outcome.is_none_or(|outcome| result.outcome == outcome) {
                     items.push(result);
                 }
             }
+            place = if looked == left { end } else { place + looked };
             if items.len() == limit {
                 break;
             }
         }
         Ok(BatchResults {
             items,
-            next_page_token: (passed > after && passed < all).then(|| passed.to_string()),
+            next_page_token: (place > after && place < all).then(|| place.to_string()),
         })
     }
 

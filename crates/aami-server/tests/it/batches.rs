@@ -266,6 +266,15 @@ fn what_names_nothing_or_too_much_is_refused_before_anything_is_done() {
             json!({ "action": { "kind": "maintenance", "until": "2020-01-01T00:00:00Z" }, "all": true }),
             "INVALID",
         ),
+        (
+            json!({ "action": resume, "all": true, "gruop": "racks" }),
+            "MALFORMED",
+        ),
+        (
+            json!({ "action": resume, "nodes": [], "labels": { "rack": "A1" } }),
+            "MALFORMED",
+        ),
+        (json!({ "action": resume, "nodes": [], "all": true }), "MALFORMED"),
         (json!({ "all": true }), "MALFORMED"),
         (json!([]), "MALFORMED"),
     ] {
@@ -276,6 +285,87 @@ fn what_names_nothing_or_too_much_is_refused_before_anything_is_done() {
     for path in ["?status=sleeping", "?limit=0", "?limit=x", "?page_token=%20"] {
         let result = admin.get::<Value>(&format!("/api/v1/batches{path}"));
         assert_eq!(code_of(result), "INVALID", "{path}");
+    }
+}
+
+#[test]
+fn a_node_whose_turn_was_noted_before_a_crash_is_judged_anew_and_no_result_is_lost() {
+    // Given a batch that marked the one node of its rack, which has another rack since
+    let etcd = Etcd::start(Place::Loopback).unwrap();
+    let url = format!("etcd://{}", etcd.endpoint());
+    let house = House::with(|config| config.store.clone_from(&url));
+    let admin = house.admin();
+    let id = declare(&admin, "gpu-1", "A1");
+    let begun = begin(&admin, &of_rack(mark("x"), "A1"));
+    ended(&admin, &begun.id);
+    let moved: NodeView = admin
+        .patch(
+            &format!("/api/v1/nodes/{id}"),
+            &json!({ "labels": { "rack": "B2" } }),
+        )
+        .unwrap();
+    // when it is that node's turn by the word of a leader that died,
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = runtime.block_on(aami_store::open(&url)).unwrap();
+    let key = aami_store::keys::batch(begun.id.as_str());
+    let entry = runtime.block_on(store.get(&key)).unwrap().unwrap();
+    let mut document: Value = serde_json::from_slice(&entry.value).unwrap();
+    document["status"] = json!("running");
+    document["turn"] = json!([id]);
+    let txn = aami_store::Txn::new().put(key, serde_json::to_vec(&document).unwrap());
+    let _ = runtime.block_on(store.txn(txn)).unwrap();
+    until("it had its turn", || match batch(&admin, &begun.id) {
+        batch if batch.counts.all() == 2 => Ok(()),
+        batch => Err(batch.counts),
+    });
+    // then it stays as it is and the result says why, with all results in pages of any size.
+    assert_eq!(admin.node(&id).unwrap().body.labels, moved.labels);
+    for limit in [1, 2] {
+        let all = results(&admin, &begun.id, "", limit);
+        let outcomes: Vec<NodeOutcome> = all.iter().map(|result| result.outcome).collect();
+        assert_eq!(outcomes, [NodeOutcome::Done, NodeOutcome::Refused]);
+        let why = all[1].detail.as_deref().unwrap();
+        assert!(why.contains("no longer among those"), "{why}");
+    }
+}
+
+#[test]
+fn what_is_begun_for_every_organisation_tells_none_of_them_of_others() {
+    // Given a batch over a node of another organisation, begun by somebody who sees all
+    let house = House::new();
+    let admin = house.admin();
+    let body = json!({ "hostname": "gpu-1", "ip_address": "127.9.2.1", "org": "acme" });
+    let node: NodeView = admin.post("/api/v1/nodes", Some(&body)).unwrap();
+    let mut wanted = CreateBatch::new(mark("x"));
+    wanted.nodes = vec![node.id.to_string()];
+    let begun = begin(&admin, &wanted);
+    assert_eq!(ended(&admin, &begun.id).counts.done, 1);
+    // when people of the usual organisation read what happened,
+    let wanted = CreateKey {
+        name: "theirs".into(),
+        role: Some(Role::Admin),
+        orgs: vec![aami_model::OrgId::default()],
+        ..CreateKey::default()
+    };
+    let key: CreatedKey = admin.create_key(&wanted).unwrap();
+    let theirs = house.stranger().with_bearer(&key.key);
+    // then they read that there was a batch, and not whom it was about or how many.
+    let told = theirs.events(0, 1000).unwrap().events;
+    let told: Vec<_> = (told.into_iter())
+        .filter(|event| event.kind.starts_with("batch."))
+        .collect();
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[1].data, json!({ "action": "label", "status": "completed" }));
+    let audit = theirs.audit(0, 1000).unwrap().entries;
+    assert!(audit.iter().any(|entry| entry.action == "batch.create"));
+    for text in [
+        serde_json::to_string(&told).unwrap(),
+        serde_json::to_string(&audit).unwrap(),
+    ] {
+        assert!(
+            !text.contains(node.id.as_str()) && !text.contains("marked"),
+            "{text}"
+        );
     }
 }
 

@@ -116,6 +116,16 @@ fn none(name: &str) -> Refusal {
     Refusal::new(code::NOT_FOUND, format!("there is no node {shown:?}"))
 }
 
+/// What a node has to fit; those that are named have to fit nothing.
+pub(super) fn filter(batch: &Batch) -> Filter {
+    Filter {
+        group: batch.selection.group.clone(),
+        labels: batch.selection.labels.clone(),
+        status: batch.selection.status,
+        ..Filter::default()
+    }
+}
+
 /// Those a selection means, from after `after` on. What came to be after the batch began is not meant.
 fn fitting<'a>(
     snapshot: &'a Snapshot,
@@ -123,12 +133,7 @@ fn fitting<'a>(
     orgs: &'a Orgs,
     after: Option<&NodeId>,
 ) -> impl Iterator<Item = &'a NodeId> {
-    let filter = Filter {
-        group: batch.selection.group.clone(),
-        labels: batch.selection.labels.clone(),
-        status: batch.selection.status,
-        ..Filter::default()
-    };
+    let filter = filter(batch);
     snapshot
         .nodes(orgs, after)
         .filter(move |held| held.doc.created_at <= batch.created_at && filter.fits(snapshot, &held.doc))

@@ -1,5 +1,7 @@
 //! The nodes whose turn it is have it.
 
+use std::sync::Arc;
+
 use aami_api::node::NodeView;
 use aami_model::access::{Caller, Orgs, Role};
 use aami_model::batch::{Batch, BatchAction, BatchStatus, NodeOutcome, NodeResult};
@@ -112,9 +114,18 @@ impl App {
                 request_hash: batch.id.to_string(),
             }),
             fence: Some((keys::batch(batch.id.as_str()), held.revision)),
+            // Whose turn it is was noted a while ago where whoever led then has died since.
+            fitting: Some(Arc::new(selected::filter(batch))),
             ..Asking::by(caller.clone())
         };
         let before = self.view.current();
+        if self.caller_of(&before, batch).is_none() {
+            // Since the page was begun; the next look stops the batch.
+            return Err(Refusal::new(
+                code::CONFLICT,
+                "whoever began it may no longer do this",
+            ));
+        }
         let orgs = selected::orgs_of(batch.org.as_ref());
         let mut result = result(&before, batch, node, NodeOutcome::Refused);
         let acted = match before.node(node, &orgs) {
