@@ -23,7 +23,7 @@ mod place;
 mod release;
 
 pub(crate) use course::run;
-pub(crate) use journal::{Book, Outcome, Request, Standing};
+pub(crate) use journal::{Book, Outcome, Request, Standing, life_of};
 pub(crate) use place::Place;
 
 use aami_model::Code;

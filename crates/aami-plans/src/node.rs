@@ -50,7 +50,7 @@ pub use layout::{Form, Layout};
 pub use report::{BegunRun, Reporter};
 pub use resident::{
     AGENT_UNIT, ASKED, CHECKS_UNIT, OUTCOME, RELEASE_KEY, REQUEST, STANDING, UPDATE_FOLDER, UPDATE_JOURNAL,
-    UPDATE_UNIT, asked_at, exporter_unit, program_of,
+    UPDATE_UNIT, asked_at, daemon_command, exporter_unit, program_of,
 };
 pub use session::{Session, Summary};
 pub use unregister::{Enrolment, Unregisterer};

@@ -52,6 +52,7 @@ impl Update {
             self.which.host()?,
             book.clone(),
             enrolment.server.trim_end_matches('/').to_owned(),
+            self.which.cluster.clone(),
             enrolment.trust.clone(),
             downloader(surroundings.proxies.clone()),
             screen::aside,

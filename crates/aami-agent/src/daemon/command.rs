@@ -23,6 +23,7 @@ use aami_plans::node::Form;
 use super::identity::Identity;
 use super::state::Shared;
 use super::update;
+pub(super) use conceal::concealed;
 use journal::{Journal, Known};
 
 /// No command takes longer, whatever its order says.
@@ -122,11 +123,13 @@ fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
 }
 
 fn run(shared: &Shared, journal: &Mutex<Journal>, node: &Node, orders: &Receiver<Order>) {
-    if let Some(id) = update::under_way(shared)
-        && lock(journal).find(&id) == Some(Known::Taken)
-        && let Some(result) = update::await_outcome(shared, &id)
-    {
-        end(shared, journal, result);
+    if let Some(id) = update::under_way(shared) {
+        let is_awaited = lock(journal).find(&id) == Some(Known::Taken);
+        if !is_awaited {
+            update::forget(shared);
+        } else if let Some(result) = update::await_outcome(shared, &id, &unit::Updates::of(node, None)) {
+            end(shared, journal, result);
+        }
     }
     loop {
         shared.pulses.command.beat(shared.now());

@@ -13,11 +13,16 @@ pub(crate) fn replaced(
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<File> {
     let beside = path.with_extension("new");
+    // What lies there already, from a cut or laid there by somebody, is never written through.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // O_EXCL follows no link (open(2)).
     let file = OpenOptions::new()
         .read(true)
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&beside)?;
     let mut writer = BufWriter::new(file);

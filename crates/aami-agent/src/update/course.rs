@@ -11,13 +11,21 @@ use super::journal::{Book, Journal, Outcome, Phase, Request};
 
 /// How long a new agent may take to be acknowledged by the control plane.
 const TRIAL: Duration = Duration::from_secs(100);
+/// How long one and the same run of it has to last from then on.
+const STEADY: Duration = Duration::from_secs(30);
 /// How long the old one is waited for, so that the report says whether it is back.
 const RETURN: Duration = Duration::from_secs(30);
-/// How often a trial, or an install, may be cut off before it counts as failed.
+/// How often a fetch, a trial, or an install, may be cut off before it counts as failed.
 const MOST_BEGUN: u32 = 3;
+/// How often the way back is tried.
+const MOST_BACK: u32 = 10;
+/// A request is not carried out later than this: whoever asked has given it up.
+const OLDEST_REQUEST: Duration = Duration::from_secs(3600);
 /// How often the install of the new agent is tried: another installer may be at work.
 const SETTLES: u32 = 6;
-/// Between two of them.
+/// Between two looks at the daemon.
+const LOOK: Duration = Duration::from_millis(500);
+/// Between two tries of something.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// The pieces of an update. Each may be done twice, and may be cut off anywhere.
@@ -32,6 +40,11 @@ pub(crate) trait Pieces {
     fn restart(&self) -> Result<(), Wrong>;
     /// Lets the new agent install itself, or the installed agent of `version` do so again.
     fn settle(&self, version: Option<&str>) -> Result<(), Wrong>;
+    /// Which run of the daemon this is, as the daemon says it in its standing; nothing where none runs. Fails where the
+    /// service manager does not say.
+    fn life(&self) -> Result<Option<String>, Wrong>;
+    /// Whether the service manager could still start the agent on trial, or that is what runs.
+    fn is_on_trial(&self) -> bool;
     /// Removes what was fetched.
     fn clear(&self) -> io::Result<()>;
     /// What the service manager last said about the daemon, where that is worth telling.
@@ -95,10 +108,10 @@ fn begin(pieces: &impl Pieces, book: &Book, own: &str) -> io::Result<Option<Jour
         book.answered()?;
         return Ok(None);
     }
-    let phase = match judge(&request, own) {
+    let phase = match judge(&request, own, pieces.now()) {
         Ok(()) => {
             pieces.say(&format!("replacing {own} by {}", request.version));
-            Phase::Fetching
+            Phase::Fetching { begun: 0 }
         }
         Err(wrong) => failed(wrong),
     };
@@ -113,7 +126,12 @@ fn begin(pieces: &impl Pieces, book: &Book, own: &str) -> io::Result<Option<Jour
 }
 
 /// Whether a request may be done at all.
-fn judge(request: &Request, own: &str) -> Result<(), Wrong> {
+fn judge(request: &Request, own: &str, now: Timestamp) -> Result<(), Wrong> {
+    let age = now.since(request.asked).max(request.asked.since(now));
+    if age > OLDEST_REQUEST {
+        let message = "the update was asked for too long ago, by this machine's clock; ask again";
+        return Err(Wrong::new(code::COMMAND_TIMED_OUT, message));
+    }
     let version: Version = request
         .version
         .parse()
@@ -132,11 +150,21 @@ fn judge(request: &Request, own: &str) -> Result<(), Wrong> {
 fn step(pieces: &impl Pieces, book: &Book, journal: &Journal) -> io::Result<Option<Phase>> {
     let version = journal.version.as_str();
     Ok(Some(match &journal.phase {
-        Phase::Fetching => match pieces.fetch(version) {
-            Ok(()) => Phase::Trial { begun: 0 },
-            // Nothing was changed yet but the folder of what was fetched.
-            Err(wrong) => failed(wrong),
-        },
+        Phase::Fetching { begun } if *begun >= MOST_BEGUN => {
+            let message = format!("the fetch of {version} was cut off {begun} times");
+            failed(Wrong::new(code::COMMAND_INTERRUPTED, message))
+        }
+        Phase::Fetching { begun } => {
+            let mut again = journal.clone();
+            again.phase = Phase::Fetching { begun: begun + 1 };
+            book.set_journal(Some(&again))?;
+            pieces.between();
+            match pieces.fetch(version) {
+                Ok(()) => Phase::Trial { begun: 0 },
+                // Nothing was changed yet but the folder of what was fetched.
+                Err(wrong) => failed(wrong),
+            }
+        }
         Phase::Trial { begun } if *begun >= MOST_BEGUN => {
             let message = format!("the trial of {version} was cut off {begun} times");
             back(Wrong::new(code::UPDATE_ROLLED_BACK, message), false)
@@ -160,7 +188,7 @@ fn step(pieces: &impl Pieces, book: &Book, journal: &Journal) -> io::Result<Opti
             again.phase = Phase::Settling { begun: begun + 1 };
             book.set_journal(Some(&again))?;
             pieces.between();
-            match settle(pieces, None) {
+            match settle(pieces, book, version) {
                 Ok(()) => {
                     let message = format!("{version} runs in the place of {}", journal.from);
                     done(true, None, message)
@@ -172,13 +200,24 @@ fn step(pieces: &impl Pieces, book: &Book, journal: &Journal) -> io::Result<Opti
             code,
             message,
             settled,
-        } => {
-            let mut message = message.clone();
-            if let Err(wrong) = go_back(pieces, book, &journal.from, *settled)? {
-                message.push_str(&format!("; going back: {}", wrong.message));
+            tried,
+        } => match go_back(pieces, book, &journal.from, *settled)? {
+            Ok(()) => done(false, Some(code.clone()), message.clone()),
+            Err(why) if tried + 1 < MOST_BACK => {
+                pieces.say(&format!("going back: {why}; once more"));
+                pieces.wait(PAUSE);
+                Phase::Back {
+                    code: code.clone(),
+                    message: message.clone(),
+                    settled: *settled,
+                    tried: tried + 1,
+                }
             }
-            done(false, Some(code.clone()), message)
-        }
+            Err(why) => {
+                let message = format!("{message}; going back to {} failed: {why}", journal.from);
+                failed(Wrong::new(code::UPDATE_STUCK, message))
+            }
+        },
         Phase::Done { ok, code, message } => {
             end(pieces, book, journal, *ok, code.clone(), message)?;
             return Ok(None);
@@ -191,6 +230,7 @@ fn back(wrong: Wrong, settled: bool) -> Phase {
         code: wrong.code.symbol.to_owned(),
         message: wrong.message,
         settled,
+        tried: 0,
     }
 }
 
@@ -205,39 +245,80 @@ fn trial(pieces: &impl Pieces, book: &Book, version: &str) -> io::Result<Result<
             wrong.message
         ))));
     }
-    if acknowledged(pieces, book, version, TRIAL) {
-        pieces.say(&format!("{version} is connected"));
-        return Ok(Ok(()));
+    match stands(pieces, book, version, TRIAL, STEADY) {
+        Ok(()) => {
+            pieces.say(&format!("{version} is connected"));
+            Ok(Ok(()))
+        }
+        Err(why) => Ok(Err(refused(why))),
     }
-    let words = pieces.last_words();
-    let seconds = TRIAL.as_secs();
-    Ok(Err(refused(format!(
-        "{version} was not acknowledged by the control plane within {seconds} s{words}"
-    ))))
 }
 
-/// Whether the control plane acknowledges an agent of this version in time.
-fn acknowledged(pieces: &impl Pieces, book: &Book, version: &str, patience: Duration) -> bool {
-    let deadline = pieces.elapsed() + patience;
+/// Waits until the control plane has acknowledged an agent of this version, and that very run of it has lasted for
+/// `steady`. What it is known by is written by the daemon itself: a run that ended is never taken for the next one.
+fn stands(
+    pieces: &impl Pieces,
+    book: &Book,
+    version: &str,
+    patience: Duration,
+    steady: Duration,
+) -> Result<(), String> {
+    let mut deadline = pieces.elapsed() + patience;
+    let mut acknowledged: Option<(String, Duration)> = None;
     loop {
-        if book
-            .standing()
-            .is_some_and(|standing| standing.version == version)
-        {
-            return true;
+        let now = pieces.elapsed();
+        match &acknowledged {
+            None => {
+                let standing = book.standing().filter(|standing| standing.version == version);
+                if let Some(standing) = standing
+                    && pieces
+                        .life()
+                        .is_ok_and(|life| life.as_ref() == Some(&standing.life))
+                {
+                    acknowledged = Some((standing.life, now));
+                    deadline = now + steady + RETURN;
+                    continue;
+                }
+            }
+            Some((life, since)) => match pieces.life() {
+                Ok(found) if found.as_ref() != Some(life) => {
+                    let words = pieces.last_words();
+                    let lived = now.saturating_sub(*since).as_secs();
+                    return Err(format!("{version} ended {lived} s after it was connected{words}"));
+                }
+                Ok(_) if now.saturating_sub(*since) >= steady => return Ok(()),
+                Ok(_) | Err(_) => {}
+            },
         }
-        if pieces.elapsed() >= deadline {
-            return false;
+        if now >= deadline {
+            let words = pieces.last_words();
+            let seconds = patience.as_secs();
+            return Err(format!(
+                "{version} was not acknowledged by the control plane within {seconds} s{words}"
+            ));
         }
-        pieces.wait(Duration::from_millis(200));
+        pieces.wait(LOOK);
     }
 }
 
-/// Lets an agent install itself; another installer is waited for.
-fn settle(pieces: &impl Pieces, version: Option<&str>) -> Result<(), Wrong> {
+/// Lets the new agent install itself, and waits until it stands as it was installed: its own unit was not tried yet.
+fn settle(pieces: &impl Pieces, book: &Book, version: &str) -> Result<(), Wrong> {
     // The unit that is installed is the one that shall run from here on.
     pieces.end_trial()?;
     pieces.between();
+    install(pieces, None)?;
+    pieces.between();
+    let refused = |why: String| Wrong::new(code::UPDATE_ROLLED_BACK, why);
+    if pieces.is_on_trial() {
+        return Err(refused(format!(
+            "{version} installed itself, and is not what the unit runs"
+        )));
+    }
+    stands(pieces, book, version, TRIAL, STEADY).map_err(|why| refused(format!("as it was installed, {why}")))
+}
+
+/// Lets an agent install itself; another installer is waited for.
+fn install(pieces: &impl Pieces, version: Option<&str>) -> Result<(), Wrong> {
     let mut tried = 1;
     loop {
         match pieces.settle(version) {
@@ -250,21 +331,27 @@ fn settle(pieces: &impl Pieces, version: Option<&str>) -> Result<(), Wrong> {
     }
 }
 
-/// Takes the old agent back.
-fn go_back(pieces: &impl Pieces, book: &Book, from: &str, settled: bool) -> io::Result<Result<(), Wrong>> {
+/// Takes the old agent back. Each step is done whatever came of the one before; says all that went wrong.
+fn go_back(pieces: &impl Pieces, book: &Book, from: &str, settled: bool) -> io::Result<Result<(), String>> {
     pieces.say(&format!("going back to {from}"));
-    if settled && let Err(wrong) = settle(pieces, Some(from)) {
-        return Ok(Err(wrong));
-    }
-    if let Err(wrong) = pieces.end_trial() {
-        return Ok(Err(wrong));
-    }
+    let mut wrongs = Vec::new();
+    wrongs.extend(pieces.end_trial().err());
     pieces.between();
-    book.set_standing(None)?;
-    if let Err(wrong) = pieces.restart() {
-        return Ok(Err(wrong));
+    if settled {
+        wrongs.extend(install(pieces, Some(from)).err());
+        pieces.between();
     }
-    if !acknowledged(pieces, book, from, RETURN) {
+    book.set_standing(None)?;
+    wrongs.extend(pieces.restart().err());
+    pieces.between();
+    let mut why: Vec<String> = wrongs.into_iter().map(|wrong| wrong.message).collect();
+    if why.is_empty() && pieces.is_on_trial() {
+        why.push("the unit still runs what was tried".to_owned());
+    }
+    if !why.is_empty() {
+        return Ok(Err(why.join("; ")));
+    }
+    if stands(pieces, book, from, RETURN, Duration::ZERO).is_err() {
         pieces.say(&format!("{from} runs, and is not connected yet"));
     }
     Ok(Ok(()))
@@ -289,7 +376,12 @@ fn end(
         at: pieces.now(),
     })?;
     pieces.between();
-    pieces.clear()?;
+    if pieces.is_on_trial() {
+        // Without its program the unit could never be started again.
+        pieces.say("what was tried stays: the service manager may still start it");
+    } else {
+        pieces.clear()?;
+    }
     pieces.between();
     // The request goes first: one without a journal would be taken anew.
     book.answered()?;

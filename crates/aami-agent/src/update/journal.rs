@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use aami_model::{CommandId, Timestamp};
 use aami_plans::node::{OUTCOME, REQUEST, STANDING, UPDATE_FOLDER, UPDATE_JOURNAL};
+use rustix::fs::{Mode, OFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,8 @@ pub(crate) struct Request {
     /// Whether the node is pinned to that version: then it may be an older one.
     #[serde(default)]
     pub(crate) pinned: bool,
+    /// When: an old request is not carried out.
+    pub(crate) asked: Timestamp,
 }
 
 /// How far an update is.
@@ -30,7 +33,10 @@ pub(crate) struct Request {
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub(super) enum Phase {
     /// The release is fetched and judged.
-    Fetching,
+    Fetching {
+        /// How often it was begun: a server that sends a byte now and then shall not keep it at work for ever.
+        begun: u32,
+    },
     /// It runs, and has to connect.
     Trial {
         /// How often it was begun: a machine that reboots in the middle begins it again.
@@ -49,6 +55,8 @@ pub(super) enum Phase {
         message: String,
         /// Whether the new agent had begun to install itself.
         settled: bool,
+        /// How often that failed.
+        tried: u32,
     },
     /// It is over, and that is to be told.
     Done {
@@ -88,7 +96,19 @@ pub(crate) struct Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Standing {
     pub(crate) version: String,
+    /// Which run of the daemon it was, see [`life_of`].
+    pub(crate) life: String,
     pub(crate) at: Timestamp,
+}
+
+/// What a run of the daemon is known by, to itself and to whoever asks the service manager: the invocation, or the
+/// number of its process where the manager is too old to know invocations.
+pub(crate) fn life_of(invocation: &str, pid: u32) -> String {
+    if invocation.is_empty() {
+        format!("pid {pid}")
+    } else {
+        invocation.to_owned()
+    }
 }
 
 /// Where all of it is written.
@@ -140,6 +160,11 @@ impl Book {
         read(&self.folder.join(UPDATE_JOURNAL))
     }
 
+    /// Whether the updater has begun with something that it has not ended yet.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.journal().is_some()
+    }
+
     pub(super) fn set_journal(&self, journal: Option<&Journal>) -> io::Result<()> {
         write(&self.folder.join(UPDATE_JOURNAL), journal)
     }
@@ -155,10 +180,17 @@ impl Book {
     }
 }
 
-/// Reads a file of JSON; nothing where there is none, or it is something else.
+/// Reads a file of JSON; nothing where there is none, or it is something else. The updater reads what lies in the
+/// daemon's folder too, so no link is followed there, and nothing that is no file is waited for.
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags | OFlags::RDONLY, Mode::empty()).ok()?;
+    let file = File::from(file);
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
     let mut text = Vec::new();
-    File::open(path).ok()?.take(LONGEST).read_to_end(&mut text).ok()?;
+    file.take(LONGEST).read_to_end(&mut text).ok()?;
     serde_json::from_slice(&text).ok()
 }
 
@@ -196,6 +228,7 @@ mod tests {
             command_id: "c1".parse().unwrap(),
             version: "1.2.3".to_owned(),
             pinned: false,
+            asked: Timestamp::EPOCH,
         };
         assert_eq!(book.request(), None);
         book.ask(&request).unwrap();
@@ -206,5 +239,42 @@ mod tests {
             fs::write(folder.path().join(REQUEST), text).unwrap();
             assert_eq!(book.request(), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_the_daemon_laid_there_instead_of_a_file_is_neither_followed_nor_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = Book {
+            spool: folder.path().to_owned(),
+            folder: folder.path().to_owned(),
+        };
+        let standing = Standing {
+            version: "1.2.3".to_owned(),
+            life: "a".to_owned(),
+            at: Timestamp::EPOCH,
+        };
+        let (file, elsewhere) = (folder.path().join(STANDING), folder.path().join("elsewhere"));
+        // A link to a file of somebody else is not read,
+        book.set_standing(Some(&standing)).unwrap();
+        fs::rename(&file, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+        assert_eq!(book.standing(), None);
+        // and one where the new file is made is not written through.
+        fs::write(&elsewhere, "mine").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, file.with_extension("new")).unwrap();
+        book.set_standing(Some(&standing)).unwrap();
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "mine");
+        assert_eq!(book.standing(), Some(standing));
+        // A pipe that nobody writes to holds nobody up.
+        fs::remove_file(&file).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &file,
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        assert_eq!(book.standing(), None);
     }
 }

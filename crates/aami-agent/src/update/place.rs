@@ -13,12 +13,12 @@ use aami_install::host::{UnitError, Units};
 use aami_inventory::{Commands as _, SystemCommands};
 use aami_model::{Code, Timestamp, code};
 use aami_plans::download::Downloader;
-use aami_plans::node::{AGENT_UNIT, RELEASE_KEY, program_of};
+use aami_plans::node::{AGENT_UNIT, RELEASE_KEY, daemon_command, program_of};
 use serde::Deserialize;
 
 use super::Wrong;
 use super::course::Pieces;
-use super::journal::{Book, sync_folder};
+use super::journal::{Book, life_of, sync_folder};
 use super::release::{self, Source};
 
 /// Where a new agent lies while it is tried. Not its later place: that is the plan's to make, or taking the plan back
@@ -38,6 +38,8 @@ pub(crate) struct Place {
     host: Host,
     book: Book,
     server: String,
+    /// Whose receipt names what is installed.
+    cluster: String,
     trust: Trust,
     downloader: Downloader,
     began: Instant,
@@ -55,6 +57,7 @@ impl Place {
         host: Host,
         book: Book,
         server: String,
+        cluster: String,
         trust: Trust,
         downloader: Downloader,
         say: fn(&str),
@@ -63,6 +66,7 @@ impl Place {
             host,
             book,
             server,
+            cluster,
             trust,
             downloader,
             began: Instant::now(),
@@ -144,6 +148,8 @@ fn of_unit(error: &UnitError) -> Wrong {
 
 impl Pieces for Place {
     fn fetch(&self, version: &str) -> Result<(), Wrong> {
+        // Without them nothing of what follows can be done.
+        self.units()?;
         let key = release::key(Path::new(RELEASE_KEY))?;
         let source = Source {
             server: &self.server,
@@ -174,7 +180,8 @@ impl Pieces for Place {
         let path = Path::new(DROP_IN);
         let text = format!(
             "# A new agent on trial, by aami-agent-update.service; it goes by itself.\n[Service]\nExecStart=\n\
-             ExecStart={TRIAL} daemon\n"
+             ExecStart={}\n",
+            daemon_command(TRIAL, &self.cluster)
         );
         let put = || -> io::Result<()> {
             let folder = path.parent().unwrap_or(path);
@@ -196,7 +203,14 @@ impl Pieces for Place {
         let path = Path::new(DROP_IN);
         let folder = path.parent().unwrap_or(path);
         if !folder.exists() {
-            return Ok(());
+            // The file may be gone and the manager not know it yet: an earlier try ended between the two.
+            let units = self.units()?;
+            let unit = units.show(AGENT_UNIT).map_err(|error| of_unit(&error))?;
+            return if unit.needs_reload {
+                units.reload().map_err(|error| of_unit(&error))
+            } else {
+                Ok(())
+            };
         }
         let take = || -> io::Result<()> {
             remove(&path.with_extension("new"))?;
@@ -216,7 +230,8 @@ impl Pieces for Place {
 
     fn settle(&self, version: Option<&str>) -> Result<(), Wrong> {
         let program = version.map_or_else(|| TRIAL.to_owned(), program_of);
-        let done = Self::agent(&program, &["update", "--settle", "--json"], SETTLING);
+        let arguments = ["update", "--settle", "--json", "--cluster", &self.cluster];
+        let done = Self::agent(&program, &arguments, SETTLING);
         let Err(why) = done else { return Ok(()) };
         // Another installer at work says so by its code.
         let is_locked = why.contains(&format!("\"{}\"", code::LOCKED.symbol));
@@ -226,6 +241,24 @@ impl Pieces for Place {
             code::UPDATE_ROLLED_BACK
         };
         Err(Wrong::new(code, format!("it could not install itself: {why}")))
+    }
+
+    fn life(&self) -> Result<Option<String>, Wrong> {
+        let unit = self.units()?.show(AGENT_UNIT).map_err(|error| of_unit(&error))?;
+        Ok((unit.is_active() && unit.main_pid > 0).then(|| life_of(&unit.invocation, unit.main_pid)))
+    }
+
+    fn is_on_trial(&self) -> bool {
+        let unit = match &self.host.units {
+            Some(units) => units.show(AGENT_UNIT),
+            // Nothing was ever put on trial here.
+            None => return false,
+        };
+        let Ok(unit) = unit else { return true };
+        let runs = fs::read_link(format!("/proc/{}/exe", unit.main_pid));
+        // What was replaced on the disk has a word behind its name (proc(5)).
+        let runs_trial = runs.is_ok_and(|program| program.to_string_lossy().starts_with(TRIAL));
+        Path::new(DROP_IN).exists() || unit.needs_reload || runs_trial
     }
 
     fn clear(&self) -> io::Result<()> {

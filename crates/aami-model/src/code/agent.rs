@@ -88,8 +88,8 @@ codes! { Agent;
     UPDATE_ROLLED_BACK = 15, Failed, 500;
     "The new agent did not come up, and the old one is back.";
     "The message says how far the new one came; look at `journalctl -u aami-agent -u aami-agent-update` on the node.";
-    "A new agent has to start on the node, connect, and be acknowledged by the control plane, all within two minutes. \
-     One that does not is taken back: the unit runs the agent it ran before, and the file of the new one is removed. A \
+    "A new agent has to start on the node, be acknowledged by the control plane within two minutes, and stay up for half \
+     a minute from then on: first on trial, and then once more as it was installed. One that does not is taken back: the unit runs the agent it ran before, and the file of the new one is removed. A \
      control plane that cannot be reached during that time looks the same from the node."
 
     UPDATE_KEY_MISSING = 16, Integrity, 422;
@@ -98,4 +98,11 @@ codes! { Agent;
     "An agent is replaced only by a release that is signed by the key in /etc/aami/release.pub. The bootstrap places it, \
      where the control plane had one as dist/minisign.pub or --release-key named it. The file has to be root's, and \
      nobody else may write it. Without it nothing is updated from afar, whoever asks."
+
+    UPDATE_STUCK = 17, Failed, 500;
+    "The new agent did not hold, and the old one could not be taken back.";
+    "Run `aami-agent bootstrap --repair` on the node; see `journalctl -u aami-agent -u aami-agent-update` there.";
+    "Going back was tried several times, and each time the service manager or the old agent's install failed; the \
+     message says at what. What was fetched is kept for as long as the unit might still start it, so the node may \
+     well be connected, by either agent."
 }

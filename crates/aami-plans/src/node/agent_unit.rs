@@ -1,6 +1,6 @@
 //! The unit of the agent's daemon: it stays connected with the control plane.
 
-use super::unit::quoted;
+use super::resident::daemon_command;
 
 /// The unit.
 pub(crate) const UNIT: &str = crate::units::AGENT;
@@ -9,12 +9,12 @@ pub(crate) const UNIT: &str = crate::units::AGENT;
 ///
 /// It runs as root, as reading that file, results of checks and serial numbers wants, and has next to none of root's
 /// power. What it has beside is written where it is given.
-pub(crate) fn text(program: &str) -> String {
-    let program = quoted(program);
+pub(crate) fn text(program: &str, cluster: &str) -> String {
+    let command = daemon_command(program, cluster);
     format!(
         "[Unit]\nDescription=Connection of this node to its control plane, by AAMI\n\
          After=network-online.target\nWants=network-online.target\nStartLimitIntervalSec=0\n\n\
-         [Service]\nType=notify\nNotifyAccess=main\nExecStart={program} daemon\n\
+         [Service]\nType=notify\nNotifyAccess=main\nExecStart={command}\n\
          EnvironmentFile=-/etc/aami/proxy.env\n\
          WatchdogSec=90\nTimeoutStartSec=60\nTimeoutStopSec=10\nRestart=always\nRestartSec=5\n\
          # A node that is not enrolled is not helped by starting again.\nRestartPreventExitStatus=78\n\
@@ -79,11 +79,11 @@ mod tests {
 
     #[test]
     fn the_unit_says_when_it_is_ready_is_watched_and_carries_no_secret() {
-        let text = text("/opt/aami/aami-agent-1.0.0/aami-agent");
+        let text = text("/opt/aami/aami-agent-1.0.0/aami-agent", "racks");
         for line in [
             "Type=notify",
             "WatchdogSec=90",
-            "ExecStart=/opt/aami/aami-agent-1.0.0/aami-agent daemon",
+            "ExecStart=/opt/aami/aami-agent-1.0.0/aami-agent daemon --cluster racks",
             "RestartPreventExitStatus=78",
             "CapabilityBoundingSet=CAP_SYSLOG",
             "PrivateMounts=yes",

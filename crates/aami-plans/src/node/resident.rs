@@ -7,6 +7,7 @@ use aami_install::Host;
 use aami_model::exporter::ExporterKind;
 
 use super::layout::{Form, Layout};
+use super::unit::quoted;
 use super::{agent_unit, check_units, installed, update_unit};
 
 /// The unit of a round of checks.
@@ -35,6 +36,11 @@ pub const RELEASE_KEY: &str = "/etc/aami/release.pub";
 /// Where the agent of a version is placed on a host.
 pub fn program_of(version: &str) -> String {
     format!("/opt/aami/aami-agent-{version}/aami-agent")
+}
+
+/// What the daemon's unit runs: a program, and whose node this is.
+pub fn daemon_command(program: &str, cluster: &str) -> String {
+    format!("{} daemon --cluster {}", quoted(program), quoted(cluster))
 }
 
 /// The unit of an exporter that was installed here by AAMI; `None` for one that was here before, or is not.

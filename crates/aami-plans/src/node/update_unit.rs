@@ -13,14 +13,14 @@ pub(crate) const UNIT: &str = crate::units::AGENT_UPDATE;
 ///
 /// Killed, it is started again and goes on by its journal; older service managers do that for no unit of the type
 /// `oneshot`. A request that was answered is an empty file.
-pub(crate) fn text(program: &str, agent_folder: &str) -> String {
-    let program = quoted(program);
+pub(crate) fn text(program: &str, cluster: &str, agent_folder: &str) -> String {
+    let (program, cluster) = (quoted(program), quoted(cluster));
     format!(
         "[Unit]\nDescription=Replacing this node's agent, by AAMI\nAfter=network-online.target\n\
          Wants=network-online.target\nStartLimitIntervalSec=0\n\
          ConditionFileNotEmpty=|{UPDATE_FOLDER}/{UPDATE_JOURNAL}\n\
          ConditionFileNotEmpty=|{agent_folder}/{SPOOL}/{REQUEST}\n\n\
-         [Service]\nType=simple\nExecStart={program} update\nEnvironmentFile=-/etc/aami/proxy.env\n\
+         [Service]\nType=simple\nExecStart={program} update --cluster {cluster}\nEnvironmentFile=-/etc/aami/proxy.env\n\
          Restart=on-failure\nRestartSec=2\nRuntimeMaxSec=1500\nTimeoutStopSec=10\nMemoryMax=512M\nTasksMax=64\n\
          LimitCORE=0\nNice=5\nNoNewPrivileges=yes\nPrivateTmp=yes\nProtectHome=yes\nProtectKernelTunables=yes\n\
          ProtectKernelModules=yes\nProtectControlGroups=yes\nProtectClock=yes\nRestrictNamespaces=yes\n\
@@ -36,11 +36,15 @@ mod tests {
 
     #[test]
     fn it_runs_the_installed_agent_and_goes_on_after_a_cut() {
-        let text = text("/opt/aami/aami-agent-1.0.0/aami-agent", "/var/lib/aami/agent");
+        let text = text(
+            "/opt/aami/aami-agent-1.0.0/aami-agent",
+            "racks",
+            "/var/lib/aami/agent",
+        );
         for line in [
             "Type=simple",
             "RuntimeMaxSec=1500",
-            "ExecStart=/opt/aami/aami-agent-1.0.0/aami-agent update",
+            "ExecStart=/opt/aami/aami-agent-1.0.0/aami-agent update --cluster racks",
             "ConditionFileNotEmpty=|/var/lib/aami/agent/update/journal.json",
             "ConditionFileNotEmpty=|/var/lib/aami/agent/spool/update.json",
             "Restart=on-failure",

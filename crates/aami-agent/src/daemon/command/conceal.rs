@@ -26,7 +26,7 @@ const NAMES: [&str; 10] = [
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
 /// The text without them.
-pub(super) fn concealed(text: &str) -> String {
+pub(in crate::daemon) fn concealed(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(line).collect();
     lines.join("\n")
 }

@@ -5,12 +5,54 @@ use std::time::{Duration, Instant};
 
 use aami_inventory::{CommandError, Commands as _, Output, SystemCommands};
 use aami_model::{Code, code};
-use aami_plans::node::Form;
+use aami_plans::node::{Form, UPDATE_UNIT};
 
+use super::super::update::Updater;
 use super::Node;
 
 /// What a failed tool said is not longer.
 const LONGEST: usize = 400;
+
+/// How long the service manager may take for one answer about the updater.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The unit that replaces the agent.
+pub(super) struct Updates<'a> {
+    node: &'a Node,
+    deadline: Option<Instant>,
+}
+
+impl<'a> Updates<'a> {
+    /// On this node, for a command that ends then.
+    pub(super) const fn of(node: &'a Node, deadline: Option<Instant>) -> Self {
+        Self { node, deadline }
+    }
+
+    fn deadline(&self) -> Instant {
+        let soon = Instant::now() + ANSWER;
+        self.deadline.map_or(soon, |deadline| deadline.min(soon))
+    }
+}
+
+impl Updater for Updates<'_> {
+    fn start(&self) -> Result<(), (Code, String)> {
+        offered(self.node)?;
+        systemctl(&["start", "--no-block", UPDATE_UNIT], self.deadline())
+    }
+
+    fn is_idle(&self) -> bool {
+        if offered(self.node).is_err() {
+            return true;
+        }
+        let asked = ["show", "--property=ActiveState", UPDATE_UNIT];
+        tool("systemctl", &asked, self.deadline()).is_ok_and(|output| {
+            matches!(
+                output.stdout.trim(),
+                "ActiveState=inactive" | "ActiveState=failed"
+            )
+        })
+    }
+}
 
 /// Whether this node has units at all.
 pub(super) fn offered(node: &Node) -> Result<(), (Code, String)> {

@@ -37,10 +37,8 @@ pub(super) fn done(shared: &Shared, node: &Node, order: &Order) -> Option<Comman
         )),
         NodeCommand::RestartExporter { exporter } => restart_exporter(node, *exporter, deadline),
         NodeCommand::UpdateAgent { version } => {
-            return update::replace(shared, order, version, deadline, |unit| {
-                unit::offered(node)?;
-                unit::systemctl(&["start", "--no-block", unit], deadline)
-            });
+            let updates = unit::Updates::of(node, Some(deadline));
+            return update::replace(shared, order, version, deadline, &updates);
         }
         NodeCommand::Unknown => Err((
             code::COMMAND_NOT_OFFERED,

@@ -25,6 +25,19 @@ struct World {
     no_start: Cell<bool>,
     no_connection: Cell<bool>,
     no_settle: Cell<bool>,
+    /// The new agent dies two seconds after it came up, again and again.
+    dies: Cell<bool>,
+    /// It installs itself, and what it installed never connects.
+    settled_mute: Cell<bool>,
+    /// What the service manager still has in its memory.
+    loaded_trial: Cell<bool>,
+    /// So many of these fail from now on: reading units again, the old agent's install, a restart.
+    no_reload: Cell<u32>,
+    no_resettle: Cell<u32>,
+    no_restart: Cell<u32>,
+    /// How often the daemon was started, and when last.
+    lives: Cell<u64>,
+    born: Cell<u64>,
     /// Another installer is at work for so many tries.
     locked: Cell<u32>,
     outcomes: RefCell<Vec<String>>,
@@ -35,7 +48,7 @@ struct Doubles<'a>(&'a World, &'a Book);
 impl Doubles<'_> {
     /// The daemon comes up, and is acknowledged unless it is the bad one.
     fn comes_up(&self) {
-        let version = if self.0.on_trial.get() {
+        let version = if self.0.loaded_trial.get() {
             self.0
                 .fetched
                 .borrow()
@@ -45,14 +58,24 @@ impl Doubles<'_> {
             self.0.installed.borrow().clone()
         };
         *self.0.running.borrow_mut() = version.clone();
+        self.0.lives.set(self.0.lives.get() + 1);
+        self.0.born.set(self.0.elapsed.get());
         if version == "2.0.0" && self.0.no_connection.get() {
             return;
         }
         let standing = Standing {
             version,
+            life: self.life().unwrap().unwrap(),
             at: Timestamp::EPOCH,
         };
         self.1.set_standing(Some(&standing)).unwrap();
+    }
+
+    /// Whether one of so many failures is left.
+    fn fails(left: &Cell<u32>) -> bool {
+        let is_left = left.get() > 0;
+        left.set(left.get().saturating_sub(1));
+        is_left
     }
 
     fn cut(&self) {
@@ -81,6 +104,7 @@ impl Pieces for Doubles<'_> {
     fn put_on_trial(&self) -> Result<(), Wrong> {
         self.0.on_trial.set(true);
         self.cut();
+        self.0.loaded_trial.set(true);
         if self.0.no_start.get() {
             self.0.running.borrow_mut().clear();
             return Err(Wrong::new(code::UNIT_FAILED, "it died"));
@@ -93,10 +117,17 @@ impl Pieces for Doubles<'_> {
     fn end_trial(&self) -> Result<(), Wrong> {
         self.0.on_trial.set(false);
         self.cut();
+        if Self::fails(&self.0.no_reload) {
+            return Err(Wrong::new(code::UNIT_FAILED, "the manager does not answer"));
+        }
+        self.0.loaded_trial.set(false);
         Ok(())
     }
 
     fn restart(&self) -> Result<(), Wrong> {
+        if Self::fails(&self.0.no_restart) {
+            return Err(Wrong::new(code::UNIT_FAILED, "it is not started"));
+        }
         self.comes_up();
         self.cut();
         Ok(())
@@ -113,6 +144,10 @@ impl Pieces for Doubles<'_> {
             *self.0.installed.borrow_mut() = "half".to_owned();
             return Err(Wrong::new(code::STEP_FAILED, "the disk is full"));
         }
+        if version.is_some() && Self::fails(&self.0.no_resettle) {
+            return Err(Wrong::new(code::STEP_FAILED, "the disk is still full"));
+        }
+        let is_mute = version.is_none() && self.0.settled_mute.get();
         let version = match version {
             Some(version) => version.to_owned(),
             None => self.0.fetched.borrow().clone().expect("what settles lies there"),
@@ -120,8 +155,30 @@ impl Pieces for Doubles<'_> {
         self.cut();
         *self.0.installed.borrow_mut() = version;
         self.cut();
-        self.comes_up();
+        if is_mute {
+            *self.0.running.borrow_mut() = self.0.installed.borrow().clone();
+            self.0.lives.set(self.0.lives.get() + 1);
+        } else {
+            self.comes_up();
+        }
         Ok(())
+    }
+
+    fn life(&self) -> Result<Option<String>, Wrong> {
+        let running = self.0.running.borrow();
+        if running.is_empty() {
+            return Ok(None);
+        }
+        let again = if self.0.dies.get() && *running == "2.0.0" {
+            (self.0.elapsed.get() - self.0.born.get()) / 2000
+        } else {
+            0
+        };
+        Ok(Some(format!("{}.{again}", self.0.lives.get())))
+    }
+
+    fn is_on_trial(&self) -> bool {
+        self.0.on_trial.get() || self.0.loaded_trial.get()
     }
 
     fn clear(&self) -> io::Result<()> {
@@ -180,10 +237,15 @@ impl Stage {
     }
 
     fn ask(&self, version: &str, pinned: bool) {
+        self.ask_at(version, pinned, Timestamp::EPOCH);
+    }
+
+    fn ask_at(&self, version: &str, pinned: bool, asked: Timestamp) {
         let request = Request {
             command_id: "c1".parse().unwrap(),
             version: version.to_owned(),
             pinned,
+            asked,
         };
         self.book.ask(&request).unwrap();
     }
@@ -215,7 +277,7 @@ impl Stage {
     fn is_tidy(&self, version: &str) {
         assert_eq!(*self.world.installed.borrow(), version);
         assert_eq!(*self.world.running.borrow(), version);
-        assert!(!self.world.on_trial.get());
+        assert!(!self.world.on_trial.get() && !self.world.loaded_trial.get());
         assert_eq!(*self.world.fetched.borrow(), None);
         assert_eq!(self.book.journal(), None);
         assert_eq!(self.book.request(), None);
@@ -267,11 +329,13 @@ fn a_good_release_is_installed_wherever_the_updater_is_cut_off() {
 }
 
 #[test]
-fn one_that_does_not_start_or_connect_or_install_is_taken_back_wherever_it_is_cut_off() {
+fn one_that_does_not_start_or_connect_or_install_or_last_is_taken_back_wherever_it_is_cut_off() {
     for set in [
         (|stage: &Stage| stage.world.no_start.set(true)) as fn(&Stage),
         |stage| stage.world.no_connection.set(true),
         |stage| stage.world.no_settle.set(true),
+        |stage| stage.world.dies.set(true),
+        |stage| stage.world.settled_mute.set(true),
     ] {
         at_every_cut(set, |stage| {
             let outcome = stage.outcome();
@@ -340,6 +404,7 @@ fn a_machine_that_dies_in_each_trial_gets_its_old_agent_back() {
     let stage = Stage::new();
     *stage.world.fetched.borrow_mut() = Some("2.0.0".to_owned());
     stage.world.on_trial.set(true);
+    stage.world.loaded_trial.set(true);
     let journal = Journal {
         command_id: "c1".parse().unwrap(),
         version: "2.0.0".to_owned(),
@@ -365,4 +430,106 @@ fn a_request_that_was_answered_is_not_done_again() {
     assert_eq!(stage.world.settles.get(), settles);
     stage.is_tidy("2.0.0");
     assert!(Path::new(stage.book.folder()).is_dir());
+}
+
+#[test]
+fn one_acknowledgement_of_an_agent_that_dies_is_not_enough() {
+    let stage = Stage::new();
+    stage.world.dies.set(true);
+    stage.ask("2.0.0", false);
+    stage.run();
+    let outcome = stage.outcome();
+    assert_eq!(outcome.code.as_deref(), Some("UPDATE_ROLLED_BACK"));
+    assert!(
+        outcome.message.contains("ended 2 s after it was connected"),
+        "{outcome:?}"
+    );
+    assert_eq!(stage.world.settles.get(), 0, "it was not installed");
+    stage.is_tidy("1.0.0");
+}
+
+#[test]
+fn one_that_connects_on_trial_and_not_as_it_was_installed_is_taken_back() {
+    let stage = Stage::new();
+    stage.world.settled_mute.set(true);
+    stage.ask("2.0.0", false);
+    stage.run();
+    let outcome = stage.outcome();
+    assert_eq!(outcome.code.as_deref(), Some("UPDATE_ROLLED_BACK"));
+    assert!(outcome.message.contains("as it was installed"), "{outcome:?}");
+    stage.is_tidy("1.0.0");
+}
+
+#[test]
+fn a_way_back_that_fails_is_gone_again_and_every_step_of_it() {
+    for set in [
+        (|stage: &Stage| stage.world.no_resettle.set(2)) as fn(&Stage),
+        |stage| stage.world.no_restart.set(3),
+        |stage| {
+            // The end of the trial before the install holds, and what follows does not.
+            stage.world.no_settle.set(true);
+            stage.world.no_resettle.set(1);
+            stage.world.no_restart.set(2);
+        },
+    ] {
+        let stage = Stage::new();
+        stage.world.settled_mute.set(true);
+        set(&stage);
+        stage.ask("2.0.0", false);
+        stage.run();
+        let outcome = stage.outcome();
+        assert!(
+            !outcome.ok && outcome.code.as_deref() != Some("UPDATE_STUCK"),
+            "{outcome:?}"
+        );
+        stage.is_tidy("1.0.0");
+    }
+    // One whose trial cannot be ended at first,
+    let stage = Stage::new();
+    stage.world.no_connection.set(true);
+    stage.ask("2.0.0", false);
+    // where the look for a forgotten trial is the first of them.
+    stage.world.no_reload.set(4);
+    stage.run();
+    assert_eq!(stage.outcome().code.as_deref(), Some("UPDATE_ROLLED_BACK"));
+    stage.is_tidy("1.0.0");
+}
+
+#[test]
+fn where_there_is_no_way_back_that_is_said_and_what_the_unit_may_start_stays() {
+    let stage = Stage::new();
+    stage.world.no_connection.set(true);
+    stage.world.no_reload.set(u32::MAX);
+    stage.ask("2.0.0", false);
+    stage.run();
+    let outcome = stage.outcome();
+    assert_eq!(outcome.code.as_deref(), Some("UPDATE_STUCK"), "{outcome:?}");
+    assert!(outcome.message.contains("the manager does not answer"));
+    assert_eq!(stage.world.fetched.borrow().as_deref(), Some("2.0.0"));
+    assert_eq!((stage.book.journal(), stage.book.request()), (None, None));
+}
+
+#[test]
+fn a_fetch_that_is_cut_off_again_and_again_is_given_up() {
+    let stage = Stage::new();
+    let journal = Journal {
+        command_id: "c1".parse().unwrap(),
+        version: "2.0.0".to_owned(),
+        from: "1.0.0".to_owned(),
+        phase: Phase::Fetching { begun: MOST_BEGUN },
+    };
+    stage.book.set_journal(Some(&journal)).unwrap();
+    stage.run();
+    assert_eq!(stage.outcome().code.as_deref(), Some("COMMAND_INTERRUPTED"));
+    stage.is_tidy("1.0.0");
+}
+
+#[test]
+fn a_request_nobody_waits_for_any_more_is_not_carried_out() {
+    let stage = Stage::new();
+    let weeks = Timestamp::EPOCH.plus(Duration::from_secs(14 * 24 * 3600));
+    stage.ask_at("2.0.0", false, weeks);
+    stage.run();
+    assert_eq!(stage.outcome().code.as_deref(), Some("COMMAND_TIMED_OUT"));
+    stage.is_tidy("1.0.0");
 }

@@ -53,6 +53,15 @@ impl Agent {
                 survey.record(&unit(Vec::new()).key()).is_some()
             }
         };
+        if !is_wanted && matches!(session.options.purpose, Purpose::Update(_)) {
+            // Nothing to do would look as if it were done.
+            let message = format!(
+                "{UNIT} was not installed here for the cluster {}",
+                session.options.cluster
+            );
+            return Err(StepError::new(code::NODE_NOT_ENROLLED, message)
+                .with_hint("`aami-agent bootstrap --repair` installs it."));
+        }
         let Some(agent) = session.agent(host)?.filter(|_| is_wanted) else {
             return Ok(Vec::new());
         };
@@ -81,12 +90,16 @@ impl Agent {
             layout.programs, agent.version
         ))?;
         let file = path(&format!("/etc/systemd/system/{UNIT}"))?;
-        let content = Content::bytes(text(program.as_str()));
+        let content = Content::bytes(text(program.as_str(), &session.options.cluster));
         let placement = Placement::new(file.clone(), content, 0o644, owner());
         effects.push(Effect::WriteFile(placement.marked(Mark::Hash)));
         // What replaces the agent: at boot, where that was cut off, and whenever the daemon starts it.
         let updater = path(&format!("/etc/systemd/system/{}", update_unit::UNIT))?;
-        let content = Content::bytes(update_unit::text(program.as_str(), layout.agent.as_str()));
+        let content = Content::bytes(update_unit::text(
+            program.as_str(),
+            &session.options.cluster,
+            layout.agent.as_str(),
+        ));
         let placement = Placement::new(updater, content, 0o644, owner());
         effects.push(Effect::WriteFile(placement.marked(Mark::Hash)));
         // It is at work when this is its own doing, and shall not stop itself.
@@ -201,7 +214,7 @@ mod tests {
         let path = |text: &str| HostPath::new(text).unwrap();
         let program = path("/opt/aami/aami-agent-1.0.0/aami-agent");
         let unit = path("/etc/systemd/system/aami-agent.service");
-        let text = text(program.as_str());
+        let text = text(program.as_str(), "main");
         let inputs = inputs(unit.clone(), program.clone(), &layout).unwrap();
         let read = text
             .lines()
