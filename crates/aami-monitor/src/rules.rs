@@ -207,7 +207,7 @@ pub fn agents() -> Result<String, RulesError> {
                 },
                 Rule {
                     alert: "AamiRolloutHalted",
-                    expr: "max by (cluster, group) (aami_rollout_halted) == 1",
+                    expr: "max by (cluster, org, group) (aami_rollout_halted) == 1",
                     lasting: "0m",
                     labels: labels("warning"),
                     annotations: BTreeMap::from([

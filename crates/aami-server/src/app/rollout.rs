@@ -15,6 +15,7 @@ use aami_model::node::Node;
 use aami_model::node_status::NodeStatus;
 use aami_model::rollout::{self, Due, NodeStanding, RolloutPlan, RolloutStatus, RolloutTrigger, Tally};
 use aami_model::{GroupId, NodeId, code};
+use aami_monitor::rollout::OfGroup;
 use aami_store::keys;
 use serde_json::{Value, json};
 
@@ -464,15 +465,19 @@ impl App {
     pub(crate) fn rollout_metrics(&self, orgs: &Orgs) -> String {
         let snapshot = self.view.current();
         let members = self.members(&snapshot, orgs);
-        let seen: Vec<(String, RolloutStatus, Tally)> = snapshot
+        let seen: Vec<OfGroup> = snapshot
             .linked
             .rollouts
             .values()
             .filter(|held| orgs.includes(&held.doc.org))
             .map(|held| {
                 let members = members.get(&held.doc.group).map_or(&[][..], Vec::as_slice);
-                let tally = Tally::of(members.iter().map(|member| &member.standing));
-                (name_of(&snapshot, &held.doc.group), held.doc.status, tally)
+                OfGroup {
+                    org: held.doc.org.to_string(),
+                    group: name_of(&snapshot, &held.doc.group),
+                    status: held.doc.status,
+                    nodes: Tally::of(members.iter().map(|member| &member.standing)),
+                }
             })
             .collect();
         aami_monitor::rollout::metrics(&seen)

@@ -231,8 +231,10 @@ fn a_new_agent_that_does_not_come_up_halts_it_and_an_operator_lets_it_go_on() {
     assert_eq!(halted.failed[0].node_id, members[first].id);
     assert_eq!(halted.failed[0].code.as_deref(), Some("UPDATE_ROLLED_BACK"));
     let metrics = || house.admin().text("/metrics").unwrap();
-    assert!(metrics().contains("aami_rollout_halted{group=\"racks\"} 1\n"));
-    assert!(metrics().contains("aami_rollout_nodes{group=\"racks\",standing=\"failed\"} 1\n"));
+    assert!(metrics().contains("aami_rollout_halted{org=\"default\",group=\"racks\"} 1\n"));
+    assert!(
+        metrics().contains("aami_rollout_nodes{org=\"default\",group=\"racks\",standing=\"failed\"} 1\n")
+    );
     // It outlives a restart of the control plane, and nobody is told meanwhile.
     let house = house.restart(|_| {});
     for member in &mut members {
