@@ -84,7 +84,8 @@ codes! { Enrolment;
     "Run the newest install script of the node again, as `aami nodes token NODE` prints it: it makes new ones.";
     "An operator rotated the node's identity because it may be in other hands. What was used before opens nothing any \
      more, also not together with a new token: the node has to make another key and credential, which the agent does by \
-     itself when it is run with a token."
+     itself when it is run with a token. That has to be one for this node alone: whoever has the old credential may have \
+     another token too, one of the node's group for instance."
 
     AGENT_VERSION_MISSING = 16, NotFound, 404;
     "This control plane knows no such version of the agent.";

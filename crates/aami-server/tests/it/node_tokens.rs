@@ -505,8 +505,8 @@ fn a_rotated_node_is_brought_back_by_no_other_good_token_of_its_group() {
     for other in [&of_group.token, &open.token] {
         let refused = thief.register(&client, other);
         let said = format!("{refused:?}");
-        assert_eq!(code_of(refused), "ALREADY_ENROLLED");
-        assert!(said.contains("aami nodes token gpu-01"), "{said}");
+        assert_eq!(code_of(refused), "CREDENTIAL_REVOKED");
+        assert!(said.contains("only a token made for it alone"), "{said}");
     }
     // and the one that was made for it brings it back. From then on its group's token is what it was.
     let renewed = Machine::new("gpu-01", 3).with(|r| r.exporters[0].port = 1);

@@ -106,9 +106,9 @@ pub(super) fn recognise(
         // Whoever had what was rotated away may have its group's token too, and its name is no secret.
         if !identity.revoked.is_empty() && !for_it_alone {
             return Err(Refusal::new(
-                code::ALREADY_ENROLLED,
+                code::CREDENTIAL_REVOKED,
                 format!(
-                    "{0} was rotated; only a token made for it alone brings it back: aami nodes token {0}",
+                    "{} was rotated; only a token made for it alone brings it back",
                     held.doc.hostname
                 ),
             ));
