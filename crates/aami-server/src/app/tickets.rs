@@ -146,7 +146,7 @@ mod tests {
             };
             let name = name_of(&format!("{PREFIX}{n:040x}")).unwrap();
             let put = Txn::new().put(keys::ticket(&name), encode(&document));
-            store.txn(put).await.unwrap();
+            assert!(matches!(store.txn(put).await, Ok(TxnOutcome::Committed(_))));
         }
         // when they are swept, then only those are left,
         sweep(&store, now).await.unwrap();
