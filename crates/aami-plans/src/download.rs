@@ -44,6 +44,8 @@ pub struct Settings {
     pub silence: Duration,
     /// The longest one attempt may take.
     pub total: Duration,
+    /// How many redirects are followed; 0 for whoever is to be asked and nobody else.
+    pub redirects: u32,
     /// How often a passing failure is met before giving up; at least 1.
     pub attempts: u32,
     /// How long to wait between attempts.
@@ -58,6 +60,7 @@ impl Settings {
             connect: Duration::from_secs(10),
             silence: Duration::from_secs(30),
             total: Duration::from_secs(600),
+            redirects: 5,
             attempts: 4,
             backoff: Backoff {
                 first: Duration::from_millis(500),
@@ -172,7 +175,7 @@ impl Downloader {
         let agent = ureq::Agent::config_builder()
             .tls_config(tls_config(trust)?)
             .http_status_as_error(false)
-            .max_redirects(5)
+            .max_redirects(settings.redirects)
             .user_agent(concat!("aami/", env!("CARGO_PKG_VERSION")))
             .proxy(None)
             .timeout_connect(Some(settings.connect))

@@ -49,8 +49,9 @@ pub use foreground::Foreground;
 pub use layout::{Form, Layout};
 pub use report::{BegunRun, Reporter};
 pub use resident::{
-    AGENT_UNIT, ASKED, CHECKS_UNIT, OUTCOME, RELEASE_KEY, REQUEST, STANDING, UPDATE_FOLDER, UPDATE_JOURNAL,
-    UPDATE_UNIT, asked_at, daemon_command, exporter_unit, program_of,
+    AGENT_UNIT, ASKED, CHECKS_UNIT, FETCHED, OUTCOME, RELEASE_KEY, REQUEST, STANDING, TRIAL, TRIAL_DROP_IN,
+    UPDATE_FOLDER, UPDATE_JOURNAL, UPDATE_UNIT, asked_at, daemon_command, exporter_unit, forget_trial,
+    program_of,
 };
 pub use session::{Session, Summary};
 pub use unregister::{Enrolment, Unregisterer};

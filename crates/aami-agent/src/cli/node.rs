@@ -146,6 +146,14 @@ pub(crate) fn downloader(proxies: Proxies) -> Downloader {
     Downloader::new(download::Settings::new(proxies, random))
 }
 
+/// Fetches from the control plane and from nobody it names.
+pub(crate) fn strict_downloader(proxies: Proxies) -> Downloader {
+    Downloader::new(download::Settings {
+        redirects: 0,
+        ..download::Settings::new(proxies, random)
+    })
+}
+
 /// A number from 0 to 1 that differs from process to process: the standard library keys each of its
 /// hash states with fresh random bytes.
 fn random() -> f64 {

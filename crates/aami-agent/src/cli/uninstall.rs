@@ -6,7 +6,7 @@ use aami_api::client::Settings;
 use aami_install::{UndoFailure, UninstallReport};
 use aami_model::secret::{Secret, SecretKind};
 use aami_model::{Exit, code};
-use aami_plans::node::Unregisterer;
+use aami_plans::node::{Form, UPDATE_UNIT, Unregisterer, forget_trial};
 use clap::Args;
 use serde_json::json;
 
@@ -78,6 +78,18 @@ impl Uninstall {
         if self.dry_run {
             self.show_plan(&installer.recorded()?);
             return Ok(Exit::Ok);
+        }
+        if let (Form::Host, Some(units)) = (self.which.form(), &host.units) {
+            // An update under way is in no receipt; whatever it did is taken back with the rest. Where there is no
+            // such unit there is none to stop.
+            let _ = units.stop(UPDATE_UNIT);
+            let gone =
+                forget_trial(host.root.path()).map_err(|error| Failure::file(self.which.root(), &error))?;
+            if gone {
+                units
+                    .reload()
+                    .map_err(|error| Failure::new(code::UNIT_FAILED, error.to_string()))?;
+            }
         }
         let unregisterer = Unregisterer { api, server, secret };
         let installer = installer.cancelled_by(signals::cancel_on_signals()?);

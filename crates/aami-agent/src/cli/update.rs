@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::bootstrap::{launcher, signals};
 use super::failure::Failure;
-use super::node::{Which, downloader, settings};
+use super::node::{Which, settings, strict_downloader};
 use super::screen;
 use super::surroundings::Surroundings;
 use crate::update::{Book, Place, run};
@@ -54,7 +54,7 @@ impl Update {
             enrolment.server.trim_end_matches('/').to_owned(),
             self.which.cluster.clone(),
             enrolment.trust.clone(),
-            downloader(surroundings.proxies.clone()),
+            strict_downloader(surroundings.proxies.clone()),
             screen::aside,
         );
         run(&place, &book, version::own()).map_err(|error| {

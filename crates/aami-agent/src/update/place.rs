@@ -13,7 +13,7 @@ use aami_install::host::{UnitError, Units};
 use aami_inventory::{Commands as _, SystemCommands};
 use aami_model::{Code, Timestamp, code};
 use aami_plans::download::Downloader;
-use aami_plans::node::{AGENT_UNIT, RELEASE_KEY, daemon_command, program_of};
+use aami_plans::node::{AGENT_UNIT, FETCHED, RELEASE_KEY, TRIAL, TRIAL_DROP_IN, daemon_command, program_of};
 use serde::Deserialize;
 
 use super::Wrong;
@@ -21,11 +21,6 @@ use super::course::Pieces;
 use super::journal::{Book, life_of, sync_folder};
 use super::release::{self, Source};
 
-/// Where a new agent lies while it is tried. Not its later place: that is the plan's to make, or taking the plan back
-/// would leave it.
-const TRIAL: &str = "/opt/aami/aami-agent-trial/aami-agent";
-/// What lets the unit run it; the last of its kind wins.
-const DROP_IN: &str = "/etc/systemd/system/aami-agent.service.d/90-aami-update.conf";
 /// How long a new agent may take to say its version.
 const SAYING: Duration = Duration::from_secs(20);
 /// How long it may take to install itself.
@@ -156,7 +151,7 @@ impl Pieces for Place {
             trust: &self.trust,
             downloader: &self.downloader,
         };
-        let staging = self.book.folder().join("fetched");
+        let staging = self.book.folder().join(FETCHED);
         let program = release::fetch(&source, &key, version, &staging)?;
         let trial = Path::new(TRIAL);
         place(program.path(), trial).map_err(|error| failed(trial, &error))?;
@@ -177,7 +172,7 @@ impl Pieces for Place {
     }
 
     fn put_on_trial(&self) -> Result<(), Wrong> {
-        let path = Path::new(DROP_IN);
+        let path = Path::new(TRIAL_DROP_IN);
         let text = format!(
             "# A new agent on trial, by aami-agent-update.service; it goes by itself.\n[Service]\nExecStart=\n\
              ExecStart={}\n",
@@ -200,7 +195,7 @@ impl Pieces for Place {
     }
 
     fn end_trial(&self) -> Result<(), Wrong> {
-        let path = Path::new(DROP_IN);
+        let path = Path::new(TRIAL_DROP_IN);
         let folder = path.parent().unwrap_or(path);
         if !folder.exists() {
             // The file may be gone and the manager not know it yet: an earlier try ended between the two.
@@ -258,12 +253,12 @@ impl Pieces for Place {
         let runs = fs::read_link(format!("/proc/{}/exe", unit.main_pid));
         // What was replaced on the disk has a word behind its name (proc(5)).
         let runs_trial = runs.is_ok_and(|program| program.to_string_lossy().starts_with(TRIAL));
-        Path::new(DROP_IN).exists() || unit.needs_reload || runs_trial
+        Path::new(TRIAL_DROP_IN).exists() || unit.needs_reload || runs_trial
     }
 
     fn clear(&self) -> io::Result<()> {
         let trial = Path::new(TRIAL).parent().unwrap_or(Path::new(TRIAL)).to_owned();
-        for folder in [trial, self.book.folder().join("fetched")] {
+        for folder in [trial, self.book.folder().join(FETCHED)] {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}

@@ -2,6 +2,7 @@
 //! asks for a round of checks.
 
 use std::path::Path;
+use std::{fs, io};
 
 use aami_install::Host;
 use aami_model::exporter::ExporterKind;
@@ -32,6 +33,36 @@ pub const UPDATE_JOURNAL: &str = "journal.json";
 pub const OUTCOME: &str = "outcome.json";
 /// Who signs releases that this node's agent may be replaced by.
 pub const RELEASE_KEY: &str = "/etc/aami/release.pub";
+
+/// Where a new agent lies while it is tried. Not its later place: that is the plan's to make, or taking the plan back
+/// would leave it.
+pub const TRIAL: &str = "/opt/aami/aami-agent-trial/aami-agent";
+/// What lets the daemon's unit run it; the last of its kind wins.
+pub const TRIAL_DROP_IN: &str = "/etc/systemd/system/aami-agent.service.d/90-aami-update.conf";
+/// In the updater's folder: what it fetched.
+pub const FETCHED: &str = "fetched";
+
+/// Takes away what an update leaves that nobody ends any more: no receipt has it, and the next agent's unit would run
+/// what was on trial. Answers whether there was something; whoever asks makes the service manager read its units again.
+pub fn forget_trial(root: &Path) -> io::Result<bool> {
+    let real = |path: &str| root.join(path.trim_start_matches('/'));
+    let absent = |done: io::Result<()>| match done {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    };
+    let drop_in = real(TRIAL_DROP_IN);
+    let mut found = absent(fs::remove_file(drop_in.with_extension("new")))?;
+    found |= absent(fs::remove_file(&drop_in))?;
+    if found && let Some(folder) = drop_in.parent() {
+        // Somebody else's drop-ins stay.
+        let _ = fs::remove_dir(folder);
+    }
+    let trial = real(TRIAL);
+    found |= absent(fs::remove_dir_all(trial.parent().unwrap_or(&trial)))?;
+    found |= absent(fs::remove_dir_all(real(UPDATE_FOLDER).join(FETCHED)))?;
+    Ok(found)
+}
 
 /// Where the agent of a version is placed on a host.
 pub fn program_of(version: &str) -> String {
@@ -64,4 +95,36 @@ pub fn exporter_unit(root: &Path, form: Form, cluster: &str, kind: ExporterKind)
 pub fn asked_at(root: &Path) -> Option<std::time::SystemTime> {
     let path = root.join("var/lib/aami/agent").join(SPOOL).join(ASKED);
     std::fs::metadata(path).ok()?.modified().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forgotten_trial_goes_whole_and_nothing_else_does() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str| {
+            let path = root.path().join(path.trim_start_matches('/'));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "x").unwrap();
+            path
+        };
+        assert!(!forget_trial(root.path()).unwrap());
+        let gone = [
+            put(TRIAL),
+            put(TRIAL_DROP_IN),
+            put(&format!("{UPDATE_FOLDER}/{FETCHED}/parts/x")),
+        ];
+        let stay = [
+            put(&program_of("1.0.0")),
+            put("/etc/systemd/system/aami-agent.service.d/10-site.conf"),
+            put(&format!("{UPDATE_FOLDER}/{OUTCOME}")),
+        ];
+        assert!(forget_trial(root.path()).unwrap());
+        assert!(gone.iter().all(|path| !path.exists()));
+        assert!(stay.iter().all(|path| path.exists()));
+        assert!(!root.path().join("opt/aami/aami-agent-trial").exists());
+        assert!(!forget_trial(root.path()).unwrap());
+    }
 }

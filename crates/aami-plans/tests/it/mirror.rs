@@ -290,6 +290,21 @@ fn tls_is_believed_by_the_given_ca_alone() {
 }
 
 #[test]
+fn who_follows_no_redirect_asks_nobody_else() {
+    let server = nginx::start();
+    let strict = Downloader::new(Settings {
+        redirects: 0,
+        ..Settings::new(Proxies::default(), || 0.0)
+    });
+    let error = fetch(&strict, &server.url("moved/x"), &Access::default(), b"x").unwrap_err();
+    assert!(
+        matches!(error, DownloadError::Status { status: 302, .. }),
+        "{error}"
+    );
+    assert_eq!(server.requests("/").len(), 0, "the other address was never asked");
+}
+
+#[test]
 fn a_redirect_from_https_to_http_is_not_followed() {
     let server = nginx::start();
     let error = fetch(

@@ -7,14 +7,16 @@
 use std::sync::Arc;
 
 use aami_install::effect::{Placement, UnitState};
-use aami_install::{Content, Effect, HostPath, Mark, Owner, Probe, Step, StepContext, StepError, Survey};
+use aami_install::{
+    Content, Effect, Host, HostPath, Mark, Owner, Probe, Step, StepContext, StepError, Survey,
+};
 use aami_model::code;
 use aami_model::run::StepOutcome;
 
 use super::super::agent_unit::{UNIT, text};
 use super::super::layout::Layout;
 use super::super::resident::{
-    ASKED, OUTCOME, RELEASE_KEY, REQUEST, SPOOL, STANDING, UPDATE_FOLDER, UPDATE_JOURNAL,
+    ASKED, OUTCOME, RELEASE_KEY, REQUEST, SPOOL, STANDING, UPDATE_FOLDER, UPDATE_JOURNAL, forget_trial,
 };
 use super::super::session::Session;
 use super::super::update_unit;
@@ -142,6 +144,23 @@ fn inputs(unit: HostPath, program: HostPath, layout: &Layout) -> Result<Vec<Host
 }
 
 impl Agent {
+    /// A trial that an earlier install left is nobody's; one that is under way is the updater's to end.
+    fn end_abandoned_trial(&self, host: &Host) -> Result<(), StepError> {
+        let root = host.root.path();
+        let journal = root
+            .join(UPDATE_FOLDER.trim_start_matches('/'))
+            .join(UPDATE_JOURNAL);
+        let is_under_way = std::fs::metadata(journal).is_ok_and(|journal| journal.len() > 0);
+        let Some(units) = host.units.as_ref().filter(|_| !is_under_way) else {
+            return Ok(());
+        };
+        let wrong = |error: String| StepError::new(code::STEP_FAILED, error);
+        if forget_trial(root).map_err(|error| wrong(error.to_string()))? {
+            units.reload().map_err(|error| wrong(error.to_string()))?;
+        }
+        Ok(())
+    }
+
     /// Who signs releases. It is the operator's file: what a node believes once stays, whatever a control plane says
     /// later.
     fn release_key(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
@@ -194,6 +213,7 @@ impl Step for Agent {
     }
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
+        self.end_abandoned_trial(context.host())?;
         let outcome = context.perform(&self.desired(&context.survey())?)?;
         context.note(format!(
             "{UNIT} runs, to stay connected with {}",
