@@ -253,14 +253,10 @@ impl App {
                 let change = Change::new(held.doc.org.clone(), "group.delete", format!("group:{id}"))
                     .tell("group.deleted", json!({ "name": held.doc.name }))
                     .transact(|txn| {
-                        let txn = txn
-                            .when_unchanged(keys::group(&id), held.revision)
-                            .delete(keys::group(&id));
-                        // A wish about nodes that are not there goes with it.
-                        match snapshot.linked.rollouts.get(&id) {
-                            Some(_) => txn.delete(keys::rollout(&id)),
-                            None => txn,
-                        }
+                        // A wish about nodes that are not there goes with it, also one that is not seen here yet.
+                        txn.when_unchanged(keys::group(&id), held.revision)
+                            .delete(keys::group(&id))
+                            .delete(keys::rollout(&id))
                     });
                 Ok(Wanted::Write(Box::new(change), ()))
             })
