@@ -33,7 +33,8 @@ pub enum RolloutStatus {
     Paused,
     /// It stopped by itself: too many nodes went back to their old agent.
     Halted,
-    /// Every node of the group has the version. A node that joins sets it rolling again.
+    /// Every node of the group has the version, but those that failed. A node that joins sets it rolling again, and so
+    /// does an operator who wants those tried again.
     Done,
 }
 
@@ -92,7 +93,7 @@ pub const fn next(
     use RolloutStatus::{Canary, Done, Halted, Paused, Rolling};
     use RolloutTrigger as On;
     match (status, trigger) {
-        (Canary, On::CanariesStood) | (Done, On::NodeBehind) => Ok(Some(Rolling)),
+        (Canary, On::CanariesStood) | (Done, On::NodeBehind | On::Resumed { .. }) => Ok(Some(Rolling)),
         (Canary | Rolling, On::AllUpdated) => Ok(Some(Done)),
         (Canary | Rolling, On::TooManyFailed) => Ok(Some(Halted)),
         (Canary | Rolling, On::Paused) => Ok(Some(Paused)),
@@ -100,7 +101,7 @@ pub const fn next(
         (Paused | Halted, On::Resumed { past_canaries: false }) => Ok(Some(Canary)),
         (Canary | Rolling, On::NodeBehind | On::Resumed { .. })
         | (Rolling | Done, On::CanariesStood)
-        | (Done, On::AllUpdated | On::Resumed { .. })
+        | (Done, On::AllUpdated)
         | (Halted, On::TooManyFailed)
         | (Paused, On::Paused) => Ok(None),
         (Halted, On::Paused) => Err("it has halted by itself already"),
@@ -212,7 +213,7 @@ pub enum NodeStanding {
     Untried,
     /// It was told, and has not said how that ended.
     Updating,
-    /// It tried, and went back to its old agent, or refused.
+    /// It tried, and went back to its old agent, or refused; or it came up and was written off since.
     Failed,
     /// It is connected, and its turn has not come.
     Waiting,
@@ -221,6 +222,8 @@ pub enum NodeStanding {
         /// When it may be told again, after those whose turn has not come.
         until: Timestamp,
     },
+    /// It came up with the update, and is not connected now: whoever goes on meanwhile may lose the next one as well.
+    Lost,
     /// It is not connected: its turn comes when it is.
     Away,
 }
@@ -245,6 +248,9 @@ pub struct Tally {
     /// Those that did not take what they were told; they are told again.
     #[serde(default)]
     pub silent: u32,
+    /// Those that came up with the version and are not connected now.
+    #[serde(default)]
+    pub lost: u32,
     /// Those that are not connected.
     pub away: u32,
 }
@@ -262,6 +268,7 @@ impl Tally {
                 NodeStanding::Failed => &mut tally.failed,
                 NodeStanding::Waiting => &mut tally.waiting,
                 NodeStanding::Silent { .. } => &mut tally.silent,
+                NodeStanding::Lost => &mut tally.lost,
                 NodeStanding::Away => &mut tally.away,
             } += 1;
         }
@@ -308,11 +315,15 @@ pub enum Due {
 const SILENT: &str =
     "the nodes that are left are connected and did not take what they were told; they are told again";
 
+const LOST: &str =
+    "nodes that came up with the version are not connected; they come back, or are written off as failed";
+
 /// Says what is due for a rollout that is in `status`, with its nodes in a stable order.
 ///
 /// It never tells more nodes than may be under way at once, never tells a node again that took what it was told, never
 /// goes past the canaries before as many of them as are wanted have stood for the whole time, and tells nobody once
-/// too many failed. A node that does not take what it is told holds nobody up: others go first.
+/// too many failed. A node that came up and is not connected any more keeps its place among those that are under way.
+/// A node that does not take what it is told holds nobody up: others go first.
 pub fn judge(
     plan: &RolloutPlan,
     status: RolloutStatus,
@@ -327,6 +338,7 @@ pub fn judge(
         | NodeStanding::Updating
         | NodeStanding::Failed
         | NodeStanding::Waiting
+        | NodeStanding::Lost
         | NodeStanding::Away => None,
     };
     let has_candidate = tally.waiting > 0 || nodes.iter().any(|(_, standing)| due_again(standing).is_some());
@@ -357,7 +369,7 @@ pub fn judge(
             .chain(again.into_iter().map(|(_, id)| id));
         all.take(count as usize).cloned().collect()
     };
-    let room = plan.at_once.saturating_sub(tally.updating);
+    let room = plan.at_once.saturating_sub(tally.updating + tally.lost);
     if status == RolloutStatus::Canary {
         let soak = Duration::from_secs(plan.soak_seconds.into());
         let stood = nodes.iter().filter(|(_, standing)| match standing {
@@ -367,13 +379,15 @@ pub fn judge(
             | NodeStanding::Failed
             | NodeStanding::Waiting
             | NodeStanding::Silent { .. }
+            | NodeStanding::Lost
             | NodeStanding::Away => false,
         });
         let stood = u32::try_from(stood.count()).unwrap_or(u32::MAX);
         // A group of fewer nodes than canaries is all canaries; one that takes nothing is none.
-        let begun = tally.stands() + tally.updating;
+        let begun = tally.stands() + tally.updating + tally.lost;
         let wanted = plan.canaries.min(begun + tally.waiting);
-        let is_all_there = tally.updated > 0 && tally.updating + tally.waiting + tally.silent == 0;
+        let is_all_there =
+            tally.updated > 0 && tally.updating + tally.waiting + tally.silent + tally.lost == 0;
         if stood >= wanted && (stood > 0 || is_all_there || plan.canaries == 0) {
             return Due::Move(RolloutTrigger::CanariesStood);
         }
@@ -382,6 +396,8 @@ pub fn judge(
             Due::Tell(chosen)
         } else if tally.updating > 0 {
             Due::Wait("the first nodes update themselves")
+        } else if tally.lost > 0 {
+            Due::Wait(LOST)
         } else if begun == 0 && tally.silent > 0 {
             Due::Wait(SILENT)
         } else if begun == 0 {
@@ -395,6 +411,8 @@ pub fn judge(
         Due::Tell(chosen)
     } else if tally.updating + tally.waiting > 0 {
         Due::Wait("as many nodes as may update themselves at once do")
+    } else if tally.lost > 0 {
+        Due::Wait(LOST)
     } else if tally.silent > 0 {
         Due::Wait(SILENT)
     } else if tally.updated > 0 {

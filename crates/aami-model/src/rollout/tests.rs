@@ -155,6 +155,29 @@ fn who_does_not_take_what_it_is_told_goes_last_and_is_told_again() {
 }
 
 #[test]
+fn a_canary_that_goes_silent_keeps_its_place_and_no_other_is_told() {
+    let plan = RolloutPlan::to("2.0.0");
+    // A new agent that dies after it was connected:
+    let nodes = group(&[NodeStanding::Lost, WAITING, WAITING]);
+    assert_eq!(
+        judge(&plan, RolloutStatus::Canary, &nodes, at(0)),
+        Due::Wait(LOST)
+    );
+    // written off, it has failed,
+    let nodes = group(&[NodeStanding::Failed, WAITING, WAITING]);
+    let halt = Due::Move(RolloutTrigger::TooManyFailed);
+    assert_eq!(judge(&plan, RolloutStatus::Canary, &nodes, at(0)), halt);
+    // and among the others it takes a place of those at work.
+    let plan = RolloutPlan { at_once: 2, ..plan };
+    let nodes = group(&[NodeStanding::Lost, updated(0), WAITING, WAITING]);
+    let due = judge(&plan, RolloutStatus::Rolling, &nodes, at(0));
+    assert_eq!(due, Due::Tell(vec![id(2)]));
+    let nodes = group(&[NodeStanding::Lost, NodeStanding::Lost, WAITING]);
+    let due = judge(&plan, RolloutStatus::Rolling, &nodes, at(0));
+    assert!(matches!(due, Due::Wait(_)), "{due:?}");
+}
+
+#[test]
 fn a_silent_node_is_left_alone_for_longer_each_time() {
     let seconds: Vec<u64> = [1, 2, 3, 8, u32::MAX]
         .map(|times| silence_after(times).as_secs())
@@ -207,6 +230,9 @@ fn what_an_operator_holds_goes_on_only_at_an_operators_word() {
         assert_eq!(next(held, on), Ok(Some(RolloutStatus::Rolling)));
     }
     assert!(next(RolloutStatus::Done, RolloutTrigger::Paused).is_err());
+    // What failed within bounds is tried again at that word as well.
+    let on = RolloutTrigger::Resumed { past_canaries: true };
+    assert_eq!(next(RolloutStatus::Done, on), Ok(Some(RolloutStatus::Rolling)));
 }
 
 fn plan() -> impl Strategy<Value = RolloutPlan> {
@@ -288,8 +314,42 @@ proptest! {
         }
     }
 
+    /// A fleet whose new agents come up, go silent and come back as chance has it: while the canaries are watched, never
+    /// more nodes were told than there are canaries, and never more are under way than may be.
     #[test]
-    fn held_is_held(plan in plan(), all in prop::collection::vec(0_u8..7, 0..20)) {
+    fn agents_that_come_and_go_never_let_more_canaries_begin(
+        plan in plan(),
+        count in 1_usize..30,
+        chance in prop::collection::vec((0_usize..30, any::<bool>()), 0..300),
+    ) {
+        let plan = RolloutPlan { canaries: plan.canaries.max(1), soak_seconds: 10_000, ..plan };
+        let mut nodes: BTreeMap<NodeId, NodeStanding> = (0..count).map(|n| (id(n), WAITING)).collect();
+        let mut told = 0;
+        for (second, (n, up)) in (0..).zip(chance) {
+            let list: Vec<_> = nodes.iter().map(|(id, s)| (id.clone(), *s)).collect();
+            match judge(&plan, RolloutStatus::Canary, &list, at(second)) {
+                Due::Tell(who) => {
+                    told += who.len();
+                    nodes.extend(who.into_iter().map(|id| (id, NodeStanding::Updating)));
+                    prop_assert!(told <= plan.canaries as usize, "{told} were told");
+                    let tally = Tally::of(nodes.values());
+                    prop_assert!(tally.updating + tally.lost <= plan.at_once.max(tally.lost));
+                }
+                Due::Wait(_) => {}
+                Due::Move(trigger) => prop_assert!(false, "{trigger:?}"),
+            }
+            if let Some(standing) = nodes.get_mut(&id(n % count)) {
+                *standing = match *standing {
+                    NodeStanding::Updating | NodeStanding::Lost if up => updated(second),
+                    NodeStanding::Updated { .. } | NodeStanding::Updating if !up => NodeStanding::Lost,
+                    other => other,
+                };
+            }
+        }
+    }
+
+    #[test]
+    fn held_is_held(plan in plan(), all in prop::collection::vec(0_u8..8, 0..20)) {
         let nodes: Vec<_> = all.iter().enumerate().map(|(n, kind)| (id(n), match kind {
             0 => updated(0),
             1 => NodeStanding::Updating,
@@ -297,6 +357,7 @@ proptest! {
             3 => WAITING,
             4 => NodeStanding::Silent { until: at(0) },
             5 => NodeStanding::Untried,
+            6 => NodeStanding::Lost,
             _ => NodeStanding::Away,
         })).collect();
         for status in [RolloutStatus::Paused, RolloutStatus::Halted] {

@@ -16,7 +16,7 @@ use aami_model::node_status::NodeStatus;
 use aami_model::rollout::{self, Due, NodeStanding, RolloutPlan, RolloutStatus, RolloutTrigger, Tally};
 use aami_model::{GroupId, NodeId, code};
 use aami_monitor::rollout::OfGroup;
-use aami_store::keys;
+use aami_store::{Revision, keys};
 use serde_json::{Value, json};
 
 use super::commit::{Change, Wanted, Written, Wrote};
@@ -100,6 +100,19 @@ impl App {
             } else if tried.is_some() && !is_met {
                 // Also one that says it was done and still is another version.
                 NodeStanding::Failed
+            } else if took.is_some()
+                && is_met
+                && rollout.status != RolloutStatus::Done
+                && node.status != NodeStatus::Maintenance
+            {
+                // It came up and went. Once it is written off that is a failure, until an operator says to go on.
+                if node.status != NodeStatus::Offline {
+                    NodeStanding::Lost
+                } else if node.status_since >= rollout.tries_since {
+                    NodeStanding::Failed
+                } else {
+                    NodeStanding::Away
+                }
             } else if !is_connected {
                 NodeStanding::Away
             } else if let Some(untaken) = untaken {
@@ -144,6 +157,16 @@ impl App {
             .filter(|member| member.standing == NodeStanding::Failed)
             .filter_map(|member| {
                 let tried = member.tried?;
+                if doc.plan.is_met_by(member.agent) {
+                    let gone = code::NODE_NOT_CONNECTED;
+                    return Some(FailedUpdate {
+                        node_id: member.node.id.clone(),
+                        hostname: member.node.hostname.to_string(),
+                        code: Some(gone.symbol.to_owned()),
+                        message: "it came up with the version, and is not connected any more".to_owned(),
+                        at: member.node.status_since,
+                    });
+                }
                 Some(FailedUpdate {
                     node_id: member.node.id.clone(),
                     hostname: member.node.hostname.to_string(),
@@ -185,13 +208,39 @@ impl App {
         Ok(Rollouts { rollouts })
     }
 
-    /// The rollout of one group.
-    pub(crate) fn rollout(&self, caller: &Caller, group: &str) -> Result<RolloutView, Refusal> {
+    /// The rollout of one group, and the revision it was last changed at.
+    pub(crate) fn rollout(&self, caller: &Caller, group: &str) -> Result<(RolloutView, Revision), Refusal> {
+        access::require(caller, Role::Viewer)?;
         let id = self.group(caller, group)?.doc.id;
-        let all = self.rollouts(caller)?.rollouts;
-        all.into_iter()
-            .find(|view| view.group == id)
-            .ok_or_else(|| Refusal::not_found("rollout"))
+        let snapshot = self.view.current();
+        let held = rollout_of(&snapshot, &id, &caller.orgs)?;
+        Ok((self.rollout_seen(&snapshot, held, caller), held.revision))
+    }
+
+    fn rollout_seen(
+        &self,
+        snapshot: &Snapshot,
+        held: &Held<RolloutDocument>,
+        caller: &Caller,
+    ) -> RolloutView {
+        let members = self.members(snapshot, &caller.orgs);
+        let members = members.get(&held.doc.group).map_or(&[][..], Vec::as_slice);
+        self.rollout_shown(snapshot, &held.doc, members)
+    }
+
+    /// Refuses where the caller has seen another state of the rollout than it is in; none has the revision zero.
+    fn check_rollout(
+        &self,
+        asking: &Asking,
+        snapshot: &Snapshot,
+        held: Option<&Held<RolloutDocument>>,
+    ) -> Result<(), Refusal> {
+        let revision = held.map_or(Revision::ZERO, |held| held.revision);
+        if asking.if_match.is_none_or(|seen| seen == revision) {
+            return Ok(());
+        }
+        let current = held.map(|held| self.rollout_seen(snapshot, held, &asking.caller));
+        asking.check_match(revision, &current)
     }
 
     /// Begins a rollout, or turns the one there is to another wish. The same wish again changes nothing.
@@ -200,7 +249,7 @@ impl App {
         asking: &Asking,
         group: &str,
         plan: RolloutPlan,
-    ) -> Result<(RolloutView, Written), Refusal> {
+    ) -> Result<(RolloutView, Revision, Written), Refusal> {
         access::require(&asking.caller, Role::Operator)?;
         plan.check().map_err(|error| Refusal::invalid("rollout", error))?;
         let id = self.group(&asking.caller, group)?.doc.id;
@@ -210,6 +259,7 @@ impl App {
                     .group(&id, &asking.caller.orgs)
                     .ok_or_else(|| Refusal::not_found("group"))?;
                 let before = snapshot.linked.rollouts.get(&id);
+                self.check_rollout(asking, snapshot, before.map(std::sync::Arc::as_ref))?;
                 if before.is_some_and(|before| before.doc.plan == plan) {
                     return Ok(Wanted::Nothing(()));
                 }
@@ -254,6 +304,7 @@ impl App {
         let wrote = self
             .write(asking, |snapshot, _| {
                 let held = rollout_of(snapshot, &id, &asking.caller.orgs)?;
+                self.check_rollout(asking, snapshot, Some(held))?;
                 let name = name_of(snapshot, &id);
                 let change = Change::new(held.doc.org.clone(), "rollout.stop", format!("group:{id}"))
                     .tell("rollout.stopped", told(&name, &held.doc))
@@ -279,12 +330,13 @@ impl App {
         asking: &Asking,
         group: &str,
         hold: bool,
-    ) -> Result<(RolloutView, Written), Refusal> {
+    ) -> Result<(RolloutView, Revision, Written), Refusal> {
         access::require(&asking.caller, Role::Operator)?;
         let id = self.group(&asking.caller, group)?.doc.id;
         let wrote = self
             .write(asking, |snapshot, _| {
                 let held = rollout_of(snapshot, &id, &asking.caller.orgs)?;
+                self.check_rollout(asking, snapshot, Some(held))?;
                 let trigger = if hold {
                     RolloutTrigger::Paused
                 } else {
@@ -305,7 +357,7 @@ impl App {
         asking: &Asking,
         id: &GroupId,
         wrote: Wrote<()>,
-    ) -> Result<(RolloutView, Written), Refusal> {
+    ) -> Result<(RolloutView, Revision, Written), Refusal> {
         let written = match wrote {
             Wrote::Fresh((), written) => written,
             Wrote::Replayed(_) => Written {
@@ -313,7 +365,8 @@ impl App {
                 behind: false,
             },
         };
-        Ok((self.rollout(&asking.caller, id.as_str())?, written))
+        let (view, revision) = self.rollout(&asking.caller, id.as_str())?;
+        Ok((view, revision, written))
     }
 
     /// The change that a trigger makes of a rollout; nothing where it makes none. The reason says why it may not.

@@ -19,7 +19,8 @@ pub(super) async fn show(
     Who(caller): Who,
     Id(group): Id<String>,
 ) -> Result<Reply<RolloutView>, Refusal> {
-    Ok(Reply::seen(&app, app.rollout(&caller, &group)?))
+    let (view, revision) = app.rollout(&caller, &group)?;
+    Ok(Reply::seen(&app, view).at(revision))
 }
 
 pub(super) async fn set(
@@ -27,8 +28,8 @@ pub(super) async fn set(
     Id(group): Id<String>,
     Call { asking, body }: Call<SetRollout>,
 ) -> Result<Reply<RolloutView>, Refusal> {
-    let (view, written) = app.set_rollout(&asking, &group, body).await?;
-    Ok(Reply::written(&app, view, written))
+    let (view, revision, written) = app.set_rollout(&asking, &group, body).await?;
+    Ok(Reply::written(&app, view, written).at(revision))
 }
 
 pub(super) async fn stop(
@@ -45,8 +46,8 @@ pub(super) async fn pause(
     Id(group): Id<String>,
     Call { asking, .. }: Call<Value>,
 ) -> Result<Reply<RolloutView>, Refusal> {
-    let (view, written) = app.hold_rollout(&asking, &group, true).await?;
-    Ok(Reply::written(&app, view, written))
+    let (view, revision, written) = app.hold_rollout(&asking, &group, true).await?;
+    Ok(Reply::written(&app, view, written).at(revision))
 }
 
 pub(super) async fn resume(
@@ -54,6 +55,6 @@ pub(super) async fn resume(
     Id(group): Id<String>,
     Call { asking, .. }: Call<Value>,
 ) -> Result<Reply<RolloutView>, Refusal> {
-    let (view, written) = app.hold_rollout(&asking, &group, false).await?;
-    Ok(Reply::written(&app, view, written))
+    let (view, revision, written) = app.hold_rollout(&asking, &group, false).await?;
+    Ok(Reply::written(&app, view, written).at(revision))
 }

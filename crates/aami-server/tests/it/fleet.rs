@@ -337,6 +337,57 @@ fn nodes_that_have_the_version_already_are_no_canaries() {
 }
 
 #[test]
+fn what_failed_within_bounds_is_tried_again_and_nobody_is_overruled_unseen() {
+    let house = House::new();
+    racks(&house);
+    let mut members: Vec<Member> = (1..=2).map(|at| Member::join(&house, at)).collect();
+    let plan = RolloutPlan {
+        canaries: 0,
+        max_failed_percent: 100,
+        ..RolloutPlan::to("1.1.0")
+    };
+    let admin = house.admin();
+    let put = |plan: &RolloutPlan, seen: &str| {
+        admin.call::<RolloutPlan, RolloutView>(Method::PUT, PATH, Some(plan), &[("If-Match", seen)])
+    };
+    // Given a rollout that ended with a node that went back,
+    let begun = admin.call::<_, RolloutView>(Method::PUT, PATH, Some(&plan), &[]);
+    let begun = begun.unwrap().etag.unwrap();
+    members[0].fail();
+    members[1].update(&house);
+    let done = until_rollout(&house, "it is done", |view| view.status == RolloutStatus::Done);
+    assert_eq!((done.nodes.failed, done.nodes.updated), (1, 1));
+    // when somebody acts on what they saw before, they are told how it is by now,
+    let resume = |seen: &str| {
+        let path = format!("{PATH}/resume");
+        admin.call::<(), RolloutView>(Method::POST, &path, None, &[("If-Match", seen)])
+    };
+    let stop = admin.call::<(), Value>(Method::DELETE, PATH, None, &[("If-Match", &begun)]);
+    assert_eq!(code_of(stop), "PRECONDITION_FAILED");
+    assert_eq!(
+        code_of(put(&RolloutPlan::to("1.2.0"), &begun)),
+        "PRECONDITION_FAILED"
+    );
+    match resume(&begun) {
+        Err(aami_api::client::ClientError::Refused(problem)) => {
+            assert_eq!(problem.code, "PRECONDITION_FAILED");
+            assert_eq!(problem.current.unwrap()["status"], "done");
+        }
+        other => panic!("{other:?}"),
+    }
+    // and who has seen it has what failed tried again.
+    let seen = admin
+        .call::<(), RolloutView>(Method::GET, PATH, None, &[])
+        .unwrap();
+    house.forward(Duration::from_secs(1));
+    let on = resume(&seen.etag.unwrap()).unwrap();
+    assert_eq!(on.body.status, RolloutStatus::Rolling);
+    members[0].update(&house);
+    let all = until_rollout(&house, "all are there", |view| view.status == RolloutStatus::Done);
+    assert_eq!((all.nodes.failed, all.nodes.updated), (0, 2));
+}
+
+#[test]
 fn a_control_plane_that_is_started_anew_in_the_middle_goes_on_where_its_nodes_are() {
     let house = House::new();
     racks(&house);
