@@ -115,7 +115,7 @@ fn a_node_runs_by_the_configuration_of_its_groups_and_says_so() {
     assert_ne!(next.revision, config.revision);
     // One that refuses says why.
     let told = Told::Configured {
-        revision: next.revision.clone(),
+        revision: next.revision,
         refused: Some("too\u{1b} fast".to_owned()),
     };
     tell(&mut agent, 2, &told);

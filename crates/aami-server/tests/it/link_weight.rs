@@ -48,7 +48,7 @@ fn what_a_node_says_at_length_is_not_kept_for_as_long_as_it_stays() {
         "x".repeat(MUCH)
     );
     let large = frame(&text);
-    let mut say = |agent: &mut Agent| {
+    let say_much = |agent: &mut Agent| {
         agent.socket.get_mut().write_all(&large).unwrap();
         match agent.hear() {
             Some(Down::Received { seq: 1 }) => {}
@@ -57,7 +57,7 @@ fn what_a_node_says_at_length_is_not_kept_for_as_long_as_it_stays() {
     };
     // and then what nodes say all the time
     let mut say = |agent: &mut Agent| {
-        say(agent);
+        say_much(agent);
         for _ in 0..10 {
             agent.beat();
         }
