@@ -110,6 +110,8 @@ post() { # URL, secret: sends the file report, keeps what is answered
     case $said in 2*) return 0 ;; esac
     return 1
   fi
+  # It would show the secret to whoever any authority vouches for.
+  [ -z "$pin" ] || return 1
   printf 'header = Authorization: Bearer %s\n' "$2" >"$dir/sender"
   set -- -q -t 1 -T 15 --header='Content-Type: application/json' --post-file="$dir/report" -O "$dir/answer" "$1"
   [ -z "$ca_file" ] || set -- "--ca-certificate=$ca_file" "$@"

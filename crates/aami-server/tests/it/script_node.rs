@@ -283,6 +283,34 @@ fn wget_tells_as_much_where_there_is_no_curl() {
 }
 
 #[test]
+fn wget_which_knows_no_pin_sends_no_secret_where_one_is_asked_for() {
+    let stage = Stage::set();
+    // Given a machine that has wget alone,
+    let tools = [
+        "wget",
+        "sha256sum",
+        "cut",
+        "mktemp",
+        "rm",
+        "chmod",
+        "cat",
+        "stat",
+        "sh",
+        "date",
+        "tr",
+        "sed",
+    ];
+    let bin = programs(&tools);
+    put(bin.path(), "uname", &machine("Linux", "gpu-01", ARCH));
+    put(bin.path(), "id", "echo 0");
+    // when a pin is asked for, then nothing is fetched, and nothing was sent before.
+    let pin = format!("--pin=sha256//{}=", "A".repeat(43));
+    let (code, said) = stage.run_as(&["/bin/sh"], &stage.script(), &[&pin], bin.path());
+    assert_ne!(code, Some(0), "{said}");
+    assert_eq!(stage.runs(), 0, "{said}");
+}
+
+#[test]
 fn no_secret_stands_in_any_programs_arguments() {
     for downloader in ["curl", "wget"] {
         let stage = Stage::set();
