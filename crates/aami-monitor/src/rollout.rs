@@ -46,6 +46,7 @@ pub fn metrics(rollouts: &[OfGroup]) -> String {
             ("failed", tally.failed),
             ("waiting", tally.waiting),
             ("silent", tally.silent),
+            ("lost", tally.lost),
             ("away", tally.away),
         ] {
             let labels = labels(&[("org", &one.org), ("group", &one.group), ("standing", standing)]);

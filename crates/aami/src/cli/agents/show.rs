@@ -43,6 +43,7 @@ pub(super) fn standing(view: &RolloutView) -> String {
         (nodes.failed, "went back"),
         (nodes.waiting, "to come"),
         (nodes.silent, "silent"),
+        (nodes.lost, "lost"),
         (nodes.away, "away"),
     ] {
         if count > 0 {
