@@ -2,7 +2,7 @@
 //!
 //! A node is up while one of its exporters answers, and down when all that Prometheus knows of have not answered for as
 //! long as an agent may be silent. What Prometheus does not know, and a Prometheus that does not answer, say nothing
-//! about any node: then time is counted anew. Where a large share of a region goes down at once, the region is
+//! about any node: such a time counts for nobody's silence. Where a large share of a region goes down at once, the region is
 //! suspected first (see [`Watch`]).
 
 use std::collections::{HashMap, HashSet};
@@ -57,22 +57,48 @@ struct Memory {
     watch: Watch,
     /// When each was last up, or not known to be down, by the clock nobody sets.
     heard: HashMap<NodeId, Duration>,
+    /// When there was an answer last, by the same clock.
+    answered: Duration,
     /// How often in a row there was no answer.
     failures: u32,
     /// Whether the last answer named no exporter of any node that is judged.
     strange: bool,
 }
 
+impl Memory {
+    fn new(timeout: Duration, now: Duration) -> Self {
+        Self {
+            watch: Watch::new(timeout, now),
+            heard: HashMap::new(),
+            answered: now,
+            failures: 0,
+            strange: false,
+        }
+    }
+
+    /// There was no answer. The watch itself goes on: it is not this control plane that was stopped.
+    fn unanswered(&mut self, now: Duration) {
+        let _ = self.watch.look(now, &[]);
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// There is an answer. The time without one counts for nobody's silence; what was known before it still does.
+    fn answered(&mut self, now: Duration) {
+        if self.failures > 0 {
+            let away = now.saturating_sub(self.answered);
+            for heard in self.heard.values_mut() {
+                *heard = (*heard + away).min(now);
+            }
+        }
+        (self.answered, self.failures) = (now, 0);
+    }
+}
+
 pub(super) async fn ask(app: Arc<App>, lead: Lead, stop: CancellationToken) {
     let Some(prometheus) = &app.services.prometheus else {
         return;
     };
-    let mut memory = Memory {
-        watch: Watch::new(app.config.heartbeat_timeout, app.world.elapsed()),
-        heard: HashMap::new(),
-        failures: 0,
-        strange: false,
-    };
+    let mut memory = Memory::new(app.config.heartbeat_timeout, app.world.elapsed());
     let mut ticks = tokio::time::interval(memory.watch.interval().min(SELDOM));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -100,9 +126,7 @@ async fn look(app: &App, lead: &Lead, prometheus: &Prometheus, memory: &mut Memo
     let up = match answer {
         Ok(up) => up,
         Err(error) => {
-            // Nothing is known now: whoever was down is given its whole time again.
-            memory.heard.clear();
-            memory.failures = memory.failures.saturating_add(1);
+            memory.unanswered(app.world.elapsed());
             if memory.failures.is_power_of_two() {
                 tracing::warn!(%error, times = memory.failures, "nodes without an agent cannot be judged; they stay as they are");
             }
@@ -111,9 +135,9 @@ async fn look(app: &App, lead: &Lead, prometheus: &Prometheus, memory: &mut Memo
     };
     if memory.failures > 0 {
         tracing::info!("Prometheus answers again");
-        memory.failures = 0;
     }
     let now = app.world.elapsed();
+    memory.answered(now);
     let judged = judge(app, &up, now, memory);
     if judged.strange && !memory.strange {
         tracing::warn!(
@@ -214,6 +238,26 @@ mod tests {
             Exporter::new(ExporterKind::DcgmExporter, 9400),
         ];
         node
+    }
+
+    #[test]
+    fn a_question_without_an_answer_is_a_pause_and_no_new_beginning() {
+        // Given a node that was down for 40 s and one that was up when Prometheus answered last
+        let at = Duration::from_secs;
+        let (down, up): (NodeId, NodeId) = ("n1".parse().unwrap(), "n2".parse().unwrap());
+        let mut memory = Memory::new(at(120), at(0));
+        memory.answered(at(100));
+        memory.heard.insert(down.clone(), at(60));
+        memory.heard.insert(up.clone(), at(100));
+        // when it answers again after 30 s,
+        memory.unanswered(at(105));
+        memory.unanswered(at(120));
+        memory.answered(at(130));
+        // then the one was down for 40 s, and the other was not.
+        assert_eq!((memory.heard[&down], memory.heard[&up]), (at(90), at(130)));
+        // And time that was answered for counts.
+        memory.answered(at(135));
+        assert_eq!(memory.heard[&down], at(90));
     }
 
     fn said(pairs: &[(&str, bool)]) -> HashMap<String, bool> {
