@@ -11,13 +11,14 @@
 mod selected;
 mod turn;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aami_api::batch::{BatchResults, BatchView, CreateBatch};
 use aami_api::page::Page;
 use aami_model::access::{Caller, Role};
 use aami_model::batch::{Batch, BatchAction, BatchStatus, Counts, NodeOutcome, PAGE};
-use aami_model::{BatchId, Timestamp, code, label};
+use aami_model::{BatchId, OrgId, Timestamp, code, label};
 use aami_store::{Txn, keys};
 use serde_json::{Value, json};
 
@@ -29,7 +30,7 @@ use crate::view::{Held, Snapshot};
 
 /// How many batches of one organisation may be worked through at once.
 const MOST_RUNNING: usize = 10;
-/// How many batches that ended are kept, and how many pages of results in all.
+/// How many batches of one organisation that ended are kept, and how many pages of results in all.
 const MOST_ENDED: usize = 200;
 const MOST_PAGES: usize = 4_000;
 /// How many pages one answer looks through for results of one outcome.
@@ -283,15 +284,16 @@ impl App {
             .batches(None)
             .filter(|held| !held.doc.is_open())
             .collect();
-        let mut left = over.len();
-        for held in over.into_iter().rev() {
+        let many = too_many(over.iter().map(|held| held.doc.org.as_ref()));
+        // The oldest first.
+        for (held, many) in over.into_iter().zip(many).rev() {
             let old = now.since(held.doc.updated_at) >= self.config.history_keep;
-            if !old && left <= MOST_ENDED && pages <= MOST_PAGES {
-                break;
+            if !old && !many && pages <= MOST_PAGES {
+                continue;
             }
             let id = &held.doc.id;
             let own: Vec<u32> = snapshot.upkeep.pages_of(id).collect();
-            (left, pages) = (left - 1, pages - own.len());
+            pages -= own.len();
             // The document goes last: as long as there are pages there is something that leads to them.
             for some in own.chunks(TOGETHER) {
                 let pages = some.iter().map(|page| keys::batch_page(id.as_str(), *page));
@@ -302,6 +304,17 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// Which batches are more than are kept of their organisation. The newest come first.
+fn too_many<'a>(orgs: impl Iterator<Item = Option<&'a OrgId>>) -> Vec<bool> {
+    let mut kept: HashMap<Option<&OrgId>, usize> = HashMap::new();
+    orgs.map(|org| {
+        let kept = kept.entry(org).or_default();
+        *kept += 1;
+        *kept > MOST_ENDED
+    })
+    .collect()
 }
 
 /// A batch, where the caller sees it.
@@ -337,4 +350,18 @@ fn ended(held: &Held<Batch>, reason: &str, now: Timestamp) -> (Change, Batch) {
                 .put(key, encode(&batch))
         });
     (change, batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_many_batches_of_one_organisation_cost_another_none() {
+        let (busy, quiet): (OrgId, OrgId) = ("busy".parse().unwrap(), "quiet".parse().unwrap());
+        let busy_ones = std::iter::repeat_n(Some(&busy), MOST_ENDED + 2);
+        let many = too_many(busy_ones.chain([Some(&quiet), None]));
+        let over: Vec<usize> = (0..many.len()).filter(|at| many[*at]).collect();
+        assert_eq!(over, [MOST_ENDED, MOST_ENDED + 1]);
+    }
 }
