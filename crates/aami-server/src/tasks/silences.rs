@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aami_model::NodeId;
+use aami_store::Revision;
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,8 @@ use crate::app::silences::Errand;
 
 /// How often it is looked what is to be told.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked where nothing was written meanwhile and nothing was due.
+const SELDOM: Duration = Duration::from_secs(15);
 /// How often a silence that is in place is looked at again.
 const RECHECK: Duration = Duration::from_secs(600);
 /// How long a node waits about which Alertmanager refused what it was told.
@@ -34,6 +37,8 @@ struct Memory {
     told: HashMap<NodeId, (Duration, bool)>,
     /// How often in a row nothing was taken.
     failures: u32,
+    /// Of which picture nothing was due, and when that was.
+    idle: Option<(Revision, Duration)>,
 }
 
 pub(super) async fn keep(app: Arc<App>, lead: Lead, stop: CancellationToken) {
@@ -78,7 +83,13 @@ async fn round(app: &App, lead: &Lead, memory: &mut Memory) -> Duration {
         *memory = Memory::default();
         return LOOK;
     };
+    let (revision, now) = (app.view.current().revision, app.world.elapsed());
+    let is_idle = |(seen, at): (Revision, Duration)| seen == revision && now.saturating_sub(at) < SELDOM;
+    if memory.idle.is_some_and(is_idle) {
+        return LOOK;
+    }
     let errands = due(app, memory);
+    memory.idle = errands.is_empty().then_some((revision, now));
     if errands.is_empty() {
         return LOOK;
     }
