@@ -144,7 +144,7 @@ fn told(house: &House, members: &[Member]) -> usize {
         let found: Vec<usize> = (0..members.len()).filter(|at| is_told(&&members[*at])).collect();
         match found.as_slice() {
             [one, ..] => Ok(*one),
-            [] => Err(view(house)),
+            [] => Err(Box::new(view(house))),
         }
     })
 }
@@ -152,7 +152,7 @@ fn told(house: &House, members: &[Member]) -> usize {
 fn until_rollout(house: &House, what: &str, is_so: impl Fn(&RolloutView) -> bool) -> RolloutView {
     awaited(what, || {
         let now = view(house);
-        if is_so(&now) { Ok(now) } else { Err(now) }
+        if is_so(&now) { Ok(now) } else { Err(Box::new(now)) }
     })
 }
 
@@ -252,6 +252,45 @@ fn a_new_agent_that_does_not_come_up_halts_it_and_an_operator_lets_it_go_on() {
     until_rollout(&house, "the canary is there", |view| {
         view.nodes.updated == 1 && view.nodes.failed == 0
     });
+}
+
+#[test]
+fn a_new_agent_that_dies_after_it_was_connected_takes_no_other_with_it() {
+    let house = House::with(|config| config.heartbeat_timeout = Duration::from_secs(5));
+    racks(&house);
+    let mut members: Vec<Member> = (1..=3).map(|at| Member::join(&house, at)).collect();
+    set(&house, &RolloutPlan::to("1.1.0"));
+    // Given a canary that came up with it, and is gone,
+    let first = told(&house, &members);
+    members[first].update(&house);
+    until_rollout(&house, "the canary is there", |view| view.nodes.updated == 1);
+    drop(members.remove(first));
+    // then it keeps its place, and nobody else is told,
+    until_rollout(&house, "it is missed", |view| {
+        view.nodes.lost == 1 && view.reason.contains("are not connected")
+    });
+    // and once it is written off, it is one of one that failed.
+    let halted = awaited("it halts", || {
+        for member in &mut members {
+            member.agent.beat();
+        }
+        let now = view(&house);
+        assert_eq!(now.nodes.updating, 0);
+        if now.status == RolloutStatus::Halted {
+            Ok(now)
+        } else {
+            Err(now)
+        }
+    });
+    assert_eq!((halted.nodes.failed, halted.nodes.waiting), (1, 2));
+    assert_eq!(halted.failed[0].code.as_deref(), Some("NODE_NOT_CONNECTED"));
+    // Let go on, what was lost before is waited for and not held against it.
+    house.forward(Duration::from_secs(1));
+    let _: RolloutView = house
+        .admin()
+        .post(&format!("{PATH}/resume"), None::<&()>)
+        .unwrap();
+    told(&house, &members);
 }
 
 #[test]
