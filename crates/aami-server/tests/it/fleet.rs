@@ -279,7 +279,7 @@ fn a_new_agent_that_dies_after_it_was_connected_takes_no_other_with_it() {
         if now.status == RolloutStatus::Halted {
             Ok(now)
         } else {
-            Err(now)
+            Err(Box::new(now))
         }
     });
     assert_eq!((halted.nodes.failed, halted.nodes.waiting), (1, 2));
