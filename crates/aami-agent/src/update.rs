@@ -1,6 +1,6 @@
 //! Replacing the agent: `aami-agent update`, run by `aami-agent-update.service` and never by people.
 //!
-//! The daemon can change nothing on its host. It leaves a request and starts this unit, which runs the agent that is
+//! The daemon's unit lets it write in its own folder alone. It leaves a request and starts this unit, which runs the agent that is
 //! installed, with the rights of an installer. It fetches a release from the control plane, judges it by the key that
 //! lies on this host, tries it, and takes it back where it does not come up:
 //!
@@ -15,7 +15,10 @@
 //! phase in the [`journal`], and every piece may be done twice. [`place`] does the pieces on the host. Settling is the
 //! node plan itself, run by the new agent: from then on it is installed like any other, with its receipt.
 //!
-//! Nothing the daemon wrote is believed: from its request comes a version, which is a name, and no path or address.
+//! Of what the daemon wrote little is believed. From its request comes a version, which is a name, and no path or
+//! address; and whether the node is pinned to it, which lets an older release through that is signed all the same. From
+//! its standing comes that it was acknowledged, and only for the very run that the service manager knows. Its files are
+//! opened without following a link, and never where something else than a file lies.
 
 mod course;
 mod journal;

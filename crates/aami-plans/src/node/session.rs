@@ -43,6 +43,8 @@ pub struct Session {
     catalogue: Once<Catalogue>,
     agent: Once<installed::Agent>,
     release_key: Once<Option<String>>,
+    /// Why the control plane could not be asked for it.
+    pub(crate) release_key_lost: std::sync::OnceLock<String>,
     port: Once<u16>,
     address: Once<IpAddr>,
     pub(crate) firewall: Once<Option<Firewall>>,
@@ -117,6 +119,7 @@ impl Session {
             catalogue: Once::new(),
             agent: Once::new(),
             release_key: Once::new(),
+            release_key_lost: std::sync::OnceLock::new(),
             port: Once::new(),
             address: Once::new(),
             firewall: Once::new(),
@@ -277,7 +280,11 @@ impl Session {
             };
             let asked = self.options.downloader.text_at_once(&url, &access, LARGEST_KEY);
             // Without one the agent is not updated from afar, and that is all.
-            Ok(asked.ok().flatten().filter(|text| PublicKey::read(text).is_ok()))
+            let asked = asked.unwrap_or_else(|error| {
+                let _ = self.release_key_lost.set(error.to_string());
+                None
+            });
+            Ok(asked.filter(|text| PublicKey::read(text).is_ok()))
         })?;
         Ok(found.as_ref().clone())
     }

@@ -38,6 +38,23 @@ const METRICS: ([u8; 4], u16) = ([127, 0, 0, 1], 9105);
 /// What stands in them while it stays away since the control plane said no.
 const REFUSED: &str = "\naami_agent_refused 1\n";
 
+/// No public key is longer.
+const LARGEST_KEY: u64 = 4096;
+
+fn key_path() -> Result<HostPath, StepError> {
+    HostPath::new(RELEASE_KEY).map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))
+}
+
+/// Whether two files of minisign hold one key, whatever they say about it.
+fn is_same_key(one: &str, other: &str) -> bool {
+    let key = |text: &str| {
+        let lines = text.lines().map(str::trim);
+        let mut keys = lines.filter(|line| !line.is_empty() && !line.starts_with("untrusted comment:"));
+        keys.next().map(str::to_owned)
+    };
+    key(one) == key(other)
+}
+
 /// The agent's daemon.
 pub(super) struct Agent(pub(super) Arc<Session>);
 
@@ -161,11 +178,30 @@ impl Agent {
         Ok(())
     }
 
+    /// A key that is named beside another that is here already would be kept out without a word.
+    fn judge_key(&self, host: &Host) -> Result<(), StepError> {
+        let Some(named) = &self.0.options.release_key else {
+            return Ok(());
+        };
+        let kept = host
+            .root
+            .read(&key_path()?, LARGEST_KEY)
+            .map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))?;
+        match kept {
+            Some(kept) if !is_same_key(&String::from_utf8_lossy(&kept), named) => {
+                let message =
+                    format!("{RELEASE_KEY} holds another key than --release-key names, and is kept");
+                Err(StepError::new(code::CONFLICT, message)
+                    .with_hint("Place the new one there by your own means, if it is meant to change."))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Who signs releases. It is the operator's file: what a node believes once stays, whatever a control plane says
     /// later.
     fn release_key(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
-        let path = HostPath::new(RELEASE_KEY)
-            .map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))?;
+        let path = key_path()?;
         let placed = |text: &str| {
             let content = Content::bytes(text);
             let placement = Placement::new(path.clone(), content, 0o644, Some(Owner::root()));
@@ -214,7 +250,20 @@ impl Step for Agent {
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
         self.end_abandoned_trial(context.host())?;
+        self.judge_key(context.host())?;
         let outcome = context.perform(&self.desired(&context.survey())?)?;
+        if let Some(why) = self.0.release_key_lost.get()
+            && context
+                .host()
+                .root
+                .read(&key_path()?, LARGEST_KEY)
+                .is_ok_and(|key| key.is_none())
+        {
+            context.warn(format!(
+                "who signs releases could not be asked ({why}), so this agent is not updated from afar; \
+                 `aami-agent bootstrap --release-key FILE` says it"
+            ));
+        }
         context.note(format!(
             "{UNIT} runs, to stay connected with {}",
             self.0.client.server()
@@ -245,5 +294,14 @@ mod tests {
             assert!(inputs.contains(&file), "{file}");
         }
         assert!(inputs.contains(&path("/etc/aami/proxy.env")));
+    }
+
+    #[test]
+    fn a_key_is_the_same_whatever_its_comment_says() {
+        let key = |comment: &str, key: &str| format!("untrusted comment: {comment}\n{key}\n");
+        assert!(is_same_key(&key("a", "RWQx"), &key("b", "RWQx")));
+        assert!(is_same_key("RWQx", &key("b", "RWQx\r")));
+        assert!(!is_same_key(&key("a", "RWQx"), &key("a", "RWQy")));
+        assert!(!is_same_key("", &key("a", "RWQy")));
     }
 }
