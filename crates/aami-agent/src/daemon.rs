@@ -124,5 +124,7 @@ pub(crate) fn run(options: Options, cancel: &Cancel) -> Result<(), Unusable> {
 /// Begins a loop, as a thread.
 fn begin(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Unusable> {
     let thread = thread::Builder::new().name(name.to_owned());
-    thread.spawn(work).map_err(|error| Unusable::Host(error.to_string()))
+    thread
+        .spawn(work)
+        .map_err(|error| Unusable::Host(error.to_string()))
 }

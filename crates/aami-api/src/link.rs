@@ -414,7 +414,10 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(read(r#"{"kind":"run_checks","deep":true}"#), NodeCommand::RunChecks);
+        assert_eq!(
+            read(r#"{"kind":"run_checks","deep":true}"#),
+            NodeCommand::RunChecks
+        );
         for unknown in [
             r#"{"kind":"dance","steps":3}"#,
             r#"{"kind":"restart_exporter","exporter":"future_exporter"}"#,
@@ -426,7 +429,11 @@ mod tests {
             assert_eq!(read(unknown), NodeCommand::Unknown, "{unknown}");
         }
         // Who asks for one is not so free.
-        for text in [r#"{"kind":"dance"}"#, r#"{"kind":"unknown"}"#, r#"{"kind":"Unknown"}"#] {
+        for text in [
+            r#"{"kind":"dance"}"#,
+            r#"{"kind":"unknown"}"#,
+            r#"{"kind":"Unknown"}"#,
+        ] {
             assert!(serde_json::from_str::<NodeCommand>(text).is_err(), "{text}");
         }
     }

@@ -43,8 +43,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aami_model::access::Caller;
-use aami_store::{Key, Revision, Store};
 use aami_store::history::History;
+use aami_store::{Key, Revision, Store};
 use tokio::sync::Semaphore;
 
 use crate::config::Config;

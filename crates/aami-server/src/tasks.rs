@@ -10,8 +10,8 @@ mod links;
 mod nodes;
 mod pace;
 mod replica;
-mod silences;
 mod rollout;
+mod silences;
 mod targets;
 mod up;
 

@@ -368,7 +368,12 @@ impl Bootstrap {
         };
         let text = token::text_of(path)?;
         let begun = BegunRun::read(&text);
-        let wrong = || Failure::invalid(format!("{} is not what the install script writes", path.display()));
+        let wrong = || {
+            Failure::invalid(format!(
+                "{} is not what the install script writes",
+                path.display()
+            ))
+        };
         begun.map(Some).ok_or_else(wrong)
     }
 

@@ -22,9 +22,9 @@ use super::each::each;
 use super::reports::line;
 use super::{App, Asking, Refusal, access, rollout};
 use crate::live::Link;
+use crate::view::Snapshot;
 use crate::view::document::encode;
 use crate::view::linked::{CommandDocument, Packed};
-use crate::view::Snapshot;
 
 /// How many unfinished commands a node may have.
 const MOST_OPEN: usize = 8;

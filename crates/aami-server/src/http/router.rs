@@ -9,8 +9,8 @@ use axum::routing::{delete, get, patch, post};
 
 use super::gate::{self, Gate};
 use super::{
-    batches, checks, commands, dashboards, deliveries, dist, events, exporters, found, groups, health, inventory, keys, link, node_tokens, nodes,
-    openapi, pages, rollout, runs, scripts, sd, tokens, webhooks,
+    batches, checks, commands, dashboards, deliveries, dist, events, exporters, found, groups, health,
+    inventory, keys, link, node_tokens, nodes, openapi, pages, rollout, runs, scripts, sd, tokens, webhooks,
 };
 use crate::app::{App, Refusal};
 

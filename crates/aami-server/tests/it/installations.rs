@@ -147,7 +147,9 @@ fn installations_that_failed_are_counted_by_their_code_from_zero_on() {
         let text = admin.text("/metrics").unwrap();
         let name = format!("aami_install_failures_total{{code=\"{code}\"}} ");
         let line = text.lines().find_map(|line| line.strip_prefix(&name));
-        line.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+        line.unwrap_or_else(|| panic!("{name} in {text}"))
+            .parse()
+            .unwrap()
     };
     // Given nothing has failed, then there is a series to begin at,
     assert_eq!((count("NOT_VERIFIED"), count("OTHER")), (0, 0));

@@ -1,7 +1,7 @@
 //! `aami nodes`: managed, installed systems. One file per verb.
 
-mod add;
 mod accept;
+mod add;
 mod allow_reenrol;
 mod command;
 mod found;

@@ -29,7 +29,15 @@ fn a_bulk_action_says_what_it_meant_what_it_did_and_what_was_refused() {
 
     // when it is only asked which are meant, nothing is done;
     let meant = plane
-        .aami(&["nodes", "retire", "--selector", "rack=a", "--dry-run", "-o", "json"])
+        .aami(&[
+            "nodes",
+            "retire",
+            "--selector",
+            "rack=a",
+            "--dry-run",
+            "-o",
+            "json",
+        ])
         .json();
     assert_eq!(meant.as_array().unwrap().len(), 3);
     assert_eq!(plane.aami(&["batches", "list"]).out, "no batches\n");
@@ -38,10 +46,14 @@ fn a_bulk_action_says_what_it_meant_what_it_did_and_what_was_refused() {
     let labelled = plane.aami(&["nodes", "label", "--selector", "rack=a", "row=3", "rack-"]);
     assert_eq!(labelled.exit, 0, "{labelled:?}");
     assert!(
-        labelled.out.contains("label is completed: 3 done, 0 unchanged, 0 refused"),
+        labelled
+            .out
+            .contains("label is completed: 3 done, 0 unchanged, 0 refused"),
         "{labelled:?}"
     );
-    let with_row = plane.aami(&["nodes", "list", "--label", "row=3", "-o", "json"]).json();
+    let with_row = plane
+        .aami(&["nodes", "list", "--label", "row=3", "-o", "json"])
+        .json();
     assert_eq!(with_row.as_array().unwrap().len(), 3);
 
     // what every node refuses is said of every node, and the exit code is the refusal's,
@@ -67,7 +79,10 @@ fn a_bulk_action_says_what_it_meant_what_it_did_and_what_was_refused() {
         "{shown:?}"
     );
     let nodes = plane.aami(&["batches", "show", id, "--nodes", "--outcome", "done"]);
-    assert!(nodes.out.contains("a-0") && !nodes.out.contains("a-1"), "{nodes:?}");
+    assert!(
+        nodes.out.contains("a-0") && !nodes.out.contains("a-1"),
+        "{nodes:?}"
+    );
     let late = plane.aami(&["batches", "cancel", id]);
     assert_eq!(late.exit, 6, "{late:?}");
     let none = plane.aami(&["batches", "show", "nobody"]);

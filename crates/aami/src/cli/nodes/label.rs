@@ -71,7 +71,10 @@ fn taken(change: &str) -> Option<&str> {
 
 /// Changes of labels for a batch.
 fn bulk(changes: &[String]) -> Result<BatchAction, Failure> {
-    let remove = changes.iter().filter_map(|change| taken(change)).map(str::to_owned);
+    let remove = changes
+        .iter()
+        .filter_map(|change| taken(change))
+        .map(str::to_owned);
     let setting: Vec<String> = changes
         .iter()
         .filter(|change| taken(change).is_none())

@@ -59,7 +59,16 @@ impl List {
 pub(crate) fn table(nodes: &[NodeView], now: Timestamp, wide: bool) -> Table {
     let mut headings = vec!["HOSTNAME", "STATUS", "SINCE", "ADDRESS", "EXPORTERS"];
     if wide {
-        headings.extend(["LAST SEEN", "REASON", "ID", "GROUPS", "OS", "GPUS", "LABELS", "AGE"]);
+        headings.extend([
+            "LAST SEEN",
+            "REASON",
+            "ID",
+            "GROUPS",
+            "OS",
+            "GPUS",
+            "LABELS",
+            "AGE",
+        ]);
     }
     let mut table = Table::new(&headings, "no nodes");
     for node in nodes {
@@ -79,7 +88,8 @@ pub(crate) fn table(nodes: &[NodeView], now: Timestamp, wide: bool) -> Table {
             let groups: Vec<String> = node.groups.iter().map(ToString::to_string).collect();
             let system = node.system_info.as_ref();
             cells.extend([
-                node.last_seen.map_or_else(|| "-".to_owned(), |seen| age(now, seen)),
+                node.last_seen
+                    .map_or_else(|| "-".to_owned(), |seen| age(now, seen)),
                 dash(node.status_reason.clone().unwrap_or_default()),
                 node.id.to_string(),
                 dash(groups.join(",")),

@@ -55,8 +55,15 @@ pub(crate) fn table(node: &NodeView) -> Table {
     );
     table.line("Reason", node.status_reason.as_deref().unwrap_or_default());
     if let Some(silence) = &node.silence {
-        let until = silence.until.map(|until| format!(" until {until}")).unwrap_or_default();
-        let why = silence.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let until = silence
+            .until
+            .map(|until| format!(" until {until}"))
+            .unwrap_or_default();
+        let why = silence
+            .reason
+            .as_ref()
+            .map(|why| format!(": {why}"))
+            .unwrap_or_default();
         table.line("Silence", format!("{}{until}{why}", silence.state.name()));
     }
     if let Some(until) = node.expected_until {
