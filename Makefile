@@ -14,16 +14,19 @@ XTASK := $(CARGO) run --quiet $(LOCKED) --package xtask --
 ROOT_RUNNER := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
 export CARGO_TERM_COLOR ?= auto
 
+# Stories on nodes that take minutes each, beside a shorter one of their kind: AAMI_FULL=1 brings them.
+LONG := agent_update::an_update_that_is_killed_in_the_middle
+
 ifeq ($(shell command -v cargo-nextest),)
   RUN_TESTS := $(CARGO) test $(LOCKED)
-  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset --skip release:: --skip server_install::compose
+  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset --skip release:: --skip server_install::compose $(if $(AAMI_FULL),,--skip $(LONG))
   RUN_MACHINES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=1 server_reset
   RUN_RELEASES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 release::
   RUN_CONTAINERS := $(CARGO) test $(LOCKED) --package rig -- server_install::compose
 else
   NEXTEST_PROFILE := $(if $(CI),ci,default)
   RUN_TESTS := $(CARGO) nextest run $(LOCKED) --profile $(NEXTEST_PROFILE)
-  RUN_NODES := $(RUN_TESTS) --package rig -E 'not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/))'
+  RUN_NODES := $(RUN_TESTS) --package rig -E 'not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),, | test(/^$(LONG)/)))'
   RUN_MACHINES := $(RUN_TESTS) --package rig -E 'test(server_reset)'
   RUN_RELEASES := $(RUN_TESTS) --package rig -E 'test(/^release::/)'
   RUN_CONTAINERS := $(RUN_TESTS) --package rig -E 'test(/^server_install::compose/)'
