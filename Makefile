@@ -14,8 +14,9 @@ XTASK := $(CARGO) run --quiet $(LOCKED) --package xtask --
 ROOT_RUNNER := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
 export CARGO_TERM_COLOR ?= auto
 
-# Stories on nodes that take minutes each, beside a shorter one of their kind: AAMI_FULL=1 brings them.
-LONG := agent_update::an_update_that_is_killed_in_the_middle
+# Stories on nodes that take minutes each, for a new agent is watched for as long as it has to last: AAMI_FULL=1
+# brings them. The kill matrix of the same steps runs beside the code.
+LONG := agent_update::
 
 ifeq ($(shell command -v cargo-nextest),)
   RUN_TESTS := $(CARGO) test $(LOCKED)
@@ -86,7 +87,7 @@ test: prerequisites test-build ## everything the project checks; boots nodes, so
 	@$(SUITE) format 30 cargo fmt --all --check
 	@$(SUITE) tidy 120 $(MAKE) --no-print-directory tidy
 	@$(SUITE) lints 240 $(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
-	@$(SUITE) unit 420 $(RUN_TESTS) --workspace --exclude rig
+	@$(SUITE) unit 480 $(RUN_TESTS) --workspace --exclude rig
 	@$(MAKE) --no-print-directory nodes
 
 .PHONY: prerequisites
@@ -109,7 +110,7 @@ fetch: components
 nodes:
 	@$(if $(ROOT_RUNNER),echo "The next suite boots real nodes in namespaces of their own: its test binaries run with sudo.",:)
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
-		$(SUITE) nodes 600 $(RUN_NODES)
+		$(SUITE) nodes 720 $(RUN_NODES)
 
 # Releases as they are served and installed: they need the operator's program static, which takes minutes to build.
 .PHONY: releases
