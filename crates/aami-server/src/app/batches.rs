@@ -142,10 +142,7 @@ impl App {
                 let id = subject.strip_prefix("batch:").and_then(|id| id.parse().ok());
                 let id = id.ok_or_else(|| Refusal::plain(code::IDEMPOTENCY_REUSED))?;
                 let held = self.batch(&asking.caller, &id)?;
-                let written = Written {
-                    revision: held.revision,
-                    behind: false,
-                };
+                let written = Written::shown(held.revision);
                 Ok((held.doc, written))
             }
         }
@@ -265,10 +262,7 @@ impl App {
             Wrote::Fresh(view, written) => Ok((view, written)),
             Wrote::Replayed(_) => {
                 let held = self.batch(&asking.caller, id)?;
-                let written = Written {
-                    revision: held.revision,
-                    behind: false,
-                };
+                let written = Written::shown(held.revision);
                 Ok((held.doc, written))
             }
         }

@@ -251,13 +251,7 @@ impl App {
                 Ok(Wanted::Write(Box::new(change), ()))
             })
             .await?;
-        match wrote {
-            Wrote::Fresh((), written) => Ok(written),
-            Wrote::Replayed(_) => Ok(Written {
-                revision: self.view.revision(),
-                behind: false,
-            }),
-        }
+        Ok(wrote.written(&self.view))
     }
 
     /// What one node is to run. A node is told its own, whoever else it asks for is refused; an operator
@@ -314,13 +308,7 @@ impl App {
             Wrote::Fresh(check, written) => Ok((check, written)),
             Wrote::Replayed(subject) => {
                 let held = self.check(&asking.caller, subject.trim_start_matches("check:"))?;
-                Ok((
-                    held.doc,
-                    Written {
-                        revision: held.revision,
-                        behind: false,
-                    },
-                ))
+                Ok((held.doc, Written::shown(held.revision)))
             }
         }
     }

@@ -166,10 +166,7 @@ impl App {
                 let snapshot = self.view.current();
                 let newest = snapshot.linked.commands_of(node).next();
                 let held = newest.ok_or_else(|| Refusal::plain(code::IDEMPOTENCY_REUSED))?;
-                let written = Written {
-                    revision: held.revision,
-                    behind: false,
-                };
+                let written = Written::shown(held.revision);
                 Ok((shown(&held.doc, false), written))
             }
         }

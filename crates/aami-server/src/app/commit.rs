@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{App, Asking, Refusal};
 use crate::metrics::OTHER_FAILURE;
-use crate::view::Snapshot;
 use crate::view::document::{AuditDocument, IdempotencyDocument, OutboxDocument, encode};
+use crate::view::{Snapshot, View};
 
 /// How long a write waits for the view to show it before it answers from its own transaction.
 const VIEW_PATIENCE: Duration = Duration::from_secs(2);
@@ -123,6 +123,26 @@ pub(crate) struct Written {
     pub(crate) behind: bool,
 }
 
+impl Written {
+    /// Where the view shows what was written.
+    pub(crate) const fn shown(revision: Revision) -> Self {
+        Self {
+            revision,
+            behind: false,
+        }
+    }
+}
+
+impl Wrote<()> {
+    /// Where a change that answers nothing stands; one that was made before is shown by the view.
+    pub(crate) fn written(self, view: &View) -> Written {
+        match self {
+            Self::Fresh((), written) => written,
+            Self::Replayed(_) => Written::shown(view.revision()),
+        }
+    }
+}
+
 impl App {
     /// Makes a change. `build` looks at the view and says what it wants; when somebody else changed the
     /// same things meanwhile, it is asked again once the view shows that. It decides by the view, but
@@ -152,10 +172,7 @@ impl App {
             };
             let (change, answer) = match build(&snapshot, now)? {
                 Wanted::Nothing(answer) => {
-                    let written = Written {
-                        revision: snapshot.revision,
-                        behind: false,
-                    };
+                    let written = Written::shown(snapshot.revision);
                     return Ok(Wrote::Fresh(answer, written));
                 }
                 Wanted::Write(change, answer) => (*change, answer),

@@ -119,13 +119,7 @@ impl App {
             Wrote::Fresh(group, written) => Ok((group, written)),
             Wrote::Replayed(_) => {
                 let held = self.group(&asking.caller, id.as_str())?;
-                Ok((
-                    held.doc,
-                    Written {
-                        revision: held.revision,
-                        behind: false,
-                    },
-                ))
+                Ok((held.doc, Written::shown(held.revision)))
             }
         }
     }
@@ -182,13 +176,7 @@ impl App {
             Wrote::Fresh(group, written) => Ok((group, written)),
             Wrote::Replayed(_) => {
                 let held = self.group(&asking.caller, id.as_str())?;
-                Ok((
-                    held.doc,
-                    Written {
-                        revision: held.revision,
-                        behind: false,
-                    },
-                ))
+                Ok((held.doc, Written::shown(held.revision)))
             }
         }
     }
@@ -261,12 +249,6 @@ impl App {
                 Ok(Wanted::Write(Box::new(change), ()))
             })
             .await?;
-        match wrote {
-            Wrote::Fresh((), written) => Ok(written),
-            Wrote::Replayed(_) => Ok(Written {
-                revision: self.view.revision(),
-                behind: false,
-            }),
-        }
+        Ok(wrote.written(&self.view))
     }
 }

@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::commit::{Change, Wanted, Written, Wrote};
+use super::commit::{Change, Wanted, Written};
 use super::reports::LARGEST_INVENTORY;
 use super::{App, Asking, Refusal};
 use crate::view::document::encode;
@@ -88,12 +88,6 @@ impl App {
                 Ok(Wanted::Write(Box::new(change), ()))
             })
             .await?;
-        Ok(match wrote {
-            Wrote::Fresh((), written) => written,
-            Wrote::Replayed(_) => Written {
-                revision: self.view.revision(),
-                behind: false,
-            },
-        })
+        Ok(wrote.written(&self.view))
     }
 }

@@ -436,13 +436,7 @@ impl App {
                 Ok(Wanted::Write(Box::new(change), ()))
             })
             .await?;
-        match wrote {
-            Wrote::Fresh((), written) => Ok(written),
-            Wrote::Replayed(_) => Ok(Written {
-                revision: self.view.revision(),
-                behind: false,
-            }),
-        }
+        Ok(wrote.written(&self.view))
     }
 
     /// Edits a node the caller sees. `edit` answers with the events to tell.
@@ -503,13 +497,7 @@ impl App {
                 let id = subject.strip_prefix("node:").and_then(|id| id.parse().ok());
                 let id: NodeId = id.ok_or_else(|| Refusal::plain(code::IDEMPOTENCY_REUSED))?;
                 let held = self.node(&asking.caller, &id)?;
-                Ok((
-                    held.doc,
-                    Written {
-                        revision: held.revision,
-                        behind: false,
-                    },
-                ))
+                Ok((held.doc, Written::shown(held.revision)))
             }
         }
     }

@@ -315,13 +315,7 @@ impl App {
                 Ok(Wanted::Write(Box::new(change), ()))
             })
             .await?;
-        match wrote {
-            Wrote::Fresh((), written) => Ok(written),
-            Wrote::Replayed(_) => Ok(Written {
-                revision: self.view.revision(),
-                behind: false,
-            }),
-        }
+        Ok(wrote.written(&self.view))
     }
 
     /// Holds a rollout, or lets one go on; what failed before is tried again then.
@@ -360,10 +354,7 @@ impl App {
     ) -> Result<(RolloutView, Revision, Written), Refusal> {
         let written = match wrote {
             Wrote::Fresh((), written) => written,
-            Wrote::Replayed(_) => Written {
-                revision: self.view.revision(),
-                behind: false,
-            },
+            Wrote::Replayed(_) => Written::shown(self.view.revision()),
         };
         let (view, revision) = self.rollout(&asking.caller, id.as_str())?;
         Ok((view, revision, written))

@@ -232,10 +232,7 @@ impl App {
             Wrote::Replayed(_) => {
                 let snapshot = self.view.current();
                 let held = snapshot.run(id).ok_or_else(|| Refusal::not_found("run"))?;
-                let written = Written {
-                    revision: held.revision,
-                    behind: false,
-                };
+                let written = Written::shown(held.revision);
                 Ok((held.doc.last_event, written))
             }
         }
@@ -313,10 +310,7 @@ impl App {
             Wrote::Fresh(view, written) => Ok((view, written)),
             Wrote::Replayed(_) => Ok((
                 self.run(&asking.caller, id)?,
-                Written {
-                    revision: self.view.revision(),
-                    behind: false,
-                },
+                Written::shown(self.view.revision()),
             )),
         }
     }

@@ -282,13 +282,7 @@ impl App {
             Wrote::Fresh(view, written) => Ok((view, written)),
             Wrote::Replayed(_) => {
                 let held = self.token(&asking.caller, id)?;
-                Ok((
-                    held.doc,
-                    Written {
-                        revision: held.revision,
-                        behind: false,
-                    },
-                ))
+                Ok((held.doc, Written::shown(held.revision)))
             }
         }
     }

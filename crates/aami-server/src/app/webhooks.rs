@@ -390,10 +390,7 @@ impl App {
             Wrote::Fresh(view, written) => Ok((CreatedWebhook { view, secret: fresh }, written)),
             Wrote::Replayed(_) => {
                 let held = self.webhook(&asking.caller, id)?;
-                let written = Written {
-                    revision: held.revision,
-                    behind: false,
-                };
+                let written = Written::shown(held.revision);
                 let view = held.doc;
                 Ok((CreatedWebhook { view, secret: None }, written))
             }
@@ -524,13 +521,7 @@ impl App {
                 Ok(Wanted::Write(Box::new(change), ()))
             })
             .await?;
-        match wrote {
-            Wrote::Fresh((), written) => Ok(written),
-            Wrote::Replayed(_) => Ok(Written {
-                revision: self.view.revision(),
-                behind: false,
-            }),
-        }
+        Ok(wrote.written(&self.view))
     }
 
     /// Sends a test to a destination, once, and says what came of it.
