@@ -528,18 +528,19 @@ impl App {
     pub(crate) async fn test_webhook(&self, asking: &Asking, id: &WebhookId) -> Result<Delivery, Refusal> {
         let caller = &asking.caller;
         let webhook = self.webhook(caller, id)?.doc;
-        let org = webhook.org.clone().unwrap_or_default();
-        let sent = self.note_sending(asking, org, "webhook.test", id.as_str(), Value::Null);
-        if !sent.await? {
-            let is_test = |delivery: &Delivery| delivery.event.kind == TEST;
-            return self.newest_delivery(caller, id.as_str(), is_test).await;
-        }
+        // Before it is written down as done: whoever is refused asks again, with the same key.
         if self.notify.gauge(id.as_str()).is_some_and(|gauge| !gauge.spend()) {
             return Err(Refusal::new(
                 code::RATE_LIMITED,
                 "as much is sent to this destination as its rate_per_second allows",
             )
             .with_retry_after(Duration::from_secs(1)));
+        }
+        let org = webhook.org.clone().unwrap_or_default();
+        let sent = self.note_sending(asking, org, "webhook.test", id.as_str(), Value::Null);
+        if !sent.await? {
+            let is_test = |delivery: &Delivery| delivery.event.kind == TEST;
+            return self.newest_delivery(caller, id.as_str(), is_test).await;
         }
         let now = self.world.now();
         let event = Event {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use aami_api::client::Client;
-use aami_api::webhook::CreatedWebhook;
+use aami_api::delivery::Delivery;
+use aami_api::webhook::{CreatedWebhook, WebhookView};
 use serde_json::{Value, json};
 
 use crate::deliveries::{declare, quick};
@@ -179,4 +180,39 @@ fn the_services_key_is_rotated_without_a_restart() {
             Err(used)
         }
     });
+}
+
+#[test]
+fn a_test_that_came_too_early_is_made_when_it_is_asked_for_again() {
+    // Given a destination that takes one request a second, and was just tried
+    let house = House::new();
+    let receiver = Receiver::new();
+    let made = make(
+        &house.admin(),
+        &json!({ "name": "slow", "url": receiver.url(), "allow_private": true, "rate_per_second": 1 }),
+    );
+    until("it is at work", || {
+        let view: WebhookView = house.admin().get(&path(&made)).unwrap();
+        view.standing.map(drop).ok_or(())
+    });
+    let test = |key: &str| {
+        let path = format!("{}/test", path(&made));
+        let method = ureq::http::Method::POST;
+        let admin = house.admin();
+        let answer = admin.call::<_, Delivery>(method, &path, Some(&json!({})), &[("idempotency-key", key)]);
+        answer.map(|answer| answer.body.id)
+    };
+    let first = test("one").unwrap();
+    // when the next try comes too early and is made once more under the same key,
+    let mut second = 0;
+    until("it is let through", || match test("two") {
+        Ok(id) => {
+            second = id;
+            Ok(())
+        }
+        Err(error) => Err(error.to_string()),
+    });
+    // then it is a try of its own, and not the answer of the one before.
+    assert_ne!(second, first);
+    assert_eq!(receiver.got().len(), 2);
 }
