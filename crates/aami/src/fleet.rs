@@ -1,0 +1,104 @@
+//! The fleet a command acts on: nodes that a file declares and SSH reaches, or nodes of a control plane.
+//!
+//! [`Fleet`] is what both can do; `file` and `api` are the two that do it. A command asks
+//! `Common::fleet` for the one there is and never which of them it got. What one of them cannot do it
+//! answers with a code ([`Fleet::plane`]: `NEEDS_CONTROL_PLANE`, [`Fleet::file`]: `NEEDS_FILE_FLEET`) that
+//! names the way out. Which of them there is, [`mode`] decides, and says so on standard error.
+//!
+//! To add what a command needs of both: a method here, a file of the command's noun in `fleet/file/` and in
+//! `fleet/api/`, and one delegating line in `fleet/file.rs` and `fleet/api.rs`.
+
+mod api;
+mod file;
+mod member;
+mod mode;
+mod place;
+mod which;
+
+use std::path::PathBuf;
+
+use aami_model::code;
+
+pub(crate) use api::ApiFleet;
+pub(crate) use file::FileFleet;
+pub(crate) use member::{Listing, Member, NewNode};
+pub(crate) use mode::choose;
+pub(crate) use place::{Place, Settings};
+pub(crate) use which::Which;
+
+use crate::cli::each::Done;
+use crate::cli::failure::Failure;
+use crate::cli::screen::Screen;
+use crate::cli::session::Session;
+
+/// Nodes, and what can be done with them whichever way they are kept.
+pub(crate) trait Fleet {
+    /// What it is, for sentences: `the file fleet /etc/aami/config.yaml`, `the control plane https://...`.
+    fn name(&self) -> String;
+
+    /// Where the command's data and remarks go.
+    fn screen(&mut self) -> &mut Screen;
+
+    /// The control plane, for what only it can do. `command` is who asks, as it is typed.
+    fn plane(&mut self, command: &str) -> Result<&mut Session, Failure>;
+
+    /// The file fleet, for what only it can do.
+    fn file(&mut self, command: &str) -> Result<&mut FileFleet, Failure>;
+
+    /// Where files of this machine lie, and the operator's settings for SSH and what runs beside.
+    fn place(&self) -> &Place;
+
+    /// Declares nodes; all of them or none. With `dry` they are judged and nothing is kept.
+    fn add(&mut self, nodes: &[NewNode], dry: bool) -> Result<Vec<Done>, Failure>;
+
+    /// The nodes that fit, with everything known of them.
+    fn list(&mut self, which: &Which) -> Result<Listing, Failure>;
+
+    /// Takes nodes out of the declaration; what is installed on them stays.
+    fn remove(&mut self, which: &Which, dry: bool) -> Result<Vec<Done>, Failure>;
+
+    /// The nodes that fit, with the way to each by SSH. A name nobody has is `NOT_FOUND`.
+    fn members(&mut self, which: &Which) -> Result<Vec<Member>, Failure>;
+
+    /// What the agent on this node is told at its bootstrap, through standard input.
+    fn introduction(&mut self, node: &Member) -> Result<Introduction, Failure>;
+
+    /// Notes what was installed where; the file fleet tells Prometheus.
+    fn installed(&mut self, nodes: &[Installed]) -> Result<(), Failure>;
+}
+
+/// What a bootstrap on a node begins with.
+pub(crate) enum Introduction {
+    /// Nobody to register with: exporters alone.
+    Alone,
+    /// The script the control plane rendered for this node, with its token in it. Standard input, never an argument.
+    Script(aami_plans::stack::Given),
+}
+
+/// A node on which an installation ended well, and what answers there now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Installed {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its exporters: job and port.
+    pub(crate) exporters: Vec<(String, u16)>,
+    /// Where its log lies here.
+    pub(crate) log: Option<PathBuf>,
+}
+
+/// `command` needs a control plane, and there is none.
+pub(crate) fn needs_control_plane(command: &str, fleet: &str) -> Failure {
+    Failure::found(
+        code::NEEDS_CONTROL_PLANE,
+        format!("`{command}` needs a control plane, and this is {fleet}"),
+    )
+}
+
+/// `command` needs a file fleet, and there is a control plane.
+pub(crate) fn needs_file_fleet(command: &str, fleet: &str, hint: &str) -> Failure {
+    Failure::found_with(
+        code::NEEDS_FILE_FLEET,
+        format!("`{command}` acts on the file fleet, and this is {fleet}"),
+        hint.to_owned(),
+    )
+}
