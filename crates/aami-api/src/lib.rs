@@ -13,6 +13,7 @@ pub mod command;
 pub mod dashboard;
 pub mod date;
 pub mod delivery;
+pub mod detached;
 pub mod discovery;
 pub mod event;
 pub mod group;
