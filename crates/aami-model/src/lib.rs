@@ -24,6 +24,7 @@ pub mod label;
 pub mod machine;
 pub mod node;
 pub mod node_status;
+pub mod nodeset;
 pub mod rollout;
 pub mod run;
 pub mod secret;
