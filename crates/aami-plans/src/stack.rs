@@ -32,6 +32,7 @@ pub mod uninstall;
 mod unit;
 mod wishes;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -57,6 +58,8 @@ pub const NAME: &str = "stack";
 
 /// Says who listens on a port.
 pub type Listeners = dyn Fn(u16) -> Vec<Listener> + Send + Sync;
+/// Makes what the parts are told where there is no control plane, for those of them that are to run.
+pub type Render = dyn Fn(&[Part]) -> Result<Rendered, (Code, String)> + Send + Sync;
 /// Looks at the machine before anything is changed.
 pub type LookFirst = dyn Fn() -> Looked + Send + Sync;
 /// Asks a part whether it is well.
@@ -104,6 +107,19 @@ impl std::fmt::Debug for Given {
     }
 }
 
+/// What the parts are configured with where there is no control plane: texts made from a declared fleet.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// `prometheus.yml`.
+    pub prometheus: String,
+    /// `alertmanager.yml`; it may hold passwords.
+    pub alertmanager: Given,
+    /// Prometheus' rules, by the name of their file.
+    pub rules: BTreeMap<String, String>,
+    /// Grafana's dashboards, by the name of their file.
+    pub dashboards: BTreeMap<String, String>,
+}
+
 /// A certificate of the operator's own, PEM.
 #[derive(Debug, Clone)]
 pub struct Certificate {
@@ -123,6 +139,9 @@ pub struct StackOptions {
     pub why_runtime: String,
     /// Grafana's first password; made here where absent.
     pub grafana_password: Option<Given>,
+    /// Makes configurations where there is no control plane; such a plan that is made without it only looks, and
+    /// takes the configurations as they are.
+    pub render: Option<Box<Render>>,
     /// A certificate for the control plane.
     pub certificate: Option<Certificate>,
     /// What the first bootstrap token is good for.

@@ -66,15 +66,21 @@ fn render(services: &[Service], configuration: &str) -> String {
         );
         let read = [service.home.as_str(), configuration].map(|path| format!("{path}:{path}:ro"));
         let written = service.writes.iter().map(|path| format!("{path}:{path}"));
-        // The control plane's list of targets is read by Prometheus.
+        // The list of targets is read by Prometheus, whoever writes it.
         let lists = (part == Part::Prometheus)
-            .then(|| targets_of(services))
+            .then(|| {
+                service
+                    .targets
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .or_else(|| targets_of(services))
+            })
             .flatten()
             .map(|path| format!("{path}:{path}:ro"));
         for volume in read.into_iter().chain(written).chain(lists) {
             let _ = writeln!(text, "      - {}", scalar(&volume));
         }
-        if part != Part::ControlPlane {
+        if part != Part::ControlPlane && services.iter().any(|one| one.part == Part::ControlPlane) {
             let _ = writeln!(text, "    depends_on: [{}]", Part::ControlPlane.name());
         }
     }

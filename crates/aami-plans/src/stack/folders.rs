@@ -49,8 +49,14 @@ pub(super) fn fit(survey: &Survey<'_>, wishes: &Wishes, layout: &Layout) -> Resu
             next = path.parent();
         }
     }
-    let mut folders = vec![(Part::ControlPlane, layout.targets.clone())];
-    for part in Part::ALL {
+    let mut folders = Vec::new();
+    // Without a control plane the targets are written by this program.
+    folders.extend(
+        wishes
+            .control_plane
+            .then(|| (Part::ControlPlane, layout.targets.clone())),
+    );
+    for part in Part::ALL.into_iter().filter(|part| wishes.wants(*part)) {
         folders.push((part, layout.data_of(part).map_err(broken)?));
     }
     for (part, path) in folders {

@@ -11,7 +11,7 @@ use aami_install::{Effect, EffectError, HostPath, Owner, Plan, PlanError, Step, 
 use super::config::broken;
 use super::layout::Layout;
 use super::part::Part;
-use super::place::{account, folder, owner};
+use super::place::{account, folder, owner, targets_owner};
 use super::wishes::{Note, Wishes};
 
 /// The plan's name.
@@ -75,7 +75,7 @@ impl Step for Claim {
         effects.extend(folders);
         effects.extend(Self::folders(survey, &layout.configuration));
         if is_there(&layout.targets)? {
-            let owner = Some(owner(Part::ControlPlane));
+            let owner = Some(targets_owner(&self.wishes));
             effects.push(Effect::directory(layout.targets.clone(), 0o755, owner));
         }
         // What was chosen, so that a later install or purge knows where to look.

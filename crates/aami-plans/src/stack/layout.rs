@@ -21,6 +21,8 @@ pub struct Layout {
     pub secrets: HostPath,
     /// Prometheus' rules; what is put there is the operator's.
     pub rules: HostPath,
+    /// Where Prometheus keeps its data.
+    pub prometheus_data: HostPath,
     /// What Grafana is provisioned with.
     pub provisioning: HostPath,
     /// The list of targets the control plane writes for Prometheus.
@@ -53,6 +55,10 @@ impl Layout {
             release: wishes.install_dir.join(&wishes.version)?,
             install: wishes.install_dir.clone(),
             data: wishes.data_dir.clone(),
+            prometheus_data: match &wishes.prometheus_data {
+                Some(named) => named.clone(),
+                None => wishes.data_dir.join(Part::Prometheus.name())?,
+            },
             rules: configuration.join("rules")?,
             provisioning: configuration.join("grafana")?,
             targets: wishes.data_dir.join("targets")?,
@@ -75,7 +81,10 @@ impl Layout {
 
     /// A part's data folder.
     pub fn data_of(&self, part: Part) -> Result<HostPath, NotAHostPath> {
-        self.data.join(part.name())
+        match part {
+            Part::Prometheus => Ok(self.prometheus_data.clone()),
+            Part::ControlPlane | Part::Alertmanager | Part::Grafana => self.data.join(part.name()),
+        }
     }
 
     /// A part's configuration file.

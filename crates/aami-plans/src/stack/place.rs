@@ -3,6 +3,7 @@
 use aami_install::{Effect, Host, HostPath, Owner, StepError};
 
 use super::part::Part;
+use super::wishes::Wishes;
 
 /// The owner of what only a part reads and writes.
 pub(crate) fn owner(part: Part) -> Owner {
@@ -12,6 +13,15 @@ pub(crate) fn owner(part: Part) -> Owner {
 /// The owner of what root writes and a part reads.
 pub(crate) fn reader(part: Part) -> Owner {
     Owner::new("root", part.user())
+}
+
+/// The owner of the folder that targets are written to: whoever writes them.
+pub(crate) fn targets_owner(wishes: &Wishes) -> Owner {
+    if wishes.control_plane {
+        owner(Part::ControlPlane)
+    } else {
+        Owner::root()
+    }
 }
 
 /// A folder of root's that everybody may look into.

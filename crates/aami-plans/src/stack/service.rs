@@ -22,7 +22,11 @@ pub(crate) struct Service {
     pub(crate) writes: Vec<HostPath>,
     /// Files it reads once, at its start.
     pub(crate) inputs: Vec<HostPath>,
+    /// The folder of targets it reads, where no control plane beside it writes them.
+    pub(crate) targets: Option<HostPath>,
     homepage: Option<String>,
+    /// Whether there is a control plane to start after.
+    beside_control_plane: bool,
 }
 
 impl Service {
@@ -56,6 +60,9 @@ impl Service {
                     format!("--storage.tsdb.path={data}"),
                     format!("--web.listen-address={listen}"),
                 ];
+                arguments.extend(
+                    (wishes.retention.as_ref()).map(|time| format!("--storage.tsdb.retention.time={time}")),
+                );
                 // What installations tell of themselves is written by this machine alone.
                 if !wishes.expose {
                     arguments.push("--web.enable-remote-write-receiver".to_owned());
@@ -82,7 +89,11 @@ impl Service {
             // It is the operator's to edit, and read again when they say so.
             Part::Alertmanager => inputs.clear(),
             Part::Prometheus => {
-                for name in aami_monitor::rules::FILES {
+                // A declared fleet's rules change often, and Prometheus reads them again when it is told to.
+                for name in aami_monitor::rules::FILES
+                    .into_iter()
+                    .filter(|_| wishes.control_plane)
+                {
                     inputs.push(layout.rules.join(name).map_err(broken)?);
                 }
             }
@@ -107,7 +118,9 @@ impl Service {
             command,
             writes,
             inputs,
+            targets: (part == Part::Prometheus && !wishes.control_plane).then(|| layout.targets.clone()),
             homepage,
+            beside_control_plane: wishes.control_plane,
         })
     }
 
@@ -122,7 +135,9 @@ impl Service {
             program,
             writes,
             inputs: Vec::new(),
+            targets: None,
             homepage: None,
+            beside_control_plane: true,
         }
     }
 
@@ -131,6 +146,7 @@ impl Service {
         let part = self.part;
         let after: &[&str] = match part {
             Part::ControlPlane => &[],
+            _ if !self.beside_control_plane => &[],
             _ => &[Part::ControlPlane.unit()],
         };
         let text = Unit {

@@ -108,10 +108,11 @@ impl Session {
         held(&self.said).insert(what.to_owned())
     }
 
-    /// The parts that are installed or are to be, the control plane first: all that were asked for but those
-    /// that could not be had.
+    /// The parts that are installed or are to be, the control plane first where there is one: all that were asked
+    /// for but those that could not be had.
     pub(crate) fn parts(&self) -> Result<Vec<Part>, StepError> {
-        let mut parts = vec![Part::ControlPlane];
+        let mut parts = Vec::new();
+        parts.extend(self.wishes().control_plane.then_some(Part::ControlPlane));
         for part in Part::FOREIGN {
             if !self.wishes().wants(part) || self.is_missing(part.name()) {
                 continue;
@@ -166,7 +167,11 @@ impl Session {
         let foreign = Part::FOREIGN
             .into_iter()
             .filter(|part| self.wishes().wants(*part));
-        let names = foreign.map(Part::name).chain([NODE_EXPORTER, AGENT]);
+        // What nodes fetch from a control plane.
+        let handed_out = [NODE_EXPORTER, AGENT]
+            .into_iter()
+            .filter(|_| self.wishes().control_plane);
+        let names = foreign.map(Part::name).chain(handed_out);
         let mut installed = BTreeMap::new();
         for name in names {
             match self.component(name, self.options.arch) {
@@ -195,6 +200,9 @@ impl Session {
             return Ok(found.clone());
         }
         let mut found = BTreeMap::new();
+        if !self.wishes().control_plane {
+            return Ok(copied.insert(found).clone());
+        }
         found.insert(ITSELF.to_owned(), fetch::sum(&self.options.program)?);
         for (arch, path) in &self.options.agents {
             found.insert(agent_of(*arch), fetch::sum(path)?);

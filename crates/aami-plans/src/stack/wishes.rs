@@ -50,11 +50,20 @@ pub struct Wishes {
     pub install_dir: HostPath,
     /// Where data goes, a folder a part.
     pub data_dir: HostPath,
+    /// Whether there is a control plane. Without one, what the other parts are told is made from a declared fleet.
+    #[serde(default = "yes")]
+    pub control_plane: bool,
     /// The name nodes and people reach the control plane by; its own address where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     /// Which programs run beside the control plane.
     pub components: BTreeSet<Part>,
+    /// Where Prometheus keeps its data, where that is not its folder below `data_dir`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus_data: Option<HostPath>,
+    /// How long Prometheus keeps what it scraped, as it writes durations; its own default where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
     /// The port of each part.
     pub ports: BTreeMap<Part, u16>,
     /// Whether Prometheus, Alertmanager and Grafana listen for other machines too.
@@ -76,6 +85,10 @@ pub struct Wishes {
     pub own_certificate: bool,
 }
 
+const fn yes() -> bool {
+    true
+}
+
 impl Wishes {
     /// What applies where nobody says otherwise, for this program's version.
     pub fn usual() -> Result<Self, NotAHostPath> {
@@ -85,8 +98,11 @@ impl Wishes {
             runtime: Runtime::Systemd,
             install_dir: HostPath::new("/opt/aami")?,
             data_dir: HostPath::new("/var/lib/aami")?,
+            control_plane: true,
             domain: None,
             components: Part::FOREIGN.into(),
+            prometheus_data: None,
+            retention: None,
             ports: BTreeMap::new(),
             expose: false,
             leave_firewall: false,
@@ -104,7 +120,10 @@ impl Wishes {
 
     /// Whether a part was asked for.
     pub fn wants(&self, part: Part) -> bool {
-        part == Part::ControlPlane || self.components.contains(&part)
+        match part {
+            Part::ControlPlane => self.control_plane,
+            Part::Prometheus | Part::Alertmanager | Part::Grafana => self.components.contains(&part),
+        }
     }
 
     /// Where a part listens. The three beside the control plane ask for no password or send theirs in

@@ -2,6 +2,7 @@
 //! and told about in every other way. Real services are the rig's.
 
 mod broken;
+mod declared;
 mod ground;
 mod house;
 mod kill;

@@ -37,6 +37,10 @@ impl Configure {
         if wishes.own_certificate {
             effects.extend(self.certificate()?);
         }
+        if !wishes.control_plane {
+            effects.extend(self.declared(&beside)?);
+            return Ok(effects);
+        }
         effects.push(text(
             file(Part::ControlPlane)?,
             config::server(wishes, layout, &beside)?,
@@ -68,6 +72,46 @@ impl Configure {
         }
         if has(Part::Grafana) {
             effects.extend(self.grafana(has(Part::Prometheus), has(Part::Alertmanager))?);
+        }
+        Ok(effects)
+    }
+
+    /// What the parts are told where a declared fleet is all there is.
+    fn declared(&self, parts: &[Part]) -> Result<Vec<Effect>, StepError> {
+        let layout = &self.0.layout;
+        let has = |part| parts.contains(&part);
+        let mut effects = vec![folder(&layout.rules)];
+        if has(Part::Grafana) {
+            effects.extend(self.grafana(has(Part::Prometheus), has(Part::Alertmanager))?);
+        }
+        let Some(render) = &self.0.options.render else {
+            return Ok(effects);
+        };
+        let rendered = render(parts).map_err(|(code, message)| StepError::new(code, message))?;
+        let below = |folder: &HostPath, name: &str| {
+            folder
+                .join(name)
+                .map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))
+        };
+        if has(Part::Prometheus) {
+            for (name, rules) in rendered.rules {
+                effects.push(text(below(&layout.rules, &name)?, rules, Owner::root(), 0o644));
+            }
+            let path = layout.file_of(Part::Prometheus).map_err(broken)?;
+            effects.push(text(path, rendered.prometheus, reader(Part::Prometheus), 0o640));
+        }
+        if has(Part::Alertmanager) {
+            let path = layout.file_of(Part::Alertmanager).map_err(broken)?;
+            let routes = rendered.alertmanager.reveal().to_owned();
+            effects.push(text(path, routes, reader(Part::Alertmanager), 0o640));
+        }
+        if has(Part::Grafana) {
+            let folder = below(&layout.provisioning, "json")?;
+            for (name, dashboard) in rendered.dashboards {
+                let content = Content::bytes(dashboard);
+                let path = below(&folder, &name)?;
+                effects.push(Effect::file(path, content, 0o644, Some(Owner::root())));
+            }
         }
         Ok(effects)
     }

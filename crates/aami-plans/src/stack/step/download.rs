@@ -10,7 +10,7 @@ use aami_model::run::StepOutcome;
 
 use super::super::config::broken;
 use super::super::part::Part;
-use super::super::place::{account, folder, ground, missing_parents, owner};
+use super::super::place::{account, folder, ground, missing_parents, owner, targets_owner};
 use super::super::session::{AGENT, NODE_EXPORTER, Session};
 use super::super::wishes::Note;
 use super::super::{Purpose, dist, fetch, folders};
@@ -56,16 +56,19 @@ impl Download {
         effects.push(Effect::directory(
             layout.targets.clone(),
             0o755,
-            Some(owner(Part::ControlPlane)),
+            Some(targets_owner(session.wishes())),
         ));
-        effects.push(folder(&layout.release));
+        effects.extend(session.wishes().control_plane.then(|| folder(&layout.release)));
         Ok(effects)
     }
 
-    /// This program, as it is.
-    fn itself(&self) -> Result<Effect, StepError> {
+    /// This program, as it is, where a control plane runs from it.
+    fn itself(&self) -> Result<Option<Effect>, StepError> {
+        if !self.0.wishes().control_plane {
+            return Ok(None);
+        }
         let path = self.0.layout.release.join("aami").map_err(broken)?;
-        Ok(Effect::binary(path, self.0.itself()?, Some(Owner::root())))
+        Ok(Some(Effect::binary(path, self.0.itself()?, Some(Owner::root()))))
     }
 
     /// A component's programs, or all of its folder where they need that.
@@ -95,10 +98,13 @@ impl Download {
         Ok(effects)
     }
 
-    /// Agents and exporters for the nodes, by processor.
+    /// Agents and exporters for the nodes, by processor; nothing where no control plane hands them out.
     fn for_nodes(&self, host: &Host) -> Result<Vec<(String, Vec<Effect>)>, StepError> {
         let session = &self.0;
         let mut all = Vec::new();
+        if !session.wishes().control_plane {
+            return Ok(all);
+        }
         let dist = &session.layout.dist;
         for arch in Arch::ALL {
             let own = arch == session.options.arch;
@@ -185,7 +191,10 @@ impl Step for Download {
     }
 
     fn title(&self) -> String {
-        format!("Downloading AAMI {}", self.0.wishes().version)
+        match self.0.wishes().control_plane {
+            true => format!("Downloading AAMI {}", self.0.wishes().version),
+            false => "Downloading components".to_owned(),
+        }
     }
 
     fn needs(&self) -> Vec<String> {
@@ -195,7 +204,7 @@ impl Step for Download {
     fn desired(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
         let host = survey.host();
         let mut effects = self.foundation(survey)?;
-        effects.push(self.itself()?);
+        effects.extend(self.itself()?);
         for part in self
             .0
             .parts()?
@@ -227,13 +236,15 @@ impl Step for Download {
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
         let host = context.host();
         let mut effects = self.foundation(&context.survey())?;
-        effects.push(self.itself()?);
+        effects.extend(self.itself()?);
         let mut outcomes = vec![context.perform(&effects)?];
-        context.note(format!(
-            "AAMI {} at {}",
-            self.0.wishes().version,
-            self.0.layout.release
-        ));
+        if self.0.wishes().control_plane {
+            context.note(format!(
+                "AAMI {} at {}",
+                self.0.wishes().version,
+                self.0.layout.release
+            ));
+        }
         for part in Part::FOREIGN
             .into_iter()
             .filter(|part| self.0.wishes().wants(*part))

@@ -33,6 +33,9 @@ impl Finalize {
     }
 
     fn effects(&self, host: &Host) -> Result<Vec<Effect>, StepError> {
+        if !self.0.wishes().control_plane {
+            return self.doors();
+        }
         let link = HostPath::new(LINK).map_err(broken)?;
         let program = self.0.layout.release.join("aami").map_err(broken)?;
         let mut effects = self.doors()?;
@@ -61,7 +64,9 @@ impl Step for Finalize {
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
         let outcome = context.perform(&self.effects(context.host())?)?;
-        context.note(format!("aami is at {LINK}"));
+        if self.0.wishes().control_plane {
+            context.note(format!("aami is at {LINK}"));
+        }
         Ok(outcome)
     }
 }

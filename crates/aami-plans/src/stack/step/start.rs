@@ -38,7 +38,7 @@ impl StartServices {
     fn strokes(&self, survey: &Survey<'_>) -> Result<Strokes, StepError> {
         let session = &self.0;
         let parts = session.parts()?;
-        let key = if parts.contains(&Part::Prometheus) {
+        let key = if parts.contains(&Part::ControlPlane) && parts.contains(&Part::Prometheus) {
             vec![self.key(survey)?]
         } else {
             Vec::new()

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use aami_install::{Content, Effect, Fetch, HostPath, Owner, Step, StepContext, StepError, Survey, Voice};
+use aami_install::{
+    Content, Effect, Fetch, HostPath, Owner, Probe, Step, StepContext, StepError, Survey, Voice,
+};
 use aami_model::code;
 use aami_model::run::StepOutcome;
 
@@ -15,6 +17,9 @@ pub(super) struct BootstrapToken(pub(super) Arc<Session>);
 
 impl BootstrapToken {
     fn effects(&self) -> Vec<Effect> {
+        if !self.0.wishes().control_plane {
+            return Vec::new();
+        }
         let layout = &self.0.layout;
         let file = |path: &HostPath, which| {
             let from = MakeToken {
@@ -46,6 +51,15 @@ impl Step for BootstrapToken {
 
     fn desired(&self, _: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
         Ok(self.effects())
+    }
+
+    fn probe(&self, survey: &Survey<'_>) -> Result<Probe, StepError> {
+        if !self.0.wishes().control_plane {
+            return Ok(Probe::NotApplicable(
+                "there is no control plane to make one".to_owned(),
+            ));
+        }
+        survey.probe(&self.effects())
     }
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {

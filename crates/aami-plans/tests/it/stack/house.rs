@@ -14,7 +14,8 @@ use aami_plans::download::{Downloader, Proxies, Settings};
 use aami_plans::obtain::Source;
 use aami_plans::stack::uninstall::{TakeBackError, TakenBack, take_back};
 use aami_plans::stack::{
-    ControlPlane, FirstToken, Given, Looked, Note, Part, Purpose, Stack, StackOptions, TokenWish, Wishes,
+    ControlPlane, FirstToken, Given, Looked, Note, Part, Purpose, Render, Rendered, Stack, StackOptions,
+    TokenWish, Wishes,
 };
 use tempfile::TempDir;
 
@@ -31,6 +32,8 @@ pub(crate) struct House {
     pub(crate) tokens: Arc<Mutex<u32>>,
     /// A password somebody gave.
     pub(crate) password: Option<&'static str>,
+    /// What the parts are told where there is no control plane; there is one where this is absent.
+    pub(crate) declared: Option<Rendered>,
 }
 
 /// One path of a picture.
@@ -79,6 +82,7 @@ impl House {
             keys: Arc::default(),
             tokens: Arc::default(),
             password: None,
+            declared: None,
         };
         for folder in ["etc/systemd/system", "run", "usr/local/bin", "var/lib", "opt"] {
             std::fs::create_dir_all(house.real(folder)).unwrap();
@@ -196,10 +200,15 @@ impl House {
     fn stack(&self, purpose: Purpose) -> Stack {
         let wishes = match &purpose {
             Purpose::Look(note) => note.wishes.clone(),
-            Purpose::Install => Wishes::usual().unwrap(),
+            Purpose::Install => Wishes {
+                control_plane: self.declared.is_none(),
+                ..Wishes::usual().unwrap()
+            },
         };
+        let declared = self.declared.clone();
         let (units, unwell) = (System::new(&self.root(), &self.memory()), self.unwell.clone());
         Stack::new(StackOptions {
+            render: declared.map(|rendered| Box::new(move |_: &[Part]| Ok(rendered.clone())) as Box<Render>),
             purpose,
             wishes,
             why_runtime: "asked for".to_owned(),

@@ -105,6 +105,7 @@ fn options(
         purpose,
         why_runtime: "as it was installed".to_owned(),
         grafana_password: None,
+        render: None,
         certificate: None,
         token: TokenWish {
             max_uses: 1,
