@@ -11,10 +11,12 @@
 
 pub mod answer;
 pub mod catalogue;
+pub mod custom;
 pub mod dashboard;
 pub mod installation;
 pub mod listed;
 pub mod node_info;
+pub mod presets;
 pub mod prometheus;
 pub mod rollout;
 pub mod rules;
