@@ -9,6 +9,7 @@
 //! This room is pure. It opens no file, no socket and knows no clock: the control plane serves and
 //! writes what is rendered here.
 
+pub mod alertmanager;
 pub mod answer;
 pub mod catalogue;
 pub mod custom;
