@@ -15,6 +15,7 @@ mod api;
 mod connection;
 mod discovery;
 mod enrolment;
+mod fleet;
 mod install;
 mod notify;
 mod preflight;
@@ -29,6 +30,7 @@ pub use api::*;
 pub use connection::*;
 pub use discovery::*;
 pub use enrolment::*;
+pub use fleet::*;
 pub use install::*;
 pub use notify::*;
 pub use preflight::*;
@@ -54,6 +56,8 @@ pub enum Area {
     Discovery,
     /// Bootstrap tokens and registration.
     Enrolment,
+    /// A fleet that a file declares.
+    Fleet,
     /// Changing a host and undoing it.
     Install,
     /// Telling others of events, and being told.
@@ -72,13 +76,14 @@ pub enum Area {
 
 impl Area {
     /// Every area, in the order of their letters.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Access,
         Self::Agent,
         Self::Api,
         Self::Connection,
         Self::Discovery,
         Self::Enrolment,
+        Self::Fleet,
         Self::Install,
         Self::Notify,
         Self::Preflight,
@@ -97,6 +102,7 @@ impl Area {
             Self::Connection => 'C',
             Self::Discovery => 'D',
             Self::Enrolment => 'E',
+            Self::Fleet => 'F',
             Self::Install => 'I',
             Self::Notify => 'N',
             Self::Preflight => 'P',
@@ -115,6 +121,7 @@ impl Area {
             Self::Connection => connection::ENTRIES,
             Self::Discovery => discovery::ENTRIES,
             Self::Enrolment => enrolment::ENTRIES,
+            Self::Fleet => fleet::ENTRIES,
             Self::Install => install::ENTRIES,
             Self::Notify => notify::ENTRIES,
             Self::Preflight => preflight::ENTRIES,
