@@ -31,6 +31,9 @@ pub const TEST_LABEL: &str = "test";
 /// webhook's URL stands in the text itself, because Alertmanager 0.25 reads none from a file.
 pub const MODE: u32 = 0o640;
 
+/// The port on which Alertmanager speaks TLS from the first byte.
+const IMPLICIT_TLS: u16 = 465;
+
 /// Whom Alertmanager tells. Nobody, where all is absent: alerts are then shown and sent nowhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Configuration {
@@ -49,16 +52,19 @@ pub struct Slack {
     pub url: Secret,
     /// `#channel` or `@person`; where the webhook was made for, where absent.
     pub channel: Option<String>,
+    /// Whether the end of an alert is told as well.
+    pub send_resolved: bool,
 }
 
-/// Mailboxes, by SMTP. The connection is encrypted or nothing is sent: from its first byte on port 465, by STARTTLS
-/// on any other.
+/// Mailboxes, by SMTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email {
     /// The mail server: a name or an address.
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// How the connection is encrypted.
+    pub encryption: Encryption,
     /// Who it is from.
     pub from: String,
     /// To whom.
@@ -67,6 +73,20 @@ pub struct Email {
     pub account: Option<Account>,
     /// The CA that signed the server's certificate, a file as Alertmanager sees it; the system's where absent.
     pub ca_file: Option<String>,
+    /// Whether the end of an alert is told as well.
+    pub send_resolved: bool,
+}
+
+/// How the connection to a mail server is encrypted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// It begins in clear and becomes TLS before anything is said; a server that cannot is told nothing.
+    #[default]
+    StartTls,
+    /// TLS from the first byte. Alertmanager speaks it on port 465 alone.
+    Tls,
+    /// None. No password is sent then.
+    None,
 }
 
 /// Who signs in at a mail server.
@@ -88,6 +108,8 @@ pub struct Webhook {
     pub bearer: Option<Secret>,
     /// The CA that signed its certificate, a file as Alertmanager sees it; the system's where absent.
     pub ca_file: Option<String>,
+    /// Whether the end of an alert is told as well.
+    pub send_resolved: bool,
 }
 
 /// The URL often carries a key.
@@ -97,6 +119,7 @@ impl fmt::Debug for Webhook {
             .field("url", &"(hidden)")
             .field("bearer", &self.bearer)
             .field("ca_file", &self.ca_file)
+            .field("send_resolved", &self.send_resolved)
             .finish()
     }
 }
@@ -236,10 +259,12 @@ mod tests {
             slack: Some(Slack {
                 url: Secret::Text("https://hooks.slack.example/SLACKKEY".into()),
                 channel: Some("#alerts".into()),
+                send_resolved: true,
             }),
             email: Some(Email {
                 host: "mail.example.com".into(),
                 port: 587,
+                encryption: Encryption::StartTls,
                 from: "aami@example.com".into(),
                 to: vec!["ops@example.com".into()],
                 account: Some(Account {
@@ -247,11 +272,13 @@ mod tests {
                     password: Secret::Text("MAILKEY".into()),
                 }),
                 ca_file: None,
+                send_resolved: true,
             }),
             webhook: Some(Webhook {
                 url: "https://hooks.example.com/HOOKKEY".into(),
                 bearer: Some(Secret::Text("BEARERKEY".into())),
                 ca_file: None,
+                send_resolved: true,
             }),
         };
         let rendered = configuration.render("/etc/aami/secrets/").unwrap();
@@ -292,6 +319,7 @@ mod tests {
                 url: "https://hooks.example.com/".into(),
                 bearer: None,
                 ca_file: None,
+                send_resolved: true,
             }),
             ..Configuration::default()
         };

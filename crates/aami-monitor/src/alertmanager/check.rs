@@ -1,10 +1,10 @@
 //! What a destination may not be. Everything an operator wrote is judged before it is written into a configuration
 //! that another program reads as root's word.
 
-use super::{Configuration, Email, Secret, Slack, Webhook};
+use super::{Configuration, Email, Encryption, IMPLICIT_TLS, Secret, Slack, Webhook};
 
 /// At most this many mailboxes are told.
-const MOST_MAILBOXES: usize = 32;
+const MOST_MAILBOXES: usize = 100;
 /// The longest text of an operator that is taken.
 const LONGEST: usize = 2048;
 
@@ -20,11 +20,20 @@ pub enum AlertmanagerError {
     /// Port 0.
     #[error("port 0 is not a port")]
     Port,
+    /// Alertmanager cannot speak TLS from the first byte there.
+    #[error("Alertmanager speaks TLS from the first byte on port 465 alone, not on port {0}")]
+    EncryptionOfPort(u16),
+    /// STARTTLS or nothing where TLS is spoken already.
+    #[error("on port 465 Alertmanager speaks TLS from the first byte, and nothing else")]
+    EncryptionOf465,
+    /// A password in clear.
+    #[error("a password is not sent to a mail server without TLS")]
+    PasswordInClear,
     /// Not a mailbox.
     #[error("{0:?} is not a mailbox such as ops@example.com")]
     Mailbox(String),
     /// Nobody, or too many.
-    #[error("mail goes to 1 to 32 mailboxes")]
+    #[error("mail goes to 1 to 100 mailboxes")]
     Mailboxes,
     /// Not a channel.
     #[error("{0:?} is not a Slack channel such as #alerts")]
@@ -75,6 +84,15 @@ fn of_email(email: &Email) -> Result<(), AlertmanagerError> {
     }
     if email.port == 0 {
         return Err(AlertmanagerError::Port);
+    }
+    match (email.encryption, email.port) {
+        (Encryption::Tls, IMPLICIT_TLS) => {}
+        (Encryption::Tls, port) => return Err(AlertmanagerError::EncryptionOfPort(port)),
+        (Encryption::StartTls | Encryption::None, IMPLICIT_TLS) => {
+            return Err(AlertmanagerError::EncryptionOf465);
+        }
+        (Encryption::None, _) if email.account.is_some() => return Err(AlertmanagerError::PasswordInClear),
+        (Encryption::StartTls | Encryption::None, _) => {}
     }
     if email.to.is_empty() || email.to.len() > MOST_MAILBOXES {
         return Err(AlertmanagerError::Mailboxes);
@@ -162,10 +180,12 @@ mod tests {
         let mut email = Email {
             host: "mail.example.com".into(),
             port: 587,
+            encryption: Encryption::StartTls,
             from: "aami@example.com".into(),
             to: vec!["ops@example.com".into()],
             account: None,
             ca_file: None,
+            send_resolved: true,
         };
         change(&mut email);
         Configuration {
@@ -180,6 +200,7 @@ mod tests {
                 url: url.into(),
                 bearer: None,
                 ca_file: None,
+                send_resolved: true,
             }),
             ..Configuration::default()
         }
@@ -252,5 +273,35 @@ mod tests {
                 "{host}"
             );
         }
+    }
+
+    #[test]
+    fn tls_is_asked_for_in_a_way_alertmanager_can_speak_it() {
+        let with = |encryption, port, signs_in: bool| {
+            mail(|email| {
+                (email.encryption, email.port) = (encryption, port);
+                email.account = signs_in.then(|| super::super::Account {
+                    user: "aami".into(),
+                    password: Secret::File("/p".into()),
+                });
+            })
+            .render("/s")
+        };
+        assert!(matches!(
+            with(Encryption::Tls, 587, true),
+            Err(AlertmanagerError::EncryptionOfPort(587))
+        ));
+        assert!(matches!(
+            with(Encryption::StartTls, 465, true),
+            Err(AlertmanagerError::EncryptionOf465)
+        ));
+        assert!(matches!(
+            with(Encryption::None, 25, true),
+            Err(AlertmanagerError::PasswordInClear)
+        ));
+        let demanded = |rendered: super::super::Rendered| rendered.text.contains("require_tls: true");
+        assert!(demanded(with(Encryption::StartTls, 587, true).unwrap()));
+        assert!(!demanded(with(Encryption::Tls, 465, true).unwrap()));
+        assert!(!demanded(with(Encryption::None, 25, false).unwrap()));
     }
 }

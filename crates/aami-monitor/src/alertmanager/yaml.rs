@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::inhibition::{self, Inhibition};
 use super::timing::{self, Timing};
-use super::{Configuration, Email, SecretFiles, Slack, Webhook, message};
+use super::{Configuration, Email, Encryption, SecretFiles, Slack, Webhook, message};
 
 /// The gravest first: the first route that fits takes an alert.
 const SEVERITIES: [Severity; 3] = [Severity::Critical, Severity::Warning, Severity::Info];
@@ -195,9 +195,8 @@ impl<'a> Receiver<'a> {
     }
 
     fn of(timing: Timing, severity: Severity, destinations: &'a Destinations<'_>) -> Self {
-        let send_resolved = timing.tells_end;
         let slack = destinations.slack.iter().map(|(slack, url)| SlackConfig {
-            send_resolved,
+            send_resolved: timing.tells_end && slack.send_resolved,
             api_url_file: url,
             channel: slack.channel.as_deref(),
             color: message::colour(severity),
@@ -205,13 +204,13 @@ impl<'a> Receiver<'a> {
             text: message::TEXT,
         });
         let email = destinations.email.iter().map(|(email, password)| EmailConfig {
-            send_resolved,
+            send_resolved: timing.tells_end && email.send_resolved,
             to: email.to.join(", "),
             from: &email.from,
             smarthost: smarthost(email),
             auth_username: email.account.as_ref().map(|account| account.user.as_str()),
             auth_password_file: password.as_deref(),
-            require_tls: email.port != IMPLICIT_TLS,
+            require_tls: email.encryption == Encryption::StartTls,
             tls_config: email.ca_file.as_deref().map(|ca_file| Tls { ca_file }),
             headers: BTreeMap::from([("Subject", message::TITLE)]),
         });
@@ -219,7 +218,7 @@ impl<'a> Receiver<'a> {
             .webhook
             .iter()
             .map(|(webhook, bearer)| WebhookConfig {
-                send_resolved,
+                send_resolved: timing.tells_end && webhook.send_resolved,
                 url: &webhook.url,
                 max_alerts: MOST_ALERTS,
                 http_config: Some(Http {
@@ -239,9 +238,6 @@ impl<'a> Receiver<'a> {
         }
     }
 }
-
-/// The port on which Alertmanager speaks TLS from the first byte.
-const IMPLICIT_TLS: u16 = 465;
 
 /// `host:port`, with brackets around an IPv6 address.
 fn smarthost(email: &Email) -> String {
