@@ -20,6 +20,7 @@ mod install;
 mod notify;
 mod preflight;
 mod release;
+mod ssh;
 mod stack;
 mod store;
 mod tools;
@@ -35,6 +36,7 @@ pub use install::*;
 pub use notify::*;
 pub use preflight::*;
 pub use release::*;
+pub use ssh::*;
 pub use stack::*;
 pub use store::*;
 pub use tools::*;
@@ -66,6 +68,8 @@ pub enum Area {
     Preflight,
     /// What is downloaded to install from, and its signature.
     Release,
+    /// Reaching hosts by SSH, and becoming root there.
+    Ssh,
     /// Installing the server: the control plane and what runs beside it.
     Stack,
     /// The control plane's store.
@@ -76,7 +80,7 @@ pub enum Area {
 
 impl Area {
     /// Every area, in the order of their letters.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Access,
         Self::Agent,
         Self::Api,
@@ -88,6 +92,7 @@ impl Area {
         Self::Notify,
         Self::Preflight,
         Self::Release,
+        Self::Ssh,
         Self::Stack,
         Self::Store,
         Self::Tools,
@@ -107,6 +112,7 @@ impl Area {
             Self::Notify => 'N',
             Self::Preflight => 'P',
             Self::Release => 'R',
+            Self::Ssh => 'L',
             Self::Stack => 'V',
             Self::Store => 'S',
             Self::Tools => 'T',
@@ -126,6 +132,7 @@ impl Area {
             Self::Notify => notify::ENTRIES,
             Self::Preflight => preflight::ENTRIES,
             Self::Release => release::ENTRIES,
+            Self::Ssh => ssh::ENTRIES,
             Self::Stack => stack::ENTRIES,
             Self::Store => store::ENTRIES,
             Self::Tools => tools::ENTRIES,

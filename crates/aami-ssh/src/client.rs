@@ -1,0 +1,55 @@
+//! Opens connections; shares those to jump hosts among their targets.
+
+use std::sync::Arc;
+
+use crate::connection::Connection;
+use crate::jumps::Jumps;
+use crate::{Host, Identities, Settings, SshError, Trust};
+
+/// Opens connections to hosts. Cheap to clone; clones share jump hosts, known keys and identities.
+#[derive(Debug, Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) trust: Trust,
+    pub(crate) identities: Identities,
+    pub(crate) jumps: Jumps,
+}
+
+impl Client {
+    /// A client that has no connection yet.
+    pub fn new(settings: Settings, trust: Trust, identities: Identities) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                settings,
+                trust,
+                identities,
+                jumps: Jumps::default(),
+            }),
+        }
+    }
+
+    /// Its limits.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// What it knows of host keys, and has learned.
+    pub fn trust(&self) -> &Trust {
+        &self.shared.trust
+    }
+
+    /// Connects and signs in.
+    ///
+    /// In: the host. Out: a connection that [`Connection::run`] runs commands over. Fails with the first thing that
+    /// goes wrong; at a jump host with [`SshError::Jump`]. Nothing is tried twice here.
+    ///
+    /// Dropped half-way, it leaves nothing behind.
+    pub async fn connect(&self, host: &Host) -> Result<Connection, SshError> {
+        Connection::open(&self.shared, host).await
+    }
+}

@@ -1,0 +1,44 @@
+//! How long things may take, and how many at once.
+
+use std::time::Duration;
+
+/// Limits of every connection. The defaults suit a fleet on a local network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// From the first packet to a TCP connection, name lookup included.
+    pub connect_timeout: Duration,
+    /// From the TCP connection to a signed-in session: greeting, key exchange, authentication. Time spent asking a
+    /// person for a passphrase does not count.
+    pub handshake_timeout: Duration,
+    /// How long a [`Command`](crate::Command) without a limit of its own may run.
+    pub command_timeout: Duration,
+    /// How long sudo may take until the command begins.
+    pub sudo_timeout: Duration,
+    /// How long is waited for a process to end after it was asked to, before it is killed.
+    pub kill_after: Duration,
+    /// After this silence the other end is asked whether it is there; [`Self::keepalive_misses`] times unanswered,
+    /// the connection is lost.
+    pub keepalive: Duration,
+    /// See [`Self::keepalive`].
+    pub keepalive_misses: usize,
+    /// How many targets share one connection to a jump host at a time; the next ones wait their turn.
+    pub channels_per_jump: usize,
+    /// How long a target waits for its turn at a jump host.
+    pub jump_wait: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(20),
+            command_timeout: Duration::from_secs(300),
+            sudo_timeout: Duration::from_secs(30),
+            kill_after: Duration::from_secs(5),
+            keepalive: Duration::from_secs(15),
+            keepalive_misses: 3,
+            channels_per_jump: 64,
+            jump_wait: Duration::from_secs(120),
+        }
+    }
+}
