@@ -14,6 +14,7 @@ pub mod answer;
 pub mod catalogue;
 pub mod custom;
 pub mod dashboard;
+pub mod file_sd;
 pub mod installation;
 pub mod listed;
 pub mod node_info;

@@ -99,11 +99,8 @@ impl Listed {
                 [("instance", &*address), ("job", job)],
             )));
 
-            flat.push_str(",{\"targets\":[\"");
-            flat.push_str(&address);
-            flat.push_str("\"],\"labels\":");
-            json(&with(&all, scrape().chain([("job", job)])), &mut flat);
-            flat.push('}');
+            flat.push(',');
+            target(&address, &with(&all, scrape().chain([("job", job)])), &mut flat);
 
             let mut labels = String::with_capacity(128);
             json(&with(&shared, scrape().chain([("job", job)])), &mut labels);
@@ -172,8 +169,17 @@ fn with<'a>(labels: &Sorted<'a>, more: impl IntoIterator<Item = (&'a str, &'a st
     all
 }
 
+/// Writes a target with its labels, which are in ascending order: `{"targets":[...],"labels":{...}}`.
+pub(crate) fn target(address: &str, labels: &[(&str, &str)], out: &mut String) {
+    out.push_str("{\"targets\":[\"");
+    out.push_str(address);
+    out.push_str("\"],\"labels\":");
+    json(labels, out);
+    out.push('}');
+}
+
 /// How this exporter is scraped, where that is not the usual way.
-fn scrape_labels(exporter: &Exporter) -> Vec<(String, String)> {
+pub(crate) fn scrape_labels(exporter: &Exporter) -> Vec<(String, String)> {
     let mut labels = Vec::new();
     let path = scrape_path::split(&exporter.metrics_path);
     if path.path != "/metrics" {
@@ -192,7 +198,7 @@ fn scrape_labels(exporter: &Exporter) -> Vec<(String, String)> {
 }
 
 /// Writes labels as a JSON object. Names are plain ASCII by the rules for labels.
-fn json(labels: &Sorted<'_>, out: &mut String) {
+fn json(labels: &[(&str, &str)], out: &mut String) {
     out.push('{');
     for (at, (name, value)) in labels.iter().enumerate() {
         out.push_str(if at == 0 { "\"" } else { ",\"" });
@@ -228,7 +234,7 @@ mod tests {
         #[test]
         fn whatever_a_value_holds_it_is_read_back(value in any::<String>()) {
             let mut text = String::new();
-            json(&vec![("a", &*value), ("b", "")], &mut text);
+            json(&[("a", &*value), ("b", "")], &mut text);
             let read: serde_json::Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(read, serde_json::json!({"a": value, "b": ""}));
         }
