@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Configuration, ControlPlane};
+use super::{Configuration, ControlPlane, Credential, List, RemoteWrite};
 
 #[derive(Serialize)]
 pub(super) struct File<'a> {
@@ -16,6 +16,8 @@ pub(super) struct File<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     alerting: Option<Alerting<'a>>,
     scrape_configs: Vec<ScrapeConfig<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remote_write: Vec<RemoteWriteConfig<'a>>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +71,9 @@ struct HttpSd<'a> {
 #[derive(Serialize)]
 struct FileSd<'a> {
     files: [&'a str; 1],
+    /// How often the file is read again where its change was not noticed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_interval: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -82,7 +87,7 @@ struct Access<'a> {
 struct Authorization<'a> {
     /// Said although it is the default: `http_sd` of 2.42 sends the bare key without it.
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: &'a str,
     credentials_file: &'a str,
 }
 
@@ -91,12 +96,57 @@ struct Tls<'a> {
     ca_file: &'a str,
 }
 
+#[derive(Serialize)]
+struct RemoteWriteConfig<'a> {
+    url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote_timeout: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    basic_auth: Option<BasicAuth<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization: Option<Authorization<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_config: Option<Tls<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    write_relabel_configs: Vec<Relabel<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_config: Option<QueueConfig>,
+}
+
+#[derive(Serialize)]
+struct BasicAuth<'a> {
+    username: &'a str,
+    password_file: &'a str,
+}
+
+#[derive(Serialize)]
+struct Relabel<'a> {
+    source_labels: [&'static str; 1],
+    regex: &'a str,
+    action: &'static str,
+}
+
+#[derive(Serialize)]
+struct QueueConfig {
+    capacity: u32,
+    max_shards: u32,
+    max_samples_per_send: u32,
+    batch_send_deadline: String,
+}
+
 impl<'a> File<'a> {
     pub(super) fn of(configuration: &'a Configuration, planes: &[ControlPlane<'a>]) -> Self {
-        let mut scrape_configs = vec![nodes(configuration, planes)];
-        scrape_configs.extend(control_planes(configuration, planes));
+        let mut scrape_configs = Vec::new();
+        if !planes.is_empty() {
+            scrape_configs.push(nodes(configuration, planes));
+            scrape_configs.extend(control_planes(configuration, planes));
+        }
+        scrape_configs.extend(configuration.lists.iter().map(listed));
         scrape_configs.extend(configuration.itself.as_deref().map(itself));
-        let interval = seconds(configuration.scrape_interval);
         let mut external_labels: BTreeMap<&str, &str> = configuration
             .external_labels
             .iter()
@@ -106,8 +156,8 @@ impl<'a> File<'a> {
         Self {
             global: Global {
                 scrape_timeout: seconds(configuration.scrape_interval.min(Duration::from_secs(10))),
-                evaluation_interval: interval.clone(),
-                scrape_interval: interval,
+                evaluation_interval: seconds(configuration.evaluation_interval),
+                scrape_interval: seconds(configuration.scrape_interval),
                 external_labels,
             },
             rule_files: &configuration.rule_files,
@@ -119,8 +169,70 @@ impl<'a> File<'a> {
                 }],
             }),
             scrape_configs,
+            remote_write: configuration.remote_write.iter().map(remote_write).collect(),
         }
     }
+}
+
+/// The exporters of one kind, from a file.
+fn listed(list: &List) -> ScrapeConfig<'_> {
+    ScrapeConfig {
+        job_name: list.kind.job().to_owned(),
+        file_sd_configs: vec![FileSd {
+            files: [&list.file],
+            refresh_interval: Some("1m"),
+        }],
+        ..ScrapeConfig::default()
+    }
+}
+
+fn remote_write(remote: &RemoteWrite) -> RemoteWriteConfig<'_> {
+    let mut config = RemoteWriteConfig {
+        url: &remote.url,
+        name: remote.name.as_deref(),
+        remote_timeout: remote.timeout.map(seconds),
+        headers: &remote.headers,
+        basic_auth: None,
+        authorization: None,
+        tls_config: remote.ca_file.as_deref().map(|ca_file| Tls { ca_file }),
+        write_relabel_configs: remote
+            .choices
+            .iter()
+            .map(|choice| Relabel {
+                source_labels: ["__name__"],
+                regex: &choice.metrics,
+                action: choice.action.name(),
+            })
+            .collect(),
+        queue_config: remote.queue.as_ref().map(|queue| QueueConfig {
+            capacity: queue.capacity,
+            max_shards: queue.max_shards,
+            max_samples_per_send: queue.max_samples_per_send,
+            batch_send_deadline: seconds(queue.batch_send_deadline),
+        }),
+    };
+    match &remote.credential {
+        None => {}
+        Some(Credential::Basic {
+            username,
+            password_file,
+        }) => {
+            config.basic_auth = Some(BasicAuth {
+                username,
+                password_file,
+            });
+        }
+        Some(Credential::Authorization {
+            kind,
+            credentials_file,
+        }) => {
+            config.authorization = Some(Authorization {
+                kind,
+                credentials_file,
+            });
+        }
+    }
+    config
 }
 
 /// All exporters of all nodes.
@@ -142,7 +254,10 @@ fn nodes<'a>(configuration: &'a Configuration, planes: &[ControlPlane<'a>]) -> S
         file_sd_configs: configuration
             .list_file
             .as_deref()
-            .map(|file| FileSd { files: [file] })
+            .map(|file| FileSd {
+                files: [file],
+                refresh_interval: None,
+            })
             .into_iter()
             .collect(),
         ..ScrapeConfig::default()
