@@ -127,6 +127,29 @@ codes! { Ssh;
     "The message says what; nothing was sent to the host.";
     "A local file could not be read, or a command is too long to be sent as one. Put long scripts into the input."
 
+    NODE_TIME_UP = 20, Pending, 504;
+    "A host was not done within the time all its attempts together may take.";
+    "Look on the host for what it waits for, allow more time, or do it for this host alone.";
+    "Beside the limits of a single connection and a single command there is one for a host as a whole, so that one that \
+     hangs holds up nobody. Its work was asked to end and then cut off."
+
+    RESUME_FILE_UNUSABLE = 21, Failed, 500;
+    "The file to resume from cannot be read or written.";
+    "Look at its folder's rights and free space.";
+    "While many hosts are worked on, a file of this machine notes which are done, so that an interrupted command can go \
+     on. What was done on the hosts is not affected."
+
+    RESUME_FILE_INVALID = 22, Usage, 422;
+    "The file does not say how to resume this command.";
+    "Name the file the interrupted command told, and run the same command again.";
+    "A resume file belongs to one command: it is not used for another. Its first line names the command and all hosts, \
+     each further line a host that is done."
+
+    RESUME_FILE_IN_USE = 23, Conflict, 409;
+    "Another command goes on from this file.";
+    "Wait for it to end.";
+    "Two commands that worked on the same hosts at the same time would get in each other's way."
+
     SUDO_PASSWORD_WRONG = 30, NotAuthorised, 401;
     "sudo on the host does not accept the password.";
     "Check the password by hand with `sudo -v` on one host.";

@@ -1,0 +1,397 @@
+//! The file that says which hosts are still to be done, so that what was stopped can go on later.
+//!
+//! It is text, one JSON document a line, and only this user may read it. The first line names everything, each
+//! further one a host that is done:
+//!
+//! ```text
+//! {"aami_resume":1,"command":"nodes install","hosts":["gpu1","gpu2","gpu3"]}
+//! {"done":"gpu1"}
+//! ```
+//!
+//! The first line is there whole or the file is not there; a host's line is appended in one write when it has ended
+//! well. So the file is right whenever the process dies: what it does not call done is to be done (again). A last
+//! line without its end was cut off and does not count. When all are done, the file is removed. While it is in use
+//! it is locked.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use aami_model::{Code, code, nodeset};
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that is written, and the only one that is read.
+const VERSION: u32 = 1;
+
+/// More than a file for as many hosts as there may be.
+const LONGEST: u64 = 128 * 1024 * 1024;
+
+/// Why it cannot be resumed from, or noted what is done.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file cannot be made, read or written.
+    #[error("the resume file {} cannot be {doing}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// `written` or `read`.
+        doing: &'static str,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// It is not of this format.
+    #[error("line {line} of {} is no line of a resume file: {why}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// It belongs to something else.
+    #[error("{} is of `{was}`, and this is `{is}`", path.display())]
+    Another {
+        /// The file.
+        path: PathBuf,
+        /// What it was written for.
+        was: String,
+        /// What is being done.
+        is: String,
+    },
+    /// Another process goes on from it.
+    #[error("{} is in use by another command", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl JournalError {
+    /// The condition.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::File { .. } => code::RESUME_FILE_UNUSABLE,
+            Self::Malformed { .. } | Self::Another { .. } => code::RESUME_FILE_INVALID,
+            Self::InUse { .. } => code::RESUME_FILE_IN_USE,
+        }
+    }
+}
+
+/// What a resume file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// What was being done.
+    pub command: String,
+    /// The hosts that are not done, in their old order.
+    pub hosts: Vec<String>,
+    /// How many are.
+    pub done: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct First {
+    aami_resume: u32,
+    command: String,
+    hosts: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Done<S> {
+    done: S,
+}
+
+/// A resume file that is kept up to date.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+impl Journal {
+    /// Makes the file, in place of one that may be there. In: what is being done, in words a later command can
+    /// compare (no secrets), and all hosts.
+    pub fn create(path: &Path, command: &str, hosts: &[String]) -> Result<Self, JournalError> {
+        let failed = |source| JournalError::File {
+            path: path.to_owned(),
+            doing: "written",
+            source,
+        };
+        let first = First {
+            aami_resume: VERSION,
+            command: command.to_owned(),
+            hosts: hosts.to_vec(),
+        };
+        let mut line = serde_json::to_string(&first).map_err(|error| failed(error.into()))?;
+        line.push('\n');
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let name = path
+            .file_name()
+            .ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}", std::process::id()));
+        let beside = folder.join(hidden);
+        let make = || {
+            // Left by a process of the same number that died here.
+            match std::fs::remove_file(&beside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = OpenOptions::new()
+                .append(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&beside)?;
+            // Before anybody else can see it, so it cannot be held.
+            file.lock()?;
+            file.write_all(line.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&beside, path)?;
+            File::open(folder)?.sync_all()?;
+            Ok(file)
+        };
+        let file = make().map_err(|error| {
+            // What is left of the attempt helps nobody; that it cannot be removed neither.
+            let _ = std::fs::remove_file(&beside);
+            failed(error)
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Opens a file to go on from it. In: the same words as at its beginning. Out: what is left to be done, and the
+    /// file to note it in. Fails: where it is no such file, belongs to something else, or is in use.
+    pub fn resume(path: &Path, command: &str) -> Result<(Left, Self), JournalError> {
+        let failed = |source| JournalError::File {
+            path: path.to_owned(),
+            doing: "read",
+            source,
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+            .open(path)
+            .map_err(failed)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => JournalError::InUse {
+                path: path.to_owned(),
+            },
+            TryLockError::Error(source) => failed(source),
+        })?;
+        let mut text = Vec::new();
+        (&file).take(LONGEST + 1).read_to_end(&mut text).map_err(failed)?;
+        let (left, whole) = read(path, &text)?;
+        if left.command != command {
+            return Err(JournalError::Another {
+                path: path.to_owned(),
+                was: left.command,
+                is: command.to_owned(),
+            });
+        }
+        // A line that was cut off must not become the beginning of the next one.
+        file.set_len(whole).map_err(failed)?;
+        Ok((
+            left,
+            Self {
+                path: path.to_owned(),
+                file,
+            },
+        ))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// This host is done.
+    pub(super) fn done(&mut self, host: &str) -> Result<(), JournalError> {
+        let line = serde_json::to_string(&Done { done: host })
+            .map_err(io::Error::from)
+            .and_then(|line| self.file.write_all(format!("{line}\n").as_bytes()));
+        line.map_err(|source| self.failed(source))
+    }
+
+    /// The end. Out: whether the file is still there, which it is as long as something is left.
+    pub(super) fn finish(self, all_done: bool) -> Result<Option<PathBuf>, JournalError> {
+        if all_done {
+            std::fs::remove_file(&self.path).map_err(|source| self.failed(source))?;
+            return Ok(None);
+        }
+        self.file.sync_all().map_err(|source| self.failed(source))?;
+        Ok(Some(self.path))
+    }
+
+    fn failed(&self, source: io::Error) -> JournalError {
+        JournalError::File {
+            path: self.path.clone(),
+            doing: "written",
+            source,
+        }
+    }
+}
+
+/// What the file says, and how long the part of it is that counts.
+fn read(path: &Path, text: &[u8]) -> Result<(Left, u64), JournalError> {
+    let malformed = |line: usize, why: String| JournalError::Malformed {
+        path: path.to_owned(),
+        line,
+        why,
+    };
+    if text.len() as u64 > LONGEST {
+        return Err(malformed(1, "the file is too long".into()));
+    }
+    let whole = text
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let mut lines = text[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
+    let (_, first) = lines.next().ok_or_else(|| malformed(1, "it has no end".into()))?;
+    let first: First = serde_json::from_slice(first).map_err(|error| malformed(1, error.to_string()))?;
+    if first.aami_resume != VERSION {
+        let why = format!("version {} is not known here", first.aami_resume);
+        return Err(malformed(1, why));
+    }
+    if first.hosts.len() > nodeset::LIMIT {
+        return Err(malformed(
+            1,
+            format!("it names more than {} hosts", nodeset::LIMIT),
+        ));
+    }
+    let known: HashSet<&str> = first.hosts.iter().map(String::as_str).collect();
+    let mut done = HashSet::new();
+    for (index, line) in lines {
+        let line: Done<String> =
+            serde_json::from_slice(line).map_err(|error| malformed(index + 1, error.to_string()))?;
+        if !known.contains(line.done.as_str()) {
+            return Err(malformed(
+                index + 1,
+                "the first line does not name this host".into(),
+            ));
+        }
+        done.insert(line.done);
+    }
+    let done_count = done.len();
+    let hosts = first
+        .hosts
+        .iter()
+        .filter(|host| !done.contains(*host))
+        .cloned()
+        .collect();
+    let left = Left {
+        command: first.command,
+        hosts,
+        done: done_count,
+    };
+    Ok((left, whole as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn hosts(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_not_done_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resume");
+        let mut journal = Journal::create(&path, "nodes install", &hosts(&["a", "b", "c"])).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        journal.done("b").unwrap();
+        let kept = journal.finish(false).unwrap();
+        assert_eq!(kept.as_deref(), Some(path.as_path()));
+
+        let (left, mut journal) = Journal::resume(&path, "nodes install").unwrap();
+        assert_eq!((left.hosts, left.done), (hosts(&["a", "c"]), 1));
+        journal.done("a").unwrap();
+        journal.done("c").unwrap();
+        assert_eq!(journal.finish(true).unwrap(), None);
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            0,
+            "nothing is left behind"
+        );
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_does_not_count_and_harms_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resume");
+        let mut journal = Journal::create(&path, "x", &hosts(&["a", "b"])).unwrap();
+        journal.done("a").unwrap();
+        drop(journal);
+        let whole = std::fs::read(&path).unwrap();
+        let torn = [&whole[..], b"{\"done\":\"b"].concat();
+        std::fs::write(&path, &torn).unwrap();
+        let (left, mut journal) = Journal::resume(&path, "x").unwrap();
+        assert_eq!(left.hosts, ["b"]);
+        journal.done("b").unwrap();
+        drop(journal);
+        assert_eq!(Journal::resume(&path, "x").unwrap().0.done, 2);
+        // Wherever the file ends, it is read or refused, and what it calls done was done.
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            if let Ok((left, _)) = Journal::resume(&path, "x") {
+                assert_eq!(left.hosts, ["a", "b"], "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resume");
+        for (text, expected) in [
+            ("", "line 1"),
+            ("gpu1\ngpu2\n", "line 1"),
+            (
+                "{\"aami_resume\":2,\"command\":\"x\",\"hosts\":[]}\n",
+                "version 2 is not known",
+            ),
+            (
+                "{\"aami_resume\":1,\"command\":\"x\",\"hosts\":[\"a\"]}\n{\"done\":\"b\"}\n",
+                "line 2",
+            ),
+            (
+                "{\"aami_resume\":1,\"command\":\"x\",\"hosts\":[\"a\"]}\n\n{\"done\":\"a\"}\n",
+                "line 2",
+            ),
+            (
+                "{\"aami_resume\":1,\"command\":\"rm\",\"hosts\":[\"a\"]}\n",
+                "is of `rm`, and this is `x`",
+            ),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Journal::resume(&path, "x").unwrap_err();
+            assert!(error.to_string().contains(expected), "{text}: {error}");
+            assert_eq!(error.code(), code::RESUME_FILE_INVALID);
+        }
+        let error = Journal::resume(&folder.path().join("none"), "x").unwrap_err();
+        assert_eq!(error.code(), code::RESUME_FILE_UNUSABLE);
+        let error = Journal::create(&folder.path().join("no/folder"), "x", &[]).unwrap_err();
+        assert_eq!(error.code(), code::RESUME_FILE_UNUSABLE);
+    }
+
+    #[test]
+    fn two_commands_do_not_share_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resume");
+        let journal = Journal::create(&path, "x", &hosts(&["a"])).unwrap();
+        let error = Journal::resume(&path, "x").unwrap_err();
+        assert_eq!(error.code(), code::RESUME_FILE_IN_USE);
+        drop(journal);
+        assert!(Journal::resume(&path, "x").is_ok());
+    }
+}
