@@ -133,6 +133,7 @@ fn index() -> String {
 fn title(area: Area) -> &'static str {
     match area {
         Area::Access => "Access: keys, roles, certificates",
+        Area::Alerts => "Alert rules: presets and an operator's own",
         Area::Agent => "The node's own program",
         Area::Api => "Requests to the control plane",
         Area::Connection => "The connection between a node and the control plane",

@@ -11,6 +11,7 @@
 
 mod access;
 mod agent;
+mod alert;
 mod api;
 mod connection;
 mod discovery;
@@ -27,6 +28,7 @@ mod tools;
 
 pub use access::*;
 pub use agent::*;
+pub use alert::*;
 pub use api::*;
 pub use connection::*;
 pub use discovery::*;
@@ -50,6 +52,8 @@ pub enum Area {
     Access,
     /// The node's binary and what it finds on its host.
     Agent,
+    /// Alert rules: presets and an operator's own.
+    Alerts,
     /// Requests the control plane cannot act on.
     Api,
     /// The connection between a node and the control plane, and what is told over it.
@@ -80,9 +84,10 @@ pub enum Area {
 
 impl Area {
     /// Every area, in the order of their letters.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Access,
         Self::Agent,
+        Self::Alerts,
         Self::Api,
         Self::Connection,
         Self::Discovery,
@@ -103,6 +108,7 @@ impl Area {
         match self {
             Self::Access => 'A',
             Self::Agent => 'G',
+            Self::Alerts => 'W',
             Self::Api => 'H',
             Self::Connection => 'C',
             Self::Discovery => 'D',
@@ -123,6 +129,7 @@ impl Area {
         match self {
             Self::Access => access::ENTRIES,
             Self::Agent => agent::ENTRIES,
+            Self::Alerts => alert::ENTRIES,
             Self::Api => api::ENTRIES,
             Self::Connection => connection::ENTRIES,
             Self::Discovery => discovery::ENTRIES,
