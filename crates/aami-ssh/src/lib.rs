@@ -15,6 +15,7 @@ mod client;
 mod command;
 mod connection;
 mod error;
+pub mod fanout;
 mod host;
 mod identities;
 mod settings;
