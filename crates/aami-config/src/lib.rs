@@ -33,6 +33,6 @@ pub use environment::{Environment, FileState};
 pub use jump::{Hop, ProxyJump};
 pub use newnode::NewNode;
 pub use problem::{Problem, Problems};
-pub use read::{Read, read};
+pub use read::{Read, explain, read};
 pub use secret::{NotSet, SecretValue};
 pub use setting::{Setting, Source};

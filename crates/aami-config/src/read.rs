@@ -2,14 +2,15 @@
 
 mod cross;
 mod reader;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use reader::{Path, Reader};
+pub(crate) use reader::{Path, ReadSecret, Reader};
 
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::kind::Kind as _;
+use crate::kind::{Kind as _, Section};
 use crate::problem::{Problem, Problems};
-use crate::section::Section;
 use crate::setting::Setting;
 use crate::tree;
 
@@ -18,31 +19,32 @@ use crate::tree;
 pub struct Read {
     /// The configuration.
     pub config: Config,
-    /// Every value with its source, in the order of the schema.
-    pub settings: Vec<Setting>,
     /// What does not hinder, but somebody should know: secrets whose variables are not set.
     pub warnings: Vec<Problem>,
 }
 
 /// Reads a configuration.
 ///
-/// In: the bytes of the file, and the world around it. Out: the configuration with the source of each value. Fails
-/// with every problem at once: what is no YAML, unknown fields, values that cannot be, names and addresses given
-/// twice, files that are missing.
+/// In: the bytes of the file, and the world around it. Out: the configuration. Fails with every problem at once: what
+/// is no YAML, unknown fields, values that cannot be, names and addresses given twice, files that are missing.
 pub fn read(bytes: &[u8], environment: &Environment<'_>) -> Result<Read, Problems> {
+    all(bytes, environment, false).map(|(read, _)| read)
+}
+
+/// Reads a configuration and says of every value where it came from, in the order of the schema. Secrets are hidden.
+/// Fails as [`read`] does.
+pub fn explain(bytes: &[u8], environment: &Environment<'_>) -> Result<(Read, Vec<Setting>), Problems> {
+    all(bytes, environment, true)
+}
+
+fn all(bytes: &[u8], environment: &Environment<'_>, explain: bool) -> Result<(Read, Vec<Setting>), Problems> {
     let tree = tree::parse(bytes)?;
-    let mut reader = Reader::new(environment);
-    let config = Section::<Config>::KIND.read(&tree, &Path::root(), &mut reader);
-    if let Some(config) = &config {
-        cross::check(config, &tree, &mut reader);
-    }
+    let mut reader = Reader::new(environment, tree.problems, explain);
+    let config = Section::<Config>::KIND.read(&tree.root, &Path::root(), &mut reader);
+    cross::check(&tree.root, &mut reader);
     let (settings, warnings, problems) = reader.into_parts();
     match (problems.into_problems(), config) {
-        (None, Some(config)) => Ok(Read {
-            config,
-            settings,
-            warnings,
-        }),
+        (None, Some(config)) => Ok((Read { config, warnings }, settings)),
         (Some(problems), _) => Err(problems),
         // A kind that refuses a value says why; this is the net below it.
         (None, None) => Err(Problem {
