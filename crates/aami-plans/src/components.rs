@@ -6,6 +6,8 @@
 //! path that climbs or a checksum that is none is refused with line and reason.
 
 mod format;
+#[cfg(any(feature = "bundle", feature = "stack"))]
+mod written;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -262,6 +264,12 @@ impl Catalogue {
     /// Every component, by name.
     pub fn components(&self) -> impl Iterator<Item = &Component> {
         self.components.values()
+    }
+
+    /// What is known and nobody offers, by name.
+    #[cfg(feature = "bundle")]
+    pub(crate) fn absent(&self) -> impl Iterator<Item = (&str, &Absent)> {
+        self.absent.iter().map(|(name, absent)| (name.as_str(), absent))
     }
 
     /// Whether something of this name stands in it, to be had or not.

@@ -1,7 +1,8 @@
 //! What AAMI installs: the plans, and how the programs in them are obtained.
 //!
 //! [`node`] is the plan that makes a machine a node, `stack` the one that makes it a server. [`components`] is the catalogue of foreign programs, [`obtain`] fetches one of them from a folder,
-//! a mirror or its publisher, through [`download`] and [`extract`]. `release` judges a release folder by its signature.
+//! a mirror or its publisher, through [`download`] and [`extract`]. `release` judges a release folder by its signature,
+//! `bundle` makes and reads what a site without internet installs from.
 //!
 //! One rule runs through the whole: nothing unverified is ever placed or run. A download becomes a
 //! [`download::Verified`] only by its SHA-256, and a program becomes an [`extract::Program`] only out
@@ -11,6 +12,8 @@
 //! Steps and effects come from `aami-install`; this room says what to do with them. It never prints,
 //! never reads the environment, and never writes outside the folders it is given.
 
+#[cfg(feature = "bundle")]
+pub mod bundle;
 pub mod components;
 pub mod download;
 pub mod extract;

@@ -6,6 +6,8 @@
 //!
 //! `cargo xtask dist` writes such folders; `install.sh` fetches one.
 
+#[cfg(feature = "bundle")]
+pub mod signer;
 mod sums;
 
 use std::fs;
@@ -17,6 +19,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::components::Sha256Sum;
 pub use sums::Sums;
+#[cfg(feature = "bundle")]
+pub(crate) use sums::is_plain;
 
 /// The list of files.
 pub const SUMS: &str = "SHA256SUMS";
@@ -43,6 +47,17 @@ impl PublicKey {
             minisign_verify::PublicKey::from_base64(text)
         };
         key.map(Self).map_err(|_| ReleaseError::NotAKey)
+    }
+
+    /// The comment that is signed with `bytes`, where `signature` is this key's over them; else what is wrong.
+    pub(crate) fn comment_of(&self, bytes: &[u8], signature: &str) -> Result<String, &'static str> {
+        let signature =
+            minisign_verify::Signature::decode(signature).map_err(|_| "it is not a signature")?;
+        match self.0.verify(bytes, &signature, false) {
+            Ok(()) => Ok(signature.trusted_comment().to_owned()),
+            Err(minisign_verify::Error::UnexpectedKeyId) => Err("it was made by another key"),
+            Err(_) => Err("it was changed after it was signed, or by somebody else"),
+        }
     }
 }
 
@@ -170,20 +185,8 @@ pub fn verify(folder: &Path, demand: Demand<'_>) -> Result<Release, ReleaseError
         path: path.clone(),
         why: why.to_owned(),
     };
-    let signature =
-        minisign_verify::Signature::decode(&signature).map_err(|_| refused("it is not a signature"))?;
-    demand
-        .key
-        .0
-        .verify(text.as_bytes(), &signature, false)
-        .map_err(|error| {
-            refused(match error {
-                minisign_verify::Error::UnexpectedKeyId => "it was made by another key",
-                _ => "the list was changed after it was signed, or by somebody else",
-            })
-        })?;
-    let version = signature
-        .trusted_comment()
+    let comment = demand.key.comment_of(text.as_bytes(), &signature).map_err(refused)?;
+    let version = comment
         .strip_prefix(COMMENT)
         .ok_or_else(|| refused("it is the signature of something else than a release"))?
         .to_owned();

@@ -60,7 +60,7 @@ impl fmt::Display for Sums {
 }
 
 /// Whether a path stays below its folder and means the same to every shell and web server.
-fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty()
             && !part.starts_with(['.', '-', '~'])
