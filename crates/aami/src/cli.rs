@@ -4,8 +4,10 @@
 //! command shows goes to standard output, in the form `-o` asks for; everything else goes to standard
 //! error. No command reads the environment by itself: [`surroundings`] does, once.
 
+mod acts;
 mod age;
 mod agents;
+mod ask;
 mod audit;
 mod batches;
 mod checks;
@@ -51,7 +53,7 @@ use std::process::ExitCode;
 
 use aami_model::Exit;
 use aami_plans::node::foreground;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use failure::Failure;
 use screen::Format;
@@ -148,6 +150,17 @@ impl Command {
     }
 }
 
+/// The command line, with what each command acts by.
+fn command() -> clap::Command {
+    acts::told(Cli::command())
+}
+
+/// Reads the arguments.
+fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
 /// Runs the command the arguments name.
 pub(crate) fn main() -> ExitCode {
     ExitCode::from(run(std::env::args_os().collect()).number())
@@ -160,7 +173,7 @@ fn run(arguments: Vec<OsString>) -> Exit {
         screen::complain(&Failure::Runtime(error), Format::Table);
         return Exit::Failed;
     }
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match read(&arguments) {
         Ok(cli) => cli,
         Err(error) => return refused(&error, &arguments),
     };

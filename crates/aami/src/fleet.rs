@@ -15,15 +15,15 @@ mod mode;
 mod place;
 mod which;
 
-use std::path::PathBuf;
-
 use aami_model::code;
+use aami_model::exporter::Exporter;
+use aami_model::secret::Secret;
 
 pub(crate) use api::ApiFleet;
 pub(crate) use file::FileFleet;
 pub(crate) use member::{Listing, Member, NewNode};
-pub(crate) use mode::choose;
-pub(crate) use place::{Place, Settings};
+pub(crate) use mode::{Decision, choose, decide};
+pub(crate) use place::{Place, Settings, invalid};
 pub(crate) use which::Which;
 
 use crate::cli::each::Done;
@@ -42,37 +42,53 @@ pub(crate) trait Fleet {
     /// The control plane, for what only it can do. `command` is who asks, as it is typed.
     fn plane(&mut self, command: &str) -> Result<&mut Session, Failure>;
 
-    /// The file fleet, for what only it can do.
-    fn file(&mut self, command: &str) -> Result<&mut FileFleet, Failure>;
+    /// The file fleet, for what only it can do. `command` is who asks, and `way` what does the same, or as much of it
+    /// as makes sense, with a control plane: a sentence.
+    fn file(&mut self, command: &str, way: &str) -> Result<&mut FileFleet, Failure>;
 
-    /// Where files of this machine lie, and the operator's settings for SSH and what runs beside.
+    /// Where files of this machine lie.
     fn place(&self) -> &Place;
 
-    /// Declares nodes; all of them or none. With `dry` they are judged and nothing is kept.
-    fn add(&mut self, nodes: &[NewNode], dry: bool) -> Result<Vec<Done>, Failure>;
+    /// The operator's settings for SSH and for what runs beside: of the file, or what is usual where there is none.
+    fn settings(&mut self) -> Result<Settings, Failure>;
 
-    /// The nodes that fit, with everything known of them.
+    /// Declares nodes. A file takes all of them or none; a control plane is told one after the other. With `dry`
+    /// they are judged as far as that can be done here, and nothing is kept.
+    fn add(&mut self, nodes: &[NewNode], dry: bool) -> Result<Vec<Attempt>, Failure>;
+
+    /// The nodes that fit, with everything that is known of them.
     fn list(&mut self, which: &Which) -> Result<Listing, Failure>;
 
-    /// Takes nodes out of the declaration; what is installed on them stays.
-    fn remove(&mut self, which: &Which, dry: bool) -> Result<Vec<Done>, Failure>;
+    /// Takes nodes out of the declaration; what is installed on them stays. With `dry` nothing is kept.
+    fn remove(&mut self, which: &Which, dry: bool) -> Result<Vec<Attempt>, Failure>;
 
-    /// The nodes that fit, with the way to each by SSH. A name nobody has is `NOT_FOUND`.
+    /// The nodes that fit, with the way to each by SSH, in natural order. A name nobody has is `NOT_FOUND`.
     fn members(&mut self, which: &Which) -> Result<Vec<Member>, Failure>;
 
-    /// What the agent on this node is told at its bootstrap, through standard input.
+    /// What the agent on this node is told at its bootstrap. Asked once a node, when its turn has come.
     fn introduction(&mut self, node: &Member) -> Result<Introduction, Failure>;
 
-    /// Notes what was installed where; the file fleet tells Prometheus.
+    /// Notes what was installed where. The file fleet lists it for Prometheus; a control plane knows by itself.
     fn installed(&mut self, nodes: &[Installed]) -> Result<(), Failure>;
 }
 
+/// What became of one of several things.
+pub(crate) type Attempt = Result<Done, Failure>;
+
 /// What a bootstrap on a node begins with.
+#[derive(Debug, Clone)]
 pub(crate) enum Introduction {
-    /// Nobody to register with: exporters alone.
+    /// There is nobody to register with: exporters alone.
     Alone,
-    /// The script the control plane rendered for this node, with its token in it. Standard input, never an argument.
-    Script(aami_plans::stack::Given),
+    /// A control plane, and the token that enrols this node with it.
+    Register {
+        /// Its address, as nodes reach it.
+        server: String,
+        /// The pin of its key, where the system does not know who signed its certificate.
+        pin: Option<String>,
+        /// The token. It goes to the node by standard input, into a file of root's.
+        token: Secret,
+    },
 }
 
 /// A node on which an installation ended well, and what answers there now.
@@ -80,10 +96,8 @@ pub(crate) enum Introduction {
 pub(crate) struct Installed {
     /// Its name.
     pub(crate) name: String,
-    /// Its exporters: job and port.
-    pub(crate) exporters: Vec<(String, u16)>,
-    /// Where its log lies here.
-    pub(crate) log: Option<PathBuf>,
+    /// Its exporters.
+    pub(crate) exporters: Vec<Exporter>,
 }
 
 /// `command` needs a control plane, and there is none.
@@ -99,6 +113,6 @@ pub(crate) fn needs_file_fleet(command: &str, fleet: &str, hint: &str) -> Failur
     Failure::found_with(
         code::NEEDS_FILE_FLEET,
         format!("`{command}` acts on the file fleet, and this is {fleet}"),
-        hint.to_owned(),
+        hint,
     )
 }

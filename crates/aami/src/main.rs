@@ -1,9 +1,10 @@
 //! `aami`, the operator's binary: the control plane, and every command that talks to it.
 //!
-//! Start at [`cli`]: one file per command. This is one of the two places that print; it must not decide
+//! Start at [`cli`]: one file per command; [`fleet`] is what commands act on. This is one of the two places that print; it must not decide
 //! what a node or token is: that lives in `aami-model` and `aami-server`.
 
 mod cli;
+mod fleet;
 
 use std::process::ExitCode;
 

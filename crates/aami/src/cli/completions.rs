@@ -1,7 +1,7 @@
 //! `aami completions SHELL`.
 
 use aami_model::Exit;
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
 use super::failure::Failure;
@@ -21,7 +21,7 @@ pub(crate) struct Completions {
 impl Completions {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut super::Cli::command(), "aami", &mut script);
+        clap_complete::generate(self.shell, &mut super::command(), "aami", &mut script);
         Screen::new(Format::Table).write(&String::from_utf8_lossy(&script))?;
         Ok(Exit::Ok)
     }

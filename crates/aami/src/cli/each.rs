@@ -7,7 +7,7 @@ use aami_model::Exit;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::screen;
+use super::screen::{self, Screen};
 use super::session::Session;
 
 /// What was done to one thing.
@@ -26,6 +26,48 @@ impl Done {
     }
 }
 
+/// What became of several things so far.
+struct Tally {
+    /// Whether there is only one thing: then its failure is the command's.
+    alone: bool,
+    done: usize,
+    last: Option<Exit>,
+}
+
+impl Tally {
+    const fn of(count: usize) -> Self {
+        Self {
+            alone: count == 1,
+            done: 0,
+            last: None,
+        }
+    }
+
+    fn take(&mut self, screen: &mut Screen, attempt: Result<Done, Failure>) -> Result<(), Failure> {
+        match attempt {
+            Ok(what) => {
+                self.done += 1;
+                screen.show_one(&what, &what.done)
+            }
+            Err(failure @ (Failure::Closed | Failure::Output(_))) => Err(failure),
+            Err(failure) if self.alone => Err(failure),
+            Err(failure) => {
+                screen::complain(&failure, screen.format());
+                self.last = Some(failure.exit());
+                Ok(())
+            }
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self.last {
+            None => Exit::Ok,
+            Some(_) if self.done > 0 => Exit::Partial,
+            Some(exit) => exit,
+        }
+    }
+}
+
 /// Does `action` to each of `names`, in order. A failure with one alone is that failure; of several, the
 /// others are done all the same and the exit code is [`Exit::Partial`], or the last failure's when none
 /// could be done.
@@ -34,25 +76,19 @@ pub(crate) fn each(
     names: &[String],
     mut action: impl FnMut(&mut Session, &str) -> Result<Done, Failure>,
 ) -> Result<Exit, Failure> {
-    let mut done = 0;
-    let mut last = None;
+    let mut tally = Tally::of(names.len());
     for name in names {
-        match action(session, name) {
-            Ok(what) => {
-                done += 1;
-                session.screen.show_one(&what, &what.done)?;
-            }
-            Err(failure @ (Failure::Closed | Failure::Output(_))) => return Err(failure),
-            Err(failure) if names.len() == 1 => return Err(failure),
-            Err(failure) => {
-                screen::complain(&failure, session.screen.format());
-                last = Some(failure.exit());
-            }
-        }
+        let attempt = action(session, name);
+        tally.take(&mut session.screen, attempt)?;
     }
-    Ok(match last {
-        None => Exit::Ok,
-        Some(_) if done > 0 => Exit::Partial,
-        Some(exit) => exit,
-    })
+    Ok(tally.exit())
+}
+
+/// Tells what became of several things, by the same rules.
+pub(crate) fn told(screen: &mut Screen, attempts: Vec<Result<Done, Failure>>) -> Result<Exit, Failure> {
+    let mut tally = Tally::of(attempts.len());
+    for attempt in attempts {
+        tally.take(screen, attempt)?;
+    }
+    Ok(tally.exit())
 }

@@ -21,6 +21,16 @@ pub(crate) enum Failure {
         /// What to do, where the code's own hint says too little.
         hint: Option<String>,
     },
+    /// A condition that was found at several places, each of which is told.
+    #[error("{sentence}")]
+    Listed {
+        /// The condition.
+        code: Code,
+        /// What happened, in one sentence.
+        sentence: String,
+        /// The places, a line each.
+        places: Vec<String>,
+    },
     /// A file could not be read or written.
     #[error("{} could not be {doing}", path.display())]
     File {
@@ -121,7 +131,7 @@ impl Failure {
     pub(crate) fn code(&self) -> Option<Code> {
         match self {
             Self::Client(error) => Some(error.code()),
-            Self::Found { code, .. } => Some(*code),
+            Self::Found { code, .. } | Self::Listed { code, .. } => Some(*code),
             Self::Prometheus(_) => Some(code::INVALID),
             Self::Config(error) => Some(error.code()),
             Self::Start(error) => Some(error.code()),
@@ -134,6 +144,14 @@ impl Failure {
             Self::Install(error) => Some(error.code()),
             Self::Preflight(error) => Some(error.code()),
             Self::File { .. } | Self::Runtime(_) | Self::Closed | Self::Output(_) => None,
+        }
+    }
+
+    /// The places it was found at, where there are several.
+    pub(crate) fn places(&self) -> &[String] {
+        match self {
+            Self::Listed { places, .. } => places,
+            _ => &[],
         }
     }
 

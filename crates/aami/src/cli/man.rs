@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use aami_model::Exit;
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 
 use super::failure::Failure;
 use super::screen::{Format, Screen};
@@ -19,7 +19,7 @@ pub(crate) struct Man {
 
 impl Man {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let command = super::Cli::command();
+        let command = super::command();
         if let Some(dir) = self.dir {
             clap_mangen::generate_to(command, &dir).map_err(written(&dir))?;
         } else {

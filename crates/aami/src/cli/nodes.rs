@@ -3,12 +3,14 @@
 mod accept;
 mod add;
 mod allow_reenrol;
+mod chosen;
 mod command;
 mod found;
 mod history;
 mod label;
 mod list;
 mod maintenance;
+mod remove;
 mod restore;
 mod resume;
 mod retire;
@@ -28,6 +30,10 @@ use super::surroundings::Surroundings;
 
 /// Nodes: managed, installed systems
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Nodes are kept by a control plane or declared in /etc/aami/config.yaml and reached by SSH. A control plane is taken
+where --server, --key-file or --data-dir, AAMI_SERVER or AAMI_API_KEY, `server:` in the configuration or an admin.key on
+this machine names one. Which of the two a verb acts by stands at the end of its own help.")]
 pub(crate) struct Nodes {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -37,8 +43,9 @@ pub(crate) struct Nodes {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Add(add::Add),
+    Add(Box<add::Add>),
     List(list::List),
+    Remove(remove::Remove),
     Show(show::Show),
     Verify(verify::Verify),
     Label(label::Label),
@@ -57,24 +64,26 @@ enum Verb {
 
 impl Nodes {
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
-        let mut session = self.common.session(surroundings)?;
+        let mut fleet = self.common.fleet(surroundings)?;
+        let fleet = fleet.as_mut();
         match self.verb {
-            Verb::Add(verb) => verb.run(&mut session),
-            Verb::List(verb) => verb.run(&mut session),
-            Verb::Show(verb) => verb.run(&mut session),
-            Verb::Verify(verb) => verb.run(&mut session),
-            Verb::Label(verb) => verb.run(&mut session),
-            Verb::Maintenance(verb) => verb.run(&mut session),
-            Verb::Resume(verb) => verb.run(&mut session),
-            Verb::Retire(verb) => verb.run(&mut session),
-            Verb::Restore(verb) => verb.run(&mut session),
-            Verb::Token(verb) => verb.run(&mut session, surroundings),
-            Verb::Rotate(verb) => verb.run(&mut session, surroundings),
-            Verb::AllowReenrol(verb) => verb.run(&mut session),
-            Verb::Command(verb) => verb.run(&mut session),
-            Verb::History(verb) => verb.run(&mut session),
-            Verb::Found(verb) => verb.run(&mut session),
-            Verb::Accept(verb) => verb.run(&mut session),
+            Verb::Add(verb) => verb.run(fleet),
+            Verb::List(verb) => verb.run(fleet),
+            Verb::Remove(verb) => verb.run(fleet),
+            Verb::Show(verb) => verb.run(fleet.plane("aami nodes show")?),
+            Verb::Verify(verb) => verb.run(fleet.plane("aami nodes verify")?),
+            Verb::Label(verb) => verb.run(fleet.plane("aami nodes label")?),
+            Verb::Maintenance(verb) => verb.run(fleet.plane("aami nodes maintenance")?),
+            Verb::Resume(verb) => verb.run(fleet.plane("aami nodes resume")?),
+            Verb::Retire(verb) => verb.run(fleet.plane("aami nodes retire")?),
+            Verb::Restore(verb) => verb.run(fleet.plane("aami nodes restore")?),
+            Verb::Token(verb) => verb.run(fleet.plane("aami nodes token")?, surroundings),
+            Verb::Rotate(verb) => verb.run(fleet.plane("aami nodes rotate")?, surroundings),
+            Verb::AllowReenrol(verb) => verb.run(fleet.plane("aami nodes allow-reenrol")?),
+            Verb::Command(verb) => verb.run(fleet.plane("aami nodes command")?),
+            Verb::History(verb) => verb.run(fleet.plane("aami nodes history")?),
+            Verb::Found(verb) => verb.run(fleet.plane("aami nodes found")?),
+            Verb::Accept(verb) => verb.run(fleet.plane("aami nodes accept")?),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Which control plane is asked, and with which key.
 //!
-//! What is named on the command line comes first, then `AAMI_SERVER` and `AAMI_API_KEY`, then what a
-//! control plane on this machine left in its data folder: `admin.key`, `address` and `tls/ca.pem`. What
-//! was found and not named is said on standard error, so nobody acts on the wrong fleet unawares.
+//! What is named on the command line comes first, then `AAMI_SERVER` and `AAMI_API_KEY`, then `server:` of the
+//! configuration, then what a control plane on this machine left in its data folder: `admin.key`, `address` and
+//! `tls/ca.pem`. What was found and not named is said on standard error, so nobody acts on the wrong fleet
+//! unawares. Whether a control plane is asked at all, or a fleet that a file declares, `fleet/mode.rs` decides.
 
 use std::fs;
 use std::io;
@@ -11,12 +12,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aami_api::client::{Client, Pin, Settings, Trust, pinned_ca};
+use aami_config::config::Server;
 use aami_model::code;
 use aami_model::secret::{Secret, SecretKind};
 use clap::Args;
 
 use super::failure::Failure;
-use super::surroundings::Surroundings;
+use super::surroundings::{SERVER_DATA, Surroundings};
 
 /// The file in a data folder that names the control plane's address.
 pub(crate) const ADDRESS_FILE: &str = "address";
@@ -46,6 +48,12 @@ pub(crate) struct Reach {
     /// Pin of the control plane's key, sha256//...
     #[arg(long, global = true, value_name = "PIN")]
     pub(crate) pin: Option<Pin>,
+    /// Configuration of the fleet; where it names no `server:`, nodes are reached by SSH [/etc/aami/config.yaml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder that stands for /: everything of this machine lies below it
+    #[arg(long, global = true, value_name = "DIR", hide = true)]
+    pub(crate) root: Option<PathBuf>,
 }
 
 /// A client, and what to say about how it was found.
@@ -65,14 +73,47 @@ struct Key {
 }
 
 impl Reach {
-    /// Finds address, key and trust. Nothing is sent yet, except one handshake where a pin was given.
-    pub(crate) fn connect(&self, surroundings: &Surroundings) -> Result<Reached, Failure> {
-        let folders = match &self.data_dir {
-            Some(folder) => vec![folder.clone()],
-            None => surroundings.data_folders(),
-        };
-        let key = self.key(surroundings, &folders)?;
+    /// Where a control plane of this machine may keep its data.
+    fn folders(&self, surroundings: &Surroundings) -> Vec<PathBuf> {
+        match (&self.data_dir, &self.root) {
+            (Some(folder), _) => vec![folder.clone()],
+            // Another system's control plane; the user's own, of `aami up`, is none of its.
+            (None, Some(root)) => (surroundings.data_folders().iter())
+                .filter(|folder| folder.starts_with(SERVER_DATA))
+                .map(|folder| root.join(folder.strip_prefix("/").unwrap_or(folder)))
+                .collect(),
+            (None, None) => surroundings.data_folders(),
+        }
+    }
+
+    /// Whether the command line or the environment speaks of a control plane.
+    pub(crate) fn names_one(&self, surroundings: &Surroundings) -> bool {
+        self.server.is_some()
+            || self.key_file.is_some()
+            || self.data_dir.is_some()
+            || surroundings.server.is_some()
+            || surroundings.api_key.is_some()
+    }
+
+    /// Whether a control plane of this machine left its key, be it one this user may not read.
+    pub(crate) fn finds_one(&self, surroundings: &Surroundings) -> bool {
+        let is_there = |folder: &PathBuf| !matches!(read_key(&folder.join(ADMIN_KEY), None), Err(KeyProblem::Missing));
+        self.folders(surroundings).iter().any(is_there)
+    }
+
+    /// Finds address, key and trust, what the configuration says among them. Nothing is sent yet, except one
+    /// handshake where a pin was given.
+    pub(crate) fn connect(
+        &self,
+        surroundings: &Surroundings,
+        configured: Option<&Server>,
+    ) -> Result<Reached, Failure> {
+        let folders = self.folders(surroundings);
         let named = self.server.as_ref().or(surroundings.server.as_ref());
+        // Its key and certificate are for the control plane it names, and for no other.
+        let configured = configured.filter(|configured| named.is_none_or(|named| *named == configured.url));
+        let key = self.key(surroundings, &folders, configured)?;
+        let named = named.or(configured.map(|configured| &configured.url));
         // The folder whose control plane is meant: the one the key is from, else the one that was named.
         let folder = key.folder.as_ref().or(self.data_dir.as_ref());
         let local = folder.and_then(|folder| read_address(folder));
@@ -95,7 +136,8 @@ impl Reach {
                 ));
             }
         }
-        if named.is_none() || key.folder.is_some() {
+        let is_said = self.server.is_some() || surroundings.server.is_some();
+        if !is_said || key.folder.is_some() {
             notes.push(format!("aami: asking {server} with the key in {}", key.from));
         }
         if key.open_to_others {
@@ -105,7 +147,7 @@ impl Reach {
             ));
         }
         let settings = Settings {
-            trust: self.trust(&server, folder.map(PathBuf::as_path))?,
+            trust: self.trust(&server, folder.map(PathBuf::as_path), configured)?,
             timeout: TIMEOUT,
             ..Settings::new(server)
         };
@@ -113,7 +155,12 @@ impl Reach {
         Ok(Reached { client, notes })
     }
 
-    fn key(&self, surroundings: &Surroundings, folders: &[PathBuf]) -> Result<Key, Failure> {
+    fn key(
+        &self,
+        surroundings: &Surroundings,
+        folders: &[PathBuf],
+        configured: Option<&Server>,
+    ) -> Result<Key, Failure> {
         if let Some(file) = &self.key_file {
             return read_key(file, None).map_err(|why| unreadable(file, &why));
         }
@@ -127,6 +174,9 @@ impl Reach {
                 folder: None,
                 open_to_others: false,
             });
+        }
+        if let Some(file) = configured.and_then(|configured| configured.key_file.as_ref()) {
+            return read_key(file, None).map_err(|why| unreadable(file, &why));
         }
         let mut hidden = None;
         for folder in folders {
@@ -150,7 +200,12 @@ impl Reach {
         }))
     }
 
-    fn trust(&self, server: &str, folder: Option<&Path>) -> Result<Trust, Failure> {
+    fn trust(
+        &self,
+        server: &str,
+        folder: Option<&Path>,
+        configured: Option<&Server>,
+    ) -> Result<Trust, Failure> {
         let read = |path: &Path| {
             fs::read_to_string(path).map_err(|source| Failure::File {
                 path: path.to_owned(),
@@ -162,6 +217,13 @@ impl Reach {
             return Ok(Trust::Only(read(file)?));
         }
         if let Some(pin) = self.pin {
+            return Ok(Trust::Only(pinned_ca(server, pin, TIMEOUT)?));
+        }
+        if let Some(file) = configured.and_then(|configured| configured.ca_file.as_ref()) {
+            return Ok(Trust::Only(read(file)?));
+        }
+        if let Some(pin) = configured.and_then(|configured| configured.pin.as_ref()) {
+            let pin = pin.parse().map_err(|error| Failure::invalid(format!("server.pin: {error}")))?;
             return Ok(Trust::Only(pinned_ca(server, pin, TIMEOUT)?));
         }
         match folder.map(|folder| folder.join("tls/ca.pem")) {
@@ -252,7 +314,7 @@ mod tests {
     #[test]
     fn the_control_plane_of_this_machine_is_found_by_its_folder_and_said() {
         let folder = folder(&[("admin.key", KEY), ("address", "http://127.0.0.1:9999\n")]);
-        let reached = in_folder(&folder).connect(&Surroundings::default()).unwrap();
+        let reached = in_folder(&folder).connect(&Surroundings::default(), None).unwrap();
         assert_eq!(reached.client.server(), "http://127.0.0.1:9999");
         let file = folder.path().join("admin.key");
         assert_eq!(
@@ -272,7 +334,7 @@ mod tests {
             api_key: Some(KEY.into()),
             ..Surroundings::default()
         };
-        let environment = Reach::default().connect(&surroundings).unwrap();
+        let environment = Reach::default().connect(&surroundings, None).unwrap();
         assert_eq!(environment.client.server(), "https://env:8080");
         assert!(
             environment.notes.is_empty(),
@@ -286,7 +348,7 @@ mod tests {
             ..Reach::default()
         };
         assert_eq!(
-            named.connect(&surroundings).unwrap().client.server(),
+            named.connect(&surroundings, None).unwrap().client.server(),
             "https://flag:1"
         );
     }
@@ -302,7 +364,7 @@ mod tests {
             ..Surroundings::default()
         };
         // A machine that runs these tests may have a control plane of its own; its key is no better.
-        let failure = Reach::default().connect(&surroundings).unwrap_err();
+        let failure = Reach::default().connect(&surroundings, None).unwrap_err();
         let code = failure.code().unwrap();
         assert!(
             [code::UNAUTHENTICATED, code::KEY_FILE_UNREADABLE].contains(&code),
@@ -318,7 +380,7 @@ mod tests {
             ("rubbish-secret", "no API key"),
         ] {
             let folder = folder(&[("admin.key", text)]);
-            let failure = in_folder(&folder).connect(&Surroundings::default()).unwrap_err();
+            let failure = in_folder(&folder).connect(&Surroundings::default(), None).unwrap_err();
             assert_eq!(failure.code(), Some(code::KEY_FILE_UNREADABLE));
             let said = failure.to_string();
             assert!(said.contains(why) && !said.contains(text), "{said}");
@@ -328,16 +390,43 @@ mod tests {
     #[test]
     fn without_any_key_every_place_is_named() {
         let folder = folder(&[]);
-        let failure = in_folder(&folder).connect(&Surroundings::default()).unwrap_err();
+        let failure = in_folder(&folder).connect(&Surroundings::default(), None).unwrap_err();
         assert_eq!(failure.code(), Some(code::UNAUTHENTICATED));
         assert!(failure.to_string().contains("admin.key"), "{failure}");
+    }
+
+    fn configured(text: &str) -> Server {
+        let text = format!("cluster: {{name: x}}\n{text}");
+        let read = aami_config::read(text.as_bytes(), &aami_config::Environment::bare()).unwrap();
+        read.config.server.unwrap()
+    }
+
+    #[test]
+    fn the_configuration_names_a_control_plane_with_its_own_key() {
+        let folder = folder(&[("mine", KEY)]);
+        let file = folder.path().join("mine");
+        let server = configured(&format!(
+            "server:\n  url: https://conf:8080\n  key_file: {}\n",
+            file.display()
+        ));
+        let reached = Reach::default().connect(&Surroundings::default(), Some(&server)).unwrap();
+        assert_eq!(reached.client.server(), "https://conf:8080");
+        assert!(reached.notes[0].contains("https://conf:8080"), "{:?}", reached.notes);
+        // One that is named otherwise is not given that key.
+        let named = Reach {
+            server: Some("https://flag:1".into()),
+            root: Some(folder.path().to_owned()),
+            ..Reach::default()
+        };
+        let failure = named.connect(&Surroundings::default(), Some(&server)).unwrap_err();
+        assert_eq!(failure.code(), Some(code::UNAUTHENTICATED));
     }
 
     #[test]
     fn a_key_file_others_can_read_is_said() {
         let folder = folder(&[("admin.key", KEY)]);
         fs::set_permissions(folder.path().join("admin.key"), fs::Permissions::from_mode(0o644)).unwrap();
-        let reached = in_folder(&folder).connect(&Surroundings::default()).unwrap();
+        let reached = in_folder(&folder).connect(&Surroundings::default(), None).unwrap();
         assert!(
             reached.notes.iter().any(|note| note.contains("chmod 600")),
             "{:?}",

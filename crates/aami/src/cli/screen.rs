@@ -39,6 +39,8 @@ pub(crate) struct Screen {
     out: Box<dyn Write>,
     error: Box<dyn Write>,
     on_terminal: bool,
+    quiet: bool,
+    colour: bool,
     now: Timestamp,
 }
 
@@ -53,8 +55,25 @@ impl Screen {
             out: Box::new(io::stdout()),
             error: Box::new(io::stderr()),
             on_terminal: io::stdout().is_terminal(),
+            quiet: false,
+            colour: false,
             now: Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
         }
+    }
+
+    /// Whether remarks are left out, and whether colours may be used.
+    pub(crate) fn with_manners(self, quiet: bool, colour: bool) -> Self {
+        Self { quiet, colour, ..self }
+    }
+
+    /// Whether remarks are left out.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether colours may be used.
+    pub(crate) const fn has_colour(&self) -> bool {
+        self.colour
     }
 
     /// The form asked for.
@@ -109,8 +128,11 @@ impl Screen {
         })
     }
 
-    /// Says something beside the data.
+    /// Says something beside the data, unless nothing beside it is wanted.
     pub(crate) fn note(&mut self, text: &str) {
+        if self.quiet {
+            return;
+        }
         // Nobody listens on a closed standard error; the data is what counts.
         let _ = writeln!(self.error, "{}", harmless(text));
     }
@@ -148,6 +170,9 @@ pub(crate) fn complain(failure: &Failure, format: Format) {
 pub(crate) fn complaint(failure: &Failure) -> String {
     let sentence = failure.to_string();
     let mut text = format!("error: {}\n", harmless(&sentence));
+    for place in failure.places() {
+        text.push_str(&format!("       {}\n", harmless(place)));
+    }
     let mut said = sentence;
     let mut cause = std::error::Error::source(failure);
     while let Some(error) = cause {
@@ -173,11 +198,14 @@ pub(crate) fn complaint(failure: &Failure) -> String {
 
 fn complaint_json(failure: &Failure) -> String {
     let code = failure.code();
-    let json = serde_json::json!({
+    let mut json = serde_json::json!({
         "error": failure.to_string(),
         "code": code.map(|code| code.symbol),
         "id": code.map(|code| code.id()),
         "hint": failure.hint(),
     });
+    if !failure.places().is_empty() {
+        json["places"] = failure.places().into();
+    }
     format!("{json}\n")
 }

@@ -1,18 +1,26 @@
 //! What a command that asks the control plane works with.
 
 use aami_api::client::Client;
+use aami_model::code;
 use clap::Args;
 
 use super::failure::Failure;
 use super::reach::Reach;
 use super::screen::{Format, Screen};
 use super::surroundings::Surroundings;
+use crate::fleet::{self, Decision, Fleet};
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Common {
     /// Form of the output
     #[arg(short, long, global = true, value_name = "FORM", default_value = "table")]
     output: Format,
+    /// Say nothing beside the data and what went wrong
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// No colours [NO_COLOR]
+    #[arg(long, global = true)]
+    no_color: bool,
     #[command(flatten)]
     pub(crate) reach: Reach,
 }
@@ -23,17 +31,29 @@ impl Common {
         self.output
     }
 
-    /// Finds the control plane and says so.
+    /// Standard output and standard error, in the form asked for.
+    pub(crate) fn screen(&self, surroundings: &Surroundings) -> Screen {
+        Screen::new(self.output).with_manners(self.quiet, surroundings.colour && !self.no_color)
+    }
+
+    /// The fleet there is, whichever way it is kept; says which.
+    pub(crate) fn fleet(&self, surroundings: &Surroundings) -> Result<Box<dyn Fleet>, Failure> {
+        fleet::choose(&self.reach, surroundings, self.screen(surroundings))
+    }
+
+    /// Finds the control plane and says so. For commands that have no meaning without one.
     pub(crate) fn session(&self, surroundings: &Surroundings) -> Result<Session, Failure> {
-        let mut screen = Screen::new(self.output);
-        let reached = self.reach.connect(surroundings)?;
-        for note in &reached.notes {
-            screen.note(note);
+        match fleet::decide(&self.reach, surroundings)? {
+            Decision::Plane(plane) => plane.connect(&self.reach, self.screen(surroundings)),
+            Decision::File(place) => Err(Failure::found(
+                code::NEEDS_CONTROL_PLANE,
+                format!(
+                    "this needs a control plane; none was named, and none left an admin.key here, so commands act on \
+                     the file fleet {}",
+                    place.config.display()
+                ),
+            )),
         }
-        Ok(Session {
-            client: reached.client,
-            screen,
-        })
     }
 }
 

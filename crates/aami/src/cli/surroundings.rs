@@ -1,5 +1,6 @@
 //! What the environment says, read once.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use aami_plans::download::Proxies;
@@ -31,6 +32,12 @@ pub(crate) struct Surroundings {
     pub(crate) state: Option<PathBuf>,
     /// Where this user's cache is: `XDG_CACHE_HOME`, or `~/.cache`.
     pub(crate) cache: Option<PathBuf>,
+    /// `HOME`.
+    pub(crate) home: Option<PathBuf>,
+    /// `SSH_AUTH_SOCK`: the SSH agent of this session.
+    pub(crate) ssh_agent: Option<PathBuf>,
+    /// Every variable, for `${NAME}` in the configuration of a fleet. Some of them are secrets.
+    pub(crate) variables: BTreeMap<String, String>,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -91,6 +98,12 @@ impl Surroundings {
             data: folder("XDG_DATA_HOME", ".local/share"),
             state: folder("XDG_STATE_HOME", ".local/state"),
             cache: folder("XDG_CACHE_HOME", ".cache"),
+            ssh_agent: given("SSH_AUTH_SOCK").map(PathBuf::from),
+            // What is no text can be named by no text.
+            variables: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            home,
         }
     }
 

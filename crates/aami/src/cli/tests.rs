@@ -3,11 +3,10 @@
 use aami_api::client::ClientError;
 use aami_api::problem::Problem;
 use aami_model::{Exit, code};
-use clap::CommandFactory as _;
 
 use super::failure::Failure;
 use super::screen::complaint;
-use super::{Cli, run};
+use super::run;
 
 /// The help of a command and of all below it.
 fn help(command: &mut clap::Command, path: &str, all: &mut String) {
@@ -26,7 +25,7 @@ fn help(command: &mut clap::Command, path: &str, all: &mut String) {
 
 #[test]
 fn the_whole_help() {
-    let mut command = Cli::command().term_width(100);
+    let mut command = super::command().term_width(100);
     command.build();
     let mut all = String::new();
     help(&mut command, "aami", &mut all);
@@ -35,7 +34,7 @@ fn the_whole_help() {
 
 #[test]
 fn the_command_line_is_sound() {
-    Cli::command().debug_assert();
+    super::command().debug_assert();
 }
 
 #[test]

@@ -5,26 +5,36 @@ use aami_model::node_status::NodeStatus;
 use aami_model::{Exit, Timestamp};
 use clap::Args;
 
+use super::chosen;
 use crate::cli::age::age;
 use crate::cli::failure::Failure;
-use crate::cli::labels;
-use crate::cli::paging;
-use crate::cli::query::Query;
-use crate::cli::session::Session;
+use crate::cli::labels::{self, Pair};
 use crate::cli::table::Table;
+use crate::fleet::{Fleet, Which};
 
 /// List nodes
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami nodes list
+  aami nodes list 'gpu[001-032]' -o wide
+  aami nodes list -l rack=A1,row=3 -o json
+  aami nodes list --status offline
+
+--status needs a control plane.")]
 pub(crate) struct List {
+    /// Nodes, e.g. gpu-01 or gpu[001-128] [default: every node]
+    #[arg(value_name = "NODES")]
+    nodes: Vec<String>,
     /// Only nodes in this status
     #[arg(long, value_parser = status)]
     status: Option<NodeStatus>,
     /// Only nodes of this group, by name or id
     #[arg(long)]
     group: Option<String>,
-    /// Only nodes with this label; may be repeated
-    #[arg(long, value_name = "NAME=VALUE")]
-    label: Vec<String>,
+    /// Only nodes with this label; may be repeated, and all must fit
+    #[arg(short = 'l', long, visible_alias = "label", value_name = "NAME=VALUE", value_delimiter = ',')]
+    filter: Vec<Pair>,
     /// Only nodes that hold this text in hostname, address or a label
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
@@ -41,17 +51,17 @@ pub(crate) fn status(text: &str) -> Result<NodeStatus, String> {
 }
 
 impl List {
-    pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
-        let mut query = Query::default();
-        query.add_if("status", self.status.map(NodeStatus::name));
-        query.add_if("group", self.group);
-        query.add_if("q", self.search);
-        for label in self.label {
-            query.add("label", label);
-        }
-        let nodes: Vec<NodeView> = paging::all(session, "/api/v1/nodes", &query, self.limit)?;
-        let now = session.screen.now();
-        session.screen.show(&nodes, |wide| table(&nodes, now, wide))?;
+    pub(super) fn run(self, fleet: &mut dyn Fleet) -> Result<Exit, Failure> {
+        let which = Which {
+            names: chosen::names(&self.nodes)?,
+            labels: labels::labels(self.filter),
+            group: self.group,
+            search: self.search,
+            status: self.status,
+            limit: self.limit,
+        };
+        let listing = fleet.list(&which)?;
+        listing.show(fleet.screen())?;
         Ok(Exit::Ok)
     }
 }

@@ -2,7 +2,6 @@
 //! terminal, what is needed is asked for.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 
 use aami_install::Host;
@@ -12,6 +11,7 @@ use aami_plans::stack::uninstall::is_recorded;
 use aami_plans::stack::{Certificate, Given, Note, Part, Runtime, Wishes};
 
 use super::install::{Install, RuntimeWish};
+use crate::cli::ask::question;
 use crate::cli::failure::Failure;
 
 /// The longest file a password or certificate is read from.
@@ -251,24 +251,6 @@ fn ask(flags: &Install, wishes: &mut Wishes) -> Result<(), Failure> {
             "Run it again with the options you want; --dry-run shows all of it.",
         )),
     }
-}
-
-/// Asks at the terminal itself: standard input may be a script.
-pub(super) fn question(text: &str) -> Result<String, Failure> {
-    let failed = |source| Failure::File {
-        path: "/dev/tty".into(),
-        doing: "read",
-        source,
-    };
-    let terminal = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/tty")
-        .map_err(failed)?;
-    (&terminal).write_all(text.as_bytes()).map_err(failed)?;
-    let mut line = String::new();
-    BufReader::new(&terminal).read_line(&mut line).map_err(failed)?;
-    Ok(line.trim().to_owned())
 }
 
 fn text(path: &Path) -> Result<String, Failure> {

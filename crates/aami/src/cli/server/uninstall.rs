@@ -46,7 +46,7 @@ impl Uninstall {
             "All data in {} is removed for good. Type yes to go on: ",
             wishes.data_dir
         );
-        self.agreed(|| chosen::question(&what))?;
+        self.agreed(|| question(&what))?;
         let cancel = shown::cancel_on_signals()?;
         let taken = take_back(&host, &stack, &options_for(wishes), self.purge_data, &cancel)?;
         self.show(&taken);

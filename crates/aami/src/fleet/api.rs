@@ -1,0 +1,84 @@
+//! The fleet of a control plane.
+
+mod introduction;
+mod nodes;
+
+use super::{
+    Attempt, FileFleet, Fleet, Installed, Introduction, Listing, Member, NewNode, Place, Settings, Which,
+    needs_file_fleet,
+};
+use crate::cli::failure::Failure;
+use crate::cli::screen::Screen;
+use crate::cli::session::Session;
+
+/// A fleet that a control plane keeps.
+pub(crate) struct ApiFleet {
+    session: Session,
+    place: Place,
+}
+
+impl ApiFleet {
+    pub(crate) const fn new(session: Session, place: Place) -> Self {
+        Self { session, place }
+    }
+}
+
+impl Fleet for ApiFleet {
+    fn name(&self) -> String {
+        format!("the control plane {}", self.session.client.server())
+    }
+
+    fn screen(&mut self) -> &mut Screen {
+        &mut self.session.screen
+    }
+
+    fn plane(&mut self, _: &str) -> Result<&mut Session, Failure> {
+        Ok(&mut self.session)
+    }
+
+    fn file(&mut self, command: &str, way: &str) -> Result<&mut FileFleet, Failure> {
+        Err(needs_file_fleet(command, &self.name(), way))
+    }
+
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// SSH is the operator's own affair: what their configuration says of it holds for a control plane's nodes too.
+    fn settings(&mut self) -> Result<Settings, Failure> {
+        match self.place.read()? {
+            Some(settings) => Ok(settings),
+            None => self.place.usual(),
+        }
+    }
+
+    fn add(&mut self, nodes: &[NewNode], dry: bool) -> Result<Vec<Attempt>, Failure> {
+        nodes::add(&mut self.session, nodes, dry)
+    }
+
+    fn list(&mut self, which: &Which) -> Result<Listing, Failure> {
+        nodes::find(&self.session, which).map(Listing::Managed)
+    }
+
+    fn remove(&mut self, _: &Which, _: bool) -> Result<Vec<Attempt>, Failure> {
+        Err(needs_file_fleet(
+            "aami nodes remove",
+            &self.name(),
+            "`aami nodes retire NODE` takes a node out for good, and `aami nodes restore NODE` takes it back.",
+        ))
+    }
+
+    fn members(&mut self, which: &Which) -> Result<Vec<Member>, Failure> {
+        let settings = self.settings()?;
+        nodes::members(&self.session, which, settings.config())
+    }
+
+    fn introduction(&mut self, node: &Member) -> Result<Introduction, Failure> {
+        introduction::of(&self.session, node)
+    }
+
+    /// The node registered itself, and was verified.
+    fn installed(&mut self, _: &[Installed]) -> Result<(), Failure> {
+        Ok(())
+    }
+}

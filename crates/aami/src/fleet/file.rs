@@ -1,0 +1,90 @@
+//! The file fleet: `config.yaml` declares it, SSH reaches it, and Prometheus reads lists of it.
+
+mod change;
+mod nodes;
+mod targets;
+mod write;
+
+use aami_model::code;
+
+use super::{
+    Attempt, Fleet, Installed, Introduction, Listing, Member, NewNode, Place, Settings, Which, needs_control_plane,
+};
+use crate::cli::failure::Failure;
+use crate::cli::screen::Screen;
+use crate::cli::session::Session;
+
+/// A fleet that a file declares. The file is read when it is first needed.
+pub(crate) struct FileFleet {
+    place: Place,
+    screen: Screen,
+}
+
+impl FileFleet {
+    pub(crate) const fn new(place: Place, screen: Screen) -> Self {
+        Self { place, screen }
+    }
+
+    /// What the file says now.
+    pub(crate) fn read(&self) -> Result<Settings, Failure> {
+        self.place.read()?.ok_or_else(|| {
+            Failure::found(
+                code::FLEET_MISSING,
+                format!("there is no {}", self.place.config.display()),
+            )
+        })
+    }
+}
+
+impl Fleet for FileFleet {
+    fn name(&self) -> String {
+        format!("the file fleet {}", self.place.config.display())
+    }
+
+    fn screen(&mut self) -> &mut Screen {
+        &mut self.screen
+    }
+
+    fn plane(&mut self, command: &str) -> Result<&mut Session, Failure> {
+        Err(needs_control_plane(command, &self.name()))
+    }
+
+    fn file(&mut self, _: &str, _: &str) -> Result<&mut FileFleet, Failure> {
+        Ok(self)
+    }
+
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn settings(&mut self) -> Result<Settings, Failure> {
+        self.read()
+    }
+
+    fn add(&mut self, nodes: &[NewNode], dry: bool) -> Result<Vec<Attempt>, Failure> {
+        nodes::add(self, nodes, dry)
+    }
+
+    fn list(&mut self, which: &Which) -> Result<Listing, Failure> {
+        nodes::list(self, which)
+    }
+
+    fn remove(&mut self, which: &Which, dry: bool) -> Result<Vec<Attempt>, Failure> {
+        nodes::remove(self, which, dry)
+    }
+
+    fn members(&mut self, which: &Which) -> Result<Vec<Member>, Failure> {
+        nodes::members(self, which)
+    }
+
+    fn introduction(&mut self, _: &Member) -> Result<Introduction, Failure> {
+        Ok(Introduction::Alone)
+    }
+
+    fn installed(&mut self, nodes: &[Installed]) -> Result<(), Failure> {
+        targets::note(self, nodes)
+    }
+}
+
+#[cfg(test)]
+mod tests;
