@@ -1,15 +1,92 @@
 //! Dashboards, in Grafana's JSON model.
 //! <https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/>
 //!
-//! A dashboard is a list of [`Panel`]s, each with one query; [`Dashboard::render`] writes the JSON. Every query
-//! is run against a real Prometheus by the tests, after a real run told it its numbers.
+//! A [`Dashboard`] is a list of [`Panel`]s with their queries, in the order in which they are read; where each lies
+//! follows from its size. Each dashboard is a file here. [`Dashboard::render`] writes the JSON. Every query is run by
+//! the tests against a real Prometheus that has scraped what exporters export.
+//!
+//! Nothing here names a data source: a dashboard asks whoever opens it, and takes the default.
 
-use serde_json::{Value, json};
+mod fleet;
+mod gpu;
+mod installation;
+mod node;
+mod render;
+mod select;
+mod variable;
+mod xid;
 
-/// The schema of the JSON that is written: what Grafana 11 writes itself; later versions migrate it.
-const SCHEMA: u32 = 39;
+pub use fleet::fleet;
+pub use gpu::gpu;
+pub use installation::installation;
+pub use node::node;
+pub use variable::Variable;
+pub use xid::xid;
 
-/// How a panel shows what its query gives.
+/// Every dashboard, the widest view first.
+pub fn all() -> Vec<Dashboard> {
+    vec![fleet(), node(), gpu(), xid(), installation()]
+}
+
+/// A dashboard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dashboard {
+    /// Its stable id, and the name of its file without `.json`.
+    pub uid: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// What it answers.
+    pub description: &'static str,
+    /// What can be chosen, from the widest to the narrowest.
+    pub variables: Vec<Variable>,
+    /// Its panels, in groups.
+    pub sections: Vec<Section>,
+}
+
+/// Panels under one heading.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    /// The heading; none where it is empty.
+    pub title: &'static str,
+    /// Its panels.
+    pub panels: Vec<Panel>,
+}
+
+/// One panel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Panel {
+    /// Its title.
+    pub title: &'static str,
+    /// What it answers, for whoever hovers over it.
+    pub description: &'static str,
+    /// What it asks.
+    pub queries: Vec<Query>,
+    /// How it is shown.
+    pub shown: Shown,
+    /// In what its values are.
+    pub unit: Unit,
+    /// From which value on it has which colour; green below the first.
+    pub thresholds: &'static [(f64, Colour)],
+    /// What single values mean.
+    pub states: &'static [State],
+    /// Columns of Grafana's grid of 24, and rows.
+    pub size: (u32, u32),
+}
+
+/// What a panel asks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    /// PromQL. The dashboard's variables stand in it as regular expressions.
+    pub expr: String,
+    /// What a series is called, e.g. `{{step}}`; in a table, the column.
+    pub legend: &'static str,
+    /// In what this column of a table is.
+    pub unit: Unit,
+    /// The colours of this column of a table.
+    pub thresholds: &'static [(f64, Colour)],
+}
+
+/// How a panel shows what its queries give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     /// How each series' state changed over time.
@@ -17,224 +94,233 @@ pub enum Shown {
     /// The names of what there is now.
     Names,
     /// A number now.
-    Number {
-        /// Grafana's name of its unit.
-        unit: &'static str,
-        /// From which value on it is shown as bad.
-        bad_from: Option<u32>,
-    },
+    Number,
     /// A share from 0 to 1, now.
     Share,
+    /// Lines over time.
+    Lines,
+    /// Lines over time, one on the other.
+    Stacked,
+    /// Counts over time.
+    Bars,
+    /// A row for each set of labels, a column for each query.
+    Table {
+        /// Labels that are not shown.
+        without: &'static [&'static str],
+    },
 }
 
-/// One panel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Panel {
-    /// Its title.
-    pub title: &'static str,
-    /// What it answers, for whoever hovers over it.
-    pub description: &'static str,
-    /// PromQL. `$cluster` and `$host` are the dashboard's variables, regular expressions.
-    pub query: &'static str,
-    /// What a series is called, e.g. `{{step}}`.
-    pub legend: &'static str,
-    /// How it is shown.
-    pub shown: Shown,
-    /// Where: column, row, width, height, in Grafana's grid of 24 columns.
-    at: [u32; 4],
+/// A value that has a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// The value.
+    pub value: u32,
+    /// Its name.
+    pub text: &'static str,
+    /// Its colour.
+    pub colour: Colour,
 }
 
-/// A dashboard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dashboard {
-    /// Its stable id, and the name of its file without `.json`.
-    pub uid: &'static str,
-    /// Its title.
-    pub title: &'static str,
-    /// Its panels.
-    pub panels: Vec<Panel>,
+/// Colours by their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// Nothing to do.
+    Green,
+    /// Look at it.
+    Yellow,
+    /// Somebody is needed.
+    Red,
+    /// At work.
+    Blue,
+    /// Says nothing.
+    Plain,
 }
 
-/// `Installation status`: how far each host's installation is, what it is at, how long it has taken and what
-/// failed.
-///
-/// A step may be told by several (the node's textfile, remote write, the control plane), so each query first
-/// makes one series of them with `max by`.
-pub fn installation() -> Dashboard {
-    Dashboard {
-        uid: "aami-installation",
-        title: "Installation status",
-        panels: vec![
-            Panel {
-                title: "Step Progress",
-                description: "Each step of each host's last run, over time.",
-                query: r#"max by (cluster, host, plan, step) (aami_install_step_status{cluster=~"$cluster", host=~"$host"})"#,
-                legend: "{{host}} {{plan}}: {{step}}",
-                shown: Shown::StateTimeline,
-                at: [0, 5, 24, 14],
-            },
-            Panel {
-                title: "Current Step",
-                // The largest status of all steps names none; a step in progress or failed does.
-                description: "The steps at work now, and those that failed.",
-                query: r#"max by (cluster, host, plan, step) ((aami_install_step_status{cluster=~"$cluster", host=~"$host"} == 1) or (aami_install_step_status{cluster=~"$cluster", host=~"$host"} == 3))"#,
-                legend: "{{host}}: {{step}}",
-                shown: Shown::Names,
-                at: [0, 0, 8, 5],
-            },
-            Panel {
-                title: "Installation Duration",
-                // Time since the start goes on for ever after the end; then it is what the steps took.
-                description: "How long the run has been at work; once it has ended, how long its steps took together.",
-                query: r#"((time() - max by (cluster, host, plan) (aami_install_started_timestamp_seconds{cluster=~"$cluster", host=~"$host"})) and on (cluster, host, plan) (max by (cluster, host, plan) (aami_install_step_status{cluster=~"$cluster", host=~"$host"} == 1))) or sum by (cluster, host, plan) (max by (cluster, host, plan, step) (aami_install_step_duration_seconds{cluster=~"$cluster", host=~"$host"}))"#,
-                legend: "{{host}} {{plan}}",
-                shown: Shown::Number {
-                    unit: "s",
-                    bad_from: None,
-                },
-                at: [8, 0, 6, 5],
-            },
-            Panel {
-                title: "Failure Count",
-                // Counting nothing gives no number; none failed is 0.
-                description: "How many steps stand as failed.",
-                query: r#"count(max by (cluster, host, plan, step) (aami_install_step_status{cluster=~"$cluster", host=~"$host"}) == 3) or vector(0)"#,
-                legend: "failed steps",
-                shown: Shown::Number {
-                    unit: "none",
-                    bad_from: Some(1),
-                },
-                at: [14, 0, 4, 5],
-            },
-            Panel {
-                title: "Progress",
-                description: "The share of the last run's steps that hold.",
-                query: r#"max by (cluster, host, plan) (aami_install_progress_ratio{cluster=~"$cluster", host=~"$host"})"#,
-                legend: "{{host}} {{plan}}",
-                shown: Shown::Share,
-                at: [18, 0, 6, 5],
-            },
-        ],
-    }
-}
-
-fn data_source() -> Value {
-    json!({ "type": "prometheus", "uid": "${datasource}" })
-}
-
-/// The names of the four states, as colours and words.
-fn states() -> Value {
-    let state =
-        |text: &str, colour: &str, index: u32| json!({ "text": text, "color": colour, "index": index });
-    json!([{ "type": "value", "options": {
-        "0": state("pending", "text", 0),
-        "1": state("in progress", "blue", 1),
-        "2": state("completed", "green", 2),
-        "3": state("failed", "red", 3),
-    }}])
-}
-
-fn variable(name: &str, label: &str, query: &str) -> Value {
-    json!({
-        "name": name, "label": label, "type": "query", "datasource": data_source(),
-        "definition": query, "query": { "query": query, "refId": name },
-        "refresh": 2, "sort": 1, "multi": true, "includeAll": true,
-        // A run that has not registered yet has no host: `.*` finds it, a list of names would not.
-        "allValue": ".*", "current": { "text": ["All"], "value": ["$__all"] },
-    })
-}
-
-impl Panel {
-    /// Whether its query is asked over the shown time; else as of its end.
-    pub const fn is_over_time(&self) -> bool {
-        matches!(self.shown, Shown::StateTimeline)
-    }
-
-    fn render(&self, id: usize) -> Value {
-        let (kind, options, defaults) = match self.shown {
-            Shown::StateTimeline => (
-                "state-timeline",
-                json!({ "mergeValues": true, "showValue": "never", "alignValue": "left", "rowHeight": 0.8,
-                        "legend": { "displayMode": "list", "placement": "bottom", "showLegend": true },
-                        "tooltip": { "mode": "single" } }),
-                json!({ "mappings": states(), "color": { "mode": "thresholds" },
-                        "custom": { "fillOpacity": 80, "lineWidth": 0 } }),
-            ),
-            Shown::Names => (
-                "stat",
-                stat("name"),
-                json!({ "mappings": states(), "color": { "mode": "thresholds" }, "noValue": "none",
-                        "thresholds": thresholds(&[(None, "blue"), (Some(3), "red")]) }),
-            ),
-            Shown::Number { unit, bad_from } => {
-                let mut steps = vec![(None, "green")];
-                steps.extend(bad_from.map(|from| (Some(from), "red")));
-                (
-                    "stat",
-                    stat("auto"),
-                    json!({ "unit": unit, "noValue": "none", "color": { "mode": "thresholds" },
-                            "thresholds": thresholds(&steps) }),
-                )
-            }
-            Shown::Share => (
-                "bargauge",
-                json!({ "orientation": "horizontal", "displayMode": "basic", "showUnfilled": true,
-                        "reduceOptions": { "calcs": ["lastNotNull"], "fields": "", "values": false } }),
-                json!({ "unit": "percentunit", "min": 0, "max": 1, "noValue": "none",
-                        "color": { "mode": "thresholds" }, "thresholds": thresholds(&[(None, "green")]) }),
-            ),
-        };
-        let [x, y, w, h] = self.at;
-        json!({
-            "id": id, "title": self.title, "description": self.description, "type": kind,
-            "datasource": data_source(),
-            "gridPos": { "x": x, "y": y, "w": w, "h": h },
-            "targets": [{
-                "refId": "A", "datasource": data_source(), "editorMode": "code",
-                "expr": self.query, "legendFormat": self.legend,
-                "instant": !self.is_over_time(), "range": self.is_over_time(),
-            }],
-            "options": options,
-            "fieldConfig": { "defaults": defaults, "overrides": [] },
-        })
-    }
-}
-
-fn stat(text: &str) -> Value {
-    json!({ "textMode": text, "colorMode": "value", "graphMode": "none", "justifyMode": "auto",
-            "orientation": "auto",
-            "reduceOptions": { "calcs": ["lastNotNull"], "fields": "", "values": false } })
-}
-
-fn thresholds(steps: &[(Option<u32>, &str)]) -> Value {
-    let steps: Vec<Value> = steps
-        .iter()
-        .map(|(value, colour)| json!({ "value": value, "color": colour }))
-        .collect();
-    json!({ "mode": "absolute", "steps": steps })
+/// Units of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A count.
+    Count,
+    /// Seconds.
+    Seconds,
+    /// A moment, in milliseconds since 1970.
+    Moment,
+    /// 0 to 100.
+    Percent,
+    /// 0 to 1.
+    Share,
+    /// Degrees.
+    Celsius,
+    /// Watts.
+    Watts,
+    /// Hertz.
+    Hertz,
+    /// Bytes.
+    Bytes,
+    /// Bytes a second.
+    BytesPerSecond,
+    /// Things a second.
+    PerSecond,
 }
 
 impl Dashboard {
-    /// The JSON that Grafana reads from a provisioning folder, and that its import page takes.
-    pub fn render(&self) -> String {
-        let panels: Vec<Value> = self
-            .panels
-            .iter()
-            .enumerate()
-            .map(|(at, panel)| panel.render(at + 1))
-            .collect();
-        let dashboard = json!({
-            "uid": self.uid, "title": self.title, "tags": ["aami"],
-            "schemaVersion": SCHEMA, "version": 1, "editable": true, "graphTooltip": 1,
-            "refresh": "10s", "time": { "from": "now-1h", "to": "now" }, "timezone": "browser",
-            "templating": { "list": [
-                { "name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus" },
-                variable("cluster", "Cluster", "label_values(aami_install_step_status, cluster)"),
-                variable("host", "Host", r#"label_values(aami_install_step_status{cluster=~"$cluster"}, host)"#),
-            ]},
-            "annotations": { "list": [] }, "links": [],
-            "panels": panels,
-        });
-        format!("{dashboard:#}\n")
+    /// Its panels, from the first to the last.
+    pub fn panels(&self) -> impl Iterator<Item = &Panel> {
+        self.sections.iter().flat_map(|section| &section.panels)
+    }
+
+    /// The name of its file.
+    pub fn file_name(&self) -> String {
+        format!("{}.json", self.uid)
+    }
+}
+
+impl Section {
+    const fn of(title: &'static str, panels: Vec<Panel>) -> Self {
+        Self { title, panels }
+    }
+}
+
+impl Panel {
+    /// A panel that asks one thing.
+    fn new(shown: Shown, title: &'static str, legend: &'static str, expr: impl Into<String>) -> Self {
+        let size = match shown {
+            Shown::Number | Shown::Names => (4, 4),
+            Shown::Share => (6, 5),
+            Shown::Lines | Shown::Stacked | Shown::Bars | Shown::StateTimeline => (12, 8),
+            Shown::Table { .. } => (24, 9),
+        };
+        Self {
+            title,
+            description: "",
+            queries: vec![Query::of(legend, Unit::Count, expr)],
+            shown,
+            unit: Unit::Count,
+            thresholds: &[],
+            states: &[],
+            size,
+        }
+    }
+
+    /// A number now.
+    fn number(title: &'static str, unit: Unit, expr: impl Into<String>) -> Self {
+        Self::new(Shown::Number, title, "", expr).unit(unit)
+    }
+
+    /// Lines over time.
+    fn lines(title: &'static str, unit: Unit, legend: &'static str, expr: impl Into<String>) -> Self {
+        Self::new(Shown::Lines, title, legend, expr).unit(unit)
+    }
+
+    /// A table with these columns beside the labels.
+    fn table(title: &'static str, without: &'static [&'static str], columns: Vec<Query>) -> Self {
+        Self {
+            queries: columns,
+            ..Self::new(Shown::Table { without }, title, "", "")
+        }
+    }
+
+    /// What is said to whoever hovers over it.
+    const fn says(mut self, description: &'static str) -> Self {
+        self.description = description;
+        self
+    }
+
+    const fn unit(mut self, unit: Unit) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    const fn coloured(mut self, thresholds: &'static [(f64, Colour)]) -> Self {
+        self.thresholds = thresholds;
+        self
+    }
+
+    const fn states(mut self, states: &'static [State]) -> Self {
+        self.states = states;
+        self
+    }
+
+    const fn sized(mut self, width: u32, height: u32) -> Self {
+        self.size = (width, height);
+        self
+    }
+
+    /// One more query.
+    fn and(mut self, legend: &'static str, expr: impl Into<String>) -> Self {
+        self.queries.push(Query::of(legend, self.unit, expr));
+        self
+    }
+
+    /// Whether its queries are asked over the shown time; else as of its end.
+    pub const fn is_over_time(&self) -> bool {
+        match self.shown {
+            Shown::StateTimeline | Shown::Lines | Shown::Stacked | Shown::Bars => true,
+            Shown::Names | Shown::Number | Shown::Share | Shown::Table { .. } => false,
+        }
+    }
+}
+
+impl Query {
+    /// A query; in a table, a column.
+    fn of(legend: &'static str, unit: Unit, expr: impl Into<String>) -> Self {
+        Self {
+            expr: expr.into(),
+            legend,
+            unit,
+            thresholds: &[],
+        }
+    }
+
+    const fn coloured(mut self, thresholds: &'static [(f64, Colour)]) -> Self {
+        self.thresholds = thresholds;
+        self
+    }
+}
+
+impl Colour {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Green => "green",
+            Self::Yellow => "orange",
+            Self::Red => "red",
+            Self::Blue => "blue",
+            Self::Plain => "text",
+        }
+    }
+}
+
+impl Unit {
+    /// Grafana's name of it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "short",
+            Self::Seconds => "s",
+            Self::Moment => "dateTimeAsIso",
+            Self::Percent => "percent",
+            Self::Share => "percentunit",
+            Self::Celsius => "celsius",
+            Self::Watts => "watt",
+            Self::Hertz => "hertz",
+            Self::Bytes => "bytes",
+            Self::BytesPerSecond => "Bps",
+            Self::PerSecond => "cps",
+        }
+    }
+
+    /// The least and the most there can be, where that is known.
+    const fn range(self) -> (Option<u32>, Option<u32>) {
+        match self {
+            Self::Percent => (Some(0), Some(100)),
+            Self::Share => (Some(0), Some(1)),
+            Self::Celsius | Self::Moment => (None, None),
+            Self::Count
+            | Self::Seconds
+            | Self::Watts
+            | Self::Hertz
+            | Self::Bytes
+            | Self::BytesPerSecond
+            | Self::PerSecond => (Some(0), None),
+        }
     }
 }

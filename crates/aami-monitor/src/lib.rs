@@ -1,6 +1,8 @@
-//! What Prometheus is told: which exporters there are, under which labels, and how it asks.
+//! What Prometheus, Alertmanager and Grafana are told: which exporters there are, under which labels, how they are
+//! asked, what alerts, whom it is told to, and what is shown.
 //!
-//! [`rules`] and [`dashboard`] render what Prometheus alerts on and Grafana shows.
+//! [`rules`] and [`presets`] render what Prometheus alerts on, [`alertmanager`] whom it is told to, [`dashboard`] and
+//! [`grafana`] what Grafana shows. [`file_sd`] lists a fleet that is declared in a file.
 //!
 //! Start at [`catalogue::Catalogue`]: it holds every listed node in rendered form and answers service
 //! discovery without building anything twice. [`listed::Listed`] is one node as Prometheus sees it,
@@ -15,6 +17,7 @@ pub mod catalogue;
 pub mod custom;
 pub mod dashboard;
 pub mod file_sd;
+pub mod grafana;
 pub mod installation;
 pub mod listed;
 pub mod node_info;

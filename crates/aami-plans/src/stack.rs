@@ -112,12 +112,10 @@ impl std::fmt::Debug for Given {
 pub struct Rendered {
     /// `prometheus.yml`.
     pub prometheus: String,
-    /// `alertmanager.yml`; it may hold passwords.
-    pub alertmanager: Given,
+    /// `alertmanager.yml`, and the secrets it reads from files of their own.
+    pub alertmanager: aami_monitor::alertmanager::Rendered,
     /// Prometheus' rules, by the name of their file.
     pub rules: BTreeMap<String, String>,
-    /// Grafana's dashboards, by the name of their file.
-    pub dashboards: BTreeMap<String, String>,
 }
 
 /// A certificate of the operator's own, PEM.

@@ -2,7 +2,9 @@
 
 use aami_install::StepError;
 use aami_model::code;
+use aami_monitor::grafana::{DataSources, ProvisionedFile};
 use aami_monitor::prometheus::Configuration;
+use aami_monitor::{alertmanager, grafana as provisioning};
 
 use super::layout::Layout;
 use super::part::Part;
@@ -66,16 +68,10 @@ pub(crate) fn prometheus(wishes: &Wishes, layout: &Layout, alertmanager: bool) -
         .map_err(|error| StepError::new(code::INVALID, error.to_string()))
 }
 
-/// The first `alertmanager.yml`. It is the operator's from then on.
-pub(crate) const ALERTMANAGER: &str = "\
-# Yours: AAMI wrote this file once and leaves it as you make it.
-# Alerts are shown by Alertmanager and sent to nobody until a receiver says where.
-route:
-  receiver: nobody
-  group_by: [alertname, cluster, node]
-receivers:
-  - name: nobody
-";
+/// The first `alertmanager.yml`, which tells nobody. It is the operator's from then on.
+pub(crate) fn alertmanager() -> Result<String, StepError> {
+    alertmanager::first().map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))
+}
 
 /// `grafana.ini`. The password stands in a file of its own, which Grafana reads by its file provider.
 pub(crate) fn grafana(wishes: &Wishes, layout: &Layout) -> Result<String, StepError> {
@@ -129,36 +125,20 @@ pub(crate) fn grafana(wishes: &Wishes, layout: &Layout) -> Result<String, StepEr
     ))
 }
 
-/// The data sources Grafana is provisioned with.
-pub(crate) fn data_sources(wishes: &Wishes, prometheus: bool, alertmanager: bool) -> String {
-    let mut text = "apiVersion: 1\ndatasources:\n".to_owned();
-    if prometheus {
-        text.push_str(&format!(
-            "  - name: Prometheus\n    uid: aami-prometheus\n    type: prometheus\n    access: proxy\n    \
-             url: {}\n    isDefault: true\n",
-            wishes.near(Part::Prometheus)
-        ));
-    }
-    if alertmanager {
-        text.push_str(&format!(
-            "  - name: Alertmanager\n    uid: aami-alertmanager\n    type: alertmanager\n    access: proxy\n    \
-             url: {}\n    jsonData:\n      implementation: prometheus\n",
-            wishes.near(Part::Alertmanager)
-        ));
-    }
-    if !prometheus && !alertmanager {
-        return "apiVersion: 1\ndatasources: []\n".to_owned();
-    }
-    text
-}
-
-/// Where Grafana looks for dashboards.
-pub(crate) fn dashboards(layout: &Layout) -> String {
-    format!(
-        "apiVersion: 1\nproviders:\n  - name: AAMI\n    folder: AAMI\n    type: file\n    \
-         allowUiUpdates: true\n    options:\n      path: {}/json\n",
-        layout.provisioning
-    )
+/// What Grafana is provisioned with: those of the data sources that are installed, the dashboards, and where they lie.
+pub(crate) fn provisioned(
+    wishes: &Wishes,
+    layout: &Layout,
+    prometheus: bool,
+    alertmanager: bool,
+) -> Result<Vec<ProvisionedFile>, StepError> {
+    let near = |part, has: bool| has.then(|| wishes.near(part));
+    let sources = DataSources {
+        prometheus: near(Part::Prometheus, prometheus),
+        alertmanager: near(Part::Alertmanager, alertmanager),
+    };
+    provisioning::files(layout.provisioning.as_str(), &sources)
+        .map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))
 }
 
 /// A name of ours that makes no path: a fault of this program.
@@ -226,9 +206,30 @@ mod tests {
         ] {
             assert!(text.contains(silent), "{silent}");
         }
-        assert_eq!(
-            data_sources(&wishes, false, false),
-            "apiVersion: 1\ndatasources: []\n"
+    }
+
+    #[test]
+    fn grafana_shows_every_dashboard_out_of_what_is_installed() {
+        let (wishes, layout) = stack();
+        let files = provisioned(&wishes, &layout, true, false).unwrap();
+        let sources = &files[0].text;
+        assert!(
+            sources.contains("http://127.0.0.1:9090") && !sources.contains("9093"),
+            "{sources}"
+        );
+        for name in ["fleet", "node", "gpu", "xid", "installation"] {
+            let path = format!("json/aami-{name}.json");
+            assert!(files.iter().any(|file| file.path == path), "{path}");
+        }
+    }
+
+    #[test]
+    fn alertmanager_tells_nobody_until_somebody_says_whom() {
+        let text = alertmanager().unwrap();
+        assert!(text.starts_with("# Yours: AAMI wrote this file once"), "{text}");
+        assert!(
+            !text.contains("slack_configs") && text.contains("receiver: nobody"),
+            "{text}"
         );
     }
 }

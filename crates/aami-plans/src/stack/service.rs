@@ -106,8 +106,9 @@ impl Service {
             }
         }
         if part == Part::Grafana {
-            for name in ["datasources/aami.yaml", "dashboards/aami.yaml"] {
-                inputs.push(layout.provisioning.join(name).map_err(broken)?);
+            for folder in ["datasources", "dashboards"] {
+                let name = format!("{folder}/{}", aami_monitor::grafana::FILE);
+                inputs.push(layout.provisioning.join(&name).map_err(broken)?);
             }
         }
         let command = std::iter::once(program.to_string()).chain(arguments).collect();

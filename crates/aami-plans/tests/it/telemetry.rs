@@ -145,12 +145,9 @@ fn every_query_of_the_dashboard_answers_after_a_real_run() {
     let during = move || {
         // In its middle, the dashboard says which step is at work and for how long.
         let query = |title: &str| {
-            let query = aami_monitor::dashboard::installation()
-                .panels
-                .into_iter()
-                .find(|panel| panel.title == title)
-                .unwrap()
-                .query;
+            let dashboard = aami_monitor::dashboard::installation();
+            let panel = dashboard.panels().find(|panel| panel.title == title).unwrap();
+            let query = &panel.queries[0].expr;
             let answer = Place::Loopback
                 .get(
                     &format!("{url}/api/v1/query"),

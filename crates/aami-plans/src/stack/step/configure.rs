@@ -9,7 +9,7 @@ use aami_install::host::Random;
 use aami_install::{Content, Effect, Mark, Owner, Probe, Step, StepContext, StepError, Survey};
 use aami_model::code;
 use aami_model::run::StepOutcome;
-use aami_monitor::{dashboard, rules};
+use aami_monitor::{alertmanager, grafana, rules};
 
 use super::super::config::{self, broken};
 use super::super::part::Part;
@@ -63,7 +63,7 @@ impl Configure {
             ));
         }
         if has(Part::Alertmanager) {
-            let first = Content::bytes(config::ALERTMANAGER);
+            let first = Content::bytes(config::alertmanager()?);
             let path = file(Part::Alertmanager)?;
             let owner = Some(reader(Part::Alertmanager));
             effects.push(Effect::WriteFile(
@@ -101,17 +101,16 @@ impl Configure {
             effects.push(text(path, rendered.prometheus, reader(Part::Prometheus), 0o640));
         }
         if has(Part::Alertmanager) {
-            let path = layout.file_of(Part::Alertmanager).map_err(broken)?;
-            let routes = rendered.alertmanager.reveal().to_owned();
-            effects.push(text(path, routes, reader(Part::Alertmanager), 0o640));
-        }
-        if has(Part::Grafana) {
-            let folder = below(&layout.provisioning, "json")?;
-            for (name, dashboard) in rendered.dashboards {
-                let content = Content::bytes(dashboard);
-                let path = below(&folder, &name)?;
-                effects.push(Effect::file(path, content, 0o644, Some(Owner::root())));
+            // The secrets first: what reads them is started or told to read again only when they are there.
+            for secret in rendered.alertmanager.secrets {
+                let path = HostPath::new(&secret.path).map_err(broken)?;
+                let content = Content::bytes(secret.content);
+                let owner = Some(reader(Part::Alertmanager));
+                effects.push(Effect::file(path, content, alertmanager::MODE, owner));
             }
+            let path = layout.file_of(Part::Alertmanager).map_err(broken)?;
+            let routes = rendered.alertmanager.text;
+            effects.push(text(path, routes, reader(Part::Alertmanager), alertmanager::MODE));
         }
         Ok(effects)
     }
@@ -127,7 +126,6 @@ impl Configure {
             None => made(random),
         });
         let configuration = layout.file_of(Part::Grafana).map_err(broken)?;
-        let plain = |path, content: String| text(path, content, Owner::root(), 0o644);
         let mut effects = vec![
             Effect::file(
                 layout.grafana_password.clone(),
@@ -137,19 +135,18 @@ impl Configure {
             ),
             folder(&layout.provisioning),
         ];
-        // It says in its log that the last two are missing, though nothing lies in them.
-        for name in ["datasources", "dashboards", "json", "plugins", "alerting"] {
+        for name in grafana::FOLDERS {
             effects.push(folder(&below(name)?));
         }
-        effects.push(plain(
-            below("datasources/aami.yaml")?,
-            config::data_sources(wishes, prometheus, alertmanager),
-        ));
-        let installations = dashboard::installation();
-        let path = below(&format!("json/{}.json", installations.uid))?;
-        let content = Content::bytes(installations.render());
-        effects.push(Effect::file(path, content, 0o644, Some(Owner::root())));
-        effects.push(plain(below("dashboards/aami.yaml")?, config::dashboards(layout)));
+        for file in config::provisioned(wishes, layout, prometheus, alertmanager)? {
+            let path = below(&file.path)?;
+            effects.push(if file.path.ends_with(".json") {
+                // JSON has no comments to say whose it is.
+                Effect::file(path, Content::bytes(file.text), 0o644, Some(Owner::root()))
+            } else {
+                text(path, file.text, Owner::root(), 0o644)
+            });
+        }
         let ini = Placement::new(
             configuration,
             Content::bytes(config::grafana(wishes, layout)?),

@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use aami_plans::stack::{Given, Part, Rendered};
+use aami_monitor::alertmanager;
+use aami_plans::stack::{Part, Rendered};
 
 use super::house::House;
 
 fn house() -> House {
     let rendered = Rendered {
         prometheus: "global: {}\n".to_owned(),
-        alertmanager: Given::new("route: {receiver: nobody}\n# hunter2\n"),
+        alertmanager: alertmanager::Rendered {
+            text: "route: {receiver: nobody}\n".to_owned(),
+            secrets: vec![alertmanager::SecretFile {
+                path: "/etc/aami/secrets/alertmanager-smtp-password".to_owned(),
+                content: "hunter2".to_owned(),
+            }],
+        },
         rules: BTreeMap::from([("gpu-production.yaml".to_owned(), "groups: []\n".to_owned())]),
-        dashboards: BTreeMap::from([("aami-fleet.json".to_owned(), "{}".to_owned())]),
     };
     House {
         declared: Some(rendered),
@@ -40,9 +46,18 @@ fn a_fleet_without_a_control_plane_has_the_other_parts_and_nothing_of_it() {
             .read("etc/aami/rules/gpu-production.yaml")
             .ends_with("groups: []\n")
     );
-    assert_eq!(house.read("etc/aami/grafana/json/aami-fleet.json"), "{}");
-    assert!(house.read("etc/aami/alertmanager.yml").contains("hunter2"));
-    assert_eq!(house.mode("etc/aami/alertmanager.yml"), 0o640);
+    assert!(
+        house
+            .read("etc/aami/grafana/json/aami-fleet.json")
+            .contains("\"uid\": \"aami-fleet\"")
+    );
+    for (file, part) in [
+        ("etc/aami/alertmanager.yml", "receiver: nobody"),
+        ("etc/aami/secrets/alertmanager-smtp-password", "hunter2"),
+    ] {
+        assert!(house.read(file).contains(part), "{file}");
+        assert_eq!(house.mode(file), 0o640, "{file}");
+    }
     assert!(house.exists("var/lib/aami/targets"));
     // nothing of a control plane is there: no unit, no key, no token, no user, no program,
     assert!(
