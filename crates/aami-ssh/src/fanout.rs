@@ -108,3 +108,6 @@ impl fmt::Display for Percent {
         write!(f, "{} %", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;
