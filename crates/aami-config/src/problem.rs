@@ -86,6 +86,14 @@ impl Gathered {
         }
     }
 
+    /// Takes over those of another.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.left_out += others.left_out;
+        for problem in others.list {
+            self.add(problem);
+        }
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -146,7 +146,7 @@ pub(super) fn unset(root: &Node<'_>, path: &FieldPath, change: &mut Change<'_>) 
     };
     if let Plain::Map(pairs) = wanted(&mut change.wanted, &above_path)? {
         pairs.remove(at);
-        if pairs.is_empty() && !place::is_flow(map) {
+        if pairs.is_empty() && !place::is_flow(map) && !above.is_empty() {
             *wanted(&mut change.wanted, &above_path)? = Plain::Nothing;
         }
     }
@@ -249,7 +249,7 @@ fn wanted<'w>(root: &'w mut Plain, path: &FieldPath) -> Result<&'w mut Plain, Ed
             Step::Key(key) => at.under(key),
             Step::Index(index) => at
                 .items()
-                .get_mut(*index)
+                .and_then(|items| items.get_mut(*index))
                 .ok_or_else(|| EditError::NotThere(path.to_string()))?,
         };
     }
@@ -290,7 +290,8 @@ fn put(node: &Node<'_>, missing: &[String], value: &Plain, change: &mut Change<'
     match (flow, entries.last()) {
         (true, Some(last)) => {
             let written = render::flow(&pair);
-            let inner = written.trim_start_matches('{').trim_end_matches('}');
+            let inner = written.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
+            let inner = inner.ok_or_else(by_hand)?;
             change.insert(place::entry_end(text, last), format!(", {inner}"));
         }
         (true, None) if node.span.is_empty() => {

@@ -18,7 +18,9 @@ pub(super) fn append(
     for key in path {
         wanted = wanted.under(key);
     }
-    wanted.items().extend(items.iter().cloned());
+    if let Some(wanted) = wanted.items() {
+        wanted.extend(items.iter().cloned());
+    }
 
     let Some(list) = path.iter().try_fold(root, |node, key| node.get(key)) else {
         return field::write(root, path, &Plain::List(items.to_vec()), change);
@@ -98,11 +100,13 @@ pub(super) fn remove(
     for key in path {
         wanted = wanted.under(key);
     }
-    let mut at = 0;
-    wanted.items().retain(|_| {
-        at += 1;
-        gone.binary_search(&(at - 1)).is_err()
-    });
+    if let Some(wanted) = wanted.items() {
+        let mut at = 0;
+        wanted.retain(|_| {
+            at += 1;
+            gone.binary_search(&(at - 1)).is_err()
+        });
+    }
 
     if *flow {
         let mut kept_before = false;

@@ -45,14 +45,13 @@ impl Plain {
     }
 
     /// The items of a list, put there where nothing is.
-    pub(super) fn items(&mut self) -> &mut Vec<Self> {
+    pub(super) fn items(&mut self) -> Option<&mut Vec<Self>> {
         if !matches!(self, Self::List(_)) {
             *self = Self::List(Vec::new());
         }
         match self {
-            Self::List(items) => items,
-            // It was just made one.
-            _ => unreachable!("a list"),
+            Self::List(items) => Some(items),
+            Self::Nothing | Self::Text(_) | Self::Map(_) => None,
         }
     }
 }

@@ -40,7 +40,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Tree<'_>, Problem> {
             }
         }
     }
-    let root = build.done.unwrap_or_else(|| Node::made("{}", 1));
+    // A text of comments alone says as much as an empty mapping.
+    let root = match build.done {
+        Some(root) if !root.is_null() => root,
+        _ => Node::made("{}", 1),
+    };
     Ok(Tree {
         root,
         problems: build.problems,
@@ -186,7 +190,10 @@ impl<'a> Build<'a> {
         match self.open.last_mut() {
             None => self.done = Some(node),
             Some(Open::List { node: list, .. }) => {
-                list.span.end = list.span.end.max(node.span.end);
+                // Where nothing is written, nothing ends.
+                if !node.span.is_empty() {
+                    list.span.end = list.span.end.max(node.span.end);
+                }
                 if let Value::List { items, .. } = &mut list.value {
                     items.push(node);
                 }
@@ -224,7 +231,9 @@ impl<'a> Build<'a> {
                     });
                 }
                 Some(given) => {
-                    map.span.end = map.span.end.max(node.span.end);
+                    if !node.span.is_empty() {
+                        map.span.end = map.span.end.max(node.span.end);
+                    }
                     if !keys.insert(given.text.clone()) {
                         self.problems.add(Problem {
                             line: given.line,
