@@ -1,10 +1,20 @@
 //! Rule files of the presets that are wanted and of an operator's own rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Preset;
-use crate::custom::Custom;
-use crate::rules::RulesError;
+use aami_model::{Code, code};
+
+use super::{Preset, all, memory};
+use crate::custom::{self, Custom, CustomError};
+use crate::rules::{self, Group, Line, Recording, Rule, RulesError};
+use crate::scope::Scope;
+
+/// What is recorded for rules of several files.
+const RECORDING_FILE: &str = "aami-recording.yaml";
+/// Which nodes should be there.
+const DECLARED_FILE: &str = "aami-declared.yaml";
+/// An operator's own rules.
+const CUSTOM_FILE: &str = "aami-custom.yaml";
 
 /// One file for a rules folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,15 +37,19 @@ pub struct Options {
     /// The nodes that should be there. With them, a node that left the list of targets, and GPUs that are gone, are
     /// noticed; empty where nobody knows.
     pub declared: Vec<Declared>,
+    /// Which nodes the alerts are about; all where it matches nothing.
+    pub scope: Scope,
 }
 
 /// A node that should be there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declared {
     /// Its name, as the label `node` has it.
     pub node: String,
     /// Its cluster, as the label `cluster` has it.
     pub cluster: String,
+    /// Its other labels, as its targets have them.
+    pub labels: BTreeMap<String, String>,
     /// Whether somebody works on it, so that it alerts nobody by being away.
     pub in_maintenance: bool,
     /// How many GPUs it has, where that is known.
@@ -45,27 +59,160 @@ pub struct Declared {
 /// Why no files can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
+    /// Own rules that cannot be used, with everything that is wrong with them.
+    #[error("{}", said(.0))]
+    Custom(Vec<CustomError>),
+    /// An own rule that looks at no series cannot be kept to some nodes.
+    #[error("the rule {0:?} looks at no metric, so it cannot be kept to some nodes")]
+    Everywhere(String),
     /// Something YAML cannot carry.
     #[error(transparent)]
     Rules(#[from] RulesError),
 }
 
+impl RenderError {
+    /// The condition.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Custom(_) | Self::Everywhere(_) | Self::Rules(_) => code::ALERT_RULE_INVALID,
+        }
+    }
+}
+
+fn said(errors: &[CustomError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}
+
 /// Whether a file of this name in a rules folder is one of [`render`]'s, so that one that is no longer made can go.
 pub fn is_ours(name: &str) -> bool {
-    matches!(
-        name,
-        "aami-custom.yaml" | "aami-recording.yaml" | "aami-declared.yaml"
-    ) || name.starts_with("aami-preset-") && name.ends_with(".yaml")
+    let preset = name
+        .strip_prefix("aami-preset-")
+        .and_then(|rest| rest.strip_suffix(".yaml"));
+    preset.is_some_and(|preset| !preset.is_empty())
+        || [RECORDING_FILE, DECLARED_FILE, CUSTOM_FILE].contains(&name)
 }
 
 /// One file for each preset, one for the operator's own rules, and what they share in files of its own.
 ///
 /// In: presets in any order, each once or more; own rules; options. Out: files, in a stable order, that can be loaded
-/// together: a rule that several presets have stands in one of them. Fails on an own rule that cannot be used.
+/// together: a rule that several presets have stands in the file of the first, and a preset whose rules all stand
+/// elsewhere has no file. Fails on own rules that cannot be used, with all that is wrong with them.
 pub fn render(
-    _presets: &[&Preset],
-    _custom: &[Custom],
-    _options: &Options,
+    presets: &[&Preset],
+    customs: &[Custom],
+    options: &Options,
 ) -> Result<Vec<RuleFile>, RenderError> {
-    Ok(Vec::new())
+    let own = custom::judge(customs).map_err(RenderError::Custom)?;
+    let mut files = Vec::new();
+    let mut done: BTreeSet<(String, String)> = BTreeSet::new();
+    // In the order of `all`, so that the files do not depend on the order of the question.
+    for preset in all().iter().filter(|preset| presets.contains(preset)) {
+        let rules: Vec<Rule> = preset
+            .rules()
+            .into_iter()
+            .map(|(_, rule)| rule)
+            .filter(|rule| done.insert((rule.alert.clone(), rule.expr.clone())))
+            .collect();
+        if !rules.is_empty() {
+            let group = format!("aami_preset_{}", preset.id.replace('-', "_"));
+            files.push(alerts(
+                &format!("aami-preset-{}.yaml", preset.id),
+                group,
+                rules,
+                options,
+            )?);
+        }
+    }
+    let is_used = done.iter().any(|(_, expr)| expr.contains(memory::USED));
+    if !own.is_empty() {
+        files.push(alerts(CUSTOM_FILE, "aami_custom".to_owned(), own, options)?);
+    }
+    if !options.declared.is_empty() {
+        files.push(recordings(
+            DECLARED_FILE,
+            "aami_declared",
+            declared(&options.declared),
+        )?);
+    }
+    if is_used {
+        files.push(recordings(
+            RECORDING_FILE,
+            "aami_recording",
+            vec![memory::used()],
+        )?);
+    }
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(files)
 }
+
+fn alerts(name: &str, group: String, rules: Vec<Rule>, options: &Options) -> Result<RuleFile, RenderError> {
+    let mut lines = Vec::new();
+    let mut alerts = BTreeSet::new();
+    for rule in rules {
+        let mut rule = options.scope.keep(rule)?;
+        for (name, value) in &options.labels {
+            rule.labels.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        alerts.insert(rule.alert.clone());
+        lines.push(Line::Alert(rule));
+    }
+    file(name, group, lines, alerts)
+}
+
+fn recordings(name: &str, group: &str, rules: Vec<Recording>) -> Result<RuleFile, RenderError> {
+    let lines = rules.into_iter().map(Line::Record).collect();
+    file(name, group.to_owned(), lines, BTreeSet::new())
+}
+
+fn file(
+    name: &str,
+    group: String,
+    rules: Vec<Line>,
+    alerts: BTreeSet<String>,
+) -> Result<RuleFile, RenderError> {
+    let groups = vec![group.clone()];
+    Ok(RuleFile {
+        name: name.to_owned(),
+        text: rules::file(&[Group { name: group, rules }])?,
+        groups,
+        alerts: alerts.into_iter().collect(),
+    })
+}
+
+/// The nodes that should be there, as series Prometheus makes itself: `aami_declared_node`, `aami_declared_gpus`.
+fn declared(nodes: &[Declared]) -> Vec<Recording> {
+    let mut seen = BTreeSet::new();
+    let mut rules = Vec::new();
+    for node in nodes {
+        // Prometheus refuses a file in which a series stands twice.
+        if !seen.insert((&node.cluster, &node.node)) {
+            continue;
+        }
+        let mut labels = node.labels.clone();
+        labels.insert("cluster".to_owned(), node.cluster.clone());
+        labels.insert("node".to_owned(), node.node.clone());
+        if let Some(gpus) = node.gpus {
+            rules.push(Recording {
+                record: "aami_declared_gpus".to_owned(),
+                expr: format!("vector({gpus})"),
+                labels: labels.clone(),
+            });
+        }
+        let state = if node.in_maintenance {
+            "maintenance"
+        } else {
+            "active"
+        };
+        labels.insert("state".to_owned(), state.to_owned());
+        rules.push(Recording {
+            record: "aami_declared_node".to_owned(),
+            expr: "vector(1)".to_owned(),
+            labels,
+        });
+    }
+    rules
+}
+
+#[cfg(test)]
+mod tests;
