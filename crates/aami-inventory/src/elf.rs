@@ -82,6 +82,18 @@ pub fn header(start: &[u8]) -> Header {
     }
 }
 
+/// What a program on this machine is built for; none where it is not one.
+pub fn built_for(path: &std::path::Path) -> Option<Arch> {
+    use std::io::Read as _;
+
+    let mut start = [0; HEADER_BYTES];
+    std::fs::File::open(path).ok()?.read_exact(&mut start).ok()?;
+    match header(&start) {
+        Header::Program(arch) => Some(arch),
+        Header::OtherElf(_) | Header::NotElf => None,
+    }
+}
+
 /// What this program itself is built for.
 pub fn own_arch(host: &Host<'_>) -> Result<Arch, InventoryError> {
     use std::io::Read as _;

@@ -10,6 +10,7 @@ mod agents;
 mod ask;
 mod audit;
 mod batches;
+mod bundle;
 mod checks;
 mod completions;
 mod config;
@@ -25,9 +26,11 @@ mod labels;
 mod log;
 mod man;
 mod nodes;
+mod offline;
 mod paging;
 mod preflight;
 mod query;
+mod random;
 mod reach;
 mod release;
 mod runs;
@@ -44,6 +47,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trusted;
 mod up;
 mod version;
 mod webhooks;
@@ -91,6 +95,7 @@ enum Command {
     Webhooks(webhooks::Webhooks),
     Config(config::Config),
     Release(release::Release),
+    Bundle(bundle::Bundle),
     Explain(explain::Explain),
     Completions(completions::Completions),
     Man(man::Man),
@@ -117,6 +122,7 @@ impl Command {
             Self::Webhooks(command) => command.run(surroundings),
             Self::Config(command) => command.run(surroundings),
             Self::Release(command) => command.run(),
+            Self::Bundle(command) => command.run(surroundings),
             Self::Explain(command) => command.run(),
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),
@@ -143,6 +149,7 @@ impl Command {
             Self::Webhooks(command) => command.common.format(),
             Self::Config(command) => command.common.format(),
             Self::Release(command) => command.format(),
+            Self::Bundle(command) => command.format(),
             Self::Explain(command) => command.format(),
             Self::Version(command) => command.format(),
             Self::Up(_) | Self::Completions(_) | Self::Man(_) => Format::Table,

@@ -4,12 +4,10 @@
 //! through the cache. [`programs`] looks for the programs in the folders it is told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use aami_inventory::Arch;
-use aami_inventory::elf::{self, Header};
+use aami_inventory::elf::built_for;
 
 use super::create::{AGENT, About, Item, PROGRAM};
 use super::manifest::Kind;
@@ -253,15 +251,5 @@ fn own(version: &str, kind: Kind, path: &str, name: &str) -> About {
         arch: None,
         license: LICENSE.to_owned(),
         source: format!("AAMI {version}"),
-    }
-}
-
-/// The processor a program is for, by its own header.
-fn built_for(path: &Path) -> Option<Arch> {
-    let mut start = [0; elf::HEADER_BYTES];
-    File::open(path).ok()?.read_exact(&mut start).ok()?;
-    match elf::header(&start) {
-        Header::Program(arch) => Some(arch),
-        Header::OtherElf(_) | Header::NotElf => None,
     }
 }

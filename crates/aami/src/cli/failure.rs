@@ -56,6 +56,9 @@ pub(crate) enum Failure {
     /// A release folder that is not to be used.
     #[error(transparent)]
     Release(#[from] aami_plans::release::ReleaseError),
+    /// A bundle that is not to be used, or cannot be made.
+    #[error(transparent)]
+    Bundle(Box<aami_plans::bundle::BundleError>),
     /// Where numbers shall go cannot be used.
     #[error(transparent)]
     Telemetry(#[from] aami_plans::telemetry::TelemetryError),
@@ -83,6 +86,12 @@ pub(crate) enum Failure {
     /// Standard output cannot be written.
     #[error("standard output cannot be written")]
     Output(#[source] std::io::Error),
+}
+
+impl From<aami_plans::bundle::BundleError> for Failure {
+    fn from(error: aami_plans::bundle::BundleError) -> Self {
+        Self::Bundle(Box::new(error))
+    }
 }
 
 impl From<aami_plans::stack::StackPlanError> for Failure {
@@ -139,6 +148,7 @@ impl Failure {
             Self::Telemetry(error) => Some(error.code()),
             Self::Extract(error) => Some(error.code()),
             Self::Release(error) => Some(error.code()),
+            Self::Bundle(error) => Some(error.code()),
             Self::Stack(error) => Some(error.code()),
             Self::TakeBack(error) => Some(error.code()),
             Self::Install(error) => Some(error.code()),

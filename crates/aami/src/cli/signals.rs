@@ -1,5 +1,6 @@
 //! Being told to stop: once to finish what has begun, twice to end at once.
 
+use aami_install::Cancel;
 use aami_model::Exit;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -36,4 +37,26 @@ impl Signals {
             () = self.stop() => Exit::Interrupted,
         }
     }
+}
+
+/// A flag that Ctrl-C and SIGTERM set; a second one ends the program at once.
+pub(crate) fn cancel_on_signals() -> Result<Cancel, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let cancel = Cancel::new();
+    let flag = cancel.clone();
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            signals.stop().await;
+            flag.cancel();
+            signals.stop().await;
+            // Whatever is under way is recorded already, as after a crash.
+            #[expect(clippy::exit, reason = "the second Ctrl-C means now")]
+            std::process::exit(i32::from(Exit::Interrupted.number()));
+        });
+    });
+    Ok(cancel)
 }

@@ -1,13 +1,12 @@
 //! The stack plan as the commands of this program use it.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use aami_install::Host;
-use aami_inventory::elf::{self, Header};
+use aami_inventory::elf::built_for;
 use aami_inventory::{Arch, SystemCommands, listener};
 use aami_model::code;
+use aami_plans::bundle::Placed;
 use aami_plans::components::Component;
 use aami_plans::download::{Access, Credential, Downloader, Proxies, Settings, sum_of};
 use aami_plans::obtain::{Mirror, Source};
@@ -20,9 +19,11 @@ use aami_plans::stack::{
 
 use super::chosen::Chosen;
 use super::install::Install;
-use super::trusted;
 use crate::cli::failure::Failure;
+use crate::cli::offline;
+use crate::cli::random::random;
 use crate::cli::surroundings::Surroundings;
+use crate::cli::trusted;
 
 /// What this machine is called, as its node would be; nothing where it has no name.
 pub(super) fn hostname() -> String {
@@ -37,6 +38,7 @@ pub(super) fn install(
     chosen: &Chosen,
     host: &Host,
     surroundings: &Surroundings,
+    bundle: Option<&Placed>,
 ) -> Result<Stack, Failure> {
     let wishes = chosen.wishes.clone();
     let layout = layout(&wishes)?;
@@ -47,12 +49,12 @@ pub(super) fn install(
         Purpose::Install,
         surroundings.proxies.clone(),
     )?;
-    options.sources = sources(flags, &chosen.wishes, release.as_ref())?;
+    options.sources = sources(flags, &chosen.wishes, release.as_ref(), bundle)?;
     options.known = known(flags, host);
     options.agents = agents(
         &options.program,
         release.as_ref(),
-        chosen.wishes.components_dir.as_deref(),
+        bundle.map(Placed::root).or(chosen.wishes.components_dir.as_deref()),
         &handed_out(host, &layout),
     )?;
     options.look_first = look_first(flags, host, &options, surroundings);
@@ -96,10 +98,6 @@ fn options(
     purpose: Purpose,
     proxies: Proxies,
 ) -> Result<StackOptions, Failure> {
-    let arch = Arch::parse(std::env::consts::ARCH).ok_or_else(|| {
-        let what = format!("nothing is built for {}", std::env::consts::ARCH);
-        Failure::found(code::COMPONENT_MISSING, what)
-    })?;
     let server = wishes.near(Part::ControlPlane);
     Ok(StackOptions {
         purpose,
@@ -117,7 +115,7 @@ fn options(
         downloader: Downloader::new(Settings::new(proxies, random)),
         program: std::env::current_exe().map_err(Failure::Runtime)?,
         agents: Vec::new(),
-        arch,
+        arch: offline::arch()?,
         look_first: Box::new(Looked::default),
         listeners: Box::new(|port| {
             let commands = SystemCommands::default();
@@ -151,9 +149,17 @@ fn released(flags: &Install) -> Result<Option<Release>, Failure> {
     Ok(Some(release::verify(folder, demand)?))
 }
 
-/// The release, the folder and the mirror where they are named, and then nothing else: whoever names one may
-/// have no way out. Otherwise each publisher.
-fn sources(flags: &Install, wishes: &Wishes, release: Option<&Release>) -> Result<Vec<Source>, Failure> {
+/// The bundle alone where there is one. Else the release, the folder and the mirror where they are named, and then
+/// nothing else: whoever names one may have no way out. Otherwise each publisher.
+fn sources(
+    flags: &Install,
+    wishes: &Wishes,
+    release: Option<&Release>,
+    bundle: Option<&Placed>,
+) -> Result<Vec<Source>, Failure> {
+    if let Some(bundle) = bundle {
+        return Ok(vec![Source::Folder(bundle.components())]);
+    }
     let mut sources = Vec::new();
     sources.extend(wishes.components_dir.clone().map(Source::Folder));
     if let Some(url) = &wishes.mirror {
@@ -251,7 +257,10 @@ fn look_first(
 /// The components of an earlier run of this version: they change when somebody names a place to take them from,
 /// or with another version of AAMI, and not because the same command is given once more.
 fn known(flags: &Install, host: &Host) -> Vec<Component> {
-    let names_a_place = flags.mirror.is_some() || flags.components_dir.is_some() || flags.release.is_some();
+    let names_a_place = flags.mirror.is_some()
+        || flags.components_dir.is_some()
+        || flags.release.is_some()
+        || flags.offline.is_given();
     let note =
         Note::read(host).filter(|note| !names_a_place && note.wishes.version == env!("CARGO_PKG_VERSION"));
     note.map_or_else(Vec::new, |note| note.installed.into_values().collect())
@@ -309,24 +318,6 @@ fn agents(
     }
     agents.sort();
     Ok(agents)
-}
-
-fn built_for(path: &Path) -> Option<Arch> {
-    let mut start = [0; elf::HEADER_BYTES];
-    File::open(path).ok()?.read_exact(&mut start).ok()?;
-    match elf::header(&start) {
-        Header::Program(arch) => Some(arch),
-        Header::OtherElf(_) | Header::NotElf => None,
-    }
-}
-
-/// A number from 0 to 1 that differs from process to process: the standard library keys each of its
-/// hash states with fresh random bytes.
-fn random() -> f64 {
-    use std::hash::{BuildHasher as _, Hasher as _};
-
-    let bits = std::hash::RandomState::new().build_hasher().finish() >> 32;
-    f64::from(u32::try_from(bits).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ fn take(flags: &Install, wishes: &mut Wishes) -> Result<(), Failure> {
         wishes.leave_firewall = leave;
     }
     // Where components come from is one choice: a new one replaces the old as a whole.
-    if flags.mirror.is_some() || flags.components_dir.is_some() {
+    if flags.mirror.is_some() || flags.components_dir.is_some() || flags.offline.is_given() {
         wishes.mirror.clone_from(&flags.mirror);
         let folder = flags.components_dir.as_ref().map(std::path::absolute).transpose();
         wishes.components_dir = folder.map_err(Failure::Runtime)?;

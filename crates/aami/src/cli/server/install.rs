@@ -18,6 +18,7 @@ use super::status::Status;
 use super::{build, options_for, planned, summary};
 use crate::cli::duration::Seconds;
 use crate::cli::failure::Failure;
+use crate::cli::offline::{OfflineFlags, Unpacked};
 use crate::cli::surroundings::Surroundings;
 use crate::cli::telemetry::TelemetryFlags;
 
@@ -41,6 +42,7 @@ chosen. A component that cannot be had is named, the others run, and the command
 Examples:
   sudo aami server install --domain aami.example.com
   sudo aami server install --unattended --mirror https://mirror.example.com/aami --components prometheus
+  sudo aami server install --unattended --offline aami-offline.tar.zst --bundle-key bundle.pub
   sudo aami server install --dry-run")]
 pub(crate) struct Install {
     /// The version to install: this program's own, or latest, which is the same
@@ -99,19 +101,19 @@ pub(crate) struct Install {
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) expose: Option<bool>,
     /// A web server that carries the components, in place of their publishers
-    #[arg(long, value_name = "URL", value_parser = aami_plans::mirror_address)]
+    #[arg(long, value_name = "URL", conflicts_with = "offline", value_parser = aami_plans::mirror_address)]
     pub(super) mirror: Option<String>,
     /// A file with what the mirror wants to see: a token, or user:password
     #[arg(long, value_name = "FILE")]
     pub(super) mirror_credential_file: Option<PathBuf>,
     /// A release folder, as install.sh fetches it: agents for nodes, components; it is verified first
-    #[arg(long, value_name = "DIR", requires = "public_key")]
+    #[arg(long, value_name = "DIR", requires = "public_key", conflicts_with = "offline")]
     pub(super) release: Option<PathBuf>,
     /// Who has to have signed the release: a minisign public key, or a file with one
     #[arg(long, value_name = "KEY", requires = "release")]
     pub(super) public_key: Option<String>,
     /// A folder that carries the components, and a components.toml that names them
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "offline")]
     pub(super) components_dir: Option<PathBuf>,
     /// The image containers are made from, with --runtime compose: NAME@sha256:DIGEST
     #[arg(long, value_name = "IMAGE")]
@@ -156,6 +158,8 @@ pub(crate) struct Install {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
+    pub(super) offline: OfflineFlags,
+    #[command(flatten)]
     telemetry: TelemetryFlags,
 }
 
@@ -175,7 +179,15 @@ impl Install {
         for warning in &chosen.warnings {
             shown::warn(warning, self.json);
         }
-        let stack = build::install(&self, &chosen, &host, surroundings)?;
+        // Lies there until the plan has run: what is placed comes out of it.
+        let bundle = self.offline.unpacked(shown::is_terminal() && !self.json)?;
+        let stack = build::install(
+            &self,
+            &chosen,
+            &host,
+            surroundings,
+            bundle.as_ref().map(Unpacked::placed),
+        )?;
         let installer = Installer::new(&host, stack.plan(), options_for(&chosen.wishes))?;
         if self.reset {
             installer.reset()?;

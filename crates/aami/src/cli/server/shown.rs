@@ -5,14 +5,12 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
 use aami_install::render::{self, Colour, Progress};
-use aami_install::{Cancel, Installer, Sink};
-use aami_model::Exit;
+use aami_install::{Installer, Sink};
 use aami_model::run::RunEvent;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::failure::Failure;
-use crate::cli::signals::Signals;
+pub(super) use crate::cli::signals::cancel_on_signals;
 use crate::cli::table::harmless;
 
 /// How events are shown.
@@ -52,28 +50,6 @@ pub(super) fn warn(sentence: &str, is_json: bool) {
     } else {
         aside(&format!("warning: {sentence}"));
     }
-}
-
-/// A flag that Ctrl-C and SIGTERM set; a second one ends the program at once.
-pub(super) fn cancel_on_signals() -> Result<Cancel, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Runtime)?;
-    let mut signals = runtime.block_on(async { Signals::new() })?;
-    let cancel = Cancel::new();
-    let flag = cancel.clone();
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            signals.stop().await;
-            flag.cancel();
-            signals.stop().await;
-            // Whatever is under way is recorded already, as after a crash.
-            #[expect(clippy::exit, reason = "the second Ctrl-C means now")]
-            std::process::exit(i32::from(Exit::Interrupted.number()));
-        });
-    });
-    Ok(cancel)
 }
 
 /// Adds the reader that fits whoever reads; `summary` is what stands on the screen at the end.

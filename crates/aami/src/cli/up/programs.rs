@@ -14,6 +14,7 @@ use aami_plans::obtain::{Source, catalogue, obtain};
 
 use super::Places;
 use crate::cli::failure::Failure;
+use crate::cli::random::random;
 use crate::cli::screen::Screen;
 use crate::cli::secret::{make_folder, written};
 use crate::cli::surroundings::Surroundings;
@@ -90,13 +91,4 @@ fn folder_name(version: &str, build: &Build) -> String {
         Checksum::Pinned(sum) => format!("{NAME}-{version}-{:.12}", sum.to_string()),
         Checksum::Published(_) => format!("{NAME}-{version}"),
     }
-}
-
-/// A number from 0 to 1 that differs from process to process: the standard library keys each of its
-/// hash states with fresh random bytes.
-fn random() -> f64 {
-    use std::hash::{BuildHasher as _, Hasher as _};
-
-    let bits = std::hash::RandomState::new().build_hasher().finish() >> 32;
-    f64::from(u32::try_from(bits).unwrap_or(0)) / f64::from(u32::MAX)
 }

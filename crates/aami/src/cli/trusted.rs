@@ -17,7 +17,7 @@ const STICKY: u32 = 0o1000;
 /// Refuses a path unless it and every folder above it belong to root or the caller and nobody else may write there.
 /// Links are followed first. Whoever owns the program that runs is as good as the caller: under sudo that is who
 /// built it, and could have built anything into it.
-pub(super) fn check(path: &Path) -> Result<(), Failure> {
+pub(crate) fn check(path: &Path) -> Result<(), Failure> {
     let unreadable = |source| Failure::File {
         path: path.to_owned(),
         doing: "read",
