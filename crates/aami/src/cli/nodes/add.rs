@@ -5,6 +5,7 @@ mod listed;
 
 use std::path::PathBuf;
 
+use aami_config::list::Format;
 use aami_config::{NewNode as Written, ProxyJump};
 use aami_model::Exit;
 use aami_model::hostname::Hostname;
@@ -46,6 +47,9 @@ pub(crate) struct Add {
     /// A list of nodes; - reads standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Form of the list: plain, csv, yaml, ansible or ansible-yaml [found by what is written]
+    #[arg(long, requires = "file", value_name = "FORM")]
+    format: Option<Format>,
     /// Who logs in over SSH [`ssh.user` of the configuration, root]
     #[arg(long, value_name = "USER")]
     user: Option<String>,
@@ -72,7 +76,7 @@ pub(crate) struct Add {
 impl Add {
     pub(super) fn run(self, fleet: &mut dyn Fleet) -> Result<Exit, Failure> {
         let written = match &self.file {
-            Some(file) => listed::read(file)?,
+            Some(file) => listed::read(file, self.format)?,
             None => self.named()?,
         };
         let key = self.key.as_ref().map(|key| key.display().to_string());
