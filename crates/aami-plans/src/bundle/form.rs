@@ -18,7 +18,7 @@ use zstd::stream::{read::Decoder, write::Encoder};
 use crate::components::Sha256Sum;
 
 /// How hard zstd works. Most of a bundle was compressed by its publishers already.
-const LEVEL: i32 = 9;
+const LEVEL: i32 = 6;
 /// The largest window that is taken, as a power of two: what unpacking may cost in memory. The level asks for less.
 const WINDOW: u32 = 23;
 /// How long a SHA-256 is.
