@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-pub use alertmanager::Alertmanager;
+pub use alertmanager::{Alertmanager, amtool};
 pub use etcd::Etcd;
 pub use nginx::{Nginx, Site};
 pub use node_exporter::NodeExporter;

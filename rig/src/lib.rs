@@ -7,6 +7,7 @@
 //! - [`Hardware::power_on`] starts a machine with disks of its own, [`Machine::cut`] cuts its power.
 //! - [`engines`] starts etcd, Prometheus, node_exporter and nginx, on loopback or on a host of a [`Net`].
 //! - [`Receiver`] is an HTTP service that is told things, and misbehaves when asked to.
+//! - [`MailServer`] takes mail over TLS and tells what it was told.
 //! - [`Mirror`] serves components the way their publishers pack them.
 //! - [`wait_until`] is how a test waits: for a condition, with a deadline, saying what it saw last.
 //!
@@ -21,6 +22,7 @@ pub mod cache;
 pub mod engines;
 mod keeper;
 mod machine;
+mod mail;
 mod mirror;
 mod net;
 mod node;
@@ -32,6 +34,7 @@ mod tool;
 mod wait;
 
 pub use machine::{Disk, Hardware, Image, Machine, Plug, Watched};
+pub use mail::MailServer;
 pub use mirror::{Mirror, Packed};
 pub use net::{Host, Net};
 pub use node::{Booting, Ended, Node, Picture};

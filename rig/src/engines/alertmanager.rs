@@ -8,7 +8,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Place, Process, cache, wait_until};
+use super::program;
+use crate::{Place, Process, cache, tool, wait_until};
 
 const CONFIGURATION: &str = "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n";
 
@@ -32,12 +33,24 @@ impl<'net> Alertmanager<'net> {
 
     /// The same on a port that is known before.
     pub fn start_at(place: impl Into<Place<'net>>, port: u16) -> Result<Self> {
+        Self::run(place.into(), port, CONFIGURATION)
+    }
+
+    /// Starts one with a configuration, after amtool has found it good.
+    pub fn start_with(place: impl Into<Place<'net>>, configuration: &str) -> Result<Self> {
         let place = place.into();
+        let port = place.port(9093)?;
+        Self::run(place, port, configuration)
+    }
+
+    fn run(place: Place<'net>, port: u16, configuration: &str) -> Result<Self> {
         let root = cache::packages(None, &["prometheus-alertmanager"])?;
         let folder = tempfile::Builder::new()
             .prefix("aami-rig-alertmanager-")
             .tempdir()?;
-        std::fs::write(folder.path().join("alertmanager.yml"), CONFIGURATION)?;
+        let file = folder.path().join("alertmanager.yml");
+        std::fs::write(&file, configuration)?;
+        amtool(&["check-config", &file.to_string_lossy()])?;
         let process = launch(place, &root, port, &folder)?;
         let mut alertmanager = Self {
             place,
@@ -97,6 +110,20 @@ impl<'net> Alertmanager<'net> {
         self.place.get(&url, &options).map(drop)
     }
 
+    /// Gives it another configuration, which it reads at once. What it holds stays.
+    pub fn reconfigure(&self, configuration: &str) -> Result<()> {
+        let file = self.folder.path().join("alertmanager.yml");
+        std::fs::write(&file, configuration)?;
+        amtool(&["check-config", &file.to_string_lossy()])?;
+        let reload = format!("{}/-/reload", self.url());
+        self.place.get(&reload, &["--request", "POST"]).map(drop)
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
     /// Freezes it: its connections stay open and say nothing.
     pub fn freeze(&self) -> Result<()> {
         self.process.signal(Signal::STOP)
@@ -128,6 +155,12 @@ impl<'net> Alertmanager<'net> {
         .map(drop)
         .with_context(|| crate::process::tail(&self.process.log()))
     }
+}
+
+/// Runs amtool and gives what it said; fails when it does.
+pub fn amtool(arguments: &[&str]) -> Result<String> {
+    let amtool = program("prometheus-alertmanager", "usr/bin/amtool")?;
+    tool::run(std::process::Command::new(amtool).args(arguments))
 }
 
 /// Debian's build reads its templates from `/usr/share` and nowhere else, so it runs where the package's own is laid

@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
+mod alertmanager;
 mod catalogue;
 mod configuration;
 mod dashboard;
+mod dashboard_queries;
 mod engine;
+mod exporters;
+mod file_fleet;
 mod fleet;
 mod labels;
 mod rules;
 mod scraped;
+mod web;

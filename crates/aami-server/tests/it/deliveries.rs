@@ -9,10 +9,11 @@ use aami_api::page::Page;
 use aami_api::webhook::{CreateWebhook, CreatedWebhook, Flow, WebhookView};
 use aami_model::access::Scope;
 use aami_server::{Clock as _, Config};
+use rig::MailServer;
 use serde_json::{Value, json};
 
 use crate::house::{House, code_of, until};
-use crate::receiver::{Got, MailServer, Manner, Receiver, answer};
+use crate::receiver::{Got, Manner, Receiver, answer};
 
 /// A control plane whose attempts follow each other quickly.
 pub fn quick(config: &mut Config) {
@@ -361,7 +362,7 @@ fn the_notification_service_gets_exactly_the_documented_members() {
 #[test]
 fn slack_and_mailboxes_get_the_sentence() {
     let house = House::with(quick);
-    let (channel, server) = (Receiver::new(), MailServer::new());
+    let (channel, server) = (Receiver::new(), MailServer::start().unwrap());
     webhook(&house, |w| {
         w.name = "channel".into();
         w.kind = aami_api::webhook::Kind::Slack;

@@ -1,8 +1,8 @@
-//! Those who are told: an HTTP receiver and a mail server that tests can make misbehave. Written by hand, so that what
-//! they see is judged by nothing of ours.
+//! Who is told: an HTTP receiver that tests can make misbehave. Written by hand, so that what it sees is judged by
+//! nothing of ours.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -192,99 +192,4 @@ fn request(reader: &mut BufReader<TcpStream>) -> Option<Got> {
         body,
         at: Instant::now(),
     })
-}
-
-/// A mail server that wants STARTTLS and a password, takes everything, and keeps what it was told.
-pub struct MailServer {
-    pub port: u16,
-    /// The CA to trust, PEM.
-    pub ca: String,
-    said: Arc<Mutex<Vec<String>>>,
-}
-
-impl MailServer {
-    pub fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let config = Arc::new(config);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let said: Arc<Mutex<Vec<String>>> = Arc::default();
-        // Ends with the process: nothing waits for it.
-        std::thread::spawn({
-            let said = said.clone();
-            move || {
-                for stream in listener.incoming() {
-                    let _ = mail(stream.unwrap(), &config, &said);
-                }
-            }
-        });
-        Self {
-            port,
-            ca: made.cert.pem(),
-            said,
-        }
-    }
-
-    pub fn said(&self) -> Vec<String> {
-        self.said.lock().unwrap().clone()
-    }
-}
-
-fn mail(
-    mut stream: TcpStream,
-    config: &Arc<rustls::ServerConfig>,
-    said: &Mutex<Vec<String>>,
-) -> std::io::Result<()> {
-    let mut plain = BufReader::new(stream.try_clone()?);
-    stream.write_all(b"220 here\r\n")?;
-    loop {
-        let mut line = String::new();
-        if plain.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        if line.starts_with("EHLO") {
-            stream.write_all(b"250-here\r\n250 STARTTLS\r\n")?;
-        } else if line.starts_with("STARTTLS") {
-            stream.write_all(b"220 go on\r\n")?;
-            break;
-        } else {
-            said.lock().unwrap().push(format!("in clear: {line}"));
-            stream.write_all(b"530 not like this\r\n")?;
-        }
-    }
-    let connection = rustls::ServerConnection::new(config.clone()).unwrap();
-    let mut secure = BufReader::new(rustls::StreamOwned::new(connection, stream));
-    let mut in_data = false;
-    loop {
-        let mut line = String::new();
-        if secure.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let line = line.trim_end().to_owned();
-        said.lock().unwrap().push(line.clone());
-        let reply = match line.split(' ').next().unwrap_or_default() {
-            "." if in_data => {
-                in_data = false;
-                "250 taken as 77\r\n"
-            }
-            _ if in_data => continue,
-            "EHLO" => "250-here\r\n250 AUTH PLAIN\r\n",
-            "AUTH" => "235 welcome\r\n",
-            "DATA" => {
-                in_data = true;
-                "354 go on\r\n"
-            }
-            "QUIT" => "221 bye\r\n",
-            _ => "250 ok\r\n",
-        };
-        secure.get_mut().write_all(reply.as_bytes())?;
-    }
 }
