@@ -1,0 +1,360 @@
+//! SSH servers in this process: one socket that answers on every loopback address, so that a thousand hosts are a
+//! thousand addresses. Each runs commands by a real shell, or misbehaves as it is told.
+//!
+//! [`Server::start`] takes a function that says how the host at an address behaves.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use russh::keys::PrivateKey;
+use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// How a host behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "benches know fewer manners than tests")]
+pub(crate) enum Manner {
+    /// As it should.
+    Good,
+    /// Takes the connection and says nothing.
+    Hangs,
+    /// Says nothing for so long, then behaves.
+    Slow(Duration),
+    /// Lets nobody in.
+    Locked,
+    /// Resets the connection when a command has begun.
+    Resets,
+    /// Is another service, and says so.
+    Lies,
+    /// Talks for ever before it greets.
+    Chats,
+    /// Closes the first so many connections without a word.
+    Busy(usize),
+}
+
+/// Servers on 127.0.0.0/8, all on one port. They end with this.
+pub(crate) struct Server {
+    port: u16,
+    closed: std::net::TcpListener,
+    seen: Arc<Seen>,
+    accepting: JoinHandle<()>,
+}
+
+/// What the servers saw.
+#[derive(Default)]
+struct Seen {
+    /// Connections by address.
+    connections: Mutex<HashMap<Ipv4Addr, usize>>,
+    /// Commands that were begun, by address.
+    commands: Mutex<HashMap<Ipv4Addr, usize>>,
+    open: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Server {
+    /// Begins to listen.
+    pub(crate) async fn start(manners: impl Fn(Ipv4Addr) -> Manner + Send + Sync + 'static) -> Self {
+        // Every address of 127.0.0.0/8 leads here; nobody else is let in.
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let seen = Arc::new(Seen::default());
+        let config = Arc::new(server::Config {
+            keys: vec![key()],
+            auth_rejection_time: Duration::ZERO,
+            auth_rejection_time_initial: Some(Duration::ZERO),
+            nodelay: true,
+            window_size: 64 * 1024,
+            ..server::Config::default()
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::new(manners), config, Arc::clone(&seen)));
+        Self {
+            port,
+            // Taken on one address only, and refused on all others.
+            closed: std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(),
+            seen,
+            accepting,
+        }
+    }
+
+    /// Where they listen.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A port on which nobody listens, but on 127.0.0.1.
+    pub(crate) fn closed_port(&self) -> u16 {
+        self.closed.local_addr().unwrap().port()
+    }
+
+    /// How many connections there were at the same time at most.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.seen.most.load(Ordering::SeqCst)
+    }
+
+    /// How many commands were begun at this address.
+    pub(crate) fn commands_at(&self, address: Ipv4Addr) -> usize {
+        self.seen
+            .commands
+            .lock()
+            .unwrap()
+            .get(&address)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// How many connections this address was asked for.
+    pub(crate) fn connections_at(&self, address: Ipv4Addr) -> usize {
+        self.seen
+            .connections
+            .lock()
+            .unwrap()
+            .get(&address)
+            .copied()
+            .unwrap_or(0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// The file of the key that everybody here has: the hosts, and who signs in.
+pub(crate) fn key_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/id_ed25519")
+}
+
+fn key() -> PrivateKey {
+    russh::keys::load_secret_key(key_file(), None).unwrap()
+}
+
+async fn accept(
+    listener: TcpListener,
+    manners: Arc<dyn Fn(Ipv4Addr) -> Manner + Send + Sync>,
+    config: Arc<server::Config>,
+    seen: Arc<Seen>,
+) {
+    loop {
+        let Ok((stream, peer)) = listener.accept().await else {
+            // Out of sockets: some will be free again.
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let Ok(SocketAddr::V4(local)) = stream.local_addr() else {
+            continue;
+        };
+        if !peer.ip().is_loopback() {
+            continue;
+        }
+        let address = *local.ip();
+        let earlier = {
+            let mut connections = seen.connections.lock().unwrap();
+            let count = connections.entry(address).or_default();
+            *count += 1;
+            *count - 1
+        };
+        let manner = manners(address);
+        let (config, seen) = (Arc::clone(&config), Arc::clone(&seen));
+        tokio::spawn(async move {
+            let open = seen.open.fetch_add(1, Ordering::SeqCst) + 1;
+            seen.most.fetch_max(open, Ordering::SeqCst);
+            serve(stream, address, manner, earlier, config, &seen).await;
+            seen.open.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+}
+
+/// One connection, until it has ended.
+async fn serve(
+    mut stream: TcpStream,
+    address: Ipv4Addr,
+    manner: Manner,
+    earlier: usize,
+    config: Arc<server::Config>,
+    seen: &Arc<Seen>,
+) {
+    match manner {
+        Manner::Good | Manner::Locked => {}
+        Manner::Resets => stream.set_zero_linger().unwrap(),
+        Manner::Slow(pause) => tokio::time::sleep(pause).await,
+        Manner::Busy(times) if earlier < times => return,
+        Manner::Busy(_) => {}
+        Manner::Hangs => {
+            // Until the other end has had enough.
+            let mut nothing = [0; 1024];
+            while stream.read(&mut nothing).await.is_ok_and(|count| count > 0) {}
+            return;
+        }
+        Manner::Lies => {
+            let _ = stream.write_all(b"220 mail.example.com ESMTP ready\r\n").await;
+            let mut nothing = [0; 1024];
+            let _ = stream.read(&mut nothing).await;
+            let _ = stream.write_all(b"500 what?\r\n").await;
+            return;
+        }
+        Manner::Chats => {
+            while stream.write_all(b"Welcome! Please wait.\r\n").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            return;
+        }
+    }
+    stream.set_nodelay(true).unwrap();
+    let handler = Host {
+        address,
+        manner,
+        seen: Arc::clone(seen),
+        inputs: HashMap::new(),
+        opened: HashSet::new(),
+    };
+    if let Ok(session) = server::run_stream(config, stream, handler).await {
+        // How it ends is for the client to tell.
+        let _ = session.await;
+    }
+}
+
+/// One connection to one host.
+struct Host {
+    address: Ipv4Addr,
+    manner: Manner,
+    seen: Arc<Seen>,
+    opened: HashSet<ChannelId>,
+    /// What commands read; gone when their input has ended.
+    inputs: HashMap<ChannelId, mpsc::Sender<Vec<u8>>>,
+}
+
+impl server::Handler for Host {
+    type Error = russh::Error;
+
+    async fn auth_publickey(&mut self, _: &str, _: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+        Ok(match self.manner {
+            Manner::Locked => Auth::reject(),
+            _ => Auth::Accept,
+        })
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.opened.insert(channel.id());
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        data: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if !self.opened.contains(&channel) {
+            return session.channel_failure(channel);
+        }
+        *self
+            .seen
+            .commands
+            .lock()
+            .unwrap()
+            .entry(self.address)
+            .or_default() += 1;
+        if self.manner == Manner::Resets {
+            return Err(russh::Error::Disconnect);
+        }
+        session.channel_success(channel)?;
+        let (sender, input) = mpsc::channel(8);
+        self.inputs.insert(channel, sender);
+        let command = String::from_utf8_lossy(data).into_owned();
+        tokio::spawn(execute(command, channel, session.handle(), input));
+        Ok(())
+    }
+
+    async fn data(&mut self, channel: ChannelId, data: &[u8], _: &mut Session) -> Result<(), Self::Error> {
+        if let Some(input) = self.inputs.get(&channel) {
+            // A command that reads no more needs no more.
+            let _ = input.send(data.to_vec()).await;
+        }
+        Ok(())
+    }
+
+    async fn channel_eof(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
+        self.inputs.remove(&channel);
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
+        self.inputs.remove(&channel);
+        self.opened.remove(&channel);
+        Ok(())
+    }
+}
+
+/// Runs a command by the shell, as sshd does.
+async fn execute(command: String, channel: ChannelId, session: Handle, mut input: mpsc::Receiver<Vec<u8>>) {
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", &command])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let (mut stdin, stdout, stderr) = (
+        child.stdin.take().unwrap(),
+        child.stdout.take().unwrap(),
+        child.stderr.take().unwrap(),
+    );
+    let reading = tokio::spawn(async move {
+        while let Some(bytes) = input.recv().await {
+            if stdin.write_all(&bytes).await.is_err() {
+                break;
+            }
+        }
+    });
+    let out = pass_on(stdout, channel, &session, None);
+    let err = pass_on(stderr, channel, &session, Some(1));
+    tokio::join!(out, err);
+    let code = child
+        .wait()
+        .await
+        .ok()
+        .and_then(|status| status.code())
+        .unwrap_or(255);
+    reading.abort();
+    // A client that went away needs none of it.
+    let _ = session.exit_status_request(channel, code.unsigned_abs()).await;
+    let _ = session.eof(channel).await;
+    let _ = session.close(channel).await;
+}
+
+async fn pass_on(
+    mut from: impl AsyncRead + Unpin,
+    channel: ChannelId,
+    session: &Handle,
+    extended: Option<u32>,
+) {
+    let mut bytes = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        let piece = bytes[..count].to_vec();
+        let sent = match extended {
+            None => session.data(channel, piece).await,
+            Some(kind) => session.extended_data(channel, kind, piece).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
