@@ -8,6 +8,7 @@ mod failure;
 mod inventory;
 mod node;
 mod preflight;
+mod run;
 mod screen;
 mod status;
 mod surroundings;
@@ -47,6 +48,7 @@ enum Command {
     Status(status::Status),
     Exporters(exporters::Exporters),
     Checks(checks::Checks),
+    Run(run::Detached),
     Inventory(inventory::Show),
     Uninstall(uninstall::Uninstall),
     #[command(hide = true)]
@@ -56,10 +58,10 @@ enum Command {
 
 /// Runs the command the arguments name.
 pub(crate) fn main() -> ExitCode {
-    ExitCode::from(run(std::env::args_os().collect()).number())
+    ExitCode::from(run(std::env::args_os().collect(), Surroundings::read).number())
 }
 
-fn run(arguments: Vec<OsString>) -> Exit {
+fn run(arguments: Vec<OsString>, surroundings: impl FnOnce() -> Surroundings) -> Exit {
     // Not a command for people: how an exporter of the foreground form begins.
     if arguments.get(1).is_some_and(|word| word == foreground::WORD) {
         let error = foreground::become_child(arguments.into_iter().skip(2));
@@ -74,7 +76,7 @@ fn run(arguments: Vec<OsString>) -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
         }
     };
-    let (is_json, result) = cli.command.run(&Surroundings::read());
+    let (is_json, result) = cli.command.run(&surroundings());
     match result {
         Ok(exit) => exit,
         Err(failure) => {
@@ -94,6 +96,7 @@ impl Command {
             Self::Status(command) => (command.json, command.run(surroundings)),
             Self::Exporters(command) => (command.is_json(), command.run(surroundings)),
             Self::Checks(command) => (command.is_json(), command.run(surroundings)),
+            Self::Run(command) => (command.is_json(), command.run()),
             Self::Inventory(command) => (command.json, command.run()),
             Self::Uninstall(command) => (command.json, command.run(surroundings)),
             Self::Update(command) => (command.json, command.run(surroundings)),

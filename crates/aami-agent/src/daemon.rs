@@ -9,6 +9,9 @@
 //! | [`kernel`] | `/dev/kmsg` | Xids and SXids, folded and counted |
 //! | [`command`] | the closed list of commands | each done once, with its result |
 //!
+//! A node without a control plane has no uplink: then [`link`] and [`command`] do not run, nothing is kept to be told,
+//! and what [`watch`] and [`kernel`] see is told by the [`metrics`] alone.
+//!
 //! [`connection`] and [`pause`] decide when to connect and how long to stay away; they are pure. What must not be lost
 //! goes through the [`spool`]; everything else is replaced by what comes next. Every queue is bounded, every wait has
 //! an end, and the watchdog is fed only while all loops move; a command may take an hour.
@@ -46,6 +49,7 @@ use aami_plans::node::Form;
 pub(crate) use identity::Unusable;
 pub(crate) use notify::Notify;
 
+use identity::Identity;
 use state::Shared;
 
 /// How long the loops may take to say goodbye. A unit is killed later than that.
@@ -80,21 +84,17 @@ pub(crate) fn run(options: Options, cancel: &Cancel) -> Result<(), Unusable> {
     let identity = identity::read(&options)?;
     let notify = options.notify.clone();
     let shared = Arc::new(Shared::open(&options, &identity)?);
+    let whose = identity
+        .uplink
+        .as_ref()
+        .map_or("no control plane", |uplink| uplink.road.server.as_str());
     shared.say(&format!(
-        "aami-agent {} for {} of {}",
+        "aami-agent {} for {} of {whose}",
         aami_model::version::own(),
         identity.hostname,
-        identity.road.server
     ));
-    if identity.road.is_in_the_open() {
-        shared.say("the connection is plain HTTP, as this node was enrolled: whoever is in between reads its credential");
-    }
     metrics::serve(&shared, options.metrics);
-    let desk = command::Desk::open(&shared, &identity);
-    let link = {
-        let (shared, road, credential) = (shared.clone(), identity.road, identity.credential);
-        begin("link", move || link::run(&shared, &road, &credential, &desk))?
-    };
+    let link = connect(&shared, identity)?;
     let kernel = {
         let shared = shared.clone();
         begin("kernel", move || kernel::run(&shared))?
@@ -114,11 +114,26 @@ pub(crate) fn run(options: Options, cancel: &Cancel) -> Result<(), Unusable> {
     shared.stop();
     let deadline = Instant::now() + GOODBYE;
     // What looks may hang in a vendor's tool, and has nothing left to say.
-    while !(link.is_finished() && kernel.is_finished()) && Instant::now() < deadline {
+    let has_ended = |link: &Option<JoinHandle<()>>| link.as_ref().is_none_or(JoinHandle::is_finished);
+    while !(has_ended(&link) && kernel.is_finished()) && Instant::now() < deadline {
         thread::park_timeout(Duration::from_millis(10));
     }
     shared.say("stopped");
     Ok(())
+}
+
+/// Begins to speak with the control plane, where there is one.
+fn connect(shared: &Arc<Shared>, identity: Identity) -> Result<Option<JoinHandle<()>>, Unusable> {
+    let desk = command::Desk::open(shared, &identity);
+    let (Some(desk), Some(uplink)) = (desk, identity.uplink) else {
+        return Ok(None);
+    };
+    if uplink.road.is_in_the_open() {
+        shared.say("the connection is plain HTTP, as this node was enrolled: whoever is in between reads its credential");
+    }
+    let shared = shared.clone();
+    let talk = move || link::run(&shared, &uplink.road, &uplink.credential, &desk);
+    begin("link", talk).map(Some)
 }
 
 /// Begins a loop, as a thread.

@@ -1,6 +1,8 @@
 //! Where the memory of a plan lies: `<base>/install/<cluster>/<plan>/` with `receipt.json`,
 //! `state.json`, `log`, `saved/` and, while a run is at work, `staging/`.
 
+use crate::host::Host;
+use crate::lock::Holder;
 use crate::path::HostPath;
 use crate::root::{Entry, FsError, Root};
 
@@ -95,6 +97,11 @@ impl Tracking {
     /// The lock file.
     pub fn lock(&self) -> &HostPath {
         &self.lock
+    }
+
+    /// Who is at work here now; nothing where nobody is, or it cannot be told.
+    pub fn holder(&self, host: &Host) -> Option<Holder> {
+        crate::lock::holder(host, &self.lock)
     }
 
     pub(crate) fn folder(&self, id: &PlanId) -> Folder {

@@ -183,6 +183,28 @@ impl Exit {
     pub const fn number(self) -> u8 {
         self as u8
     }
+
+    /// Every one.
+    pub const ALL: [Self; 13] = [
+        Self::Ok,
+        Self::Failed,
+        Self::Usage,
+        Self::NotHealthy,
+        Self::NotAuthorised,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Partial,
+        Self::Pending,
+        Self::Interrupted,
+        Self::Integrity,
+        Self::DaemonUsage,
+        Self::DaemonConfig,
+    ];
+
+    /// The one of a number; none where there is none.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| exit.number() == number)
+    }
 }
 
 /// One condition a person can be told about.

@@ -8,6 +8,10 @@
 //! foreground, everything lies below one folder and exporters are [child processes](foreground) that
 //! end with this one; nothing outside that folder is touched and no root is needed.
 //!
+//! Either form works without a control plane ([`NodeOptions::api`] is `None`): the node stands on its own. The steps
+//! that ask a control plane do not apply then, everything else is the same, so that such a node can be enrolled later
+//! by the same plan.
+//!
 //! The plan does not choose where its input comes from: inventory, listeners, downloads and the API
 //! are values in the options.
 
@@ -22,12 +26,14 @@ mod identity;
 mod installed;
 mod layout;
 mod local;
+mod plane;
 pub mod proxy_file;
 mod register;
 mod report;
 mod resident;
 mod session;
 mod step;
+mod summary;
 mod unit;
 mod unregister;
 mod update_unit;
@@ -46,14 +52,15 @@ use aami_model::secret::Secret;
 use extra::Extra;
 pub use extra::{Change, Listed};
 pub use foreground::Foreground;
-pub use layout::{Form, Layout};
+pub use layout::{Form, Layout, PUSHED, RUNS};
 pub use report::{BegunRun, Reporter};
 pub use resident::{
     AGENT_UNIT, ASKED, CHECKS_UNIT, FETCHED, OUTCOME, RELEASE_KEY, REQUEST, STANDING, TRIAL, TRIAL_DROP_IN,
     UPDATE_FOLDER, UPDATE_JOURNAL, UPDATE_UNIT, asked_at, daemon_command, exporter_unit, forget_trial,
-    program_of,
+    metrics_address, program_of,
 };
-pub use session::{Session, Summary};
+pub use session::Session;
+pub use summary::Summary;
 pub use unregister::{Enrolment, Unregisterer};
 
 use crate::download::{Downloader, Proxies};
@@ -118,8 +125,8 @@ pub struct NodeOptions {
     pub form: Form,
     /// The cluster's name, as for the installer.
     pub cluster: String,
-    /// How to reach the control plane.
-    pub api: Settings,
+    /// How to reach the control plane; `None` for a node that stands on its own, which asks and tells nobody.
+    pub api: Option<Settings>,
     /// The bootstrap token; a node that is enrolled and has no news needs none.
     pub token: Option<Secret>,
     /// The run to report to, where a script opened it already.

@@ -41,13 +41,17 @@ pub(crate) fn lose_gpus(node: &Node, count: u32) -> Result<()> {
 
 /// Has the control plane hand out the stand-in for dcgm-exporter, the way a site hands out a build of its own.
 pub(crate) fn hand_out_dcgm_exporter(site: &Site) -> Result<()> {
+    add_dcgm_exporter(&site.data().join("dist").join(ARCH))
+}
+
+/// Puts the stand-in for dcgm-exporter into a folder of components.
+pub(crate) fn add_dcgm_exporter(folder: &Path) -> Result<()> {
     let program = Path::new(env!("CARGO_BIN_EXE_stand-in-dcgm-exporter"));
     let bytes = std::fs::read(program)?;
     let sum: String = Sha256::digest(&bytes)
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let folder = site.data().join("dist").join(ARCH);
     std::fs::write(folder.join("dcgm-exporter"), &bytes)?;
     let catalogue = folder.join("components.toml");
     let text = std::fs::read_to_string(&catalogue)?;

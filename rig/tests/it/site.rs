@@ -239,7 +239,7 @@ impl Site {
 }
 
 /// Fills `dist/` with what nodes download: this machine's agent, and a node_exporter that runs on every release.
-fn stock(dist: &Path) -> Result<()> {
+pub(crate) fn stock(dist: &Path) -> Result<()> {
     let arch = if cfg!(target_arch = "aarch64") {
         "arm64"
     } else {

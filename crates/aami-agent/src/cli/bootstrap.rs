@@ -1,6 +1,7 @@
 //! `aami-agent bootstrap`: this machine becomes a node.
 
 mod plan;
+mod plane;
 pub(crate) mod signals;
 mod stay;
 mod token;
@@ -27,7 +28,7 @@ pub(crate) use stay::launcher;
 pub(crate) use token::read as read_secret;
 
 use super::failure::Failure;
-use super::node::{Which, downloader, hostname, listeners, look, settings};
+use super::node::{Which, downloader, hostname, listeners, look};
 use super::screen;
 use super::status::Status;
 use super::surroundings::Surroundings;
@@ -35,10 +36,18 @@ use super::telemetry::TelemetryFlags;
 
 /// Make this machine a node: check, install exporters, register, verify
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami-agent bootstrap --server https://aami.example.com:8080 --token-file token
+  aami-agent bootstrap --standalone --components ./components --labels rack=a1
+  aami-agent bootstrap --repair")]
 pub(crate) struct Bootstrap {
     /// The control plane's address, e.g. https://aami.example.com:8080 [env: AAMI_SERVER]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    /// Have no control plane: no token, no registration; Prometheus finds this node by its operator's own files
+    #[arg(long, conflicts_with_all = ["server", "token", "token_file", "run_file", "ca_file", "pin", "plain_http"])]
+    standalone: bool,
     /// The bootstrap token; the shell's history and sudo's log keep it, so prefer --token-file
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -63,7 +72,7 @@ pub(crate) struct Bootstrap {
     /// A label of this node; may be given several times
     #[arg(long = "labels", visible_alias = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
-    /// The address the control plane reaches this node at [default: that of the route to it]
+    /// The address this node is scraped at [default: that of the route to the control plane; of the way out without one]
     #[arg(long, value_name = "IP")]
     address: Option<IpAddr>,
     /// A web server that carries the exporters, in place of the control plane and their publishers
@@ -121,7 +130,7 @@ pub(crate) struct Bootstrap {
     #[arg(long, visible_alias = "no-agent")]
     skip_agent: bool,
     /// An address or network that exporters are scraped from, for which a firewall is opened; may be given several
-    /// times [default: the control plane's]
+    /// times [default: the control plane's; nothing is opened without one]
     #[arg(long, value_name = "ADDRESS")]
     scrape_from: Vec<String>,
     /// Register a node_exporter that is on this machine already as it is, in place of installing ours
@@ -256,40 +265,16 @@ impl Bootstrap {
 
     fn node(&self, surroundings: &Surroundings) -> Result<Node, Failure> {
         let enrolment = self.which.enrolment()?;
-        let server = self.server.clone().or_else(|| surroundings.server.clone());
-        let server = server.or_else(|| enrolment.as_ref().map(|enrolment| enrolment.server.clone()));
-        let server =
-            server.ok_or_else(|| Failure::invalid("--server is needed: the control plane's address"))?;
-        let server = server.trim_end_matches('/').to_owned();
-        let trust = trust::trust(
-            &server,
-            self.ca_file.as_deref(),
-            self.pin.as_deref(),
-            enrolment.as_ref(),
-        )
-        .map_err(|failure| {
-            if self.pin.is_some() {
-                trust::pinned(failure)
-            } else {
-                failure
+        let api = self.api(enrolment.as_ref(), surroundings)?;
+        let token = match &api {
+            Some(api) => {
+                let before = enrolment.and_then(|enrolment| enrolment.server);
+                self.token(surroundings, before.as_ref() == Some(&api.server))?
             }
-        })?;
-        if trust::is_in_the_open(&server) {
-            if !self.plain_http {
-                let sentence = format!("nobody can tell who answers at {server}");
-                return Err(Failure::new(code::SERVER_NOT_TRUSTED, sentence)
-                    .with_hint("Use https://, or say --plain-http if you trust the network."));
-            }
-            let what = "the connection to the control plane is plain HTTP: whoever is in between can read the token \
-                        and change what is installed; checksums guard against corruption only";
-            screen::warn(what, self.json);
-        }
-        let api = settings(&server, trust, &surroundings.proxies)?;
-        let is_enrolled = enrolment.is_some_and(|enrolment| enrolment.server == server);
-        let token = self.token(surroundings, is_enrolled)?;
+            None => None,
+        };
         let sources = plan::sources(&plan::Named {
-            server: &server,
-            trust: &api.trust,
+            api: api.as_ref(),
             mirror: self.mirror.as_deref(),
             mirror_credential: self.mirror_credential_file.as_deref(),
             components: self.components.as_deref(),

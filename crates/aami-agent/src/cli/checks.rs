@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::bootstrap::launcher;
 use super::failure::Failure;
-use super::node::{Which, settings};
+use super::node::{Which, api_of};
 use super::screen;
 use super::surroundings::Surroundings;
 
@@ -129,13 +129,14 @@ impl Run {
             .runtime_directory
             .clone()
             .unwrap_or_else(|| PathBuf::from("/run/aami-checks-by-hand"));
-        // A node that is not enrolled yet has its starter set.
+        // A node that is not enrolled, or never will be, has its starter set.
         if let Some(enrolment) = which.enrolment()? {
             debug_assert_eq!(which.form(), Form::Host);
             round.expected.gpus = enrolment.gpus();
             let secret = std::fs::read_to_string(&round.places.credential).ok();
-            if let Some(secret) = secret.and_then(|text| Secret::parse(&text).ok()) {
-                let api = settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?;
+            let secret = secret.and_then(|text| Secret::parse(&text).ok());
+            let api = api_of(&enrolment, &surroundings.proxies)?;
+            if let (Some(secret), Some(api)) = (secret, api) {
                 let client = asker(api, &secret)?;
                 round.control_plane = Some((client, enrolment.hostname));
             }

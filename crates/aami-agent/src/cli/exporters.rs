@@ -9,11 +9,11 @@ use clap::{Args, Subcommand};
 
 use super::bootstrap::{Named, image, signals, sources};
 use super::failure::Failure;
-use super::node::{Which, settings};
+use super::node::{Which, api_of};
 use super::surroundings::Surroundings;
 use super::{screen, uninstall};
 
-/// List, install or remove exporters on this enrolled node
+/// List, install or remove exporters on this node
 #[derive(Debug, Args)]
 pub(crate) struct Exporters {
     #[command(subcommand)]
@@ -129,7 +129,7 @@ impl Exporters {
 impl List {
     fn run(&self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let enrolment = enrolled(&self.which)?;
-        let api = settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?;
+        let api = api_of(&enrolment, &surroundings.proxies)?;
         let node = self
             .which
             .look(Some(enrolment), api, surroundings.proxies.clone())?;
@@ -162,10 +162,9 @@ impl Install {
             return Err(Failure::invalid("--dcgm-image goes with dcgm_exporter alone"));
         }
         let enrolment = begin(&self.how)?;
-        let api = settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?;
+        let api = api_of(&enrolment, &surroundings.proxies)?;
         let sources = sources(&Named {
-            server: &enrolment.server,
-            trust: &api.trust,
+            api: api.as_ref(),
             mirror: self.mirror.as_deref(),
             mirror_credential: self.mirror_credential_file.as_deref(),
             components: self.components.as_deref(),
@@ -188,7 +187,7 @@ impl Install {
 impl Remove {
     fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let enrolment = begin(&self.how)?;
-        let api = settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?;
+        let api = api_of(&enrolment, &surroundings.proxies)?;
         let node = Node::new(NodeOptions {
             purpose: Purpose::Exporters {
                 enrolment: Box::new(enrolment),

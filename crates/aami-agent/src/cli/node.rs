@@ -82,7 +82,7 @@ impl Which {
     pub(crate) fn look(
         &self,
         enrolment: Option<Enrolment>,
-        api: Settings,
+        api: Option<Settings>,
         proxies: Proxies,
     ) -> Result<Node, Failure> {
         Ok(Node::new(NodeOptions {
@@ -92,7 +92,7 @@ impl Which {
     }
 
     /// Options that look, install nothing new, and ask for nothing.
-    pub(crate) fn bare(&self, api: Settings, proxies: Proxies) -> NodeOptions {
+    pub(crate) fn bare(&self, api: Option<Settings>, proxies: Proxies) -> NodeOptions {
         NodeOptions {
             purpose: Purpose::Look(None),
             form: self.form(),
@@ -126,6 +126,14 @@ impl Which {
     pub(crate) fn installer<'a>(&self, host: &'a Host, node: &'a Node) -> Result<Installer<'a>, Failure> {
         Ok(Installer::new(host, node.plan(), self.options()?)?)
     }
+}
+
+/// How to reach the control plane that a node is enrolled with; nothing for a node on its own.
+pub(crate) fn api_of(enrolment: &Enrolment, proxies: &Proxies) -> Result<Option<Settings>, Failure> {
+    let server = enrolment.server.as_deref();
+    server
+        .map(|server| settings(server, enrolment.trust.clone(), proxies))
+        .transpose()
 }
 
 /// How to reach a control plane.

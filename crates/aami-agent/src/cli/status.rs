@@ -6,7 +6,7 @@ use aami_model::Exit;
 use clap::Args;
 
 use super::failure::Failure;
-use super::node::{Which, settings};
+use super::node::{Which, api_of};
 use super::screen;
 use super::surroundings::Surroundings;
 
@@ -24,9 +24,9 @@ impl Status {
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let enrolment = self.which.enrolment()?;
         let api = match &enrolment {
-            Some(enrolment) => settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?,
+            Some(enrolment) => api_of(enrolment, &surroundings.proxies)?,
             // Nothing will be asked: a node that is not enrolled has nobody to ask.
-            None => Settings::new("http://127.0.0.1"),
+            None => Some(Settings::new("http://127.0.0.1")),
         };
         let host = self.which.host()?;
         let node = self
@@ -37,10 +37,14 @@ impl Status {
             screen::json(&report);
         } else {
             match &enrolment {
-                Some(enrolment) => screen::line(&format!(
-                    "{} ({}), enrolled with {}",
-                    enrolment.hostname, enrolment.address, enrolment.server
-                )),
+                Some(enrolment) => {
+                    let how = enrolment.server.as_ref().map_or_else(
+                        || "a node on its own, without a control plane".to_owned(),
+                        |server| format!("enrolled with {server}"),
+                    );
+                    let (name, address) = (&enrolment.hostname, &enrolment.address);
+                    screen::line(&format!("{name} ({address}), {how}"));
+                }
                 None => screen::line("This machine is not enrolled, or its files are not readable for you."),
             }
             show(&report);

@@ -1,5 +1,6 @@
 //! What the environment says, read once.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use aami_plans::download::Proxies;
@@ -26,10 +27,38 @@ pub(crate) struct Surroundings {
     pub(crate) notify_socket: Option<String>,
 }
 
+/// The variables that mean the same to a command that goes on without whoever started it.
+const CARRIED: [&str; 10] = [
+    "AAMI_SERVER",
+    "AAMI_TOKEN_FILE",
+    "ALL_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
 impl Surroundings {
     /// Reads the environment.
     pub(crate) fn read() -> Self {
-        let given = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        Self::of(|name| std::env::var(name).ok())
+    }
+
+    /// What a detached run takes along, as it is here.
+    pub(crate) fn carried() -> BTreeMap<String, String> {
+        let carried = CARRIED.iter().filter_map(|name| {
+            let value = std::env::var(name).ok()?;
+            Some(((*name).to_owned(), value))
+        });
+        carried.collect()
+    }
+
+    /// What these variables say.
+    pub(crate) fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let given = |name: &str| variable(name).filter(|text| !text.is_empty());
         let either = |name: &str| given(name).or_else(|| given(&name.to_ascii_uppercase()));
         let all = either("all_proxy");
         Self {

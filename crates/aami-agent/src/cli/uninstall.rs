@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::bootstrap::{read_secret, signals};
 use super::failure::Failure;
-use super::node::{Which, settings};
+use super::node::{Which, api_of, settings};
 use super::screen;
 use super::surroundings::Surroundings;
 
@@ -59,10 +59,13 @@ impl Uninstall {
         }
         let secret = self.token_file.as_deref().map(speaks_for_us).transpose()?;
         let enrolment = self.which.enrolment()?;
-        let mut api = match &enrolment {
-            Some(enrolment) => settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?,
-            None => Settings::new("http://127.0.0.1"),
-        };
+        let known = enrolment
+            .as_ref()
+            .map(|enrolment| api_of(enrolment, &surroundings.proxies))
+            .transpose()?;
+        // Nobody is asked where there is nobody: a node on its own has no registration to take back.
+        let nobody = || Settings::new("http://127.0.0.1");
+        let mut api = known.clone().flatten().unwrap_or_else(nobody);
         let server = self
             .server
             .as_deref()
@@ -71,9 +74,11 @@ impl Uninstall {
             api = settings(server, api.trust.clone(), &surroundings.proxies)?;
         }
         let host = self.which.host()?;
-        let node = self
-            .which
-            .look(enrolment, api.clone(), surroundings.proxies.clone())?;
+        let node = self.which.look(
+            enrolment,
+            known.unwrap_or_else(|| Some(api.clone())),
+            surroundings.proxies.clone(),
+        )?;
         let installer = self.which.installer(&host, &node)?;
         if self.dry_run {
             self.show_plan(&installer.recorded()?);
@@ -94,6 +99,9 @@ impl Uninstall {
         let unregisterer = Unregisterer { api, server, secret };
         let installer = installer.cancelled_by(signals::cancel_on_signals()?);
         let report = installer.uninstall((!self.keep_registration).then_some(&unregisterer as _))?;
+        if report.code().is_none() {
+            super::run::forget(&self.which)?;
+        }
         show(&report, self.json, "This machine is as it was before AAMI.");
         if !self.json && report.code().is_none() && !report.undone.is_empty() {
             for kept in KEPT {

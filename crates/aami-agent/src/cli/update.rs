@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::bootstrap::{launcher, signals};
 use super::failure::Failure;
-use super::node::{Which, settings, strict_downloader};
+use super::node::{Which, api_of, strict_downloader};
 use super::screen;
 use super::surroundings::Surroundings;
 use crate::update::{Book, Place, run};
@@ -41,6 +41,10 @@ impl Update {
         if self.settle {
             return self.settle(enrolment, surroundings);
         }
+        // The unit begins with each boot. Nobody asks a node on its own for an update.
+        let Some(server) = enrolment.server.as_deref() else {
+            return Ok(Exit::Ok);
+        };
         let layout = Layout::of(Form::Host, &self.which.cluster)
             .map_err(|error| Failure::invalid(error.to_string()))?;
         let root = self.which.root();
@@ -51,7 +55,7 @@ impl Update {
         let place = Place::new(
             self.which.host()?,
             book.clone(),
-            enrolment.server.trim_end_matches('/').to_owned(),
+            server.trim_end_matches('/').to_owned(),
             self.which.cluster.clone(),
             enrolment.trust.clone(),
             strict_downloader(surroundings.proxies.clone()),
@@ -70,7 +74,7 @@ impl Update {
         enrolment: aami_plans::node::Enrolment,
         surroundings: &Surroundings,
     ) -> Result<Exit, Failure> {
-        let api = settings(&enrolment.server, enrolment.trust.clone(), &surroundings.proxies)?;
+        let api = api_of(&enrolment, &surroundings.proxies)?;
         let node = Node::new(NodeOptions {
             purpose: Purpose::Update(Box::new(enrolment)),
             agent: Some(launcher()?),

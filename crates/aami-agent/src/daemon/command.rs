@@ -51,8 +51,9 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Opens the desk, with what it was doing when the last process ended.
-    pub(super) fn open(shared: &Arc<Shared>, identity: &Identity) -> Self {
+    /// Opens the desk, with what it was doing when the last process ended; none where nobody gives commands.
+    pub(super) fn open(shared: &Arc<Shared>, identity: &Identity) -> Option<Self> {
+        let server = identity.uplink.as_ref()?.road.server.clone();
         // An update replaces this very process: whoever comes up next goes on with it.
         let update = update::under_way(shared);
         let journal = Journal::open(&shared.own("commands.json"), |id| {
@@ -65,7 +66,7 @@ impl Desk {
             form: identity.form,
             cluster: identity.cluster.clone(),
             root: shared.root.clone(),
-            server: identity.road.server.clone(),
+            server,
             hostname: identity.hostname.clone(),
         };
         let (shared_too, journal_too) = (shared.clone(), journal.clone());
@@ -74,11 +75,11 @@ impl Desk {
             // Every command is refused as one too many.
             shared.say(&format!("commands cannot be taken: {error}"));
         }
-        Self {
+        Some(Self {
             shared: shared.clone(),
             journal,
             orders,
-        }
+        })
     }
 
     /// Takes a command, or answers one that was taken before.

@@ -1,4 +1,5 @@
-//! Who this node is: where it is enrolled, and the credential it made. Neither is ever repeated in a message.
+//! Who this node is: where it is enrolled, and the credential it made. Neither is ever repeated in a message. A node
+//! without a control plane has neither.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -36,11 +37,17 @@ pub(crate) enum Unusable {
     Host(String),
 }
 
+/// How it speaks to its control plane.
+pub(super) struct Uplink {
+    pub(super) road: Road,
+    pub(super) credential: Secret,
+}
+
 /// Who this node is.
 pub(super) struct Identity {
     pub(super) hostname: String,
-    pub(super) road: Road,
-    pub(super) credential: Secret,
+    /// The way to its control plane; none where it stands on its own.
+    pub(super) uplink: Option<Uplink>,
     /// How many GPUs it enrolled with.
     pub(super) gpus: Option<u32>,
     pub(super) gpu_vendor: Option<String>,
@@ -60,16 +67,19 @@ pub(super) fn read(options: &Options) -> Result<Identity, Unusable> {
     let enrolment = Enrolment::read(&options.root, options.form, &options.cluster)
         .map_err(|error| host(&error))?
         .ok_or(Unusable::NotEnrolled)?;
-    let credential = credential(&below(&layout.credential))?;
-    let uri: ureq::http::Uri = enrolment.server.parse().map_err(|_| Unusable::NotEnrolled)?;
-    Ok(Identity {
-        hostname: enrolment.hostname.clone(),
-        road: Road {
-            server: enrolment.server.trim_end_matches('/').to_owned(),
+    let uplink = |server: &String| {
+        let credential = credential(&below(&layout.credential))?;
+        let uri: ureq::http::Uri = server.parse().map_err(|_| Unusable::NotEnrolled)?;
+        let road = Road {
+            server: server.trim_end_matches('/').to_owned(),
             trust: enrolment.trust.clone(),
             proxy: options.proxies.for_address(&uri).map(str::to_owned),
-        },
-        credential,
+        };
+        Ok(Uplink { road, credential })
+    };
+    Ok(Identity {
+        hostname: enrolment.hostname.clone(),
+        uplink: enrolment.server.as_ref().map(uplink).transpose()?,
         gpus: enrolment.gpus(),
         gpu_vendor: enrolment.gpu_vendor().map(str::to_owned),
         own_ports: enrolment.exporter_ports(),
@@ -114,12 +124,14 @@ impl Identity {
     pub(super) fn on_stage(folder: &Path) -> Self {
         Self {
             hostname: "gpu-01".to_owned(),
-            road: Road {
-                server: "http://127.0.0.1:9".to_owned(),
-                trust: aami_api::client::Trust::System,
-                proxy: None,
-            },
-            credential: Secret::from_random(SecretKind::NodeCredential, "n1", [7; 20]),
+            uplink: Some(Uplink {
+                road: Road {
+                    server: "http://127.0.0.1:9".to_owned(),
+                    trust: aami_api::client::Trust::System,
+                    proxy: None,
+                },
+                credential: Secret::from_random(SecretKind::NodeCredential, "n1", [7; 20]),
+            }),
             gpus: None,
             gpu_vendor: None,
             own_ports: Vec::new(),

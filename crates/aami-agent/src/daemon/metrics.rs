@@ -1,4 +1,4 @@
-//! The daemon's own metrics, served to this machine. Where the port cannot be had, that is said and nothing else
+//! The daemon's own metrics, served to this machine, or to whoever scrapes a node without a control plane. Where the port cannot be had, that is said and nothing else
 //! changes.
 
 use std::fmt::Write as _;
@@ -18,6 +18,8 @@ use super::state::Shared;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// No question is longer.
 const LONGEST: usize = 4096;
+/// How many are answered at once: as many can keep a thread each from its work, for a moment.
+const AT_ONCE: usize = 4;
 
 /// Serves them from a thread of its own.
 pub(super) fn serve(shared: &Arc<Shared>, address: SocketAddr) {
@@ -28,21 +30,25 @@ pub(super) fn serve(shared: &Arc<Shared>, address: SocketAddr) {
             return;
         }
     };
-    let answering = shared.clone();
-    let serve = move || {
-        for stream in listener.incoming() {
-            match stream {
-                // One at a time: who asks slowly delays nobody but other askers.
-                Ok(stream) => {
-                    let _ = answer(&answering, stream);
+    let listener = Arc::new(listener);
+    for _ in 0..AT_ONCE {
+        let (answering, listener) = (shared.clone(), listener.clone());
+        let serve = move || {
+            for stream in listener.incoming() {
+                match stream {
+                    // Who asks slowly delays nobody but other askers.
+                    Ok(stream) => {
+                        let _ = answer(&answering, stream);
+                    }
+                    // Too many open files, say: not a reason to spin.
+                    Err(_) => thread::park_timeout(Duration::from_millis(200)),
                 }
-                // Too many open files, say: not a reason to spin.
-                Err(_) => thread::park_timeout(Duration::from_millis(200)),
             }
+        };
+        if let Err(error) = thread::Builder::new().name("metrics".to_owned()).spawn(serve) {
+            shared.say(&format!("its metrics are not served as they should be: {error}"));
+            return;
         }
-    };
-    if let Err(error) = thread::Builder::new().name("metrics".to_owned()).spawn(serve) {
-        shared.say(&format!("its metrics are not served: {error}"));
     }
 }
 
@@ -79,19 +85,57 @@ fn answer(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
 /// In Prometheus' text format.
 fn text(shared: &Shared) -> String {
     let vitals = &shared.vitals;
-    let spool = shared.spool();
-    let (bytes, reports) = (spool.bytes(), spool.len());
-    drop(spool);
     let mut text = format!(
         "# HELP aami_agent_info The agent that runs here.\n# TYPE aami_agent_info gauge\naami_agent_info{{version=\"{}\"}} 1\n",
         aami_model::version::own()
     );
-    let mut put = |name: &str, kind: &str, help: &str, value: u64| {
-        let _ = write!(
-            text,
-            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
+    if shared.has_uplink {
+        uplink(&mut text, shared);
+    }
+    let mut put = |name: &str, kind: &str, help: &str, value: u64| put(&mut text, name, kind, help, value);
+    put(
+        "aami_agent_kernel_records_lost_total",
+        "counter",
+        "Records of the kernel's log that were overwritten before they could be read.",
+        vitals.records_lost.load(Ordering::Relaxed),
+    );
+    if let Some(expected) = shared.gpus_expected {
+        put(
+            "aami_agent_gpus_expected",
+            "gauge",
+            "GPUs this node enrolled with.",
+            expected.into(),
         );
-    };
+    }
+    if vitals.is_gpus_known.load(Ordering::Relaxed) {
+        put(
+            "aami_agent_gpus_usable",
+            "gauge",
+            "GPUs of that vendor that can be used now.",
+            vitals.gpus_visible.load(Ordering::Relaxed),
+        );
+    }
+    xids(
+        &mut text,
+        &shared.xids.lock().unwrap_or_else(PoisonError::into_inner),
+    );
+    text
+}
+
+fn put(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+    let _ = write!(
+        text,
+        "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
+    );
+}
+
+/// How the connection with the control plane stands, where there is one.
+fn uplink(text: &mut String, shared: &Shared) {
+    let vitals = &shared.vitals;
+    let spool = shared.spool();
+    let (bytes, reports) = (spool.bytes(), spool.len());
+    drop(spool);
+    let mut put = |name: &str, kind: &str, help: &str, value: u64| put(text, name, kind, help, value);
     let connections = vitals.connections.load(Ordering::Relaxed);
     let is_connected = vitals.is_connected.load(Ordering::Relaxed);
     put(
@@ -130,33 +174,6 @@ fn text(shared: &Shared) -> String {
         "Reports that the disk refused.",
         vitals.spool_failures.load(Ordering::Relaxed),
     );
-    put(
-        "aami_agent_kernel_records_lost_total",
-        "counter",
-        "Records of the kernel's log that were overwritten before they could be read.",
-        vitals.records_lost.load(Ordering::Relaxed),
-    );
-    if let Some(expected) = shared.gpus_expected {
-        put(
-            "aami_agent_gpus_expected",
-            "gauge",
-            "GPUs this node enrolled with.",
-            expected.into(),
-        );
-    }
-    if vitals.is_gpus_known.load(Ordering::Relaxed) {
-        put(
-            "aami_agent_gpus_usable",
-            "gauge",
-            "GPUs of that vendor that can be used now.",
-            vitals.gpus_visible.load(Ordering::Relaxed),
-        );
-    }
-    xids(
-        &mut text,
-        &shared.xids.lock().unwrap_or_else(PoisonError::into_inner),
-    );
-    text
 }
 
 fn xids(text: &mut String, counters: &Counters) {

@@ -1,5 +1,7 @@
 //! The loop that looks: at the hardware, at the results that rounds of checks leave, at how busy the machine is.
 //!
+//! Without a control plane it only counts the GPUs that can be used: that is what the metrics tell.
+//!
 //! Looks are cheap: without a change a turn reads a few names and times. A vendor's tool runs no more often than
 //! resources are told, and never longer than its deadline.
 
@@ -51,9 +53,11 @@ pub(super) fn run(shared: &Shared) {
             return;
         }
         shared.pulses.watch.beat(shared.now());
-        inventory.turn(shared, &host, wishes);
-        checks.turn(shared);
-        discover.turn(shared);
+        if shared.has_uplink {
+            inventory.turn(shared, &host, wishes);
+            checks.turn(shared);
+            discover.turn(shared);
+        }
         let every = shared.memory.noted().config.resources_seconds;
         let every = Duration::from_secs(every.unwrap_or(RESOURCES).clamp(10, 3600).into());
         if looked.is_none_or(|looked| shared.now() >= looked + every) {
@@ -64,8 +68,10 @@ pub(super) fn run(shared: &Shared) {
             shared.vitals.gpus_visible.store(count, Ordering::Relaxed);
             let is_known = visible.unknown.is_none();
             shared.vitals.is_gpus_known.store(is_known, Ordering::Relaxed);
-            findings.turn(shared, &visible);
-            shared.set_resources(resources);
+            if shared.has_uplink {
+                findings.turn(shared, &visible);
+                shared.set_resources(resources);
+            }
         }
         most = TURN;
     }

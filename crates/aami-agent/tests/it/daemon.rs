@@ -286,6 +286,29 @@ fn without_a_credential_of_its_own_it_ends_as_badly_configured() {
 }
 
 #[test]
+fn without_a_control_plane_it_serves_what_it_finds_and_keeps_nothing_for_anybody() {
+    // Given a node that stands on its own, with checks that found something,
+    let stage = Stage::alone(8);
+    stage.write_checks("critical");
+    // when its daemon runs, then its metrics say what it sees, and nothing of a connection there is not;
+    let mut daemon = Daemon::start(&stage);
+    daemon.wait_for_line("no control plane");
+    daemon.wait_for_metrics(|text| {
+        text.contains("\naami_agent_info{")
+            && text.contains("\naami_agent_gpus_expected 8\n")
+            && text.contains("\n# TYPE aami_xid_total counter\n")
+            && text.contains("\naami_agent_kernel_records_lost_total ")
+            && !text.contains("aami_agent_connected")
+            && !text.contains("aami_agent_spool")
+    });
+    // nothing waits for somebody who will never ask,
+    assert!(!stage.spool().contains("\"kind\""), "{}", stage.spool());
+    // and it ends well.
+    daemon.terminate();
+    assert_eq!(daemon.ended(Duration::from_secs(5)), Some(0));
+}
+
+#[test]
 fn a_second_one_ends_at_once_and_the_metrics_say_how_the_first_stands() {
     let plane = Plane::new();
     let stage = Stage::new(&plane.address());

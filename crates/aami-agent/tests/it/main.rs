@@ -6,3 +6,4 @@
 mod children;
 mod command_line;
 mod daemon;
+mod detached;

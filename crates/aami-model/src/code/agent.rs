@@ -105,4 +105,11 @@ codes! { Agent;
     "Going back was tried several times, and each time the service manager or the old agent's install failed; the \
      message says at what. What was fetched is kept for as long as the unit might still start it, so the node may \
      well be connected, by either agent."
+
+    RUN_NOT_STARTED = 18, Failed, 500;
+    "A detached run could not be started.";
+    "The message says why; `systemctl status 'aami-run-*'` and the journal show more.";
+    "A run goes on by itself, as a unit of systemd where that is the init and otherwise as a process in a session of its \
+     own. Neither came up: the service manager refused, or this program may not be run from where it lies (a mount \
+     with noexec, a policy of SELinux or AppArmor). Nothing was changed on the host."
 }

@@ -7,7 +7,8 @@ use aami_install::{Effect, Host, StepError};
 use aami_model::code;
 use serde::{Deserialize, Serialize};
 
-use super::session::{Session, resolved};
+use super::plane::resolved;
+use super::session::Session;
 use super::{Form, Purpose};
 
 /// One open port.
@@ -69,17 +70,23 @@ pub(crate) fn needed(
         return Ok(None);
     }
     let given = &session.options.scrape_from;
-    let mut sources = if given.is_empty() {
-        match control_plane(session.client.server()) {
+    // Whom an earlier run let in may still come.
+    let earlier = || {
+        before
+            .map(|door| door.sources.clone())
+            .filter(|all| !all.is_empty())
+    };
+    let mut sources = match session.server() {
+        _ if !given.is_empty() => given.clone(),
+        Some(server) => match control_plane(server) {
             Ok(sources) => sources,
-            // Whom an earlier run let in may still come.
-            Err(error) => before
-                .map(|door| door.sources.clone())
-                .filter(|sources| !sources.is_empty())
-                .ok_or(error)?,
-        }
-    } else {
-        given.clone()
+            Err(error) => earlier().ok_or(error)?,
+        },
+        // Nobody knows who scrapes a node on its own unless it is said; open for everybody is no answer.
+        None => match earlier() {
+            Some(sources) => sources,
+            None => return Ok(None),
+        },
     };
     sources.sort();
     sources.dedup();

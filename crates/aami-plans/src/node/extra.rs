@@ -182,6 +182,9 @@ impl Extra {
         if let Purpose::Look(_) | Purpose::Update(_) = session.options.purpose {
             return Ok(None);
         }
+        if let Some(kept) = session.kept(host, name) {
+            return Ok(kept.container);
+        }
         let catalogue = session.catalogue()?;
         if let Some(image) = catalogue.image(name) {
             return Ok(Container::on(host, image));

@@ -1,5 +1,7 @@
 //! What was installed, noted beside it: later looks go by this, whatever would be installed today.
 
+use std::net::SocketAddr;
+
 use aami_install::effect::Placement;
 use aami_install::{Content, Effect, Host, HostPath, Owner, StepError};
 use aami_model::code;
@@ -41,24 +43,34 @@ pub(crate) struct Agent {
     /// Whether it runs checks here.
     #[serde(default = "yes")]
     pub(crate) checks: bool,
+    /// Where others than this host read its metrics, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) serves: Option<Serves>,
+}
+
+/// Where the agent's metrics are served to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Serves {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// What was opened for it in a firewall.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) door: Option<Door>,
 }
 
 /// The name of the note of which exporters are wanted.
 pub(crate) const EXPORTERS: &str = "exporters";
 /// The names of our own notes.
-const OURS: [&str; 5] = [
-    EXPORTERS,
-    "aami-agent",
-    "all_smi",
-    "dcgm_exporter",
-    "node_exporter",
-];
+const OURS: [&str; 5] = [EXPORTERS, AGENT, "all_smi", "dcgm_exporter", "node_exporter"];
 /// What stands before the names of all others, which a site chooses.
 const OTHERS: &str = "exporter-";
 
 const fn yes() -> bool {
     true
 }
+
+/// The note about the agent.
+pub(crate) const AGENT: &str = "aami-agent";
 
 /// The note about the thing of this name, if there is one.
 pub(crate) fn read<T: DeserializeOwned>(host: &Host, layout: &Layout, name: &str) -> Option<T> {
@@ -95,7 +107,8 @@ pub(crate) fn exporter_of(file: &str) -> Option<&str> {
     }
 }
 
-fn path(layout: &Layout, name: &str) -> Result<HostPath, StepError> {
+/// Where the note about the thing of this name is.
+pub(crate) fn path(layout: &Layout, name: &str) -> Result<HostPath, StepError> {
     // The control plane's answer and others of ours lie in the same folder.
     let before = if OURS.contains(&name) { "" } else { OTHERS };
     let path = layout.agent.join(&format!("{before}{name}.json"));

@@ -4,6 +4,12 @@ use std::path::{Path, PathBuf};
 
 use aami_install::{HostPath, NotAHostPath};
 
+/// Where detached runs keep their events, a folder each. They are no part of a plan: whoever started one from afar reads
+/// there how it goes.
+pub const RUNS: &str = "/var/lib/aami/runs";
+/// Where whoever installs from afar puts what a node needs: the agent, a folder of components.
+pub const PUSHED: &str = "/var/lib/aami/push";
+
 /// Whether the host itself is changed, or a folder stands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {

@@ -26,12 +26,13 @@ const HARDWARE: [&str; 3] = ["gpu_vendor", "gpu_count", "gpu_model"];
 /// The note of what was told is not longer.
 const LONGEST: u64 = 256 * 1024;
 
-/// What was told to which control plane. Holds no secret; the run and the token are left out, since
-/// they differ each time.
+/// What was told to which control plane, or what a node without one noted about itself. Holds no secret; the run and
+/// the token are left out, since they differ each time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Told {
-    /// The control plane's address.
-    pub(crate) server: String,
+    /// The control plane's address; none where the node stands on its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<String>,
     /// The request.
     pub(crate) request: RegisterRequest,
 }
@@ -48,7 +49,7 @@ impl Told {
         }
         let inventory = session.inventory()?;
         Ok(Self {
-            server: session.client.server().to_owned(),
+            server: session.server().map(str::to_owned),
             request: RegisterRequest {
                 hostname: inventory.hostname.to_string(),
                 ip_address: session.address()?.to_string(),
@@ -88,6 +89,11 @@ fn exporters(session: &Session, host: &Host) -> Result<Vec<ExporterInfo>, StepEr
             exporters.push(ExporterInfo::new(extra.kind(), setup.port));
         }
     }
+    // Its agent is scraped as well, where nobody else hears what it finds.
+    let serves = session.agent(host)?.and_then(|agent| agent.serves);
+    if let Some(serves) = serves.filter(|_| session.plane().is_none()) {
+        exporters.push(ExporterInfo::new(ExporterKind::Aami, serves.address.port()));
+    }
     // One that was here before us, and is registered as it is, has no note.
     if let Some(told) = session.options.purpose.told() {
         let mut known: Vec<u16> = exporters.iter().map(|exporter| exporter.port).collect();
@@ -124,11 +130,9 @@ pub(super) fn last_told(host: &Host, layout: &Layout) -> Option<Told> {
 
 /// The node's id by the plan's own record.
 pub(super) fn node_on_record(session: &Session, survey: &Survey<'_>) -> Option<NodeId> {
-    let registration = Registration::new(
-        session.client.server(),
-        session.layout.credential.clone(),
-        |_, _| Ok(String::new()),
-    );
+    let registration = Registration::new(session.server()?, session.layout.credential.clone(), |_, _| {
+        Ok(String::new())
+    });
     match survey.record(&Effect::Registration(registration).key())?.effect {
         Recorded::Registration { node: Some(node), .. } => node.parse().ok(),
         _ => None,
@@ -165,7 +169,7 @@ pub(super) fn register(
     })?;
     let proof = key.proof(&body);
 
-    let client = session.client.with_bearer(bearer);
+    let client = session.asked()?.client.with_bearer(bearer);
     let deadline = host.clock.elapsed() + PATIENCE;
     let mut pause = PAUSES.0;
     loop {

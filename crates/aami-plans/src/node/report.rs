@@ -58,8 +58,10 @@ impl Reporter {
     }
 
     fn send(&mut self) {
-        let Some(run) = self.session.run() else { return };
-        let client = self.session.reporting.with_bearer(&run.credential);
+        let (Some(run), Some(plane)) = (self.session.run(), self.session.plane()) else {
+            return;
+        };
+        let client = plane.reporting.with_bearer(&run.credential);
         while !self.pending.is_empty() {
             let batch: Vec<RunEvent> = self.pending.iter().take(MOST).cloned().collect();
             match client.report(&run.id, batch) {
@@ -81,7 +83,8 @@ impl Reporter {
 
 impl Sink for Reporter {
     fn event(&mut self, event: &RunEvent) {
-        if self.refused {
+        // A node on its own has nobody to tell.
+        if self.refused || self.session.plane().is_none() {
             return;
         }
         let mut event = event.clone();

@@ -1,6 +1,7 @@
 //! What the agent's daemon has to know of what the plan placed: units by their exporters, and the file by which it
 //! asks for a round of checks.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::{fs, io};
 
@@ -13,6 +14,8 @@ use super::{agent_unit, check_units, installed, update_unit};
 
 /// The unit of a round of checks.
 pub const CHECKS_UNIT: &str = check_units::SERVICE;
+/// Where the daemon serves its own metrics: to this machine, or where the note of it says.
+pub(crate) const METRICS_PORT: u16 = 9105;
 /// In the daemon's folder: when it was written last, a round of all checks was asked for.
 pub const ASKED: &str = "asked";
 /// The daemon's folder below the node's own.
@@ -72,6 +75,23 @@ pub fn program_of(version: &str) -> String {
 /// What the daemon's unit runs: a program, and whose node this is.
 pub fn daemon_command(program: &str, cluster: &str) -> String {
     format!("{} daemon --cluster {}", quoted(program), quoted(cluster))
+}
+
+/// Where the daemon of a node serves its metrics: to this machine alone, unless the install noted otherwise, as it does
+/// for a node on its own.
+pub fn metrics_address(root: &Path, form: Form, cluster: &str) -> SocketAddr {
+    let note = || -> Option<installed::Agent> {
+        let host = match form {
+            Form::Host => Host::system(),
+            Form::Foreground => Host::folder(root),
+        };
+        installed::read(&host.ok()?, &Layout::of(form, cluster).ok()?, installed::AGENT)
+    };
+    let serves = note().and_then(|agent| agent.serves);
+    serves.map_or_else(
+        || (Ipv4Addr::LOCALHOST, METRICS_PORT).into(),
+        |serves| serves.address,
+    )
 }
 
 /// The unit of an exporter that was installed here by AAMI; `None` for one that was here before, or is not.

@@ -1,34 +1,27 @@
 //! What the steps of one run of the node plan know together.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
-use aami_api::client::{Client, ClientError, Settings};
+use aami_api::client::ClientError;
 use aami_api::node::Verified;
 use aami_api::register::Registered;
 use aami_api::token::{OpenedRun, Validated};
-use aami_install::effect::Registration;
 use aami_install::effect::firewall::Firewall;
-use aami_install::{Effect, Host, StepError, Survey};
-use aami_inventory::{Inventory, route};
+use aami_install::{Host, StepError, Survey};
+use aami_inventory::Inventory;
 use aami_model::exporter::ExporterKind;
 use aami_model::{code, version};
-use serde::Serialize;
 
 use super::layout::Layout;
-use super::register;
-use super::{Form, NodeOptions, Purpose, installed};
+use super::plane::{self, Plane};
+use super::register::{self, Told};
+use super::summary::Summary;
+use super::{Form, NodeOptions, Purpose, doors, installed, resident};
 use crate::components::{Build, Catalogue, Component};
-use crate::download::Access;
-use crate::obtain;
+use crate::obtain::{self, Source};
 use crate::release::PublicKey;
 
-/// How long reporting one batch of events may take: the run does not wait for it.
-const REPORT: Duration = Duration::from_secs(5);
-/// No public key is longer.
-const LARGEST_KEY: u64 = 4096;
 /// Where node_exporter listens unless told otherwise.
 pub(crate) const PORT: u16 = 9100;
 
@@ -37,8 +30,7 @@ pub(crate) const PORT: u16 = 9100;
 pub struct Session {
     pub(crate) options: NodeOptions,
     pub(crate) layout: Layout,
-    pub(crate) client: Client,
-    pub(crate) reporting: Client,
+    plane: Option<Plane>,
     inventory: Once<Inventory>,
     catalogue: Once<Catalogue>,
     agent: Once<installed::Agent>,
@@ -51,37 +43,16 @@ pub struct Session {
     pub(crate) validated: OnceLock<Validated>,
     pub(crate) registered: OnceLock<Registered>,
     pub(crate) verified: OnceLock<Verified>,
+    /// What a node on its own noted about itself.
+    pub(crate) noted: OnceLock<Told>,
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session")
-            .field("server", &self.client.server())
+            .field("server", &self.server())
             .finish_non_exhaustive()
     }
-}
-
-/// What there is to tell after a run.
-#[derive(Debug, Clone, Serialize)]
-pub struct Summary {
-    /// The control plane.
-    pub server: String,
-    /// The node's name.
-    pub hostname: String,
-    /// The address it is reached at.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// Its id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node_id: Option<String>,
-    /// Its status, as the control plane said last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
-    /// The group its token puts it into.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
-    /// Each exporter with its address.
-    pub exporters: Vec<String>,
 }
 
 /// A value that is found once; a failure to find it is no value.
@@ -105,16 +76,11 @@ impl<T> Once<T> {
 
 impl Session {
     pub(super) fn new(options: NodeOptions, layout: Layout) -> Result<Self, ClientError> {
-        let client = Client::new(&options.api)?;
-        let reporting = Client::new(&Settings {
-            timeout: REPORT,
-            ..options.api.clone()
-        })?;
+        let plane = options.api.as_ref().map(Plane::new).transpose()?;
         Ok(Self {
             options,
             layout,
-            client,
-            reporting,
+            plane,
             inventory: Once::new(),
             catalogue: Once::new(),
             agent: Once::new(),
@@ -126,7 +92,26 @@ impl Session {
             validated: OnceLock::new(),
             registered: OnceLock::new(),
             verified: OnceLock::new(),
+            noted: OnceLock::new(),
         })
+    }
+
+    /// The control plane; nothing where the node stands on its own.
+    pub(crate) const fn plane(&self) -> Option<&Plane> {
+        self.plane.as_ref()
+    }
+
+    /// The control plane, for what cannot be done without one.
+    pub(crate) fn asked(&self) -> Result<&Plane, StepError> {
+        self.plane.as_ref().ok_or_else(|| {
+            let why = "this node has no control plane";
+            StepError::new(code::NODE_NOT_ENROLLED, why)
+        })
+    }
+
+    /// The control plane's address, where there is one.
+    pub fn server(&self) -> Option<&str> {
+        self.plane.as_ref().map(Plane::server)
     }
 
     /// What the token turned out to be good for, once the control plane was asked.
@@ -159,31 +144,7 @@ impl Session {
 
     /// What there is to tell after a run.
     pub fn summary(&self) -> Summary {
-        let registered = self.registered();
-        let verified = self.verified();
-        let mut exporters: Vec<String> = Vec::new();
-        if let Some(verified) = verified {
-            exporters.extend(
-                verified
-                    .exporters
-                    .iter()
-                    .map(|probe| format!("{} {}", probe.kind.name(), probe.url)),
-            );
-        }
-        Summary {
-            server: self.client.server().to_owned(),
-            hostname: self
-                .inventory()
-                .map(|inventory| inventory.hostname.to_string())
-                .unwrap_or_default(),
-            address: self.address().ok().map(|address| address.to_string()),
-            node_id: registered
-                .map(|registered| registered.node.id.to_string())
-                .or_else(|| verified.map(|verified| verified.node_id.to_string())),
-            status: verified.map(|verified| verified.status.name().to_owned()),
-            group: self.validated().and_then(|validated| validated.group.clone()),
-            exporters,
-        }
+        Summary::of(self)
     }
 
     /// What the host is.
@@ -213,9 +174,21 @@ impl Session {
         }
     }
 
+    /// What came out of a folder or mirror, in a run of a node on its own that names neither: nobody offers it, so it
+    /// stays as it is.
+    pub(crate) fn kept(&self, host: &Host, name: &str) -> Option<installed::Exporter> {
+        let names_one = |source: &Source| !matches!(source, Source::Publisher);
+        if self.plane.is_some() || self.options.sources.iter().any(names_one) {
+            return None;
+        }
+        let kept: installed::Exporter = installed::read(host, &self.layout, name)?;
+        let is_a_sites = kept.component.builds.values().all(|build| build.url.is_none());
+        is_a_sites.then_some(kept)
+    }
+
     /// A component and its build for this host: as installed, or as the catalogue has it.
     pub(crate) fn component(&self, host: &Host, name: &str) -> Result<(Component, Build), StepError> {
-        let catalogue = match self.installed(host, name) {
+        let catalogue = match self.installed(host, name).or_else(|| self.kept(host, name)) {
             Some(installed) => Arc::new(Catalogue::of([installed.component])),
             None => self.catalogue()?,
         };
@@ -236,7 +209,7 @@ impl Session {
     /// The program that stays on a host: this one, or, when an installed node is looked at, the one that
     /// was left there.
     pub(crate) fn agent(&self, host: &Host) -> Result<Option<installed::Agent>, StepError> {
-        let before = || installed::read::<installed::Agent>(host, &self.layout, "aami-agent");
+        let before = || installed::read::<installed::Agent>(host, &self.layout, installed::AGENT);
         let checks = match self.options.purpose {
             Purpose::Install => !self.options.skip_checks,
             Purpose::Look(_) | Purpose::Exporters { .. } => return Ok(before()),
@@ -250,6 +223,12 @@ impl Session {
         else {
             return Ok(None);
         };
+        let serves = || match (&self.options.purpose, &self.plane) {
+            (Purpose::Install, _) if self.options.skip_agent => Ok(None),
+            // Nobody else would hear what it finds.
+            (Purpose::Install, None) => self.serves(host, before()).map(Some),
+            _ => Ok(before().and_then(|agent| agent.serves)),
+        };
         let found = self.agent.get(|| {
             let sum = crate::download::sum_of(path).map_err(|error| {
                 StepError::new(
@@ -261,9 +240,19 @@ impl Session {
                 version: version::own().to_owned(),
                 sha256: sum.to_string(),
                 checks,
+                serves: serves()?,
             })
         })?;
         Ok(Some(found.as_ref().clone()))
+    }
+
+    /// Where the agent of a node on its own serves what it finds.
+    fn serves(&self, host: &Host, before: Option<installed::Agent>) -> Result<installed::Serves, StepError> {
+        let before = before.and_then(|agent| agent.serves?.door);
+        Ok(installed::Serves {
+            address: SocketAddr::new(self.bind_address()?, resident::METRICS_PORT),
+            door: doors::needed(self, host, resident::METRICS_PORT, before.as_ref())?,
+        })
     }
 
     /// Who signs releases: as it was given, else as the control plane says. It is asked at the first install, over
@@ -273,15 +262,10 @@ impl Session {
             if let Some(given) = &self.options.release_key {
                 return Ok(Some(given.clone()));
             }
-            let url = format!("{}/dist/minisign.pub", self.client.server());
-            let access = Access {
-                trust: self.options.api.trust.clone(),
-                credential: None,
-            };
-            let asked = self.options.downloader.text_at_once(&url, &access, LARGEST_KEY);
+            let Some(plane) = &self.plane else { return Ok(None) };
             // Without one the agent is not updated from afar, and that is all.
-            let asked = asked.unwrap_or_else(|error| {
-                let _ = self.release_key_lost.set(error.to_string());
+            let asked = plane.release_key(&self.options.downloader).unwrap_or_else(|why| {
+                let _ = self.release_key_lost.set(why);
                 None
             });
             Ok(asked.filter(|text| PublicKey::read(text).is_ok()))
@@ -297,13 +281,10 @@ impl Session {
             {
                 return Ok(address);
             }
-            match self.options.address {
-                Some(address) => Ok(address),
-                None => {
-                    let server = server_address(self.client.server())?;
-                    route::source_address(server)
-                        .map_err(|error| StepError::new(error.code(), error.to_string()))
-                }
+            match (self.options.address, &self.plane) {
+                (Some(address), _) => Ok(address),
+                (None, Some(plane)) => plane.source_address(),
+                (None, None) => plane::own_address(&self.options.scrape_from),
             }
         })?;
         Ok(*found)
@@ -372,43 +353,23 @@ impl Session {
 
     /// Whether this host has registered with this control plane before, by the plan's own record.
     pub(crate) fn is_enrolled(&self, survey: &Survey<'_>) -> bool {
-        self.registration_is(survey, |is_done| is_done)
+        let plane = self.plane.as_ref();
+        plane.is_some_and(|plane| plane.registration_is(&self.layout, survey, |is_done| is_done))
+    }
+
+    /// Whether this host is a node already: enrolled there, or by its own note where it stands on its own.
+    pub(crate) fn is_known(&self, survey: &Survey<'_>) -> bool {
+        let stands_alone = || {
+            let told = register::last_told(survey.host(), &self.layout);
+            self.plane.is_none() && told.is_some_and(|told| told.server.is_none())
+        };
+        self.is_enrolled(survey) || stands_alone()
     }
 
     /// Whether a registration was begun, so that the control plane may know this host although no answer
     /// came back.
     pub(crate) fn may_be_enrolled(&self, survey: &Survey<'_>) -> bool {
-        self.registration_is(survey, |_| true)
+        let plane = self.plane.as_ref();
+        plane.is_some_and(|plane| plane.registration_is(&self.layout, survey, |_| true))
     }
-
-    fn registration_is(&self, survey: &Survey<'_>, wanted: impl Fn(bool) -> bool) -> bool {
-        let registration = Registration::new(self.client.server(), self.layout.credential.clone(), |_, _| {
-            Ok(String::new())
-        });
-        survey
-            .record(&Effect::Registration(registration).key())
-            .is_some_and(|record| wanted(record.done))
-    }
-}
-
-/// The first address of the server; where its name cannot be looked up here (a proxy does that), an
-/// address that stands for "anywhere": the documentation network (RFC 5737), to which nothing is sent.
-fn server_address(server: &str) -> Result<SocketAddr, StepError> {
-    let found = resolved(server)?.unwrap_or_default();
-    let anywhere = SocketAddr::from(([192, 0, 2, 1], 443));
-    Ok(found.first().copied().unwrap_or(anywhere))
-}
-
-/// All addresses of a server, or why its name is not known here.
-pub(crate) fn resolved(server: &str) -> Result<io::Result<Vec<SocketAddr>>, StepError> {
-    let uri: ureq::http::Uri = server
-        .parse()
-        .map_err(|_| StepError::new(code::INVALID, format!("{server:?} is not a URL")))?;
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") {
-        443
-    } else {
-        80
-    });
-    Ok((host, port).to_socket_addrs().map(Iterator::collect))
 }

@@ -18,6 +18,9 @@ use aami_model::run::StepOutcome;
 use super::session::Session;
 use super::{Form, Purpose};
 
+/// Why a step does not apply to a node without a control plane.
+const ALONE: &str = "this node stands on its own, without a control plane";
+
 /// All of them.
 pub(super) fn all(session: &Arc<Session>) -> Vec<Box<dyn Step>> {
     let s = || session.clone();

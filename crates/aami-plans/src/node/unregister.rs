@@ -1,4 +1,4 @@
-//! What is left on a host of its enrolment, and taking it back.
+//! What is left on a host of its enrolment, or of its install without one, and taking it back.
 
 use std::path::Path;
 
@@ -11,12 +11,12 @@ use aami_model::secret::Secret;
 use super::layout::{Form, Layout, real};
 use super::register::Told;
 
-/// Where a host is enrolled, by its own files.
+/// Where a host is enrolled, by its own files; or that it is a node on its own.
 #[derive(Debug, Clone)]
 pub struct Enrolment {
     pub(super) told: Told,
-    /// The control plane's address.
-    pub server: String,
+    /// The control plane's address; none where the node stands on its own.
+    pub server: Option<String>,
     /// Whose certificates it believed.
     pub trust: Trust,
     /// The name it gave itself.

@@ -7,5 +7,6 @@ mod extraction;
 mod liars;
 mod mirror;
 mod nginx;
+mod node;
 mod stack;
 mod telemetry;

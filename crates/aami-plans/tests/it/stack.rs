@@ -4,7 +4,7 @@
 mod broken;
 mod declared;
 mod ground;
-mod house;
+pub(crate) mod house;
 mod kill;
 mod missing;
 mod secrets;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use aami_api::client::Trust;
+use aami_api::client::{Settings, Trust};
 use aami_install::executor::{DryRun, StepStanding};
 use aami_model::Exit;
 use aami_plans::components;
@@ -17,8 +17,8 @@ use super::super::screen;
 
 /// What the command line says about where components come from.
 pub(crate) struct Named<'a> {
-    pub(crate) server: &'a str,
-    pub(crate) trust: &'a Trust,
+    /// The control plane, where there is one.
+    pub(crate) api: Option<&'a Settings>,
     pub(crate) mirror: Option<&'a str>,
     pub(crate) mirror_credential: Option<&'a Path>,
     pub(crate) components: Option<&'a Path>,
@@ -33,11 +33,11 @@ pub(crate) fn sources(named: &Named<'_>) -> Result<Vec<Source>, Failure> {
         let credential = named.mirror_credential.map(Credential::from_file).transpose();
         let credential = credential.map_err(|error| Failure::invalid(error.to_string()))?;
         // A mirror beside the control plane has the same certificate; any other has one people know.
-        let trust = if host(url).is_some() && host(url) == host(named.server) {
-            named.trust
-        } else {
-            &Trust::System
-        };
+        let is_beside = |api: &&Settings| host(url).is_some() && host(url) == host(&api.server);
+        let trust = named
+            .api
+            .filter(is_beside)
+            .map_or(&Trust::System, |api| &api.trust);
         let access = Access {
             trust: trust.clone(),
             credential,
@@ -47,9 +47,12 @@ pub(crate) fn sources(named: &Named<'_>) -> Result<Vec<Source>, Failure> {
             access,
         }));
     }
-    if sources.is_empty() {
+    if !sources.is_empty() {
+        return Ok(sources);
+    }
+    if let Some(api) = named.api {
         let access = Access {
-            trust: named.trust.clone(),
+            trust: api.trust.clone(),
             credential: None,
         };
         let arch = if cfg!(target_arch = "aarch64") {
@@ -57,10 +60,10 @@ pub(crate) fn sources(named: &Named<'_>) -> Result<Vec<Source>, Failure> {
         } else {
             "amd64"
         };
-        let url = format!("{}/dist/{arch}", named.server);
+        let url = format!("{}/dist/{arch}", api.server.trim_end_matches('/'));
         sources.push(Source::Mirror(Mirror { url, access }));
-        sources.push(Source::Publisher);
     }
+    sources.push(Source::Publisher);
     Ok(sources)
 }
 
@@ -106,14 +109,29 @@ pub(crate) fn show(dry: &DryRun, is_json: bool) -> Result<Exit, Failure> {
 pub(crate) fn summary_lines(session: &Session) -> Vec<String> {
     let facts = session.summary();
     let unknown = || "unknown".to_owned();
+    let is_alone = facts.server.is_none();
     let mut lines = vec![
         "Node information:".to_owned(),
         format!("  Host name:     {}", facts.hostname),
-        format!("  Node:          {}", facts.node_id.unwrap_or_else(unknown)),
-        format!("  Status:        {}", facts.status.unwrap_or_else(unknown)),
     ];
-    lines.extend(facts.group.map(|group| format!("  Group:         {group}")));
-    lines.push(format!("  Control plane: {}", facts.server));
+    if let Some(server) = facts.server {
+        lines.push(format!(
+            "  Node:          {}",
+            facts.node_id.unwrap_or_else(unknown)
+        ));
+        lines.push(format!(
+            "  Status:        {}",
+            facts.status.unwrap_or_else(unknown)
+        ));
+        lines.extend(facts.group.map(|group| format!("  Group:         {group}")));
+        lines.push(format!("  Control plane: {server}"));
+    } else {
+        lines.push(format!(
+            "  Address:       {}",
+            facts.address.unwrap_or_else(unknown)
+        ));
+        lines.push("  Control plane: none".to_owned());
+    }
     lines.push(String::new());
     lines.push("Exporters:".to_owned());
     lines.extend(
@@ -123,7 +141,12 @@ pub(crate) fn summary_lines(session: &Session) -> Vec<String> {
             .map(|exporter| format!("  {exporter}")),
     );
     lines.push(String::new());
-    lines.push("Prometheus picks the node up within 30 seconds.".to_owned());
+    let next = if is_alone {
+        "Prometheus scrapes it once its operator's files name it."
+    } else {
+        "Prometheus picks the node up within 30 seconds."
+    };
+    lines.push(next.to_owned());
     lines
 }
 

@@ -29,7 +29,7 @@ pub(super) fn trust(
             .map_err(|error| Failure::invalid(format!("--pin: {error}")))?;
         return Ok(Trust::Only(pinned_ca(server, pin, HANDSHAKE)?));
     }
-    match before.filter(|before| before.server == server) {
+    match before.filter(|before| before.server.as_deref() == Some(server)) {
         Some(before) => Ok(before.trust.clone()),
         None => Ok(Trust::System),
     }

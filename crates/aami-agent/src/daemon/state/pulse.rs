@@ -36,6 +36,8 @@ impl Pulse {
 /// Those of all loops.
 #[derive(Debug)]
 pub(in super::super) struct Pulses {
+    /// Whether there is a control plane, so that the link and its commands are at work at all.
+    has_uplink: bool,
     /// A turn may take as long as looking up a name and opening a connection.
     pub(in super::super) link: Pulse,
     /// A turn may take as long as all vendor tools together.
@@ -45,23 +47,25 @@ pub(in super::super) struct Pulses {
     pub(in super::super) command: Pulse,
 }
 
-impl Default for Pulses {
-    fn default() -> Self {
+impl Pulses {
+    /// Of a daemon with or without a control plane.
+    pub(in super::super) fn of(has_uplink: bool) -> Self {
         Self {
+            has_uplink,
             link: Pulse::new(Duration::from_secs(150)),
             watch: Pulse::new(Duration::from_secs(400)),
             kernel: Pulse::new(Duration::from_secs(150)),
             command: Pulse::new(LONGEST_COMMAND + Duration::from_secs(150)),
         }
     }
-}
 
-impl Pulses {
-    /// Whether every loop moves.
+    /// Whether every loop moves that there is.
     pub(in super::super) fn all_beat(&self, now: Duration) -> bool {
-        [&self.link, &self.watch, &self.kernel, &self.command]
+        let of_link = [&self.link, &self.command]
             .into_iter()
-            .all(|pulse| pulse.is_beating(now))
+            .filter(|_| self.has_uplink);
+        let mut all = of_link.chain([&self.watch, &self.kernel]);
+        all.all(|pulse| pulse.is_beating(now))
     }
 }
 
@@ -71,7 +75,7 @@ mod tests {
 
     #[test]
     fn one_loop_that_hangs_is_enough() {
-        let pulses = Pulses::default();
+        let pulses = Pulses::of(true);
         let later = LONGEST_COMMAND * 2;
         assert!(pulses.all_beat(Duration::from_secs(1)));
         let loops = [&pulses.link, &pulses.watch, &pulses.kernel, &pulses.command];
@@ -83,5 +87,15 @@ mod tests {
             hangs.beat(Duration::ZERO);
             assert!(!pulses.all_beat(later), "{hangs:?}");
         }
+    }
+
+    #[test]
+    fn loops_that_are_not_there_are_not_missed() {
+        let pulses = Pulses::of(false);
+        let later = LONGEST_COMMAND * 2;
+        assert!(!pulses.all_beat(later));
+        pulses.watch.beat(later);
+        pulses.kernel.beat(later);
+        assert!(pulses.all_beat(later));
     }
 }

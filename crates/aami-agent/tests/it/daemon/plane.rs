@@ -204,6 +204,19 @@ impl Stage {
         stage
     }
 
+    /// A node without a control plane, that should have so many GPUs.
+    pub(super) fn alone(gpus: u32) -> Self {
+        let stage = Self::new("");
+        let told = serde_json::json!({ "request": {
+            "hostname": "gpu-01", "ip_address": "127.0.0.1",
+            "system_info": { "os": "x", "os_version": "1", "kernel": "6", "cpu_cores": 1, "memory_gb": 1,
+                             "gpu_count": gpus, "gpu_vendor": "nvidia" },
+        }});
+        fs::write(stage.agent("registration.json"), told.to_string()).unwrap();
+        fs::remove_file(stage.agent("credential")).unwrap();
+        stage
+    }
+
     pub(super) fn credential(&self) -> String {
         self.credential.reveal().to_owned()
     }

@@ -1,10 +1,13 @@
-//! The last step: the agent's daemon stays connected, where there is systemd.
+//! The last step: the agent's daemon stays connected, where there is systemd. On a node without a control plane it
+//! stays there as well, and serves what it finds to whoever scrapes the node.
 //!
 //! It needs the credential that the registration made, and it is not needed by anything: a node without it is
 //! scraped all the same. It comes after the proof that the exporters are reached: a node whose agent is connected is
 //! online, and that word shall not hide that nobody can scrape it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aami_install::effect::{Placement, UnitState};
 use aami_install::{
@@ -14,13 +17,16 @@ use aami_model::code;
 use aami_model::run::StepOutcome;
 
 use super::super::agent_unit::{UNIT, text};
+use super::super::doors::Door;
+use super::super::exporter::shown;
 use super::super::layout::Layout;
 use super::super::resident::{
-    ASKED, OUTCOME, RELEASE_KEY, REQUEST, SPOOL, STANDING, UPDATE_FOLDER, UPDATE_JOURNAL, forget_trial,
+    ASKED, METRICS_PORT, OUTCOME, RELEASE_KEY, REQUEST, SPOOL, STANDING, UPDATE_FOLDER, UPDATE_JOURNAL,
+    forget_trial,
 };
 use super::super::session::Session;
 use super::super::update_unit;
-use super::super::{Purpose, local, proxy_file};
+use super::super::{Purpose, installed, local, proxy_file};
 use super::needs;
 
 /// What the daemon keeps in its folder. All of it changes in use and goes with the node.
@@ -34,7 +40,11 @@ const FILES: [&str; 6] = [
 ];
 
 /// Where the daemon serves its own metrics, unless it is told otherwise, and its unit tells it nothing.
-const METRICS: ([u8; 4], u16) = ([127, 0, 0, 1], 9105);
+const METRICS: ([u8; 4], u16) = ([127, 0, 0, 1], METRICS_PORT);
+/// What stands in them whatever happened.
+const ANSWERS: &str = "aami_agent_info{";
+/// How long the daemon may take from its start to its first answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What stands in them while it stays away since the control plane said no.
 const REFUSED: &str = "\naami_agent_refused 1\n";
 
@@ -130,13 +140,15 @@ impl Agent {
         }
         let state = UnitState::up(UNIT, inputs(file, program, layout)?);
         effects.push(Effect::UnitState(state.restarted(self.stays_away())));
+        let door = agent.serves.and_then(|serves| serves.door);
+        effects.extend(door.iter().flat_map(Door::effects));
         Ok(effects)
     }
 
     /// Whether the daemon stays away although it would be let in: the control plane refused it, and it asks rarely. A
     /// node that was retired, restored and enrolled again has the credential it had, so that no file says it.
     fn stays_away(&self) -> bool {
-        if self.0.options.purpose != Purpose::Install {
+        if self.0.options.purpose != Purpose::Install || self.0.plane().is_none() {
             return false;
         }
         self.0.registered.get().is_some()
@@ -150,12 +162,14 @@ fn inputs(unit: HostPath, program: HostPath, layout: &Layout) -> Result<Vec<Host
     let proxies = HostPath::new(proxy_file::PATH);
     let proxies = proxies.map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))?;
     let (credential, told, ca) = (&layout.credential, &layout.registration, &layout.ca);
+    let note = installed::path(layout, installed::AGENT)?;
     Ok(vec![
         unit,
         program,
         credential.clone(),
         told.clone(),
         ca.clone(),
+        note,
         proxies,
     ])
 }
@@ -174,6 +188,34 @@ impl Agent {
         let wrong = |error: String| StepError::new(code::STEP_FAILED, error);
         if forget_trial(root).map_err(|error| wrong(error.to_string()))? {
             units.reload().map_err(|error| wrong(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Where the daemon of a node on its own answers on this host.
+    fn near(&self, host: &Host) -> Result<Option<SocketAddr>, StepError> {
+        let is_alone = self.0.plane().is_none() && host.units.is_some();
+        let serves = self.0.agent(host)?.and_then(|agent| agent.serves);
+        let port = serves.filter(|_| is_alone).map(|serves| serves.address.port());
+        port.map(|port| self.0.near(port)).transpose()
+    }
+
+    /// Waits until it answers: nobody else would hear that it does not.
+    fn wait(&self, context: &StepContext<'_>) -> Result<(), StepError> {
+        let Some(near) = self.near(context.host())? else {
+            return Ok(());
+        };
+        let clock = context.host().clock.as_ref();
+        let answered = local::wait_for(clock, context.voice(), near, ANSWERS, PATIENCE)?;
+        answered.map_err(|seen| {
+            let message = format!("the agent did not answer within {} s: {seen}", PATIENCE.as_secs());
+            StepError::new(code::UNIT_FAILED, message)
+                .with_hint(format!("Read its log with `journalctl -u {UNIT}`."))
+        })?;
+        context.note(format!("{UNIT} runs, and answers at {}", shown(near)));
+        let door = self.0.agent(context.host())?.and_then(|agent| agent.serves?.door);
+        if let Some(door) = door {
+            context.note(door.said());
         }
         Ok(())
     }
@@ -226,7 +268,11 @@ impl Step for Agent {
     }
 
     fn title(&self) -> String {
-        "Connecting the agent".to_owned()
+        match self.0.plane() {
+            Some(_) => "Connecting the agent",
+            None => "Starting the agent",
+        }
+        .to_owned()
     }
 
     fn needs(&self) -> Vec<String> {
@@ -240,12 +286,22 @@ impl Step for Agent {
     fn probe(&self, survey: &Survey<'_>) -> Result<Probe, StepError> {
         let desired = self.desired(survey)?;
         if desired.is_empty() {
-            return Ok(Probe::NotApplicable(
-                "no agent stays connected here; the control plane reaches the exporters all the same"
-                    .to_owned(),
-            ));
+            let why = match self.0.plane() {
+                Some(_) => {
+                    "no agent stays connected here; the control plane reaches the exporters all the same"
+                }
+                None => "no agent stays here; its exporters answer all the same",
+            };
+            return Ok(Probe::NotApplicable(why.to_owned()));
         }
-        survey.probe(&desired)
+        let probe = survey.probe(&desired)?;
+        if probe == Probe::Holds
+            && let Some(near) = self.near(survey.host())?
+            && !local::metrics(near).is_ok_and(|text| text.contains(ANSWERS))
+        {
+            return Ok(Probe::Missing("it is installed and does not answer".to_owned()));
+        }
+        Ok(probe)
     }
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
@@ -264,10 +320,10 @@ impl Step for Agent {
                  `aami-agent bootstrap --release-key FILE` says it"
             ));
         }
-        context.note(format!(
-            "{UNIT} runs, to stay connected with {}",
-            self.0.client.server()
-        ));
+        match self.0.server() {
+            Some(server) => context.note(format!("{UNIT} runs, to stay connected with {server}")),
+            None => self.wait(context)?,
+        }
         Ok(outcome)
     }
 }
@@ -294,6 +350,7 @@ mod tests {
             assert!(inputs.contains(&file), "{file}");
         }
         assert!(inputs.contains(&path("/etc/aami/proxy.env")));
+        assert!(inputs.contains(&path("/var/lib/aami/agent/aami-agent.json")));
     }
 
     #[test]

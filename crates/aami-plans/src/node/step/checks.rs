@@ -73,7 +73,7 @@ impl Checks {
         let mut effects = Vec::new();
         effects.extend(installed::effects(
             &self.0.layout,
-            "aami-agent",
+            installed::AGENT,
             agent,
             owner.as_ref(),
         )?);

@@ -27,7 +27,7 @@ pub(super) struct InstallNodeExporter(pub(super) Arc<Session>);
 /// touched. A node is enrolled with it by the operator's word alone.
 pub(super) fn is_adopted(session: &Arc<Session>, survey: &Survey<'_>) -> Result<bool, StepError> {
     let may =
-        session.options.adopt || session.options.purpose != Purpose::Install || session.is_enrolled(survey);
+        session.options.adopt || session.options.purpose != Purpose::Install || session.is_known(survey);
     if !may || session.options.form == Form::Foreground {
         return Ok(false);
     }

@@ -67,9 +67,16 @@ impl Step for Preflight {
         self.machine(context, &mut findings)?;
         if let Some(firewall) = doors::at_work(&self.0, host)? {
             let name = firewall.name();
-            context.note(format!(
-                "Firewall: {name} is active; exporters' ports are opened in it"
-            ));
+            if self.0.plane().is_none() && self.0.options.scrape_from.is_empty() {
+                context.warn(format!(
+                    "Firewall: {name} is active, and nobody said who scrapes this node; no port is opened that is not \
+                     open already (--scrape-from ADDRESS opens them)"
+                ));
+            } else {
+                context.note(format!(
+                    "Firewall: {name} is active; exporters' ports are opened in it"
+                ));
+            }
             // That nobody knows for whom is said before anything is changed.
             if !node_exporter::is_adopted(&self.0, &context.survey())?
                 && let Err(error) = node_exporter::door(&self.0, host)
@@ -237,6 +244,13 @@ impl Preflight {
         if self.0.options.form == Form::Foreground {
             return Ok(());
         }
+        if let Some(serves) = self.0.agent(context.host())?.and_then(|agent| agent.serves)
+            && let Some(stranger) = stranger_on(&self.0, context.host(), serves.address.port())
+        {
+            let port = serves.address.port();
+            let message = format!("port {port} is in use by {stranger}, and this node's agent needs it");
+            findings.push((code::PORT_IN_USE, message));
+        }
         for extra in Extra::wanted(&self.0, context.host())? {
             // One that cannot be had is said by the next step but one, with what to do about it.
             let setup = match extra.setup(&self.0, context.host()) {
@@ -261,7 +275,8 @@ impl Preflight {
     }
 
     fn network(&self, context: &StepContext<'_>, findings: &mut Vec<Finding>) {
-        let client = &self.0.client;
+        let Some(plane) = self.0.plane() else { return };
+        let client = &plane.client;
         match client.health() {
             Ok(answer) => {
                 context.note(format!("Network: control plane {} reachable", client.server()));

@@ -1,12 +1,15 @@
-//! Step 7: the machine becomes a node.
+//! Step 7: the machine becomes a node. One without a control plane only notes what it is: its own daemon and checks
+//! go by that, and it is told when the machine is enrolled one day.
 
 use std::sync::Arc;
 
+use aami_api::client::Trust;
 use aami_install::effect::{Placement, Registration};
 use aami_install::{Content, Effect, Host, Owner, Probe, Step, StepContext, StepError, Survey};
 use aami_model::code;
 use aami_model::run::StepOutcome;
 
+use super::super::plane::Plane;
 use super::super::register::{self, Told};
 use super::super::session::Session;
 use super::super::{Form, Purpose, identity, installed};
@@ -32,7 +35,7 @@ impl Register {
             layout.credential.clone(),
             Content::once(identity::make_credential),
         ));
-        if let aami_api::client::Trust::Only(pem) = &self.0.options.api.trust {
+        if let Some(Trust::Only(pem)) = self.0.plane().map(|plane| &plane.trust) {
             let placement = Placement::new(layout.ca.clone(), Content::bytes(pem), 0o644, owner);
             effects.push(Effect::WriteFile(placement));
         }
@@ -58,20 +61,27 @@ impl Register {
         ])
     }
 
-    fn registration(&self) -> Effect {
+    fn registration(&self, plane: &Plane) -> Effect {
         let session = self.0.clone();
-        let (server, credential) = (
-            self.0.client.server().to_owned(),
-            self.0.layout.credential.clone(),
-        );
+        let (server, credential) = (plane.server().to_owned(), self.0.layout.credential.clone());
         Effect::Registration(Registration::new(server, credential, move |host, voice| {
             register::register(&session, host, voice, false)
         }))
     }
 
+    /// What a node without a control plane has of this step.
+    fn alone(&self, host: &Host) -> Result<Vec<Effect>, StepError> {
+        let folder = installed::folder(&self.0.layout, self.owner().as_ref());
+        Ok(vec![folder, self.told(host)?])
+    }
+
     /// What the control plane was told, so that a later run sees whether there is news.
     fn told(&self, host: &Host) -> Result<Effect, StepError> {
         let told = Told::now(&self.0, host)?;
+        if self.0.plane().is_none() {
+            // Set once: it does not change while a run goes on.
+            let _ = self.0.noted.set(told.clone());
+        }
         let placement = Placement::new(
             self.0.layout.registration.clone(),
             Content::bytes(told.text()),
@@ -95,7 +105,10 @@ impl Register {
         let Ok(credential) = identity::credential(survey.host(), &session.layout) else {
             return false;
         };
-        let asked = session.client.with_bearer(credential.reveal()).node(&node);
+        let Some(plane) = session.plane() else {
+            return false;
+        };
+        let asked = plane.client.with_bearer(credential.reveal()).node(&node);
         asked.is_err_and(|error| error.code() == code::UNAUTHENTICATED)
     }
 }
@@ -106,7 +119,11 @@ impl Step for Register {
     }
 
     fn title(&self) -> String {
-        "Registering with the control plane".to_owned()
+        match self.0.plane() {
+            Some(_) => "Registering with the control plane",
+            None => "Noting what this node is",
+        }
+        .to_owned()
     }
 
     fn needs(&self) -> Vec<String> {
@@ -114,8 +131,11 @@ impl Step for Register {
     }
 
     fn desired(&self, survey: &Survey<'_>) -> Result<Vec<Effect>, StepError> {
+        let Some(plane) = self.0.plane() else {
+            return self.alone(survey.host());
+        };
         let mut effects = self.identity();
-        effects.push(self.registration());
+        effects.push(self.registration(plane));
         effects.push(self.told(survey.host())?);
         Ok(effects)
     }
@@ -131,6 +151,9 @@ impl Step for Register {
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
         let host = context.host();
+        let Some(plane) = self.0.plane() else {
+            return context.perform(&self.alone(host)?);
+        };
         let is_forgotten = self.is_forgotten(&context.survey());
         let is_news =
             is_forgotten || register::last_told(host, &self.0.layout) != Some(Told::now(&self.0, host)?);
@@ -138,7 +161,7 @@ impl Step for Register {
             context.perform(&self.renewed(host)?)?;
         }
         let mut first = self.identity();
-        first.push(self.registration());
+        first.push(self.registration(plane));
         let mut outcome = context.perform(&first)?;
         // Known already, but something about it changed: it is told again. The control plane answers
         // the same key with the same node.
@@ -146,7 +169,7 @@ impl Step for Register {
             let is_enrolled = self.0.is_enrolled(&context.survey());
             let node = register::register(&self.0, host, context.voice(), is_enrolled)?;
             // One that was purged there and enrols again is another node from now on.
-            context.registered_as(self.0.client.server(), &node)?;
+            context.registered_as(plane.server(), &node)?;
             outcome = StepOutcome::Changed;
         }
         // Written last: until the control plane has it, it is news.

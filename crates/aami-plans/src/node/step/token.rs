@@ -2,16 +2,26 @@
 
 use std::sync::Arc;
 
-use aami_install::{Probe, Step, StepContext, StepError, Survey};
+use aami_install::{Host, Probe, Step, StepContext, StepError, Survey};
 use aami_model::code;
 use aami_model::run::StepOutcome;
 
-use super::super::Purpose;
 use super::super::session::Session;
+use super::super::{Purpose, register};
 use super::needs;
 
 /// Step 2.
 pub(super) struct ValidateToken(pub(super) Arc<Session>);
+
+impl ValidateToken {
+    /// Where this host is enrolled, although it shall stand on its own: it would be one node of two fleets.
+    fn elsewhere(&self, host: &Host) -> Option<String> {
+        let is_alone = self.0.plane().is_none();
+        register::last_told(host, &self.0.layout)
+            .filter(|_| is_alone)?
+            .server
+    }
+}
 
 impl Step for ValidateToken {
     fn id(&self) -> &str {
@@ -30,6 +40,12 @@ impl Step for ValidateToken {
         if self.0.options.purpose != Purpose::Install {
             return Ok(Probe::NotApplicable("asked before an install".to_owned()));
         }
+        if let Some(server) = self.elsewhere(survey.host()) {
+            return Ok(Probe::Missing(format!("this machine is enrolled with {server}")));
+        }
+        if self.0.plane().is_none() {
+            return Ok(Probe::NotApplicable(super::ALONE.to_owned()));
+        }
         if self.0.options.token.is_none() && self.0.is_enrolled(survey) {
             return Ok(Probe::NotApplicable(
                 "this node is enrolled and speaks for itself".to_owned(),
@@ -39,13 +55,19 @@ impl Step for ValidateToken {
     }
 
     fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
+        if let Some(server) = self.elsewhere(context.host()) {
+            let why = format!("this machine is enrolled with {server}, and cannot stand on its own as well");
+            return Err(StepError::new(code::CONFLICT, why).with_hint(
+                "Leave out --standalone to mend it as it is; `aami-agent uninstall` takes it out of that control plane first.",
+            ));
+        }
         let Some(token) = &self.0.options.token else {
             return Err(StepError::new(
                 code::TOKEN_REQUIRED,
                 code::TOKEN_REQUIRED.sentence,
             ));
         };
-        let client = self.0.client.with_bearer(token.reveal());
+        let client = self.0.asked()?.client.with_bearer(token.reveal());
         // Validating opens a run, unless there is one already.
         let answer = match self.0.options.run {
             Some(_) => client.validate_only(),

@@ -44,6 +44,9 @@ impl Step for Verify {
     }
 
     fn probe(&self, survey: &Survey<'_>) -> Result<Probe, StepError> {
+        let Some(plane) = self.0.plane() else {
+            return Ok(Probe::NotApplicable(super::ALONE.to_owned()));
+        };
         if self.0.options.purpose == Purpose::Install {
             return Ok(Probe::Missing(
                 "the control plane is asked in every run".to_owned(),
@@ -53,7 +56,7 @@ impl Step for Verify {
             return Ok(Probe::Missing("this machine is not enrolled".to_owned()));
         };
         let credential = identity::credential(survey.host(), &self.0.layout)?;
-        let verified = self.0.client.with_bearer(credential.reveal()).verify(&node);
+        let verified = plane.client.with_bearer(credential.reveal()).verify(&node);
         let verified = verified.map_err(|error| StepError::new(error.code(), error.to_string()))?;
         Ok(match failure(&self.0, &verified) {
             Some(error) => Probe::Missing(error.to_string()),
@@ -70,7 +73,7 @@ impl Step for Verify {
         };
         let node = self.node(&context.survey()).ok_or_else(missing)?;
         let credential = identity::credential(context.host(), &self.0.layout)?;
-        let client = self.0.client.with_bearer(credential.reveal());
+        let client = self.0.asked()?.client.with_bearer(credential.reveal());
         let clock = &context.host().clock;
         let deadline = clock.elapsed() + PATIENCE;
         let verified = loop {

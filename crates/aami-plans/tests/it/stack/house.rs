@@ -310,12 +310,7 @@ impl House {
 
     /// Everything but the lock and the plans' own memory, which tells times and attempts.
     pub(crate) fn picture(&self) -> Picture {
-        let mut paths = BTreeMap::new();
-        walk(&self.root(), &self.root(), &mut paths);
-        Picture {
-            paths,
-            units: self.units(),
-        }
+        Picture::of(&self.root(), &self.memory())
     }
 }
 
@@ -348,6 +343,16 @@ fn walk(root: &Path, folder: &Path, paths: &mut BTreeMap<String, Thing>) {
 }
 
 impl Picture {
+    /// Of the host below `root`, whose doubles remember in `memory`.
+    pub(crate) fn of(root: &Path, memory: &Path) -> Self {
+        let mut paths = BTreeMap::new();
+        walk(root, root, &mut paths);
+        Self {
+            paths,
+            units: System::new(root, memory).units(),
+        }
+    }
+
     #[track_caller]
     pub(crate) fn must_be(&self, other: &Self, story: &str) {
         let names = self.paths.keys().chain(other.paths.keys());

@@ -63,7 +63,7 @@ fn options(address: &str, purpose: Purpose, components: Option<&Path>) -> NodeOp
         purpose,
         form: Form::Host,
         cluster: "default".to_owned(),
-        api: Api::new(SERVER),
+        api: Some(Api::new(SERVER)),
         token: None,
         run: None,
         port: None,
@@ -96,7 +96,7 @@ fn exporters(change: Change) -> Purpose {
         ip_address: "127.0.0.1".to_owned(),
         ..RegisterRequest::default()
     };
-    let server = SERVER.to_owned();
+    let server = Some(SERVER.to_owned());
     Purpose::Exporters {
         enrolment: Box::new(Enrolment {
             told: Told {

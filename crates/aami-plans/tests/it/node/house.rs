@@ -1,0 +1,330 @@
+//! A temporary host that becomes a node on its own, and what answers on its ports while its units run.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+
+use aami_api::client::Settings as Api;
+use aami_install::checkpoint::Watch;
+use aami_install::doubles::{self, System};
+use aami_install::executor::StatusReport;
+use aami_install::{Host, InstallError, Installer, Mode, Options, RunReport};
+use aami_inventory::gpu::{Gpu, Gpus, Vendor};
+use aami_inventory::{Inventory, SystemCommands};
+use aami_model::label::Labels;
+use aami_plans::download::{Downloader, Proxies, Settings};
+use aami_plans::node::{Enrolment, Form, Node, NodeOptions, Purpose, Summary, Unregisterer};
+use aami_plans::obtain::Source;
+use tempfile::TempDir;
+
+use crate::archives::{self, AMD64};
+use crate::stack::house::Picture;
+
+/// Each port with its unit and what it answers.
+const PORTS: [(u16, &str, &str); 3] = [
+    (
+        9100,
+        "aami-node-exporter.service",
+        "node_exporter_build_info{} 1\n",
+    ),
+    (9400, "aami-dcgm-exporter.service", "DCGM_FI_DEV_GPU_TEMP{} 40\n"),
+    (9105, "aami-agent.service", "aami_agent_info{version=\"1\"} 1\n"),
+];
+
+/// What is asked by whoever answers: there is one house at a time in a process.
+#[derive(Default)]
+struct Asked {
+    root: PathBuf,
+    memory: PathBuf,
+    mute: Option<u16>,
+}
+
+static ASKED: Mutex<Option<Asked>> = Mutex::new(None);
+static ONE_HOUSE: Mutex<()> = Mutex::new(());
+static SERVED: Once = Once::new();
+
+/// Answers on a port while its unit runs in the house there is.
+fn serve(port: u16, unit: &'static str, text: &'static str) {
+    let listener = TcpListener::bind((address(), port)).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let runs = ASKED.lock().unwrap().as_ref().is_some_and(|asked| {
+                let units = System::new(&asked.root, &asked.memory).units();
+                asked.mute != Some(port) && units.iter().any(|known| known.unit == unit && known.active)
+            });
+            if runs {
+                // Whoever asks may be gone by now.
+                let _ = stream.and_then(|stream| answer(stream, text));
+            }
+        }
+    });
+}
+
+/// An address of this process' own: tests run beside each other, and the ports are always the same.
+fn address() -> Ipv4Addr {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 77, high, low)
+}
+
+/// A temporary host.
+pub(crate) struct House {
+    dir: TempDir,
+    inventory: Inventory,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        // One that failed before has left nothing that matters here.
+        let alone = ONE_HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
+        let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
+        let root = dir.path().join("root");
+        for folder in [
+            "etc/systemd/system",
+            "run",
+            "usr/local/bin",
+            "usr/sbin",
+            "var/lib",
+            "opt",
+        ] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        let (uid, gid) = (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        );
+        let passwd = format!("root:x:{uid}:{gid}:root:/root:/bin/bash\n");
+        std::fs::write(root.join("etc/passwd"), passwd).unwrap();
+        std::fs::write(root.join("etc/group"), format!("root:x:{gid}:\n")).unwrap();
+        std::fs::create_dir(dir.path().join("memory")).unwrap();
+        std::fs::write(dir.path().join("aami-agent"), archives::program(AMD64, 200)).unwrap();
+        stock(&dir.path().join("components"));
+        SERVED.call_once(|| {
+            for (port, unit, text) in PORTS {
+                serve(port, unit, text);
+            }
+        });
+        let house = Self {
+            inventory: inventory(),
+            dir,
+            _alone: alone,
+        };
+        *ASKED.lock().unwrap() = Some(Asked {
+            root: house.root(),
+            memory: house.memory(),
+            mute: None,
+        });
+        house
+    }
+
+    /// From now on nobody answers on this port.
+    pub(crate) fn silence(&self, port: u16) {
+        ASKED.lock().unwrap().as_mut().unwrap().mute = Some(port);
+    }
+
+    /// From now on everybody answers again.
+    pub(crate) fn speak(&self) {
+        ASKED.lock().unwrap().as_mut().unwrap().mute = None;
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.path().join("root")
+    }
+
+    fn memory(&self) -> PathBuf {
+        self.dir.path().join("memory")
+    }
+
+    pub(crate) fn exists(&self, below: &str) -> bool {
+        self.root().join(below).symlink_metadata().is_ok()
+    }
+
+    pub(crate) fn read(&self, below: &str) -> String {
+        std::fs::read_to_string(self.root().join(below)).unwrap()
+    }
+
+    /// Leaves the note that an enrolment would.
+    pub(crate) fn enrolled_with(&self, server: &str) {
+        let folder = self.root().join("var/lib/aami/agent");
+        std::fs::create_dir_all(&folder).unwrap();
+        let note = serde_json::json!({ "server": server, "request": { "hostname": "gpu-01" } });
+        std::fs::write(folder.join("registration.json"), note.to_string()).unwrap();
+    }
+
+    /// The units that run.
+    pub(crate) fn running(&self) -> Vec<String> {
+        let units = System::new(&self.root(), &self.memory()).units();
+        let running = units.into_iter().filter(|unit| unit.active);
+        running.map(|unit| unit.unit).collect()
+    }
+
+    fn host(&self, watch: Option<Arc<dyn Watch>>) -> Host {
+        doubles::host(&self.root(), &self.memory(), watch).unwrap()
+    }
+
+    fn options(&self, purpose: Purpose) -> NodeOptions {
+        let inventory = self.inventory.clone();
+        NodeOptions {
+            purpose,
+            form: Form::Host,
+            cluster: "default".to_owned(),
+            api: None,
+            token: None,
+            run: None,
+            port: None,
+            labels: Labels([("rack".to_owned(), "a1".to_owned())].into()),
+            address: Some(address().into()),
+            adopt: false,
+            // It looks at the machine that runs the tests.
+            skip_preflight: true,
+            skip_firewall: true,
+            scrape_from: Vec::new(),
+            skip_gpu: false,
+            dcgm_image: None,
+            skip_checks: false,
+            skip_agent: false,
+            proxies: Proxies::default(),
+            sources: vec![Source::Folder(self.dir.path().join("components"))],
+            downloader: Downloader::new(Settings::new(Proxies::default(), || 0.5)),
+            agent: Some(self.dir.path().join("aami-agent")),
+            release_key: None,
+            look: Box::new(move || Ok(inventory.clone())),
+            listeners: Box::new(|_| Vec::new()),
+            foreground: None,
+        }
+    }
+
+    /// Runs the plan one step at a time; answers with what there is to tell.
+    pub(crate) fn run(
+        &self,
+        mode: Mode,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> Result<(RunReport, Summary), InstallError> {
+        self.run_with(mode, watch, |_| {})
+    }
+
+    fn run_with(
+        &self,
+        mode: Mode,
+        watch: Option<Arc<dyn Watch>>,
+        change: impl FnOnce(&mut NodeOptions),
+    ) -> Result<(RunReport, Summary), InstallError> {
+        let host = self.host(watch);
+        let mut options = self.options(Purpose::Install);
+        change(&mut options);
+        let node = Node::new(options).unwrap();
+        let report = Installer::new(&host, node.plan(), one_at_a_time())
+            .unwrap()
+            .run(mode)?;
+        Ok((report, node.session().summary()))
+    }
+
+    #[track_caller]
+    pub(crate) fn install(&self) -> (RunReport, Summary) {
+        self.install_with(|_| {})
+    }
+
+    #[track_caller]
+    pub(crate) fn install_with(&self, change: impl FnOnce(&mut NodeOptions)) -> (RunReport, Summary) {
+        let (report, summary) = self.run_with(Mode::Fresh, None, change).unwrap();
+        let failure = report.failure().map(|(code, why)| format!("{code}: {why}"));
+        assert_eq!(failure, None, "{:#?}", report.steps);
+        (report, summary)
+    }
+
+    fn looked_at(&self) -> Node {
+        let enrolment = Enrolment::read(&self.root(), Form::Host, "default").unwrap();
+        let purpose = Purpose::Look(enrolment.map(Box::new));
+        Node::new(self.options(purpose)).unwrap()
+    }
+
+    /// How it stands, by what is noted on the host.
+    pub(crate) fn status(&self) -> StatusReport {
+        let (host, node) = (self.host(None), self.looked_at());
+        let installer = Installer::new(&host, node.plan(), one_at_a_time());
+        installer.unwrap().status().unwrap()
+    }
+
+    /// Takes it back; there is nobody who could be asked for anything.
+    #[track_caller]
+    pub(crate) fn uninstall(&self) {
+        let (host, node) = (self.host(None), self.looked_at());
+        let nobody = Unregisterer {
+            api: Api::new("http://127.0.0.1:1"),
+            server: None,
+            secret: None,
+        };
+        let installer = Installer::new(&host, node.plan(), one_at_a_time());
+        let report = installer.unwrap().uninstall(Some(&nobody)).unwrap();
+        assert!(report.failed.is_empty(), "{:#?}", report.failed);
+        assert_eq!(report.left, Vec::<String>::new());
+    }
+
+    pub(crate) fn picture(&self) -> Picture {
+        Picture::of(&self.root(), &self.memory())
+    }
+}
+
+fn one_at_a_time() -> Options {
+    Options {
+        parallel: 1,
+        ..Options::default()
+    }
+}
+
+fn answer(mut stream: TcpStream, text: &str) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let _ = stream.read(&mut [0_u8; 4096])?;
+    let length = text.len();
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}"
+    )
+}
+
+/// This machine, as if it had two GPUs.
+fn inventory() -> Inventory {
+    let commands = SystemCommands::default();
+    let mut inventory = Inventory::collect(&aami_inventory::Host {
+        root: Path::new("/"),
+        privileged: false,
+        commands: &commands,
+    })
+    .unwrap();
+    let gpu = Gpu {
+        vendor: Vendor::Nvidia,
+        pci_address: None,
+        model: Some("H100 80GB HBM3".to_owned()),
+        uuid: None,
+        serial: None,
+        memory_bytes: None,
+        driver: None,
+    };
+    inventory.gpus = Gpus {
+        gpus: vec![gpu.clone(), gpu],
+        warnings: Vec::new(),
+    };
+    inventory
+}
+
+/// A folder that carries both exporters.
+fn stock(folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    let mut catalogue = "format = 1\n".to_owned();
+    for (name, program, port) in [
+        ("node_exporter", "node_exporter", 9100),
+        ("dcgm_exporter", "dcgm-exporter", 9400),
+    ] {
+        let bytes = archives::program(AMD64, 100 + name.len());
+        std::fs::write(folder.join(program), &bytes).unwrap();
+        catalogue.push_str(&format!(
+            "\n[[component]]\nname = \"{name}\"\nversion = \"1.0.0\"\nkind = \"exporter\"\nlicense = \"MIT\"\n\
+             ports = [{port}]\narchive = \"none\"\n[component.build.amd64]\nfile = \"{program}\"\nsha256 = \"{}\"\n\
+             programs = {{ {program} = \"{program}\" }}\n",
+            archives::sum(&bytes),
+        ));
+    }
+    std::fs::write(folder.join("components.toml"), catalogue).unwrap();
+}
