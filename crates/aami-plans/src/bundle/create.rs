@@ -127,6 +127,15 @@ impl Item {
         }
     }
 
+    /// Its bytes, where it is a text of our own.
+    #[cfg(test)]
+    pub(super) fn text(&self) -> Option<String> {
+        match &self.from {
+            Content::Bytes(bytes) => String::from_utf8(bytes.clone()).ok(),
+            Content::File(_) => None,
+        }
+    }
+
     /// What it is called in an error.
     fn origin(&self) -> PathBuf {
         match &self.from {

@@ -253,3 +253,135 @@ fn own(version: &str, kind: Kind, path: &str, name: &str) -> About {
         source: format!("AAMI {version}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::download::{Proxies, Settings};
+
+    fn names(list: &[&str]) -> Option<Vec<String>> {
+        Some(list.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn all_that_can_be_had_is_chosen_and_the_rest_is_named() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let both = BTreeSet::from(Arch::ALL);
+        let (choices, left) = choose(&catalogue, None, &both).unwrap();
+        let paths: Vec<String> = choices.iter().map(Choice::path).collect();
+        assert!(
+            paths
+                .iter()
+                .any(|path| path.starts_with("components/arm64/prometheus-")),
+            "{paths:?}"
+        );
+        assert_eq!(paths.len(), 2 * catalogue.components().count());
+        let names_left: Vec<&str> = left.iter().map(|left| left.name.as_str()).collect();
+        assert_eq!(names_left, ["all_smi", "dcgm_exporter", "grafana"]);
+
+        let (choices, left) = choose(
+            &catalogue,
+            names(&["prometheus", "prometheus"]).as_deref(),
+            &[Arch::Amd64].into(),
+        )
+        .unwrap();
+        assert_eq!((choices.len(), left.len()), (1, 0));
+        for name in ["grafana", "nothing"] {
+            let error = choose(&catalogue, names(&[name]).as_deref(), &both).unwrap_err();
+            assert_eq!(error.code().symbol, "COMPONENT_MISSING", "{error}");
+        }
+    }
+
+    #[test]
+    fn a_component_goes_in_by_its_checksum_and_asks_nobody_afterwards() {
+        // Given a folder that carries a component for both processors, under one name,
+        let folder = tempfile::tempdir().unwrap();
+        let mut text = "format = 1\n[[component]]\nname = \"thing\"\nversion = \"1\"\nkind = \"exporter\"\n\
+                        license = \"MIT\"\narchive = \"tar.gz\"\n"
+            .to_owned();
+        for arch in Arch::ALL {
+            let place = folder.path().join(arch.name());
+            std::fs::create_dir(&place).unwrap();
+            std::fs::write(place.join("thing.tar.gz"), arch.name()).unwrap();
+            let sum = crate::download::sum_of(&place.join("thing.tar.gz")).unwrap();
+            text.push_str(&format!(
+                "[component.build.{}]\nurl = \"https://example.com/thing.tar.gz\"\nsha256 = \"{sum}\"\n\
+                 programs = {{ thing = \"thing/thing\" }}\n",
+                arch.name()
+            ));
+        }
+        let catalogue = Catalogue::parse(&text, "a site's").unwrap();
+        let downloader = Downloader::new(Settings::new(Proxies::default(), || 0.0));
+        let sources = [Source::Folder(folder.path().to_owned())];
+        let cache = tempfile::tempdir().unwrap();
+        let (choices, _) = choose(&catalogue, None, &Arch::ALL.into()).unwrap();
+        let mut quiet = |_, _| std::ops::ControlFlow::Continue(());
+        // when both are obtained,
+        let got: Vec<Got> = choices
+            .into_iter()
+            .map(|choice| {
+                choice
+                    .obtain(&downloader, &sources, cache.path(), &mut quiet)
+                    .unwrap()
+            })
+            .collect();
+        // then each lies in the folder of its processor, and the catalogue knows it by its sum alone.
+        let paths: Vec<&str> = got.iter().map(|one| one.item.entry.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            ["components/amd64/thing.tar.gz", "components/arm64/thing.tar.gz"]
+        );
+        assert_eq!(got[0].item.entry.source, "https://example.com/thing.tar.gz");
+        let item = super::catalogue("0.1.0", &got);
+        assert_eq!(item.entry.path, "components/components.toml");
+        let text = item.text().unwrap();
+        assert!(!text.contains("https://"), "{text}");
+        let read = Catalogue::parse(&text, "the bundle's").unwrap();
+        for (arch, one) in Arch::ALL.into_iter().zip(&got) {
+            let (_, build) = read.build("thing", arch).unwrap();
+            assert_eq!(build.checksum, Checksum::Pinned(one.item.entry.sha256));
+            assert!(obtain::outside(build, arch, &[Source::Publisher]).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_processor_that_lacks_a_program_makes_no_bundle() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |arch: Arch, name: &str, machine: u8| {
+            let place = folder.path().join(arch.name());
+            std::fs::create_dir_all(&place).unwrap();
+            let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
+            bytes.extend([machine, 0]);
+            std::fs::write(place.join(name), bytes).unwrap();
+        };
+        put(Arch::Amd64, PROGRAM, 62);
+        put(Arch::Amd64, AGENT, 62);
+        put(Arch::Arm64, PROGRAM, 183);
+        // Under the right name, and for another processor.
+        put(Arch::Arm64, AGENT, 62);
+        let folders = [folder.path().to_owned()];
+        let found = programs(&[Arch::Amd64].into(), &folders, &[]).unwrap();
+        assert_eq!(found.len(), 2);
+        let error = programs(&Arch::ALL.into(), &folders, &[]).unwrap_err();
+        assert_eq!(error.code().symbol, "BUNDLE_INCOMPLETE");
+        assert!(
+            error.to_string().contains("aami-agent for arm64 is missing"),
+            "{error}"
+        );
+        // A file that is named serves where no folder has it.
+        let file = folder.path().join("amd64").join(AGENT);
+        assert!(programs(&[Arch::Amd64].into(), &[], &[file]).is_err());
+        let files = [PROGRAM, AGENT].map(|name| folder.path().join("amd64").join(name));
+        let found = programs(&[Arch::Amd64].into(), &[], &files).unwrap();
+        assert_eq!(found.iter().map(|one| one.name).collect::<Vec<_>>(), [PROGRAM, AGENT]);
+        let items: Vec<Item> = found.iter().map(|one| one.item("0.1.0").unwrap()).collect();
+        let script = script("0.1.0", &items);
+        assert_eq!(script.entry.kind, Kind::Script);
+        assert!(
+            script
+                .text()
+                .unwrap()
+                .contains(&items[0].entry.sha256.to_string())
+        );
+    }
+}

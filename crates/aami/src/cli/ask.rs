@@ -1,11 +1,17 @@
-//! Asking the person at the terminal, before something is changed.
+//! Asking the person at the terminal: before something is changed, and for secrets.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 
 use aami_model::code;
+use aami_ssh::{Ask, Passphrase, Question};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::failure::Failure;
+use super::table::harmless;
+
+/// The longest secret that is typed.
+const LONGEST: u64 = 4096;
 
 /// Asks at the terminal itself: standard input may be a script.
 pub(crate) fn question(text: &str) -> Result<String, Failure> {
@@ -42,5 +48,62 @@ pub(crate) fn agreed(what: &str, yes: bool) -> Result<(), Failure> {
             "nothing was changed",
             "Answer y, or say --yes, to go on.",
         )),
+    }
+}
+
+/// Asks the person at the terminal for what SSH needs. Where there is no terminal there is no answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Terminal;
+
+impl Ask for Terminal {
+    fn ask(&self, question: &Question) -> Option<Passphrase> {
+        let (text, echo) = match question {
+            Question::Passphrase { file, wrong } => {
+                let again = if *wrong > 0 { "That was not it. " } else { "" };
+                (format!("{again}Passphrase of {}: ", file.display()), false)
+            }
+            Question::Password { user, host } => (format!("Password of {user} on {host}: "), false),
+            Question::Challenge { host, prompt, echo } => (format!("{host} asks: {prompt} "), *echo),
+            Question::Sudo { user } => (format!("[sudo] password of {user}, on every node: "), false),
+        };
+        typed(&harmless(&text), echo).map(Passphrase::new)
+    }
+}
+
+/// What a person types; nothing where there is no terminal that can be opened: `/dev/tty` may be there and belong to
+/// nobody.
+fn typed(question: &str, echo: bool) -> Option<String> {
+    let terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
+    let hidden = if echo { None } else { Some(Hidden::on(&terminal).ok()?) };
+    let mut writer = &terminal;
+    writer.write_all(question.as_bytes()).and_then(|()| writer.flush()).ok()?;
+    let mut line = String::new();
+    let read = BufReader::new((&terminal).take(LONGEST)).read_line(&mut line);
+    drop(hidden);
+    read.ok()?;
+    Some(line.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// A terminal that does not show what is typed, until this is gone.
+struct Hidden<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Hidden<'a> {
+    fn on(terminal: &'a File) -> rustix::io::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        silent.local_modes.insert(LocalModes::ECHONL);
+        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        // A terminal that is gone has nothing to show either.
+        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
     }
 }

@@ -1,6 +1,13 @@
-//! `aami config`: configuration of other programs, generated. One file per verb.
+//! `aami config`: the operator's configuration, looked at and changed; and configuration for other programs. One file
+//! per verb.
 
+mod check;
+mod field;
 mod prometheus;
+mod schema;
+mod set;
+mod show;
+mod unset;
 
 use aami_model::Exit;
 use clap::{Args, Subcommand};
@@ -8,8 +15,9 @@ use clap::{Args, Subcommand};
 use super::failure::Failure;
 use super::session::Common;
 use super::surroundings::Surroundings;
+use crate::fleet::{FileFleet, Place};
 
-/// Configuration for other programs
+/// The operator's configuration, and configuration for other programs
 #[derive(Debug, Args)]
 pub(crate) struct Config {
     #[command(flatten)]
@@ -20,13 +28,30 @@ pub(crate) struct Config {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Show(show::Show),
+    Check(check::Check),
+    Set(set::Set),
+    Unset(unset::Unset),
+    Schema(schema::Schema),
     Prometheus(prometheus::Prometheus),
 }
 
 impl Config {
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
-        let mut session = self.common.session(surroundings)?;
-        let Verb::Prometheus(verb) = self.verb;
-        verb.run(&mut session, &self.common.reach)
+        let reach = &self.common.reach;
+        let mut screen = self.common.screen(surroundings);
+        // The file itself is meant, whether or not it names a control plane.
+        let file = |screen| {
+            let place = Place::new(reach.root.as_deref(), reach.config.as_deref(), surroundings);
+            FileFleet::new(place, screen)
+        };
+        match self.verb {
+            Verb::Show(verb) => verb.run(&mut file(screen)),
+            Verb::Check(verb) => verb.run(&mut file(screen)),
+            Verb::Set(verb) => verb.run(&mut file(screen)),
+            Verb::Unset(verb) => verb.run(&mut file(screen)),
+            Verb::Schema(verb) => verb.run(&mut screen),
+            Verb::Prometheus(verb) => verb.run(&mut self.common.session(surroundings)?, reach),
+        }
     }
 }

@@ -5,10 +5,13 @@ mod add;
 mod allow_reenrol;
 mod chosen;
 mod command;
+mod exec;
 mod found;
 mod history;
+mod install;
 mod label;
 mod list;
+mod live;
 mod maintenance;
 mod remove;
 mod restore;
@@ -16,6 +19,8 @@ mod resume;
 mod retire;
 mod rotate;
 mod show;
+mod test;
+mod together;
 mod token;
 mod verify;
 
@@ -46,6 +51,9 @@ enum Verb {
     Add(Box<add::Add>),
     List(list::List),
     Remove(remove::Remove),
+    Test(test::Test),
+    Install(Box<install::Install>),
+    Exec(exec::Exec),
     Show(show::Show),
     Verify(verify::Verify),
     Label(label::Label),
@@ -70,6 +78,9 @@ impl Nodes {
             Verb::Add(verb) => verb.run(fleet),
             Verb::List(verb) => verb.run(fleet),
             Verb::Remove(verb) => verb.run(fleet),
+            Verb::Test(verb) => verb.run(fleet),
+            Verb::Install(verb) => verb.run(fleet),
+            Verb::Exec(verb) => verb.run(fleet),
             Verb::Show(verb) => verb.run(fleet.plane("aami nodes show")?),
             Verb::Verify(verb) => verb.run(fleet.plane("aami nodes verify")?),
             Verb::Label(verb) => verb.run(fleet.plane("aami nodes label")?),

@@ -1,7 +1,7 @@
 //! Installing without internet: the same flags wherever something is installed from a bundle.
 //!
-//! [`OfflineFlags::open`] judges the bundle that was named; whoever wants it for the time of one command takes
-//! [`OfflineFlags::unpacked`], whoever keeps it places it.
+//! [`OfflineFlags::open`] judges the bundle that was named; whoever wants it for the time of one command makes an
+//! [`Unpacked`] of it, whoever keeps it places it.
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +40,27 @@ pub(crate) struct Unpacked {
 }
 
 impl Unpacked {
+    /// Unpacks a bundle for the time of one command; `shows` says whether a person watches.
+    pub(crate) fn of(bundle: Bundle, shows: bool) -> Result<Self, Failure> {
+        let failed = |source| Failure::File {
+            path: ROOMY.into(),
+            doing: "written",
+            source,
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("aami-bundle-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .tempdir_in(ROOMY)
+            .map_err(failed)?;
+        let mut watch = Watch::new("unpacking", shows)?;
+        let placed = bundle.place(&folder.path().join("bundle"), arch()?, &mut watch.told())?;
+        watch.end();
+        Ok(Self {
+            placed,
+            _folder: folder,
+        })
+    }
+
     /// Where everything lies.
     pub(crate) const fn placed(&self) -> &Placed {
         &self.placed
@@ -68,30 +89,6 @@ impl OfflineFlags {
             ));
         }
         Ok(Some(bundle))
-    }
-
-    /// The same, unpacked for the time of one command; `shows` says whether a person watches.
-    pub(crate) fn unpacked(&self, shows: bool) -> Result<Option<Unpacked>, Failure> {
-        let Some(bundle) = self.open()? else {
-            return Ok(None);
-        };
-        let failed = |source| Failure::File {
-            path: ROOMY.into(),
-            doing: "written",
-            source,
-        };
-        let folder = tempfile::Builder::new()
-            .prefix("aami-bundle-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
-            .tempdir_in(ROOMY)
-            .map_err(failed)?;
-        let mut watch = Watch::new("unpacking", shows)?;
-        let placed = bundle.place(&folder.path().join("bundle"), arch()?, &mut watch.told())?;
-        watch.end();
-        Ok(Some(Unpacked {
-            placed,
-            _folder: folder,
-        }))
     }
 }
 

@@ -11,7 +11,6 @@ mod planned;
 mod shown;
 mod status;
 mod summary;
-mod trusted;
 mod uninstall;
 
 use std::fs;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
 mod batches;
+mod bundle;
 mod checks;
 mod daemon;
 mod explain;

@@ -49,7 +49,8 @@ impl NewKey {
                 ));
             }
         }
-        save(&self.file, &signer.file("secret key for offline bundles of AAMI"))?;
+        let secret = signer.file("secret key for offline bundles of AAMI");
+        save(&self.file, secret.trim_end())?;
         let text = format!(
             "untrusted comment: public key for offline bundles of AAMI\n{}\n",
             signer.public()

@@ -173,6 +173,8 @@ impl Install {
         if changes && !rustix::process::geteuid().is_root() {
             return Err(Failure::found(code::NOT_ROOT, code::NOT_ROOT.sentence));
         }
+        // Whatever is wrong with it is said before anything is asked.
+        let bundle = self.offline.open()?;
         let host = Host::system().map_err(Failure::Runtime)?;
         let asks = changes && !self.reset && !self.unattended && !self.json && shown::is_terminal();
         let chosen = chosen::choose(&self, &host, asks)?;
@@ -180,7 +182,8 @@ impl Install {
             shown::warn(warning, self.json);
         }
         // Lies there until the plan has run: what is placed comes out of it.
-        let bundle = self.offline.unpacked(shown::is_terminal() && !self.json)?;
+        let bundle = bundle.map(|bundle| Unpacked::of(bundle, shown::is_terminal() && !self.json));
+        let bundle = bundle.transpose()?;
         let stack = build::install(
             &self,
             &chosen,
