@@ -112,6 +112,11 @@ impl Server {
             .unwrap_or(0)
     }
 
+    /// How many commands were begun at all addresses.
+    pub(crate) fn commands(&self) -> usize {
+        self.seen.commands.lock().unwrap().values().sum()
+    }
+
     /// How many connections this address was asked for.
     pub(crate) fn connections_at(&self, address: Ipv4Addr) -> usize {
         self.seen
