@@ -3,6 +3,7 @@
 
 mod check;
 mod field;
+mod grafana;
 mod prometheus;
 mod schema;
 mod set;
@@ -34,6 +35,7 @@ enum Verb {
     Unset(unset::Unset),
     Schema(schema::Schema),
     Prometheus(prometheus::Prometheus),
+    Grafana(grafana::Grafana),
 }
 
 impl Config {
@@ -51,6 +53,7 @@ impl Config {
             Verb::Set(verb) => verb.run(&mut file(screen)),
             Verb::Unset(verb) => verb.run(&mut file(screen)),
             Verb::Schema(verb) => verb.run(&mut screen),
+            Verb::Grafana(verb) => verb.run(&mut screen),
             Verb::Prometheus(verb) => verb.run(&mut self.common.session(surroundings)?, reach),
         }
     }
