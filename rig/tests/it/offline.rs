@@ -138,7 +138,11 @@ fn a_machine_without_a_network_becomes_a_server_that_has_all_its_nodes_need() ->
     bytes[middle] ^= 1;
     node.write("/root/flipped.tar.zst", &bytes, 0o644)?;
     let flipped = INSTALL.replace("aami-offline", "flipped");
-    let said = node.types_in_vain(&format!("{flipped} --bundle-key /root/bundle.pub"), 10, "BUNDLE_DAMAGED")?;
+    let said = node.types_in_vain(
+        &format!("{flipped} --bundle-key /root/bundle.pub"),
+        10,
+        "BUNDLE_DAMAGED",
+    )?;
     ensure!(
         said.all().contains("amd64/aami") || said.all().contains("components/"),
         "no entry is named: {}",

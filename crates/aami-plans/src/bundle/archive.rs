@@ -128,9 +128,9 @@ impl Archive {
         for (number, entry) in manifest.entries.iter().enumerate() {
             let header = match self.next.take() {
                 Some(header) => header,
-                None => self
-                    .block()
-                    .map_err(|error| reading.broken(format!("{} is missing: {}", entry.path, ended(&error))))?,
+                None => self.block().map_err(|error| {
+                    reading.broken(format!("{} is missing: {}", entry.path, ended(&error)))
+                })?,
             };
             let expected = tape::header(&entry.path, entry.size, entry.mode(), manifest.time());
             if expected.ok() != Some(header) {
@@ -140,7 +140,11 @@ impl Archive {
             let mut padding = [0; BLOCK];
             let padding = &mut padding[..tape::padding(entry.size)];
             self.unpacked.read_exact(padding).map_err(|error| {
-                reading.broken(format!("{}: the file ends behind it: {}", entry.path, ended(&error)))
+                reading.broken(format!(
+                    "{}: the file ends behind it: {}",
+                    entry.path,
+                    ended(&error)
+                ))
             })?;
             if padding.iter().any(|byte| *byte != 0) {
                 reading.wrong(format!("{}: the bytes behind it were changed", entry.path));
@@ -202,7 +206,9 @@ impl Archive {
         manifest: &Manifest,
         reading: &mut Reading<'_>,
     ) -> BundleError {
-        let Entry { path: wanted, size, .. } = entry;
+        let Entry {
+            path: wanted, size, ..
+        } = entry;
         match tape::look(header) {
             Found::End => reading.broken(format!("{wanted} is missing: the archive ends before it")),
             Found::Broken => reading.broken(format!("{wanted}: what the archive says about it was changed")),
@@ -210,13 +216,15 @@ impl Archive {
             Found::File { path, .. } if before.iter().any(|entry| entry.path == path) => {
                 self.refused(&path, "it stands in the archive twice")
             }
-            Found::File { path, .. } if path != *wanted && manifest.entries.iter().any(|e| e.path == path) => {
+            Found::File { path, .. }
+                if path != *wanted && manifest.entries.iter().any(|e| e.path == path) =>
+            {
                 reading.broken(format!("{wanted} is missing: {path} stands in its place"))
             }
             Found::File { path, .. } if path != *wanted => self.refused(&path, "it is not in the manifest"),
-            Found::File { size: found, .. } if found != *size => {
-                reading.broken(format!("{wanted}: expected {size} bytes, the archive says {found}"))
-            }
+            Found::File { size: found, .. } if found != *size => reading.broken(format!(
+                "{wanted}: expected {size} bytes, the archive says {found}"
+            )),
             Found::File { .. } => {
                 reading.broken(format!("{wanted}: what the archive says about it was changed"))
             }

@@ -124,10 +124,7 @@ fn unlisted(
         if kind.is_dir() && depth < DEEPEST {
             unlisted(folder, &path, manifest, depth + 1, reading)?;
         } else if !is_ours {
-            reading.wrong(format!(
-                "{} is not in the manifest",
-                tape::shown(path.as_bytes())
-            ));
+            reading.wrong(format!("{} is not in the manifest", tape::shown(path.as_bytes())));
         }
     }
     Ok(())

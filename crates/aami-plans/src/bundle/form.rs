@@ -37,7 +37,10 @@ impl Form {
     /// The form that a file's name asks for.
     pub fn of_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
-        let is = |ends: &[&str]| ends.iter().any(|end| name.len() > end.len() && name.ends_with(end));
+        let is = |ends: &[&str]| {
+            ends.iter()
+                .any(|end| name.len() > end.len() && name.ends_with(end))
+        };
         if is(&[".tar.zst", ".tzst"]) {
             Some(Self::Zstd)
         } else if is(&[".tar.gz", ".tgz"]) {
@@ -155,11 +158,7 @@ impl Unpacked {
             }
             Form::Gzip => Stream::Gzip(GzDecoder::new(summed)),
         };
-        Ok(Some(Self {
-            form,
-            stream,
-            length,
-        }))
+        Ok(Some(Self { form, stream, length }))
     }
 
     /// After the archive's last byte: there must be nothing but the seal, and it must hold.

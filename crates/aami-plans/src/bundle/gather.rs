@@ -57,7 +57,12 @@ pub fn choose(
     let mut choices = Vec::new();
     let mut left = Vec::new();
     let all: Vec<String> = match names {
-        Some(names) => names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+        Some(names) => names
+            .iter()
+            .cloned()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
         None => {
             left.extend(catalogue.absent().map(|(name, absent)| Left {
                 name: name.to_owned(),
@@ -373,7 +378,10 @@ mod tests {
         assert!(programs(&[Arch::Amd64].into(), &[], &[file]).is_err());
         let files = [PROGRAM, AGENT].map(|name| folder.path().join("amd64").join(name));
         let found = programs(&[Arch::Amd64].into(), &[], &files).unwrap();
-        assert_eq!(found.iter().map(|one| one.name).collect::<Vec<_>>(), [PROGRAM, AGENT]);
+        assert_eq!(
+            found.iter().map(|one| one.name).collect::<Vec<_>>(),
+            [PROGRAM, AGENT]
+        );
         let items: Vec<Item> = found.iter().map(|one| one.item("0.1.0").unwrap()).collect();
         let script = script("0.1.0", &items);
         assert_eq!(script.entry.kind, Kind::Script);

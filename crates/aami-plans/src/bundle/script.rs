@@ -46,11 +46,7 @@ mod tests {
                 .output()
                 .unwrap();
             let said = |bytes| String::from_utf8_lossy(bytes).into_owned();
-            (
-                ended.status.code(),
-                said(&ended.stdout),
-                said(&ended.stderr),
-            )
+            (ended.status.code(), said(&ended.stdout), said(&ended.stderr))
         };
         // when it is run, then that program installs from the folder;
         let (code, out, error) = run([(arch, sum)].into());

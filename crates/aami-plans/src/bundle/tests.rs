@@ -97,9 +97,7 @@ impl Bench {
     fn with(form: Form, signer: Option<&Signer>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let bundle = folder.path().join("bundle");
-        contents()
-            .write(&bundle, form, signer, &mut quiet)
-            .unwrap();
+        contents().write(&bundle, form, signer, &mut quiet).unwrap();
         Self { folder, bundle }
     }
 

@@ -91,15 +91,7 @@ impl Signer {
         let secret = self.secret.to_bytes();
         let public = self.secret.verifying_key();
         let key = [&self.id[..], &secret, public.as_bytes()].concat();
-        let bytes = [
-            ED25519,
-            PLAIN,
-            BLAKE2,
-            &[0; UNUSED],
-            &key,
-            &sum(&key),
-        ]
-        .concat();
+        let bytes = [ED25519, PLAIN, BLAKE2, &[0; UNUSED], &key, &sum(&key)].concat();
         format!("untrusted comment: {comment}\n{}\n", BASE64.encode(&bytes))
     }
 
@@ -117,9 +109,7 @@ impl Signer {
     /// A signature over `bytes`, as minisign's file. `comment` is signed, too.
     pub fn sign(&self, bytes: &[u8], comment: &str) -> String {
         let signature = self.secret.sign(&Blake2b512::digest(bytes)).to_bytes();
-        let global = self
-            .secret
-            .sign(&[&signature[..], comment.as_bytes()].concat());
+        let global = self.secret.sign(&[&signature[..], comment.as_bytes()].concat());
         format!(
             "untrusted comment: signature made by AAMI\n{}\ntrusted comment: {comment}\n{}\n",
             BASE64.encode(&[PREHASHED, &self.id, &signature].concat()),
@@ -157,10 +147,7 @@ mod tests {
         let boxed = minisign::SignatureBox::from_string(&signature).unwrap();
         let verified = minisign::verify(&pair.pk, &boxed, &b"content"[..], true, false, false);
         assert!(verified.is_ok(), "{verified:?}");
-        let comment = signer
-            .public_key()
-            .unwrap()
-            .comment_of(b"content", &signature);
+        let comment = signer.public_key().unwrap().comment_of(b"content", &signature);
         assert_eq!(comment.as_deref(), Ok("aami-bundle 0.1.0"));
         assert!(
             signer

@@ -144,11 +144,7 @@ fn what_is_not_the_bundle_that_was_made_is_refused_with_what_is_wrong() {
     workshop.well("new-key other.key");
     workshop.well("create --from from --components thing --arch amd64 --key site.key --output b.tar.gz");
     workshop.well("create --from from --components= --arch amd64,arm64 --output unsigned.tgz");
-    workshop.in_vain(
-        "verify b.tar.gz --key other.pub",
-        10,
-        "BUNDLE_SIGNATURE_INVALID",
-    );
+    workshop.in_vain("verify b.tar.gz --key other.pub", 10, "BUNDLE_SIGNATURE_INVALID");
     workshop.in_vain("verify unsigned.tgz --key site.pub", 10, "BUNDLE_UNSIGNED");
     workshop.in_vain("verify from/thing-1.tar.gz --key site.pub", 10, "NOT_A_BUNDLE");
     workshop.in_vain("verify missing.tar.gz --key site.pub", 5, "BUNDLE_UNREADABLE");

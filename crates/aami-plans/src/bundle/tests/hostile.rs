@@ -35,7 +35,11 @@ fn whatever_is_no_plain_file_of_the_manifest_is_refused_and_named() {
         ),
         (empty("amd64/", EntryType::Directory, ""), "amd64/", "a folder"),
         (empty("amd64/aami", EntryType::Char, ""), "amd64/aami", "a device"),
-        (empty("amd64/aami", EntryType::Block, ""), "amd64/aami", "a device"),
+        (
+            empty("amd64/aami", EntryType::Block, ""),
+            "amd64/aami",
+            "a device",
+        ),
         (empty("amd64/aami", EntryType::Fifo, ""), "amd64/aami", "a pipe"),
         (
             empty("././@LongLink", EntryType::GNULongName, ""),
@@ -127,14 +131,20 @@ fn order_number_size_and_mode_are_the_manifests() {
     bench.put(&changed(&|all| {
         all[2] = piece("amd64/aami", 0o4755, &good[2].1);
     }));
-    bench.refuses("BUNDLE_DAMAGED", "amd64/aami: what the archive says about it was changed");
+    bench.refuses(
+        "BUNDLE_DAMAGED",
+        "amd64/aami: what the archive says about it was changed",
+    );
     bench.put(&changed(&|all| all[0] = piece(MANIFEST, 0o600, &good[0].1)));
     bench.refuses("BUNDLE_DAMAGED", "manifest.json: what the archive says");
     // What lies between a content and the next block, and behind the end.
     let mut padded = good.clone();
     padded[3].1.resize(1024, 7);
     bench.put(&packed(Form::Gzip, &padded));
-    bench.refuses("BUNDLE_DAMAGED", "amd64/aami-agent: the bytes behind it were changed");
+    bench.refuses(
+        "BUNDLE_DAMAGED",
+        "amd64/aami-agent: the bytes behind it were changed",
+    );
     bench.put(&packed_with_end(Form::Gzip, &good, &[0; tape::BLOCK]));
     bench.refuses("BUNDLE_DAMAGED", "its end is missing");
     bench.put(&packed_with_end(Form::Gzip, &good, &[0; 3 * tape::BLOCK]));
@@ -175,7 +185,10 @@ fn a_manifest_breaks_no_rule_whoever_signed_it() {
             with("\"amd64/aami-agent\"", "\"amd64/aami\"").replacen("\"aami-agent\"", "\"aami\"", 1),
             "twice",
         ),
-        (with("\"size\": 512", "\"size\": 99999999999"), "larger than 1 GiB"),
+        (
+            with("\"size\": 512", "\"size\": 99999999999"),
+            "larger than 1 GiB",
+        ),
         (with("\"size\": 512", "\"size\": -1"), "cannot be read"),
         (
             with("\"version\": \"0.1.0\"", "\"version\": \"../0.1.0\""),

@@ -103,9 +103,7 @@ fn what_is_placed_is_what_went_in_and_is_a_bundle_again() {
         // The folder is one, too, and can be placed elsewhere.
         let again = Bundle::open(placed.root(), &trust()).unwrap();
         assert!(again.is_signed());
-        let again = again
-            .place(&bench.at("again"), Arch::Amd64, &mut quiet)
-            .unwrap();
+        let again = again.place(&bench.at("again"), Arch::Amd64, &mut quiet).unwrap();
         assert_eq!(again.manifest(), placed.manifest());
         assert_eq!(tree(again.root()), tree(placed.root()));
     }
@@ -202,9 +200,7 @@ fn a_file_that_changes_while_it_is_packed_spoils_nothing() {
         let contents = Contents::new("0.1.0", None, [Arch::Amd64].into(), vec![item]).unwrap();
         fs::write(&file, later).unwrap();
         let into = folder.path().join("b.tar.zst");
-        let error = contents
-            .write(&into, Form::Zstd, None, &mut quiet)
-            .unwrap_err();
+        let error = contents.write(&into, Form::Zstd, None, &mut quiet).unwrap_err();
         assert!(error.to_string().contains("was changed while"), "{error}");
         assert_eq!(tree(folder.path()), ["aami"]);
     }

@@ -272,9 +272,7 @@ fn called_off(error: BundleError) -> Failure {
     use aami_plans::obtain::ObtainError;
 
     match error {
-        BundleError::Obtain(ObtainError::Download(DownloadError::CalledOff)) => {
-            BundleError::CalledOff.into()
-        }
+        BundleError::Obtain(ObtainError::Download(DownloadError::CalledOff)) => BundleError::CalledOff.into(),
         other => other.into(),
     }
 }
@@ -367,7 +365,11 @@ fn show(screen: &mut Screen, plan: &Plan) -> Result<(), Failure> {
         ]);
     }
     for path in ["components/components.toml", "install.sh"] {
-        table.row([path.to_owned(), VERSION.to_owned(), "made for the bundle".to_owned()]);
+        table.row([
+            path.to_owned(),
+            VERSION.to_owned(),
+            "made for the bundle".to_owned(),
+        ]);
     }
     screen.write(&table.to_string())
 }

@@ -54,7 +54,9 @@ pub(super) fn install(
     options.agents = agents(
         &options.program,
         release.as_ref(),
-        bundle.map(Placed::root).or(chosen.wishes.components_dir.as_deref()),
+        bundle
+            .map(Placed::root)
+            .or(chosen.wishes.components_dir.as_deref()),
         &handed_out(host, &layout),
     )?;
     options.look_first = look_first(flags, host, &options, surroundings);
