@@ -35,7 +35,9 @@ enum Manner {
     Lines,
     /// Sentences, one after the other.
     Sentences,
-    /// Only what nodes say.
+    /// What nodes say, and what goes wrong.
+    Terse,
+    /// Only what nodes say on standard output: what went wrong stands in what follows.
     DataOnly,
 }
 
@@ -53,8 +55,10 @@ impl Live {
             .variables
             .get("TERM")
             .is_none_or(|term| term == "dumb");
-        let manner = if screen.is_quiet() || screen.format().is_for_programs() {
+        let manner = if screen.format().is_for_programs() {
             Manner::DataOnly
+        } else if screen.is_quiet() {
+            Manner::Terse
         } else if io::stderr().is_terminal() && !dumb {
             Manner::Lines
         } else {
@@ -62,8 +66,9 @@ impl Live {
         };
         let paper: Box<dyn Paper> = match manner {
             Manner::Lines => Box::new(Drawn::new()),
-            Manner::Sentences => Box::new(Plain { remarks: true }),
-            Manner::DataOnly => Box::new(Plain { remarks: false }),
+            Manner::Sentences => Box::new(Plain(Beside::Everything)),
+            Manner::Terse => Box::new(Plain(Beside::Complaints)),
+            Manner::DataOnly => Box::new(Plain(Beside::Nothing)),
         };
         let picture = Picture::new(names, manner == Manner::Sentences);
         let (sender, events) = channel(EVENTS);
@@ -122,15 +127,20 @@ trait Paper: Send {
     fn end(&mut self) {}
 }
 
-/// One text after the other.
-struct Plain {
-    /// Whether what is no data is written.
-    remarks: bool,
+/// What is written beside data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    Complaints,
+    Everything,
 }
+
+/// One text after the other.
+struct Plain(Beside);
 
 impl Paper for Plain {
     fn put(&mut self, stays: &[Stays], _: &dyn Fn(usize) -> Vec<String>) -> io::Result<()> {
-        write(stays, self.remarks)
+        write(stays, self.0)
     }
 }
 
@@ -156,7 +166,7 @@ impl Drawn {
 impl Paper for Drawn {
     fn put(&mut self, stays: &[Stays], lines: &dyn Fn(usize) -> Vec<String>) -> io::Result<()> {
         if !stays.is_empty() {
-            self.all.suspend(|| write(stays, true))?;
+            self.all.suspend(|| write(stays, Beside::Everything))?;
         }
         let height = rustix::termios::tcgetwinsize(io::stderr()).map_or(24, |size| usize::from(size.ws_row));
         let texts = lines(height.saturating_sub(1).min(HIGHEST));
@@ -181,26 +191,26 @@ impl Paper for Drawn {
 }
 
 /// Data to standard output, all else to standard error, in their order.
-fn write(stays: &[Stays], remarks: bool) -> io::Result<()> {
+fn write(stays: &[Stays], beside: Beside) -> io::Result<()> {
     if stays.is_empty() {
         return Ok(());
     }
     let mut out = io::stdout().lock();
-    let mut failed = Ok(());
+    let mut written = Ok(());
     for text in stays {
-        match text {
+        let remark = match text {
             Stays::Data(line) => {
-                if failed.is_ok() {
-                    failed = writeln!(out, "{line}");
-                }
+                written = written.and_then(|()| writeln!(out, "{line}"));
+                continue;
             }
-            Stays::Remark(line) if remarks => {
-                failed = failed.and_then(|()| out.flush());
-                // Nobody listens on a closed standard error; the data is what counts.
-                let _ = writeln!(io::stderr().lock(), "{line}");
-            }
-            Stays::Remark(_) => {}
+            Stays::Complaint(line) => Some(line).filter(|_| beside != Beside::Nothing),
+            Stays::Remark(line) => Some(line).filter(|_| beside == Beside::Everything),
+        };
+        if let Some(line) = remark {
+            written = written.and_then(|()| out.flush());
+            // Nobody listens on a closed standard error; the data is what counts.
+            let _ = writeln!(io::stderr().lock(), "{line}");
         }
     }
-    failed.and_then(|()| out.flush())
+    written.and_then(|()| out.flush())
 }

@@ -17,6 +17,8 @@ const SAID: usize = 120;
 pub(super) enum Stays {
     /// What a node said on standard output: data.
     Data(String),
+    /// What a node said on standard error, and what went wrong.
+    Complaint(String),
     /// Everything else.
     Remark(String),
 }
@@ -98,7 +100,7 @@ impl Picture {
                 let line = format!("{}: {text}", self.name(host));
                 Some(match stream {
                     Stream::Stdout => Stays::Data(line),
-                    Stream::Stderr => Stays::Remark(line),
+                    Stream::Stderr => Stays::Complaint(line),
                 })
             }
             Event::Retrying {
@@ -121,7 +123,7 @@ impl Picture {
                 );
                 self.sentence(host, now, &line)
             }
-            Event::NoLog { host, why } => Some(Stays::Remark(format!(
+            Event::NoLog { host, why } => Some(Stays::Complaint(format!(
                 "{}: its log cannot be written: {}",
                 self.name(host),
                 harmless(&why)
@@ -187,15 +189,13 @@ impl Picture {
             }
         };
         self.put(host, standing);
-        // A failure stays, for on a terminal with many nodes its line is gone soon.
-        let stays = match outcome {
-            Outcome::Failed(_) => Some(Stays::Remark(format!("{}: {line}", self.name(host)))),
-            _ => None,
-        };
-        if self.sentences {
-            self.sentence(host, now, &line)
-        } else {
-            stays
+        let failed = matches!(outcome, Outcome::Failed(_));
+        match self.sentence(host, now, &line) {
+            Some(Stays::Remark(sentence)) if failed => Some(Stays::Complaint(sentence)),
+            Some(sentence) => Some(sentence),
+            // It stays, for on a terminal with many nodes its line is gone soon.
+            None if failed => Some(Stays::Complaint(format!("{}: {line}", self.name(host)))),
+            None => None,
         }
     }
 
