@@ -60,9 +60,10 @@ tidy: ## the house rules and the generated files
 	@$(XTASK) scripts --check
 
 .PHONY: generate
-generate: ## write the generated files anew (docs/explain, openapi)
+generate: ## write the generated files anew (docs/explain, openapi, the configuration's schema)
 	@$(XTASK) explain
 	@$(XTASK) openapi
+	@$(XTASK) schema
 	@$(XTASK) scripts
 
 .PHONY: agent

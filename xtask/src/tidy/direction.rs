@@ -6,6 +6,7 @@ use crate::house::{Dependency, House, Package};
 /// What only knows the nouns; these never import each other.
 const SECOND_LAYER: &[&str] = &[
     "aami-api",
+    "aami-config",
     "aami-store",
     "aami-inventory",
     "aami-xid",

@@ -16,6 +16,22 @@ use crate::tree::{Entry, Node, Value};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldPath {
     steps: Vec<Step>,
+    is_secret: bool,
+}
+
+impl FieldPath {
+    /// Whether what stands there is a secret.
+    pub const fn is_secret(&self) -> bool {
+        self.is_secret
+    }
+
+    /// A path of which nobody asks more than where it leads.
+    const fn to(steps: Vec<Step>) -> Self {
+        Self {
+            steps,
+            is_secret: false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,20 +80,24 @@ impl FromStr for FieldPath {
                 return Err(unknown(None));
             }
         }
-        known(&steps).map_err(|meant| unknown(meant))?;
-        Ok(Self { steps })
+        let is_secret = known(&steps).map_err(unknown)?;
+        Ok(Self { steps, is_secret })
     }
 }
 
-/// Whether the schema has it; else what probably was meant.
-fn known(steps: &[Step]) -> Result<(), Option<String>> {
+/// Whether it is a secret. Fails where the schema does not have it, with what probably was meant.
+fn known(steps: &[Step]) -> Result<bool, Option<String>> {
+    let mut is_secret = false;
     let mut fields: Option<Vec<Field>> = Some(Config::fields());
     let mut before = String::new();
     let mut free = false;
     for step in steps {
         match step {
             // Below labels and the like stands any name, and nothing below that.
-            _ if free => fields = None,
+            _ if free => {
+                free = false;
+                fields = None;
+            }
             Step::Index(_) => {}
             Step::Key(key) => {
                 let here = fields.take().ok_or(None)?;
@@ -86,12 +106,13 @@ fn known(steps: &[Step]) -> Result<(), Option<String>> {
                     return Err(meant.map(|meant| format!("{before}{meant}")));
                 };
                 before = format!("{before}{key}.");
+                is_secret = field.schema["writeOnly"] == true;
                 free = field.below.is_none() && field.schema["type"] == "object";
                 fields = field.below.clone().map(|(_, below)| below);
             }
         }
     }
-    Ok(())
+    Ok(is_secret)
 }
 
 /// Sets a field to a plain value.
@@ -129,7 +150,7 @@ pub(super) fn unset(root: &Node<'_>, path: &FieldPath, change: &mut Change<'_>) 
             line: root.line,
         });
     };
-    let above_path = FieldPath { steps: above.to_vec() };
+    let above_path = FieldPath::to(above.to_vec());
     let (map, missing) = walk(root, &above_path)?.ok_or_else(not_there)?;
     if !missing.is_empty() {
         return Err(not_there());
@@ -184,13 +205,13 @@ pub(super) fn write(
     change: &mut Change<'_>,
 ) -> Result<(), EditError> {
     let steps = path.iter().map(|key| Step::Key((*key).to_owned())).collect();
-    let path = FieldPath { steps };
+    let path = FieldPath::to(steps);
     match walk(root, &path)? {
         Some((node, missing)) if !missing.is_empty() => put(node, &missing, value, change),
         // It is there, and empty: it gives way to lines below its key.
         Some((node, _)) => {
             let (last, above) = path.steps.split_last().ok_or(EditError::NotReadBack)?;
-            let above = FieldPath { steps: above.to_vec() };
+            let above = FieldPath::to(above.to_vec());
             let entry = match (walk(root, &above)?, last) {
                 (Some((map, missing)), Step::Key(key)) if missing.is_empty() => map.entry(key),
                 _ => None,

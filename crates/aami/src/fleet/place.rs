@@ -97,11 +97,12 @@ impl Place {
     /// Calls `use_it` with the world around a configuration.
     pub(crate) fn with_environment<T>(&self, use_it: impl FnOnce(&Environment<'_>) -> T) -> T {
         let variables = |name: &str| self.surroundings.variables.get(name).cloned();
+        let presets: Vec<&str> = aami_monitor::presets::all().iter().map(|preset| preset.id).collect();
         use_it(&Environment {
             variables: &variables,
             home: self.surroundings.home.as_deref(),
             files: &state,
-            presets: None,
+            presets: Some(&presets),
         })
     }
 }
