@@ -11,6 +11,7 @@
 
 mod backoff;
 mod brake;
+mod drive;
 mod event;
 mod fault;
 mod journal;
