@@ -7,8 +7,8 @@ use serde::Serialize;
 const ABOUT_A_NODE: &str = "node=~\".+\"";
 
 /// What tells one part of a node from another, in the words of the exporters: GPUs as dcgm-exporter and all-smi name
-/// them, PCI addresses as dcgm-exporter and the agent write them, ports of InfiniBand, file systems.
-const PARTS: [&str; 9] = [
+/// them, PCI addresses as dcgm-exporter and the agent write them, ports of InfiniBand, file systems, sensors, checks.
+const PARTS: [&str; 12] = [
     "gpu",
     "UUID",
     "gpu_uuid",
@@ -18,6 +18,9 @@ const PARTS: [&str; 9] = [
     "device",
     "port",
     "mountpoint",
+    "chip",
+    "sensor",
+    "check",
 ];
 
 /// One entry of `inhibit_rules`.

@@ -34,30 +34,38 @@ fn alerts(severity: &str) -> String {
     format!(r#"count(ALERTS{{alertstate="firing", severity="{severity}", {NODES}}}) or vector(0)"#)
 }
 
+/// A count among others in one line.
+fn small(title: &'static str, expr: String) -> Panel {
+    Panel::number(title, Unit::Count, expr).sized(3, 4)
+}
+
 fn now() -> Vec<Panel> {
     let gpus = Gpus::OfNodes;
     let each = gpus.each();
     let up = is_up();
     vec![
-        Panel::number("Nodes up", Unit::Count, format!("count({up} == 1) or vector(0)"))
+        small("Nodes up", format!("count({up} == 1) or vector(0)"))
             .says("Nodes of which at least one exporter answers."),
-        Panel::number(
-            "Nodes down",
-            Unit::Count,
-            format!("count({up} == 0) or vector(0)"),
+        small("Nodes down", format!("count({up} == 0) or vector(0)"))
+            .says("Nodes of which no exporter answers.")
+            .coloured(BAD),
+        small(
+            "Nodes missing",
+            format!(
+                r#"count(aami_declared_node{{state="active", {NODES}}} unless on (cluster, node) up) or vector(0)"#
+            ),
         )
-        .says("Nodes of which no exporter answers. What is in no list of targets is not counted.")
+        .says("Nodes that are declared and in no list of targets. Declared are those the alert presets were made for.")
         .coloured(BAD),
-        Panel::number(
-            "Exporters down",
-            Unit::Count,
-            format!("count(up{{{EXPORTERS}}} == 0) or vector(0)"),
-        )
-        .coloured(WORTH_A_LOOK),
-        Panel::number("GPUs", Unit::Count, format!("count({each}) or vector(0)"))
+        small(
+            "In maintenance",
+            format!(r#"count(aami_declared_node{{state="maintenance", {NODES}}}) or vector(0)"#),
+        ),
+        small("Exporters down", format!("count(up{{{EXPORTERS}}} == 0) or vector(0)")).coloured(WORTH_A_LOOK),
+        small("GPUs", format!("count({each}) or vector(0)"))
             .says("GPUs that an exporter tells of. One that is lost is not among them."),
-        Panel::number("Critical alerts", Unit::Count, alerts("critical")).coloured(BAD),
-        Panel::number("Warnings", Unit::Count, alerts("warning")).coloured(WORTH_A_LOOK),
+        small("Critical alerts", alerts("critical")).coloured(BAD),
+        small("Warnings", alerts("warning")).coloured(WORTH_A_LOOK),
         Panel::number(
             "GPU utilisation",
             Unit::Percent,

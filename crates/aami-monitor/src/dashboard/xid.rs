@@ -33,7 +33,7 @@ fn written(kind: &str, by: &str) -> String {
 /// When codes were written last, in milliseconds, the latest first.
 fn last(kind: &str) -> String {
     format!(
-        "sort_desc(max by (cluster, node, pci, code, severity) (aami_{kind}_last_seen_timestamp_seconds{{{NODES}}})) * 1000"
+        "sort_desc(max by (cluster, node, pci, code, severity) (aami_{kind}_last_seen_timestamp_seconds{{{NODES}}}) * 1000)"
     )
 }
 

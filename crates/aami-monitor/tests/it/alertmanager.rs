@@ -299,6 +299,16 @@ fn what_a_graver_alert_explains_is_held_back_and_nothing_else() {
             "critical",
             &[("node", "gpu-2"), ("cluster", "test")]
         ),
+        of(
+            "CheckFailed",
+            "critical",
+            &[("node", "gpu-1"), ("check", "ib_ports")]
+        ),
+        of(
+            "CheckWarning",
+            "warning",
+            &[("node", "gpu-1"), ("check", "disk_space")]
+        ),
         of("ClusterCritical", "critical", &[]),
         of("ClusterWarning", "warning", &[]),
     ]);
@@ -307,7 +317,7 @@ fn what_a_graver_alert_explains_is_held_back_and_nothing_else() {
     alertmanager.raise(&alerts).unwrap();
     let wanted = ["HotWarning", "InfoOfDeadNode", "XidOfDeadNode"];
     wait_until(PATIENCE, "they are held back", || {
-        let held = held_back(&alertmanager, 9)?;
+        let held = held_back(&alertmanager, 11)?;
         ensure!(held == wanted, "{held:?}");
         Ok(())
     })

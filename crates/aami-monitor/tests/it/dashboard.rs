@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use aami_monitor::dashboard::{Dashboard, all, installation};
+use aami_monitor::promql::Expression;
 use serde_json::Value;
 
 fn json(dashboard: &Dashboard) -> Value {
@@ -141,6 +142,29 @@ fn every_variable_in_a_query_can_be_chosen() {
                     "{}: ${name}",
                     dashboard.uid
                 );
+            }
+        }
+    }
+}
+
+/// A query with the variables filled in, as Grafana asks it.
+fn filled_in(query: &str) -> String {
+    query
+        .replace("$__rate_interval", "1m")
+        .replace("$__range_s", "3600")
+        .replace("$__range", "1h")
+        .replace('$', "")
+}
+
+#[test]
+fn every_query_can_be_evaluated() {
+    for dashboard in all() {
+        for panel in dashboard.panels() {
+            for query in &panel.queries {
+                let query = filled_in(&query.expr);
+                if let Err(error) = Expression::parse(&query) {
+                    panic!("{}: {}: {error}: {query}", dashboard.uid, panel.title);
+                }
             }
         }
     }

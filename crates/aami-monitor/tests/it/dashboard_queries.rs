@@ -27,6 +27,9 @@ groups:
       - alert: ExporterDown
         expr: up == 0
         labels: { severity: warning }
+      - record: aami_declared_node
+        expr: vector(1)
+        labels: { cluster: prod, node: gpu-099, state: active }
 "#;
 
 /// A query as Grafana asks it, with these nodes chosen.
@@ -146,6 +149,8 @@ fn every_query_answers_on_what_exporters_export() {
         ("aami-fleet: Nodes up", ".*", 3.0),
         ("aami-fleet: Nodes up", "gpu-010", 0.0),
         ("aami-fleet: Nodes down", ".*", 1.0),
+        ("aami-fleet: Nodes missing", ".*", 1.0),
+        ("aami-fleet: In maintenance", ".*", 0.0),
         ("aami-fleet: Exporters down", ".*", 1.0),
         // Two of each node, one of them told by two exporters; the MIG instance of a third tells no temperature.
         ("aami-fleet: GPUs", ".*", 4.0),
