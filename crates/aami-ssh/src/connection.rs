@@ -115,10 +115,7 @@ impl Connection {
 }
 
 /// Connects to a host, judges its key and signs in: to a target as well as to a jump host.
-pub(crate) async fn sign_in(
-    shared: &Arc<Shared>,
-    host: &Host,
-) -> Result<(Session, Option<Place>), SshError> {
+pub(crate) async fn sign_in(shared: &Arc<Shared>, host: &Host) -> Result<(Session, Option<Place>), SshError> {
     let (stream, place) = dial::dial(shared, host).await?;
     let mut session = handshake::greet(shared, host, stream).await?;
     login::sign_in(shared, host, &mut session).await?;

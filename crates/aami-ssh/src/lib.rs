@@ -18,14 +18,15 @@ mod error;
 pub mod fanout;
 mod host;
 mod identities;
+mod jumps;
 mod settings;
 pub mod ssh_config;
 mod trust;
 
 pub use client::Client;
-pub use command::{Capture, Chunk, Command, Exit, Output, Sink, Stdin, Stream};
+pub use command::{Capture, Chunk, Command, Exit, Output, Sink, Stdin, Stream, quote};
 pub use connection::{Connection, Upload, Uploaded};
-pub use error::{ErrorClass, Waiting, SshError};
+pub use error::{ErrorClass, KnownKey, SshError, SudoRefusal, Waiting};
 pub use host::{AgentSocket, Host, Sudo};
 pub use identities::{Ask, Identities, Passphrase, Question, Silent};
 pub use settings::Settings;

@@ -7,8 +7,8 @@ use std::time::Duration;
 pub struct Settings {
     /// From the first packet to a TCP connection, name lookup included.
     pub connect_timeout: Duration,
-    /// From the TCP connection to a signed-in session: greeting, key exchange, authentication. Time spent asking a
-    /// person for a passphrase does not count.
+    /// For the greeting and the key exchange, and again for the login. Time spent asking a person for a passphrase
+    /// does not count.
     pub handshake_timeout: Duration,
     /// How long a [`Command`](crate::Command) without a limit of its own may run.
     pub command_timeout: Duration,
