@@ -12,10 +12,14 @@ mod api;
 mod file;
 mod member;
 mod mode;
+pub(crate) mod monitor;
 mod place;
+pub(crate) mod ways;
 mod which;
 
-use aami_model::code;
+use std::sync::Arc;
+
+use aami_model::code::{self, Code};
 use aami_model::exporter::Exporter;
 use aami_model::secret::Secret;
 
@@ -65,11 +69,17 @@ pub(crate) trait Fleet {
     /// The nodes that fit, with the way to each by SSH, in natural order. A name nobody has is `NOT_FOUND`.
     fn members(&mut self, which: &Which) -> Result<Vec<Member>, Failure>;
 
-    /// What the agent on this node is told at its bootstrap. Asked once a node, when its turn has come.
-    fn introduction(&mut self, node: &Member) -> Result<Introduction, Failure>;
+    /// Who says what the agent on a node is told at its bootstrap.
+    fn introducer(&self) -> Arc<dyn Introduce>;
 
     /// Notes what was installed where. The file fleet lists it for Prometheus; a control plane knows by itself.
     fn installed(&mut self, nodes: &[Installed]) -> Result<(), Failure>;
+}
+
+/// Says what the agent on a node is told at its bootstrap, when the node's turn has come. It may ask and wait.
+pub(crate) trait Introduce: Send + Sync {
+    /// What this node is told. Fails with a code and a sentence.
+    fn introduce(&self, node: &Member) -> Result<Introduction, (Code, String)>;
 }
 
 /// What became of one of several things.

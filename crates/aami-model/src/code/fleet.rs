@@ -72,4 +72,9 @@ codes! { Fleet;
     "Run the command again.";
     "The file is read, changed and written under a lock; an editor that heeds no lock wrote in between. What it wrote \
      is kept, and nothing of this command was."
+
+    NODE_COMMAND_ENDED_BADLY = 12, Failed, 500;
+    "A command ended on a node with an exit code other than 0.";
+    "Read what it said; `-b` shows together what nodes said alike.";
+    "The node was reached and the command ran there to its end. What the exit code means is the command's own affair."
 }

@@ -3,8 +3,12 @@
 mod introduction;
 mod nodes;
 
+use std::sync::Arc;
+
+use introduction::Tokens;
+
 use super::{
-    Attempt, FileFleet, Fleet, Installed, Introduction, Listing, Member, NewNode, Place, Settings, Which,
+    Attempt, FileFleet, Fleet, Installed, Introduce, Listing, Member, NewNode, Place, Settings, Which,
     needs_file_fleet,
 };
 use crate::cli::failure::Failure;
@@ -73,8 +77,8 @@ impl Fleet for ApiFleet {
         nodes::members(&self.session, which, settings.config())
     }
 
-    fn introduction(&mut self, node: &Member) -> Result<Introduction, Failure> {
-        introduction::of(&self.session, node)
+    fn introducer(&self) -> Arc<dyn Introduce> {
+        Arc::new(Tokens::of(&self.session))
     }
 
     /// The node registered itself, and was verified.

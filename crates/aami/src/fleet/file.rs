@@ -5,10 +5,12 @@ mod nodes;
 mod targets;
 mod write;
 
-use aami_model::code;
+use std::sync::Arc;
+
+use aami_model::code::{self, Code};
 
 use super::{
-    Attempt, Fleet, Installed, Introduction, Listing, Member, NewNode, Place, Settings, Which, needs_control_plane,
+    Attempt, Fleet, Installed, Introduce, Introduction, Listing, Member, NewNode, Place, Settings, Which, needs_control_plane,
 };
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
@@ -77,12 +79,21 @@ impl Fleet for FileFleet {
         nodes::members(self, which)
     }
 
-    fn introduction(&mut self, _: &Member) -> Result<Introduction, Failure> {
-        Ok(Introduction::Alone)
+    fn introducer(&self) -> Arc<dyn Introduce> {
+        Arc::new(Nobody)
     }
 
     fn installed(&mut self, nodes: &[Installed]) -> Result<(), Failure> {
         targets::note(self, nodes)
+    }
+}
+
+/// A file registers nobody.
+struct Nobody;
+
+impl Introduce for Nobody {
+    fn introduce(&self, _: &Member) -> Result<Introduction, (Code, String)> {
+        Ok(Introduction::Alone)
     }
 }
 

@@ -25,9 +25,14 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
+    /// Whether nodes are named or chosen at all.
+    pub(crate) fn says_something(&self) -> bool {
+        !self.nodes.is_empty() || self.all || !self.filter.is_empty() || self.group.is_some()
+    }
+
     /// The nodes that are meant. Fails where nothing says so: an action on all of them is asked for by its name.
     pub(crate) fn which(&self) -> Result<Which, Failure> {
-        if self.nodes.is_empty() && !self.all && self.filter.is_empty() && self.group.is_none() {
+        if !self.says_something() {
             return Err(Failure::invalid(
                 "name nodes, or choose them with -l NAME=VALUE, --group or --all",
             ));

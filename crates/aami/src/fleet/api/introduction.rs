@@ -3,34 +3,49 @@
 //! The control plane knows how nodes reach it, and this machine may reach it otherwise (over loopback, say). So both
 //! are taken from the line it prints for people, whose form is its interface.
 
+use aami_api::client::Client;
 use aami_api::token::{CreateToken, CreatedToken};
-use aami_model::code;
+use aami_model::code::{self, Code};
 use aami_model::secret::Secret;
 
-use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::fleet::{Introduction, Member};
+use crate::fleet::{Introduce, Introduction, Member};
 
 /// How long a node has from its turn to its registration.
 const LASTS: u64 = 3_600;
 
-/// Makes a token that only this node can use, once.
-pub(super) fn of(session: &Session, node: &Member) -> Result<Introduction, Failure> {
-    let wanted = CreateToken {
-        name: format!("ssh-{}", node.name),
-        max_uses: Some(1),
-        ttl_seconds: Some(LASTS),
-        only_node: node.id.clone(),
-        ..CreateToken::default()
-    };
-    let made: CreatedToken = session.client.create_token(&wanted)?;
-    let strange = || {
-        let what = "the control plane's line for new nodes is not one this program can read";
-        Failure::found(code::NOT_AAMI, what)
-    };
-    let (server, pin) = read(&made.one_line).ok_or_else(strange)?;
-    let token = Secret::parse(&made.token).map_err(|_| strange())?;
-    Ok(Introduction::Register { server, pin, token })
+/// Makes a token for each node that only it can use, once.
+pub(super) struct Tokens {
+    client: Client,
+}
+
+impl Tokens {
+    pub(super) fn of(session: &Session) -> Self {
+        Self {
+            client: session.client.clone(),
+        }
+    }
+}
+
+impl Introduce for Tokens {
+    fn introduce(&self, node: &Member) -> Result<Introduction, (Code, String)> {
+        let wanted = CreateToken {
+            name: format!("ssh-{}", node.name),
+            max_uses: Some(1),
+            ttl_seconds: Some(LASTS),
+            only_node: node.id.clone(),
+            ..CreateToken::default()
+        };
+        let made: CreatedToken = (self.client.create_token(&wanted))
+            .map_err(|error| (error.code(), format!("no token could be made for it: {error}")))?;
+        let strange = || {
+            let what = "the control plane's line for new nodes is not one this program can read";
+            (code::NOT_AAMI, what.to_owned())
+        };
+        let (server, pin) = read(&made.one_line).ok_or_else(strange)?;
+        let token = Secret::parse(&made.token).map_err(|_| strange())?;
+        Ok(Introduction::Register { server, pin, token })
+    }
 }
 
 /// Address and pin from `curl ... --pinnedpubkey 'sha256//...' ... https://S:8080/bootstrap.sh | sudo sh`.
