@@ -348,15 +348,11 @@ where
     }
 
     fn report(self) -> Report<T> {
-        let all_ok = |hosts: &[Host<T>]| {
-            let ok = |host: &Host<T>| host.ended.as_ref().is_some_and(|ended| ended.outcome.is_ok());
-            hosts.iter().all(ok)
-        };
         let mut broken = self.journal_broken;
         let mut resume: Option<PathBuf> = None;
         if let Some(journal) = self.journal {
             let path = journal.path().to_owned();
-            match journal.finish(all_ok(&self.hosts)) {
+            match journal.finish() {
                 Ok(left) => resume = left,
                 Err(error) => {
                     broken.get_or_insert_with(|| explained(&error));

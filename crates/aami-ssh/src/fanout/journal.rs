@@ -108,6 +108,8 @@ struct Done<S> {
 pub struct Journal {
     path: PathBuf,
     file: File,
+    /// Who is not done.
+    left: HashSet<String>,
 }
 
 impl Journal {
@@ -162,6 +164,7 @@ impl Journal {
         Ok(Self {
             path: path.to_owned(),
             file,
+            left: hosts.iter().cloned().collect(),
         })
     }
 
@@ -197,13 +200,12 @@ impl Journal {
         }
         // A line that was cut off must not become the beginning of the next one.
         file.set_len(whole).map_err(failed)?;
-        Ok((
-            left,
-            Self {
-                path: path.to_owned(),
-                file,
-            },
-        ))
+        let journal = Self {
+            path: path.to_owned(),
+            file,
+            left: left.hosts.iter().cloned().collect(),
+        };
+        Ok((left, journal))
     }
 
     /// Where it is.
@@ -216,12 +218,14 @@ impl Journal {
         let line = serde_json::to_string(&Done { done: host })
             .map_err(io::Error::from)
             .and_then(|line| self.file.write_all(format!("{line}\n").as_bytes()));
-        line.map_err(|source| self.failed(source))
+        line.map_err(|source| self.failed(source))?;
+        self.left.remove(host);
+        Ok(())
     }
 
-    /// The end. Out: whether the file is still there, which it is as long as something is left.
-    pub(super) fn finish(self, all_done: bool) -> Result<Option<PathBuf>, JournalError> {
-        if all_done {
+    /// The end. Out: the file, which is still there as long as somebody is left.
+    pub(super) fn finish(self) -> Result<Option<PathBuf>, JournalError> {
+        if self.left.is_empty() {
             std::fs::remove_file(&self.path).map_err(|source| self.failed(source))?;
             return Ok(None);
         }
@@ -310,14 +314,14 @@ mod tests {
         let mut journal = Journal::create(&path, "nodes install", &hosts(&["a", "b", "c"])).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         journal.done("b").unwrap();
-        let kept = journal.finish(false).unwrap();
+        let kept = journal.finish().unwrap();
         assert_eq!(kept.as_deref(), Some(path.as_path()));
 
         let (left, mut journal) = Journal::resume(&path, "nodes install").unwrap();
         assert_eq!((left.hosts, left.done), (hosts(&["a", "c"]), 1));
         journal.done("a").unwrap();
         journal.done("c").unwrap();
-        assert_eq!(journal.finish(true).unwrap(), None);
+        assert_eq!(journal.finish().unwrap(), None);
         assert_eq!(
             std::fs::read_dir(folder.path()).unwrap().count(),
             0,
