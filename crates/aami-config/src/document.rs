@@ -187,15 +187,23 @@ impl Document {
         &mut self,
         plan: impl FnOnce(&Node<'_>, &mut Change<'_>) -> Result<(), EditError>,
     ) -> Result<(), EditError> {
-        let tree = tree::parse(self.text.as_bytes()).map_err(Problems::from)?;
-        if let Some(problems) = tree.problems.into_problems() {
-            return Err(problems.into());
-        }
-        let mut change = Change::new(&self.text, &tree.root);
-        plan(&tree.root, &mut change)?;
-        self.text = change.made()?;
+        self.text = changed(&self.text, plan)?;
         Ok(())
     }
+}
+
+/// The text with a change made to it.
+fn changed(
+    text: &str,
+    plan: impl FnOnce(&Node<'_>, &mut Change<'_>) -> Result<(), EditError>,
+) -> Result<String, EditError> {
+    let tree = tree::parse(text.as_bytes()).map_err(Problems::from)?;
+    if let Some(problems) = tree.problems.into_problems() {
+        return Err(problems.into());
+    }
+    let mut change = Change::new(text, &tree.root);
+    plan(&tree.root, &mut change)?;
+    change.made()
 }
 
 fn presets<'t, 'a>(root: &'t Node<'a>) -> &'t [Node<'a>] {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::kind::OrScalar;
 use crate::section::section;
 
 section! {
@@ -24,5 +25,3 @@ impl Server {
         OrScalar::key("url")
     }
 }
-
-use crate::kind::OrScalar;

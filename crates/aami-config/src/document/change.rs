@@ -74,7 +74,7 @@ impl<'t> Change<'t> {
 
 /// The comments of a text with their places, in their order.
 pub(super) fn comments(text: &str) -> impl Iterator<Item = (usize, String)> {
-    let skipped = text.len() - text.trim_start_matches('\u{feff}').len();
+    let skipped = text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len();
     let options = granit_parser::options! {
         max_buffered_comment_events: usize::MAX,
     };

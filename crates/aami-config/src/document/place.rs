@@ -73,7 +73,8 @@ pub(super) fn dash(text: &str, list: &Node<'_>, at: usize) -> Option<usize> {
 
 /// How far a position is from the beginning of its line.
 pub(super) fn column(text: &str, at: usize) -> usize {
-    text[line_start(text, at)..at].chars().count()
+    // A byte order mark takes no room.
+    text[line_start(text, at)..at].trim_start_matches('\u{feff}').chars().count()
 }
 
 /// Whether a value is written in brackets.

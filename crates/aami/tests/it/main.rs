@@ -5,6 +5,7 @@
 mod batches;
 mod bundle;
 mod checks;
+mod config;
 mod daemon;
 mod explain;
 mod fleet;

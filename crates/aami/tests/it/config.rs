@@ -1,0 +1,114 @@
+//! `aami config` on a file of an operator's own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::plane::{Said, aami};
+
+const FLEET: &str = "\
+# ours
+cluster:
+  name: prod
+ssh:
+  max_parallel: 80   # as the switches bear
+notifications:
+  slack:
+    enabled: true
+    webhook_url: ${TEST_SLACK}
+";
+
+/// A folder with a configuration in it.
+fn place(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    fs::write(&file, text).unwrap();
+    (folder, file)
+}
+
+fn config(file: &Path, words: &[&str]) -> Said {
+    Said::by(
+        aami(&["config"])
+            .args(words)
+            .arg("--config")
+            .arg(file)
+            .env("TEST_SLACK", "https://hooks.slack.example/verysecret"),
+    )
+}
+
+#[test]
+fn every_value_is_shown_with_its_source_and_no_secret() {
+    let (_folder, file) = place(FLEET);
+    let shown = config(&file, &["show", "--sources"]);
+    assert_eq!(shown.exit, 0, "{shown:?}");
+    let line = |field: &str| {
+        let found = shown.out.lines().find(|line| line.split_whitespace().next() == Some(field));
+        found.unwrap_or_default().split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line("ssh.max_parallel"), "80 line 5");
+    assert_eq!(line("prometheus.port"), "9090 default");
+    assert_eq!(line("notifications.slack.webhook_url"), "(hidden) line 9, from TEST_SLACK");
+    assert!(!shown.out.contains("verysecret"));
+
+    let json = config(&file, &["show", "ssh", "-o", "json"]).json();
+    let fields: Vec<&str> = json.as_array().unwrap().iter().map(|one| one["field"].as_str().unwrap()).collect();
+    assert!(fields.iter().all(|field| field.starts_with("ssh.")), "{fields:?}");
+    assert_eq!(config(&file, &["show", "nothing"]).exit, 2);
+}
+
+#[test]
+fn a_sound_file_is_said_to_be_and_a_broken_one_names_every_line() {
+    let (_folder, file) = place(FLEET);
+    let sound = config(&file, &["check"]);
+    assert_eq!(sound.exit, 0, "{sound:?}");
+    assert!(sound.out.contains("is sound: 0 nodes"), "{sound:?}");
+
+    let without = Said::by(aami(&["config", "check", "--config"]).arg(&file).env_remove("TEST_SLACK"));
+    assert_eq!(without.exit, 0, "{without:?}");
+    assert!(without.err.contains("the variable TEST_SLACK is not set"), "{without:?}");
+
+    let (_folder, file) = place("cluster: {nam: x}\nssh: {max_paralel: 1}\nalerts: {presets: [gpu-prodction]}\n");
+    let broken = config(&file, &["check"]);
+    assert_eq!(broken.exit, 2, "{broken:?}");
+    for words in ["line 1", "cluster.name", "line 2", "max_parallel", "line 3", "gpu-production", "FLEET_INVALID"] {
+        assert!(broken.err.contains(words), "{words}: {broken:?}");
+    }
+    let nowhere = config(Path::new("/nowhere/config.yaml"), &["check"]);
+    assert_eq!(nowhere.exit, 5, "{nowhere:?}");
+}
+
+#[test]
+fn a_setting_is_changed_in_place_and_the_file_is_its_owners_alone() {
+    let (folder, file) = place(FLEET);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let set = config(&file, &["set", "ssh.max_parallel", "100"]);
+    assert_eq!((set.exit, set.out.as_str()), (0, "✅ Set ssh.max_parallel\n"), "{set:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), FLEET.replace("80", "100"));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
+
+    let before = fs::read_to_string(&file).unwrap();
+    for (words, exit, said) in [
+        (&["set", "ssh.max_parallel", "none"][..], 2, "whole number"),
+        (&["set", "ssh.max_paralel", "1"], 2, "ssh.max_parallel"),
+        (&["set", "grafana.admin_password", "hunter2"], 2, "standard input"),
+        (&["set", "ssh.port", "2222", "--dry-run"], 0, "nothing was written"),
+        (&["unset", "grafana.port"], 5, "not in the configuration"),
+    ] {
+        let refused = config(&file, words);
+        assert_eq!(refused.exit, exit, "{words:?}: {refused:?}");
+        assert!(refused.err.contains(said), "{words:?}: {refused:?}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), before, "{words:?}");
+    }
+
+    assert_eq!(config(&file, &["set", "grafana.admin_password", "${TEST_SLACK}"]).exit, 0);
+    assert!(fs::read_to_string(&file).unwrap().ends_with("grafana:\n  admin_password: \"${TEST_SLACK}\"\n"));
+    assert_eq!(config(&file, &["unset", "grafana"]).exit, 0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+}
+
+#[test]
+fn the_schema_is_json() {
+    let schema = Said::by(&mut aami(&["config", "schema"])).json();
+    assert_eq!(schema["properties"]["nodes"]["allOf"][0]["type"][0], "array");
+}
