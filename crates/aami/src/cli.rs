@@ -7,6 +7,7 @@
 mod acts;
 mod age;
 mod agents;
+mod alerts;
 mod ask;
 mod audit;
 mod batches;
@@ -21,6 +22,7 @@ mod explain;
 mod failure;
 mod find;
 mod groups;
+mod init;
 mod keys;
 mod labels;
 mod log;
@@ -80,6 +82,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 checked and not healthy, 4 not authorised
 enum Command {
     Up(up::Up),
     Preflight(Box<preflight::Preflight>),
+    Init(Box<init::Init>),
     Server(server::Server),
     Status(status::Status),
     Nodes(nodes::Nodes),
@@ -87,6 +90,7 @@ enum Command {
     Batches(batches::Batches),
     Agents(agents::Agents),
     Checks(checks::Checks),
+    Alerts(alerts::Alerts),
     Tokens(tokens::Tokens),
     Keys(keys::Keys),
     Runs(runs::Runs),
@@ -107,6 +111,7 @@ impl Command {
         match self {
             Self::Up(command) => command.run(surroundings),
             Self::Preflight(command) => command.run(surroundings),
+            Self::Init(command) => command.run(surroundings),
             Self::Server(command) => command.run(surroundings),
             Self::Status(command) => command.run(surroundings),
             Self::Nodes(command) => command.run(surroundings),
@@ -114,6 +119,7 @@ impl Command {
             Self::Batches(command) => command.run(surroundings),
             Self::Agents(command) => command.run(surroundings),
             Self::Checks(command) => command.run(surroundings),
+            Self::Alerts(command) => command.run(surroundings),
             Self::Tokens(command) => command.run(surroundings),
             Self::Keys(command) => command.run(surroundings),
             Self::Runs(command) => command.run(surroundings),
@@ -134,6 +140,7 @@ impl Command {
     const fn format(&self) -> Format {
         match self {
             Self::Preflight(command) => command.format(),
+            Self::Init(command) => command.format(),
             Self::Server(command) => command.format(),
             Self::Status(command) => command.common.format(),
             Self::Nodes(command) => command.common.format(),
@@ -141,6 +148,7 @@ impl Command {
             Self::Batches(command) => command.common.format(),
             Self::Agents(command) => command.common.format(),
             Self::Checks(command) => command.common.format(),
+            Self::Alerts(command) => command.common.format(),
             Self::Tokens(command) => command.common.format(),
             Self::Keys(command) => command.common.format(),
             Self::Runs(command) => command.common.format(),

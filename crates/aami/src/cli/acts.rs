@@ -11,14 +11,17 @@ pub(crate) enum Acts {
     Plane,
     /// The file fleet and nothing else.
     File,
+    /// Neither, or in a way of its own that its help explains.
+    Neither,
 }
 
 impl Acts {
-    const fn sentence(self) -> &'static str {
+    const fn sentence(self) -> Option<&'static str> {
         match self {
-            Self::Both => "Acts by the control plane where one is named, else by the file fleet over SSH.",
-            Self::Plane => "Acts by the control plane.",
-            Self::File => "Acts by the file fleet, /etc/aami/config.yaml.",
+            Self::Both => Some("Acts by the control plane where one is named, else by the file fleet over SSH."),
+            Self::Plane => Some("Acts by the control plane."),
+            Self::File => Some("Acts by the file fleet, /etc/aami/config.yaml."),
+            Self::Neither => None,
         }
     }
 }
@@ -27,10 +30,14 @@ impl Acts {
 /// longer row stands over a shorter one.
 const TABLE: &[(&str, Acts)] = &[
     ("agents", Acts::Plane),
+    ("alerts", Acts::Both),
+    ("alerts list-presets", Acts::Neither),
+    ("alerts show-preset", Acts::Neither),
     ("audit", Acts::Plane),
     ("batches", Acts::Plane),
     ("checks", Acts::Plane),
-    ("config import", Acts::File),
+    ("config", Acts::Neither),
+    ("config import", Acts::Plane),
     ("config prometheus", Acts::Plane),
     ("events", Acts::Plane),
     ("groups", Acts::Plane),
@@ -77,12 +84,13 @@ fn with_sentence(command: Command, words: &str) -> Command {
         command = command.mut_subcommand(name, |below| with_sentence(below, &words));
     }
     // A noun does nothing itself.
-    let Some(acts) = acts(words).filter(|_| names.is_empty()) else {
+    let sentence = acts(words).filter(|_| names.is_empty()).and_then(Acts::sentence);
+    let Some(sentence) = sentence else {
         return command;
     };
     let text = match command.get_after_help() {
-        Some(before) => format!("{before}\n\n{}", acts.sentence()),
-        None => acts.sentence().to_owned(),
+        Some(before) => format!("{before}\n\n{sentence}"),
+        None => sentence.to_owned(),
     };
     command.after_help(text)
 }

@@ -4,6 +4,7 @@
 mod check;
 mod field;
 mod grafana;
+mod import;
 mod prometheus;
 mod schema;
 mod set;
@@ -33,6 +34,7 @@ enum Verb {
     Check(check::Check),
     Set(set::Set),
     Unset(unset::Unset),
+    Import(import::Import),
     Schema(schema::Schema),
     Prometheus(prometheus::Prometheus),
     Grafana(grafana::Grafana),
@@ -53,6 +55,7 @@ impl Config {
             Verb::Set(verb) => verb.run(&mut file(screen)),
             Verb::Unset(verb) => verb.run(&mut file(screen)),
             Verb::Schema(verb) => verb.run(&mut screen),
+            Verb::Import(verb) => verb.run(&mut file(screen), &mut self.common.session(surroundings)?),
             Verb::Grafana(verb) => verb.run(&mut screen),
             Verb::Prometheus(verb) => verb.run(&mut self.common.session(surroundings)?, reach),
         }

@@ -5,6 +5,7 @@
 
 mod build;
 mod chosen;
+pub(crate) mod declared;
 mod flags;
 mod install;
 mod planned;

@@ -20,7 +20,7 @@ use super::chosen::Chosen;
 use super::together::{self, Together, Undertaking};
 use crate::cli::duration::Seconds;
 use crate::cli::failure::Failure;
-use crate::cli::offline::OfflineFlags;
+use crate::cli::offline::{OfflineFlags, Unpacked};
 use crate::cli::secret::{make_folder, written};
 use crate::fleet::ways::Ways;
 use crate::fleet::{Fleet, Installed, Member, Which};
@@ -104,7 +104,11 @@ impl Install {
         }
         let names: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
         let settings = fleet.settings()?;
-        let unpacked = self.offline.unpacked(fleet.screen().on_terminal())?;
+        let shows = fleet.screen().on_terminal() && !fleet.screen().is_quiet();
+        let unpacked = match self.offline.open()? {
+            Some(bundle) => Some(Unpacked::of(bundle, shows)?),
+            None => None,
+        };
         let load = Load::find(&self.agent, self.components.as_deref(), unpacked.as_ref())?;
         if self.dry_run {
             return self.plan(fleet, &members, &load);

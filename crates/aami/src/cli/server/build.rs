@@ -13,7 +13,7 @@ use aami_plans::obtain::{Mirror, Source};
 use aami_plans::preflight::{self, Category, Outcome, Request};
 use aami_plans::release::{self, Demand, Release};
 use aami_plans::stack::{
-    Api, Layout, LookFirst, Looked, Note, Part, Purpose, Runtime, Stack, StackOptions, TokenWish, Wishes,
+    Api, Layout, LookFirst, Looked, Note, Part, Purpose, Render, Runtime, Stack, StackOptions, TokenWish, Wishes,
     health, publishers,
 };
 
@@ -39,6 +39,7 @@ pub(super) fn install(
     host: &Host,
     surroundings: &Surroundings,
     bundle: Option<&Placed>,
+    render: Option<Box<Render>>,
 ) -> Result<Stack, Failure> {
     let wishes = chosen.wishes.clone();
     let layout = layout(&wishes)?;
@@ -51,14 +52,18 @@ pub(super) fn install(
     )?;
     options.sources = sources(flags, &chosen.wishes, release.as_ref(), bundle)?;
     options.known = known(flags, host);
-    options.agents = agents(
-        &options.program,
-        release.as_ref(),
-        bundle
-            .map(Placed::root)
-            .or(chosen.wishes.components_dir.as_deref()),
-        &handed_out(host, &layout),
-    )?;
+    options.render = render;
+    // Without a control plane nobody hands them out.
+    if chosen.wishes.control_plane {
+        options.agents = agents(
+            &options.program,
+            release.as_ref(),
+            bundle
+                .map(Placed::root)
+                .or(chosen.wishes.components_dir.as_deref()),
+            &handed_out(host, &layout),
+        )?;
+    }
     options.look_first = look_first(flags, host, &options, surroundings);
     options.why_runtime.clone_from(&chosen.why_runtime);
     options.grafana_password.clone_from(&chosen.grafana_password);

@@ -36,6 +36,8 @@ pub(super) fn choose(flags: &Install, host: &Host, asks: bool) -> Result<Chosen,
         .map_or_else(|| usual.clone(), |note| note.wishes.clone());
     version(flags, &usual)?;
     wishes.version = usual.version;
+    // A declared fleet's programs get one beside them.
+    wishes.control_plane = true;
     if flags.https && flags.tls_cert.is_none() {
         return Err(Failure::found(code::ACME_NOT_YET, code::ACME_NOT_YET.sentence));
     }

@@ -13,6 +13,7 @@ use aami_plans::telemetry;
 use clap::{Args, ValueEnum};
 
 use super::chosen;
+use super::declared::Declared;
 use super::shown::{self, How};
 use super::status::Status;
 use super::{build, options_for, planned, summary};
@@ -129,7 +130,7 @@ pub(crate) struct Install {
     pub(super) token_ttl: Seconds,
     /// Show the exact plan and change nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Show how the server stands and change nothing
     #[arg(long, conflicts_with = "dry_run")]
     status: bool,
@@ -169,6 +170,15 @@ impl Install {
             let status = Status { json: self.json };
             return status.run();
         }
+        self.carry_out(surroundings, None)
+    }
+
+    /// Installs; without a control plane where a declared fleet stands in its place.
+    pub(super) fn carry_out(
+        self,
+        surroundings: &Surroundings,
+        declared: Option<Declared>,
+    ) -> Result<Exit, Failure> {
         let changes = !self.dry_run;
         if changes && !rustix::process::geteuid().is_root() {
             return Err(Failure::found(code::NOT_ROOT, code::NOT_ROOT.sentence));
@@ -177,7 +187,10 @@ impl Install {
         let bundle = self.offline.open()?;
         let host = Host::system().map_err(Failure::Runtime)?;
         let asks = changes && !self.reset && !self.unattended && !self.json && shown::is_terminal();
-        let chosen = chosen::choose(&self, &host, asks)?;
+        let mut chosen = chosen::choose(&self, &host, asks)?;
+        if let Some(declared) = &declared {
+            declared.choose(&host, &mut chosen)?;
+        }
         for warning in &chosen.warnings {
             shown::warn(warning, self.json);
         }
@@ -190,6 +203,7 @@ impl Install {
             &host,
             surroundings,
             bundle.as_ref().map(Unpacked::placed),
+            declared.map(|declared| declared.render),
         )?;
         let installer = Installer::new(&host, stack.plan(), options_for(&chosen.wishes))?;
         if self.reset {

@@ -17,12 +17,16 @@ struct Server<'a> {
     version: &'a str,
     runtime: &'static str,
     urls: Vec<(&'static str, String)>,
-    admin_key_file: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_key_file: Option<PathBuf>,
     grafana_password_file: Option<PathBuf>,
-    token_file: PathBuf,
-    one_line_file: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    one_line_file: Option<PathBuf>,
     /// Whether the control plane still takes the first token.
-    token_valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_valid: Option<bool>,
     missing: std::collections::BTreeMap<String, String>,
 }
 
@@ -84,6 +88,12 @@ pub(super) fn lines(session: &Session, to_a_person: bool) -> Vec<String> {
     if has(session, Part::Grafana) {
         lines.push(format!("  Grafana's password is in {}", layout.grafana_password));
     }
+    if !session.wishes().control_plane {
+        lines.extend(missing(session));
+        lines.push(String::new());
+        lines.push("Next: `aami nodes add`, `aami nodes install --all`, `aami alerts apply-preset`.".to_owned());
+        return lines;
+    }
     lines.push(format!("  The admin key is in {}", layout.admin_key));
     lines.push(String::new());
     let one_line = fs::read_to_string(outside(&layout.one_line)).ok();
@@ -99,30 +109,35 @@ pub(super) fn lines(session: &Session, to_a_person: bool) -> Vec<String> {
         None => lines
             .push("`aami tokens create --name NAME` prints the line that makes a machine a node.".to_owned()),
     }
-    for (name, why) in session.missing() {
-        lines.push(String::new());
-        lines.push(format!("Missing: {name} ({why})"));
-    }
+    lines.extend(missing(session));
     lines.push(String::new());
     lines.push("Next: `aami status`, `aami nodes list`, `aami server status`.".to_owned());
     lines
+}
+
+/// What could not be had.
+fn missing(session: &Session) -> Vec<String> {
+    let line = |(name, why): (&String, &String)| [String::new(), format!("Missing: {name} ({why})")];
+    session.missing().iter().flat_map(line).collect()
 }
 
 /// For programs: where secrets are, never the secrets.
 pub(super) fn json(session: &Session) {
     let (wishes, layout) = (session.wishes(), session.layout());
     let parts = Part::ALL.into_iter().filter(|part| has(session, *part));
+    // What only a control plane has.
+    let of_plane = |path| wishes.control_plane.then(|| outside(path));
     shown::json(&Server {
         r#type: "server",
         cluster: &wishes.cluster,
         version: &wishes.version,
         runtime: wishes.runtime.name(),
         urls: parts.map(|part| (part.name(), url(session, part))).collect(),
-        admin_key_file: outside(&layout.admin_key),
+        admin_key_file: of_plane(&layout.admin_key),
         grafana_password_file: has(session, Part::Grafana).then(|| outside(&layout.grafana_password)),
-        token_file: outside(&layout.token),
-        one_line_file: outside(&layout.one_line),
-        token_valid: is_valid(session, &outside(&layout.token)),
+        token_file: of_plane(&layout.token),
+        one_line_file: of_plane(&layout.one_line),
+        token_valid: of_plane(&layout.token).map(|file| is_valid(session, &file)),
         missing: session.missing(),
     });
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use aami_config::Config;
 use aami_model::code;
 use aami_model::exporter::Exporter;
+use aami_model::hostname::Hostname;
 use aami_monitor::file_sd;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,16 @@ struct Note {
     version: u32,
     /// The exporters of each node, by its name.
     nodes: BTreeMap<String, Vec<Exporter>>,
+    /// This machine's own, which no configuration names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    here: Option<Here>,
+}
+
+/// This machine.
+#[derive(Debug, Serialize, Deserialize)]
+struct Here {
+    name: Hostname,
+    exporters: Vec<Exporter>,
 }
 
 /// Notes what was installed, and writes the lists.
@@ -49,6 +60,19 @@ pub(super) fn note(fleet: &FileFleet, installed: &[Installed]) -> Result<(), Fai
     let lists = lists(fleet, fleet.read()?.config(), &note);
     drop(held);
     lists
+}
+
+impl FileFleet {
+    /// Lists this machine's own exporters, unless the configuration declares it as a node.
+    pub(crate) fn list_here(&self, name: Hostname, exporters: Vec<Exporter>) -> Result<(), Failure> {
+        let path = self.place().path(NOTE);
+        make_folder(&path)?;
+        let _held = write::hold(&path)?;
+        let mut note = read(&path)?.unwrap_or_default();
+        note.here = Some(Here { name, exporters });
+        keep(&path, &mut note)?;
+        lists(self, self.read()?.config(), &note)
+    }
 }
 
 /// Writes the lists again by what the configuration says now; nothing where nothing was installed yet.
@@ -96,7 +120,7 @@ fn make_folder(file: &Path) -> Result<PathBuf, Failure> {
 
 /// A list of every kind, also an empty one: that is how what is gone leaves.
 fn lists(fleet: &FileFleet, config: &Config, note: &Note) -> Result<(), Failure> {
-    let nodes: Vec<file_sd::Node> = (config.nodes.iter())
+    let mut nodes: Vec<file_sd::Node> = (config.nodes.iter())
         .filter_map(|node| {
             let exporters = note.nodes.get(node.name.as_str())?;
             Some(file_sd::Node {
@@ -108,6 +132,15 @@ fn lists(fleet: &FileFleet, config: &Config, note: &Note) -> Result<(), Failure>
             })
         })
         .collect();
+    // One that is declared as well is reached as that says.
+    if let Some(here) = note.here.as_ref().filter(|here| config.node(here.name.as_str()).is_none()) {
+        nodes.push(file_sd::Node {
+            name: here.name.clone(),
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            exporters: here.exporters.clone(),
+            labels: file_sd::TargetLabels::default(),
+        });
+    }
     let files = file_sd::render(&config.cluster.name, &nodes)
         .map_err(|error| Failure::found(code::INVALID, format!("the lists for Prometheus: {error}")))?;
     let folder = fleet.place().path(TARGETS);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use aami_api::detached::{Ended, Kind, Line, SILENCE, Told};
 use aami_install::render::{self, Progress};
 use aami_model::code::{self, Code};
-use aami_model::exporter::Exporter;
+use aami_model::exporter::{Exporter, check_set};
 use aami_model::run::{RunEvent, RunEventKind, RunStatus};
 use aami_model::{Exit, Timestamp};
 use aami_ssh::fanout::{Fault, Output, Turn};
@@ -109,10 +109,13 @@ impl Followed {
     pub(super) fn verdict(&self) -> Result<Vec<Exporter>, Fault> {
         let Heard { failed, told, node, .. } = &self.heard;
         match self.ended.status {
-            RunStatus::Completed => node
-                .as_ref()
-                .map(|node| node.endpoints.clone())
-                .ok_or_else(|| strange("the run has ended well and did not say what answers there")),
+            RunStatus::Completed => {
+                let node = node.as_ref();
+                let node = node.ok_or_else(|| strange("the run has ended well and did not say what answers there"))?;
+                // A node is believed as far as it can harm only itself.
+                check_set(&node.endpoints).map_err(|error| strange(format!("it names exporters that are none: {error}")))?;
+                Ok(node.endpoints.clone())
+            }
             RunStatus::Interrupted => Err(Fault {
                 again: true,
                 ..fault(code::INTERRUPTED, self.ended.message.as_deref())

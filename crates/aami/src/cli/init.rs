@@ -1,0 +1,341 @@
+//! `aami init`: the configuration of a fleet, then the programs that watch it, on this machine.
+
+mod local;
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use aami_model::{Exit, code};
+use clap::Args;
+
+use super::failure::Failure;
+use super::offline::OfflineFlags;
+use super::screen::{Format, Screen};
+use super::secret::written;
+use super::server::declared::{self, Asked};
+use super::surroundings::Surroundings;
+use crate::fleet::{FileFleet, Place};
+
+/// The configuration as it is first written.
+const FIRST: &str = include_str!("init/config.yaml");
+/// Where the cluster's name stands in it.
+const CLUSTER: &str = "@CLUSTER@";
+/// What a cluster is called until somebody says otherwise.
+const USUAL_CLUSTER: &str = "my-gpu-cluster";
+/// The exporter that tells of this machine itself.
+const NODE_EXPORTER: &str = "node_exporter";
+
+/// Make this machine the one that watches a GPU cluster over SSH: its configuration, then Prometheus and the like
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sudo aami init
+  sudo aami init --cluster hall-3 --components prometheus,alertmanager
+  sudo aami init --offline aami-offline.tar.zst
+  aami init --no-install --config ~/fleet.yaml
+
+A configuration that is there stays as it is; running it again adds what is missing. A component that cannot be had is
+named, the others run, and the command ends with 7. `aami server uninstall` takes the programs back.
+
+Then: `aami nodes add`, `aami nodes test --all`, `aami nodes install --all`, `aami status`.")]
+pub(crate) struct Init {
+    /// The cluster's name in a new configuration [my-gpu-cluster]
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Which of prometheus, alertmanager, grafana and node_exporter to install, with commas [all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    components: Option<Vec<String>>,
+    /// A web server that carries them, in place of their publishers
+    #[arg(long, value_name = "URL", value_parser = aami_plans::mirror_address, conflicts_with = "offline")]
+    mirror: Option<String>,
+    /// A folder that carries them, and a components.toml that names them
+    #[arg(long, value_name = "DIR", conflicts_with = "offline")]
+    components_dir: Option<PathBuf>,
+    /// Write the configuration and its folders, and install nothing
+    #[arg(long, conflicts_with_all = ["components", "mirror", "offline", "components_dir", "repair"])]
+    no_install: bool,
+    /// The configuration [/etc/aami/config.yaml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder that stands for /: everything of this machine lies below it
+    #[arg(long, value_name = "DIR", hide = true)]
+    root: Option<PathBuf>,
+    /// Show what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Look at everything again and mend what is broken
+    #[arg(long)]
+    repair: bool,
+    /// Skip preflight checks (not recommended)
+    #[arg(long)]
+    skip_preflight: bool,
+    /// Ask nothing; nothing is asked anyway
+    #[arg(long, short)]
+    yes: bool,
+    /// Say nothing beside what was made and what went wrong
+    #[arg(long, short)]
+    quiet: bool,
+    /// Show more
+    #[arg(long, short)]
+    verbose: bool,
+    /// Speak JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    offline: OfflineFlags,
+}
+
+impl Init {
+    /// The form in which a failure is told.
+    pub(crate) const fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Table }
+    }
+
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
+        let place = Place::new(self.root.as_deref(), self.config.as_deref(), surroundings);
+        let mut screen = Screen::new(self.format()).with_manners(self.quiet, surroundings.colour);
+        let installs = !self.no_install && place.is_system();
+        // Before anything is written: half of it would be no help.
+        if installs && !self.dry_run && !rustix::process::geteuid().is_root() {
+            return Err(Failure::found_with(
+                code::NOT_ROOT,
+                code::NOT_ROOT.sentence,
+                "Run it with sudo; --no-install --config FILE needs no root and writes a configuration alone.",
+            ));
+        }
+        let programs = self.programs()?;
+        self.configure(&place, &mut screen)?;
+        if !installs {
+            if !self.no_install {
+                screen.note("aami: nothing is installed below another root");
+            }
+            return Ok(Exit::Ok);
+        }
+        self.install(programs, &place, &mut screen, surroundings)
+    }
+
+    /// The programs that are asked for, and whether this machine's own exporter is among them.
+    fn programs(&self) -> Result<(Option<Vec<String>>, bool), Failure> {
+        let Some(names) = &self.components else {
+            return Ok((None, true));
+        };
+        let names: Vec<String> = (names.iter())
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect();
+        let known = ["prometheus", "alertmanager", "grafana", NODE_EXPORTER];
+        if let Some(stranger) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(Failure::invalid(format!(
+                "--components: {stranger:?} is none of {}",
+                known.join(", ")
+            )));
+        }
+        let (own, programs): (Vec<String>, _) = names.into_iter().partition(|name| name == NODE_EXPORTER);
+        Ok((Some(programs), !own.is_empty()))
+    }
+
+    /// Folders and a first configuration. What is there stays as it is.
+    fn configure(&self, place: &Place, screen: &mut Screen) -> Result<(), Failure> {
+        let path = place.config.display().to_string();
+        let is_there = fs::symlink_metadata(&place.config).is_ok();
+        if is_there {
+            // One that cannot be read is no ground to install on.
+            place.read()?;
+            screen.note(&format!("aami: {path} is there and stays as it is"));
+        }
+        let text = FIRST.replace(CLUSTER, &quoted(self.cluster.as_deref().unwrap_or(USUAL_CLUSTER)));
+        // A name that cannot be one is said before it is written.
+        place.parse(text.as_bytes().to_vec())?;
+        if self.dry_run {
+            if !is_there {
+                screen.show_one(&made(&path), &format!("Would create {path}"))?;
+            }
+            return Ok(());
+        }
+        let mut folders = vec![place.config.parent().map(Path::to_owned).unwrap_or_default()];
+        // A configuration that lies elsewhere is nobody's reason to make folders here.
+        if self.config.is_none() || !self.no_install {
+            folders.extend(
+                ["/var/lib/aami/prometheus", "/var/lib/aami/grafana", "/var/lib/aami/targets"].map(|path| place.path(path)),
+            );
+        }
+        for folder in folders.iter().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(folder)
+                .map_err(written(folder))?;
+        }
+        if !is_there {
+            create(&place.config, &text)?;
+            screen.show_one(&made(&path), &format!("Created {path}"))?;
+        }
+        Ok(())
+    }
+
+    fn install(
+        self,
+        (programs, own): (Option<Vec<String>>, bool),
+        place: &Place,
+        screen: &mut Screen,
+        surroundings: &Surroundings,
+    ) -> Result<Exit, Failure> {
+        // In a dry run there may be none yet.
+        let settings = match place.read()? {
+            Some(settings) => settings,
+            None => place.usual()?,
+        };
+        let wants_any = programs.as_ref().is_none_or(|names| !names.is_empty());
+        let dry = self.dry_run;
+        let (mirror, folder, offline) = (self.mirror.clone(), self.components_dir.clone(), self.offline.clone());
+        let mut outcome = Ok(Exit::Ok);
+        if wants_any {
+            let asked = Asked {
+                components: programs,
+                mirror: self.mirror,
+                components_dir: self.components_dir,
+                offline: self.offline,
+                dry_run: self.dry_run,
+                skip_preflight: self.skip_preflight,
+                repair: self.repair,
+                verbose: self.verbose,
+                json: self.json,
+            };
+            outcome = declared::install(asked, settings.read.config, surroundings);
+        }
+        // Something that is missing of the others is no reason to leave this out.
+        let goes_on = match &outcome {
+            Ok(_) => true,
+            Err(failure) => failure.code() == Some(code::STACK_INCOMPLETE),
+        };
+        if own && goes_on && !dry {
+            let fleet = FileFleet::new(place.clone(), Screen::new(Format::Table));
+            let installed = local::Source::of(mirror.as_deref(), folder.as_deref(), &offline)
+                .and_then(|source| local::install(&source, &fleet, surroundings));
+            match (installed, &outcome) {
+                (Ok(()), _) => screen.note("aami: node_exporter tells of this machine itself"),
+                // Told with what is missing besides.
+                (Err(failure), Err(_)) => {
+                    screen.note(&format!("aami: {NODE_EXPORTER} on this machine: {failure}"));
+                }
+                (Err(failure), Ok(_)) => return Err(incomplete(&failure)),
+            }
+        }
+        outcome
+    }
+}
+
+/// This machine's exporter could not be had.
+fn incomplete(failure: &Failure) -> Failure {
+    Failure::found_with(
+        code::STACK_INCOMPLETE,
+        format!("{NODE_EXPORTER} on this machine could not be had ({failure}); everything else is installed"),
+        "Make it available and run the same command again, or leave it out with --components.",
+    )
+}
+
+/// What was made, for programs.
+fn made(path: &str) -> serde_json::Value {
+    serde_json::json!({ "type": "created", "path": path })
+}
+
+/// A name as YAML has it, whatever is in it.
+fn quoted(name: &str) -> String {
+    let plain = !name.is_empty()
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && !["true", "false", "null", "yes", "no", "on", "off"].contains(&name.to_ascii_lowercase().as_str());
+    if plain {
+        name.to_owned()
+    } else {
+        // A JSON text is a YAML text.
+        serde_json::Value::from(name).to_string()
+    }
+}
+
+/// Writes a file that is not there yet, for its owner alone.
+fn create(path: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        })
+        .map_err(written(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        init: Init,
+    }
+
+    fn init(words: &[&str]) -> Result<Exit, Failure> {
+        let line = Line::try_parse_from(std::iter::once("init").chain(words.iter().copied())).unwrap();
+        line.init.run(&Surroundings::default())
+    }
+
+    #[test]
+    fn a_configuration_is_made_once_and_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let at = root.path().to_str().unwrap();
+        assert_eq!(init(&["--root", at, "--no-install", "--cluster", "hall 3"]).unwrap(), Exit::Ok);
+        let path = root.path().join("etc/aami/config.yaml");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        for folder in ["prometheus", "grafana", "targets"] {
+            assert!(root.path().join("var/lib/aami").join(folder).is_dir(), "{folder}");
+        }
+        let place = Place::new(Some(root.path()), None, &Surroundings::default());
+        let config = place.read().unwrap().unwrap().read.config;
+        assert_eq!(config.cluster.name, "hall 3");
+        assert_eq!(config.alerts.presets, ["gpu-production"]);
+        // Once more it is left alone, whatever is in it.
+        fs::write(&path, "cluster: {name: mine}\n").unwrap();
+        init(&["--root", at, "--no-install", "--cluster", "other"]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "cluster: {name: mine}\n");
+        // A broken one is told, and nothing is built on it.
+        fs::write(&path, "cluster: [\n").unwrap();
+        let failure = init(&["--root", at, "--no-install"]).unwrap_err();
+        assert_eq!(failure.code(), Some(code::FLEET_INVALID));
+    }
+
+    #[test]
+    fn a_dry_run_writes_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        init(&["--root", root.path().to_str().unwrap(), "--dry-run"]).unwrap();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_the_first_configuration_says_is_what_holds_without_it() {
+        let place = Place::new(None, None, &Surroundings::default());
+        let first = place.parse(FIRST.replace(CLUSTER, "default").into_bytes()).unwrap();
+        let usual = place.usual().unwrap();
+        assert!(first.read.warnings.is_empty(), "{:?}", first.read.warnings);
+        let (first, usual) = (first.read.config, usual.read.config);
+        assert_eq!((&first.ssh, &first.prometheus, &first.grafana), (&usual.ssh, &usual.prometheus, &usual.grafana));
+        assert_eq!(first.notifications, usual.notifications);
+    }
+
+    #[test]
+    fn a_component_nobody_knows_is_named_before_anything_is_written() {
+        let root = tempfile::tempdir().unwrap();
+        let failure = init(&["--root", root.path().to_str().unwrap(), "--components", "grafanna"]).unwrap_err();
+        assert!(failure.to_string().contains("grafanna"), "{failure}");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+}
