@@ -165,6 +165,26 @@ impl Host {
         self.inside.command(program)
     }
 
+    /// Runs some code of this process whose sockets are this host's: in a thread of its own, and in those it starts.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let path = format!("/proc/{}/ns/net", self.inside.holder.pid());
+        let namespace = std::fs::File::open(&path).with_context(|| format!("cannot open {path}"))?;
+        std::thread::scope(|scope| {
+            let entered = scope.spawn(move || {
+                rustix::thread::move_into_link_name_space(
+                    std::os::fd::AsFd::as_fd(&namespace),
+                    Some(rustix::thread::LinkNameSpaceType::Network),
+                )
+                .context("cannot enter a network namespace")
+                .map(|()| work())
+            });
+            match entered.join() {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
     /// Starts a program on this host, its output in its folder.
     pub fn start(&self, name: &str, command: Command) -> Result<Process> {
         Process::start(name, command, &self.folder.join(format!("{name}.log")))

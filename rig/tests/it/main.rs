@@ -31,6 +31,7 @@ mod release;
 mod server_install;
 mod server_reset;
 mod site;
+mod ssh;
 mod standalone;
 mod tracking;
 mod whole_path;

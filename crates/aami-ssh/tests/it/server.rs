@@ -5,10 +5,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use russh::keys::PrivateKey;
@@ -135,9 +136,23 @@ impl Drop for Server {
     }
 }
 
-/// The file of the key that everybody here has: the hosts, and who signs in.
+/// The file of the key that everybody here has: the hosts, and who signs in. Nobody else may read it, as is right for
+/// a key; in a checkout everybody may.
 pub(crate) fn key_file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/id_ed25519")
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["id_ed25519", "id_ed25519.pub"] {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/files")
+                .join(name);
+            let to = folder.path().join(name);
+            std::fs::copy(from, &to).unwrap();
+            std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        folder
+    });
+    folder.path().join("id_ed25519")
 }
 
 fn key() -> PrivateKey {

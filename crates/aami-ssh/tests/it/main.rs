@@ -1,0 +1,8 @@
+//! SSH over its public face: one host in [`one`], what lies between in [`between`], many at once in [`fanout`]. The
+//! servers are in this process ([`server`], [`jump`]); stories on real OpenSSH servers are the rig's.
+
+mod between;
+mod fanout;
+mod jump;
+mod one;
+mod server;
