@@ -266,6 +266,11 @@ impl Bootstrap {
     fn node(&self, surroundings: &Surroundings) -> Result<Node, Failure> {
         let enrolment = self.which.enrolment()?;
         let api = self.api(enrolment.as_ref(), surroundings)?;
+        // Nobody but its operator knows where a node on its own is reached: it stays as it was said.
+        let before = enrolment.as_ref().filter(|before| api.is_none() && before.server.is_none());
+        let address = self
+            .address
+            .or_else(|| before.and_then(|before| before.address.parse().ok()));
         let token = match &api {
             Some(api) => {
                 let before = enrolment.and_then(|enrolment| enrolment.server);
@@ -298,7 +303,7 @@ impl Bootstrap {
             run: self.begun()?,
             port: self.port,
             labels: self.labels()?,
-            address: self.address,
+            address,
             skip_preflight: self.skip_preflight,
             skip_firewall: self.skip_firewall,
             scrape_from: networks(&self.scrape_from)?,

@@ -67,7 +67,7 @@ pub(super) fn read(options: &Options) -> Result<Identity, Unusable> {
     let enrolment = Enrolment::read(&options.root, options.form, &options.cluster)
         .map_err(|error| host(&error))?
         .ok_or(Unusable::NotEnrolled)?;
-    let uplink = |server: &String| {
+    let uplink = |server: &String| -> Result<Uplink, Unusable> {
         let credential = credential(&below(&layout.credential))?;
         let uri: ureq::http::Uri = server.parse().map_err(|_| Unusable::NotEnrolled)?;
         let road = Road {

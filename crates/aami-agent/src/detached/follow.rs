@@ -43,7 +43,7 @@ pub(crate) enum Followed {
 }
 
 /// Says every line with a number above `after`, as they come, until the run has ended.
-pub(crate) fn follow(run: &Run, after: u64, mut reader: Reader<'_>) -> Result<Followed, DetachedError> {
+pub(crate) fn follow(run: &Run, after: u64, reader: Reader<'_>) -> Result<Followed, DetachedError> {
     run.known()?;
     let mut file = Tail::new(run);
     let mut spoke = Instant::now();

@@ -53,9 +53,10 @@ pub(crate) fn work(run: &Run, command: impl FnOnce(Job) -> Exit) -> Result<Exit,
     };
     // A command with a relative path means the place where it was asked for.
     let _ = std::env::set_current_dir(&request.folder);
-    let failed = || DetachedError::file(&run.events());
+    let events = run.events();
+    let failed = || DetachedError::file(&events);
     let clock = SystemClock::new();
-    let mut writer = Writer::open(&run.events()).map_err(failed())?;
+    let mut writer = Writer::open(&events).map_err(failed())?;
     let before = request.attempt.saturating_sub(1);
     if before > 0 && !writer.has_ended(before).map_err(failed())? {
         let ended = Run::without_a_word(before);
