@@ -114,7 +114,7 @@ impl Item {
         })
     }
 
-    fn open(&self) -> Result<Box<dyn Read + '_>, BundleError> {
+    pub(super) fn open(&self) -> Result<Box<dyn Read + '_>, BundleError> {
         match &self.from {
             Content::Bytes(bytes) => Ok(Box::new(bytes.as_slice())),
             Content::File(path) => match File::open(path) {

@@ -56,13 +56,13 @@ fn a_signature_of_something_else_signs_no_bundle() {
     }
 }
 
-/// Verifies a bundle, and places every sixteenth one as well, which costs more.
+/// Verifies a bundle, and places one in sixty-four as well, which costs more.
 fn is_caught(bench: &Bench, trust: &Trust, number: usize) -> BundleError {
     let open = || Bundle::open(&bench.bundle, trust);
     let verified = open().and_then(|bundle| bundle.verify(&mut quiet));
     let error = verified.expect_err("it is not the one that was made");
     assert_eq!(error.code().exit.number(), 10, "{error}");
-    if number.is_multiple_of(16) {
+    if number.is_multiple_of(64) {
         let placed = open().and_then(|bundle| bundle.place(&bench.at("placed"), Arch::Amd64, &mut quiet));
         let same = placed.expect_err("it is not the one that was made");
         assert_eq!(same.to_string(), error.to_string());
