@@ -238,13 +238,13 @@ pub enum SshError {
         why: String,
     },
     /// The login shell ran something else.
-    #[error("the login shell did not run the command{}", said(.said))]
+    #[error("the login shell did not run the command{}", in_its_words(.said))]
     NoShell {
         /// What came instead, shortened.
         said: String,
     },
     /// sudo did not run the command.
-    #[error("{refusal}{}", said(.said))]
+    #[error("{refusal}{}", in_its_words(.said))]
     Sudo {
         /// Why.
         refusal: SudoRefusal,
@@ -373,7 +373,7 @@ fn seconds(time: &Duration) -> String {
     format!("{} s", time.as_secs_f64())
 }
 
-fn said(text: &str) -> String {
+fn in_its_words(text: &str) -> String {
     if text.is_empty() {
         String::new()
     } else {

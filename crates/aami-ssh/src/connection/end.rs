@@ -40,10 +40,9 @@ impl Running {
 
     /// One that nobody ends: what ends another.
     fn unattended(link: &Arc<Link>, root: bool) -> Self {
-        Self {
-            over: true,
-            ..Self::new(link, root)
-        }
+        let mut running = Self::new(link, root);
+        running.over();
+        running
     }
 
     /// It goes to the host now.
