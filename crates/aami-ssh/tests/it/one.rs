@@ -216,8 +216,10 @@ async fn a_command_nobody_waits_for_any_more_is_ended() {
     let story = Story::new(Manner::Good).await;
     let connection = story.client().connect(&story.host()).await.unwrap();
     let file = story.folder.path().join("pids");
-    let command = Command::script(format!("sleep 1000 & echo $$ $! > {}; wait", file.display()));
-    let running = tokio::spawn(async move { connection.output(&command, 10).await });
+    let script = format!("sleep 1000 & echo $$ $! > {}; echo begun; wait", file.display());
+    let (mut sink, mut said) = tokio::sync::mpsc::channel(8);
+    let running = tokio::spawn(async move { connection.run(&Command::script(script), &mut sink).await });
+    assert_eq!(&said.recv().await.unwrap().bytes[..], b"begun\n");
     let pids = pids(&file, 2).await;
     running.abort();
     gone(&pids).await;
