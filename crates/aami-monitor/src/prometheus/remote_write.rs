@@ -17,7 +17,8 @@ pub struct RemoteWrite {
     pub credential: Option<Credential>,
     /// The CA that signed its certificate; the system's where absent.
     pub ca_file: Option<String>,
-    /// Headers sent along, such as `X-Scope-OrgID`. They stand in `prometheus.yml`: no secrets.
+    /// Headers sent along, such as `X-Scope-OrgID`. They stand in `prometheus.yml`: no secrets. Debian's builds of
+    /// Prometheus take them and send none of them (prometheus/prometheus#13030).
     pub headers: BTreeMap<String, String>,
     /// How long one request may take; Prometheus' own 30 s where absent.
     pub timeout: Option<Duration>,
