@@ -63,9 +63,6 @@ pub(crate) trait Fleet {
     /// The nodes that fit, with everything that is known of them.
     fn list(&mut self, which: &Which) -> Result<Listing, Failure>;
 
-    /// Takes nodes out of the declaration; what is installed on them stays. With `dry` nothing is kept.
-    fn remove(&mut self, which: &Which, dry: bool) -> Result<Vec<Attempt>, Failure>;
-
     /// The nodes that fit, with the way to each by SSH, in natural order. A name nobody has is `NOT_FOUND`.
     fn members(&mut self, which: &Which) -> Result<Vec<Member>, Failure>;
 

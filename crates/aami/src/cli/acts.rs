@@ -18,7 +18,9 @@ pub(crate) enum Acts {
 impl Acts {
     const fn sentence(self) -> Option<&'static str> {
         match self {
-            Self::Both => Some("Acts by the control plane where one is named, else by the file fleet over SSH."),
+            Self::Both => {
+                Some("Acts by the control plane where one is named, else by the file fleet over SSH.")
+            }
             Self::Plane => Some("Acts by the control plane."),
             Self::File => Some("Acts by the file fleet, /etc/aami/config.yaml."),
             Self::Neither => None,
@@ -58,8 +60,16 @@ const TABLE: &[(&str, Acts)] = &[
 
 /// What the longest row says that fits these words.
 fn acts(words: &str) -> Option<Acts> {
-    let fits = |row: &&(&str, Acts)| words.strip_prefix(row.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    TABLE.iter().filter(fits).max_by_key(|row| row.0.len()).map(|row| row.1)
+    let fits = |row: &&(&str, Acts)| {
+        words
+            .strip_prefix(row.0)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    TABLE
+        .iter()
+        .filter(fits)
+        .max_by_key(|row| row.0.len())
+        .map(|row| row.1)
 }
 
 /// The command with that sentence below each of its commands that do something.
@@ -122,8 +132,13 @@ mod tests {
     #[test]
     fn whoever_may_name_a_control_plane_says_by_what_it_acts() {
         fn look(command: &Command, words: &str) {
-            let names_one = command.get_arguments().any(|arg| arg.get_long() == Some("key-file"));
-            for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+            let names_one = command
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some("key-file"));
+            for below in command
+                .get_subcommands()
+                .filter(|below| below.get_name() != "help")
+            {
                 let words = format!("{words} {}", below.get_name());
                 if names_one {
                     assert!(acts(words.trim()).is_some() || below.has_subcommands(), "{words}");

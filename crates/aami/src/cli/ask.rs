@@ -74,9 +74,16 @@ impl Ask for Terminal {
 /// nobody.
 fn typed(question: &str, echo: bool) -> Option<String> {
     let terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
-    let hidden = if echo { None } else { Some(Hidden::on(&terminal).ok()?) };
+    let hidden = if echo {
+        None
+    } else {
+        Some(Hidden::on(&terminal).ok()?)
+    };
     let mut writer = &terminal;
-    writer.write_all(question.as_bytes()).and_then(|()| writer.flush()).ok()?;
+    writer
+        .write_all(question.as_bytes())
+        .and_then(|()| writer.flush())
+        .ok()?;
     let mut line = String::new();
     let read = BufReader::new((&terminal).take(LONGEST)).read_line(&mut line);
     drop(hidden);

@@ -94,7 +94,7 @@ impl Init {
 
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let place = Place::new(self.root.as_deref(), self.config.as_deref(), surroundings);
-        let mut screen = Screen::new(self.format()).with_manners(self.quiet, surroundings.colour);
+        let mut screen = Screen::new(self.format()).quiet(self.quiet);
         let installs = !self.no_install && place.is_system();
         // Before anything is written: half of it would be no help.
         if installs && !self.dry_run && !rustix::process::geteuid().is_root() {
@@ -157,10 +157,18 @@ impl Init {
         // A configuration that lies elsewhere is nobody's reason to make folders here.
         if self.config.is_none() || !self.no_install {
             folders.extend(
-                ["/var/lib/aami/prometheus", "/var/lib/aami/grafana", "/var/lib/aami/targets"].map(|path| place.path(path)),
+                [
+                    "/var/lib/aami/prometheus",
+                    "/var/lib/aami/grafana",
+                    "/var/lib/aami/targets",
+                ]
+                .map(|path| place.path(path)),
             );
         }
-        for folder in folders.iter().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        for folder in folders
+            .iter()
+            .filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+        {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o755)
@@ -188,7 +196,11 @@ impl Init {
         };
         let wants_any = programs.as_ref().is_none_or(|names| !names.is_empty());
         let dry = self.dry_run;
-        let (mirror, folder, offline) = (self.mirror.clone(), self.components_dir.clone(), self.offline.clone());
+        let (mirror, folder, offline) = (
+            self.mirror.clone(),
+            self.components_dir.clone(),
+            self.offline.clone(),
+        );
         let mut outcome = Ok(Exit::Ok);
         if wants_any {
             let asked = Asked {
@@ -244,7 +256,9 @@ fn made(path: &str) -> serde_json::Value {
 fn quoted(name: &str) -> String {
     let plain = !name.is_empty()
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         && !["true", "false", "null", "yes", "no", "on", "off"].contains(&name.to_ascii_lowercase().as_str());
     if plain {
         name.to_owned()
@@ -293,7 +307,10 @@ mod tests {
     fn a_configuration_is_made_once_and_stays() {
         let root = tempfile::tempdir().unwrap();
         let at = root.path().to_str().unwrap();
-        assert_eq!(init(&["--root", at, "--no-install", "--cluster", "hall 3"]).unwrap(), Exit::Ok);
+        assert_eq!(
+            init(&["--root", at, "--no-install", "--cluster", "hall 3"]).unwrap(),
+            Exit::Ok
+        );
         let path = root.path().join("etc/aami/config.yaml");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         for folder in ["prometheus", "grafana", "targets"] {
@@ -323,18 +340,29 @@ mod tests {
     #[test]
     fn what_the_first_configuration_says_is_what_holds_without_it() {
         let place = Place::new(None, None, &Surroundings::default());
-        let first = place.parse(FIRST.replace(CLUSTER, "default").into_bytes()).unwrap();
+        let first = place
+            .parse(FIRST.replace(CLUSTER, "default").into_bytes())
+            .unwrap();
         let usual = place.usual().unwrap();
         assert!(first.read.warnings.is_empty(), "{:?}", first.read.warnings);
         let (first, usual) = (first.read.config, usual.read.config);
-        assert_eq!((&first.ssh, &first.prometheus, &first.grafana), (&usual.ssh, &usual.prometheus, &usual.grafana));
+        assert_eq!(
+            (&first.ssh, &first.prometheus, &first.grafana),
+            (&usual.ssh, &usual.prometheus, &usual.grafana)
+        );
         assert_eq!(first.notifications, usual.notifications);
     }
 
     #[test]
     fn a_component_nobody_knows_is_named_before_anything_is_written() {
         let root = tempfile::tempdir().unwrap();
-        let failure = init(&["--root", root.path().to_str().unwrap(), "--components", "grafanna"]).unwrap_err();
+        let failure = init(&[
+            "--root",
+            root.path().to_str().unwrap(),
+            "--components",
+            "grafanna",
+        ])
+        .unwrap_err();
         assert!(failure.to_string().contains("grafanna"), "{failure}");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }

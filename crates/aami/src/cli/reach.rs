@@ -97,7 +97,8 @@ impl Reach {
 
     /// Whether a control plane of this machine left its key, be it one this user may not read.
     pub(crate) fn finds_one(&self, surroundings: &Surroundings) -> bool {
-        let is_there = |folder: &PathBuf| !matches!(read_key(&folder.join(ADMIN_KEY), None), Err(KeyProblem::Missing));
+        let is_there =
+            |folder: &PathBuf| !matches!(read_key(&folder.join(ADMIN_KEY), None), Err(KeyProblem::Missing));
         self.folders(surroundings).iter().any(is_there)
     }
 
@@ -223,7 +224,9 @@ impl Reach {
             return Ok(Trust::Only(read(file)?));
         }
         if let Some(pin) = configured.and_then(|configured| configured.pin.as_ref()) {
-            let pin = pin.parse().map_err(|error| Failure::invalid(format!("server.pin: {error}")))?;
+            let pin = pin
+                .parse()
+                .map_err(|error| Failure::invalid(format!("server.pin: {error}")))?;
             return Ok(Trust::Only(pinned_ca(server, pin, TIMEOUT)?));
         }
         match folder.map(|folder| folder.join("tls/ca.pem")) {
@@ -314,7 +317,9 @@ mod tests {
     #[test]
     fn the_control_plane_of_this_machine_is_found_by_its_folder_and_said() {
         let folder = folder(&[("admin.key", KEY), ("address", "http://127.0.0.1:9999\n")]);
-        let reached = in_folder(&folder).connect(&Surroundings::default(), None).unwrap();
+        let reached = in_folder(&folder)
+            .connect(&Surroundings::default(), None)
+            .unwrap();
         assert_eq!(reached.client.server(), "http://127.0.0.1:9999");
         let file = folder.path().join("admin.key");
         assert_eq!(
@@ -380,7 +385,9 @@ mod tests {
             ("rubbish-secret", "no API key"),
         ] {
             let folder = folder(&[("admin.key", text)]);
-            let failure = in_folder(&folder).connect(&Surroundings::default(), None).unwrap_err();
+            let failure = in_folder(&folder)
+                .connect(&Surroundings::default(), None)
+                .unwrap_err();
             assert_eq!(failure.code(), Some(code::KEY_FILE_UNREADABLE));
             let said = failure.to_string();
             assert!(said.contains(why) && !said.contains(text), "{said}");
@@ -390,7 +397,9 @@ mod tests {
     #[test]
     fn without_any_key_every_place_is_named() {
         let folder = folder(&[]);
-        let failure = in_folder(&folder).connect(&Surroundings::default(), None).unwrap_err();
+        let failure = in_folder(&folder)
+            .connect(&Surroundings::default(), None)
+            .unwrap_err();
         assert_eq!(failure.code(), Some(code::UNAUTHENTICATED));
         assert!(failure.to_string().contains("admin.key"), "{failure}");
     }
@@ -409,16 +418,24 @@ mod tests {
             "server:\n  url: https://conf:8080\n  key_file: {}\n",
             file.display()
         ));
-        let reached = Reach::default().connect(&Surroundings::default(), Some(&server)).unwrap();
+        let reached = Reach::default()
+            .connect(&Surroundings::default(), Some(&server))
+            .unwrap();
         assert_eq!(reached.client.server(), "https://conf:8080");
-        assert!(reached.notes[0].contains("https://conf:8080"), "{:?}", reached.notes);
+        assert!(
+            reached.notes[0].contains("https://conf:8080"),
+            "{:?}",
+            reached.notes
+        );
         // One that is named otherwise is not given that key.
         let named = Reach {
             server: Some("https://flag:1".into()),
             root: Some(folder.path().to_owned()),
             ..Reach::default()
         };
-        let failure = named.connect(&Surroundings::default(), Some(&server)).unwrap_err();
+        let failure = named
+            .connect(&Surroundings::default(), Some(&server))
+            .unwrap_err();
         assert_eq!(failure.code(), Some(code::UNAUTHENTICATED));
     }
 
@@ -426,7 +443,9 @@ mod tests {
     fn a_key_file_others_can_read_is_said() {
         let folder = folder(&[("admin.key", KEY)]);
         fs::set_permissions(folder.path().join("admin.key"), fs::Permissions::from_mode(0o644)).unwrap();
-        let reached = in_folder(&folder).connect(&Surroundings::default(), None).unwrap();
+        let reached = in_folder(&folder)
+            .connect(&Surroundings::default(), None)
+            .unwrap();
         assert!(
             reached.notes.iter().any(|note| note.contains("chmod 600")),
             "{:?}",

@@ -40,7 +40,6 @@ pub(crate) struct Screen {
     error: Box<dyn Write>,
     on_terminal: bool,
     quiet: bool,
-    colour: bool,
     now: Timestamp,
 }
 
@@ -56,24 +55,18 @@ impl Screen {
             error: Box::new(io::stderr()),
             on_terminal: io::stdout().is_terminal(),
             quiet: false,
-            colour: false,
             now: Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
         }
     }
 
-    /// Whether remarks are left out, and whether colours may be used.
-    pub(crate) fn with_manners(self, quiet: bool, colour: bool) -> Self {
-        Self { quiet, colour, ..self }
+    /// Without remarks, where nothing beside the data is wanted.
+    pub(crate) fn quiet(self, quiet: bool) -> Self {
+        Self { quiet, ..self }
     }
 
     /// Whether remarks are left out.
     pub(crate) const fn is_quiet(&self) -> bool {
         self.quiet
-    }
-
-    /// Whether colours may be used.
-    pub(crate) const fn has_colour(&self) -> bool {
-        self.colour
     }
 
     /// The form asked for.

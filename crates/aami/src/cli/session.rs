@@ -20,6 +20,10 @@ pub(crate) struct Common {
     quiet: bool,
     /// No colours [NO_COLOR]
     #[arg(long, global = true)]
+    #[expect(
+        dead_code,
+        reason = "nothing is coloured yet; whoever says so everywhere is understood"
+    )]
     no_color: bool,
     #[command(flatten)]
     pub(crate) reach: Reach,
@@ -32,8 +36,8 @@ impl Common {
     }
 
     /// Standard output and standard error, in the form asked for.
-    pub(crate) fn screen(&self, surroundings: &Surroundings) -> Screen {
-        Screen::new(self.output).with_manners(self.quiet, surroundings.colour && !self.no_color)
+    pub(crate) fn screen(&self, _: &Surroundings) -> Screen {
+        Screen::new(self.output).quiet(self.quiet)
     }
 
     /// The fleet there is, whichever way it is kept; says which.

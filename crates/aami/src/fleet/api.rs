@@ -64,14 +64,6 @@ impl Fleet for ApiFleet {
         nodes::find(&self.session, which).map(Listing::Managed)
     }
 
-    fn remove(&mut self, _: &Which, _: bool) -> Result<Vec<Attempt>, Failure> {
-        Err(needs_file_fleet(
-            "aami nodes remove",
-            &self.name(),
-            "`aami nodes retire NODE` takes a node out for good, and `aami nodes restore NODE` takes it back.",
-        ))
-    }
-
     fn members(&mut self, which: &Which) -> Result<Vec<Member>, Failure> {
         let settings = self.settings()?;
         nodes::members(&self.session, which, settings.config())

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use aami_model::code::{self, Code};
 
 use super::{
-    Attempt, Fleet, Installed, Introduce, Introduction, Listing, Member, NewNode, Place, Settings, Which, needs_control_plane,
+    Attempt, Fleet, Installed, Introduce, Introduction, Listing, Member, NewNode, Place, Settings, Which,
+    needs_control_plane,
 };
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
@@ -69,10 +70,6 @@ impl Fleet for FileFleet {
 
     fn list(&mut self, which: &Which) -> Result<Listing, Failure> {
         nodes::list(self, which)
-    }
-
-    fn remove(&mut self, which: &Which, dry: bool) -> Result<Vec<Attempt>, Failure> {
-        nodes::remove(self, which, dry)
     }
 
     fn members(&mut self, which: &Which) -> Result<Vec<Member>, Failure> {

@@ -56,7 +56,9 @@ pub(crate) fn decide(reach: &Reach, surroundings: &Surroundings) -> Result<Decis
     let is_forbidden = |failure: &Failure| matches!(failure, Failure::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied);
     let configured = match settings {
         Ok(settings) => settings.and_then(configured),
-        Err(failure) if reach.config.is_none() && is_forbidden(&failure) && reach.finds_one(surroundings) => None,
+        Err(failure) if reach.config.is_none() && is_forbidden(&failure) && reach.finds_one(surroundings) => {
+            None
+        }
         Err(failure) => return Err(failure),
     };
     if configured.is_some() || (reach.config.is_none() && reach.finds_one(surroundings)) {
@@ -77,7 +79,10 @@ pub(crate) fn choose(
             Box::new(ApiFleet::new(session, plane.place))
         }
         Decision::File(place) => {
-            screen.note(&format!("aami: acting on the file fleet {}", place.config.display()));
+            screen.note(&format!(
+                "aami: acting on the file fleet {}",
+                place.config.display()
+            ));
             Box::new(FileFleet::new(*place, screen))
         }
     })
@@ -126,14 +131,14 @@ mod tests {
             ..Surroundings::default()
         };
         for (files, surroundings, expected) in [
-            (vec![], &nobody, true),
-            (vec![FLEET], &nobody, true),
-            (vec![FLEET], &named, false),
-            (vec![SERVED], &nobody, false),
-            (vec![("var/lib/aami/server/admin.key", KEY)], &nobody, false),
-            (vec![FLEET, ("var/lib/aami/admin.key", KEY)], &nobody, false),
+            (&[][..], &nobody, true),
+            (&[FLEET], &nobody, true),
+            (&[FLEET], &named, false),
+            (&[SERVED], &nobody, false),
+            (&[("var/lib/aami/server/admin.key", KEY)], &nobody, false),
+            (&[FLEET, ("var/lib/aami/admin.key", KEY)], &nobody, false),
         ] {
-            let root = root(&files);
+            let root = root(files);
             assert_eq!(is_file(&reach(root.path()), surroundings), expected, "{files:?}");
         }
     }
@@ -150,7 +155,10 @@ mod tests {
 
     #[test]
     fn a_broken_configuration_is_told_and_nobody_guesses_what_it_meant() {
-        let root = root(&[("etc/aami/config.yaml", "cluster: [\n"), ("var/lib/aami/admin.key", KEY)]);
+        let root = root(&[
+            ("etc/aami/config.yaml", "cluster: [\n"),
+            ("var/lib/aami/admin.key", KEY),
+        ]);
         let failure = decide(&reach(root.path()), &Surroundings::default()).unwrap_err();
         assert_eq!(failure.code(), Some(aami_model::code::FLEET_INVALID));
         // A control plane that is named needs nothing of it.

@@ -3,15 +3,13 @@
 //! Everything that renders goes through here, so that `aami init`, alerts and what is compared with what runs say
 //! the same.
 
-use std::collections::BTreeMap;
-
 use aami_config::Config;
 use aami_config::config::{self, SmtpTls};
 use aami_config::{NotSet, SecretValue};
 use aami_model::code;
 use aami_monitor::alertmanager::{self, Account, Email, Encryption, Secret, Slack, Webhook};
 use aami_monitor::custom::Custom;
-use aami_monitor::presets::{self, Declared, Options, Preset, RuleFile};
+use aami_monitor::presets::{self, Options, Preset, RuleFile};
 use aami_monitor::prometheus::{Configuration, Credential, RemoteWrite};
 
 use crate::cli::failure::Failure;
@@ -89,7 +87,11 @@ pub(crate) fn alertmanager(config: &Config) -> Result<alertmanager::Configuratio
         }),
         _ => None,
     };
-    Ok(alertmanager::Configuration { slack, email, webhook })
+    Ok(alertmanager::Configuration {
+        slack,
+        email,
+        webhook,
+    })
 }
 
 fn mail(email: &config::Email) -> Result<Email, Failure> {
@@ -153,23 +155,9 @@ pub(crate) fn rules(config: &Config) -> Result<Vec<RuleFile>, Failure> {
         })
         .collect::<Result<_, _>>()?;
     let custom: Vec<Custom> = config.alerts.custom.iter().map(custom).collect();
-    presets::render(&presets, &custom, &options(config))
+    // Nodes stand in no rule: they come and go with the lists, and rules stay.
+    presets::render(&presets, &custom, &Options::default())
         .map_err(|error| Failure::found(code::FLEET_INVALID, format!("alerts: {error}")))
-}
-
-/// How rules are made for this fleet.
-fn options(config: &Config) -> Options {
-    Options {
-        labels: BTreeMap::new(),
-        declared: (config.nodes.iter())
-            .map(|node| Declared {
-                node: node.name.to_string(),
-                cluster: config.cluster.name.clone(),
-                in_maintenance: false,
-                gpus: None,
-            })
-            .collect(),
-    }
 }
 
 fn custom(rule: &config::CustomRule) -> Custom {
@@ -207,7 +195,13 @@ mod tests {
         let text = prometheus(&config("prometheus: {port: 9099, scrape_interval: 30s}\n"), true)
             .render()
             .unwrap();
-        for part in ["hall-3", "127.0.0.1:9099", "127.0.0.1:9093", "/var/lib/aami/targets/nodes.json", "30s"] {
+        for part in [
+            "hall-3",
+            "127.0.0.1:9099",
+            "127.0.0.1:9093",
+            "/var/lib/aami/targets/nodes.json",
+            "30s",
+        ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
         assert!(!prometheus(&config(""), false).render().unwrap().contains("9093"));
@@ -218,14 +212,22 @@ mod tests {
         assert!(alertmanager(&config("")).unwrap().is_silent());
         let slack = "notifications:\n  slack: {enabled: true, webhook_url: '${SLACK}', channel: '#gpu'}\n";
         let rendered = alertmanager(&config(slack)).unwrap().render(SECRETS).unwrap();
-        assert!(rendered.text.contains("#gpu") && !rendered.text.contains("hooks.example"), "{}", rendered.text);
+        assert!(
+            rendered.text.contains("#gpu") && !rendered.text.contains("hooks.example"),
+            "{}",
+            rendered.text
+        );
         assert!(rendered.secrets[0].path.starts_with(SECRETS));
         // A variable that is not set is named, and only when it is needed.
         let unset = slack.replace("SLACK", "NOT_SET");
         let failure = alertmanager(&config(&unset)).unwrap_err();
         assert_eq!(failure.code(), Some(code::SECRET_UNUSABLE));
         assert!(failure.to_string().contains("NOT_SET"), "{failure}");
-        assert!(alertmanager(&config(&unset.replace("true", "false"))).unwrap().is_silent());
+        assert!(
+            alertmanager(&config(&unset.replace("true", "false")))
+                .unwrap()
+                .is_silent()
+        );
     }
 
     #[test]

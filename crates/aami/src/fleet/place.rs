@@ -97,7 +97,10 @@ impl Place {
     /// Calls `use_it` with the world around a configuration.
     pub(crate) fn with_environment<T>(&self, use_it: impl FnOnce(&Environment<'_>) -> T) -> T {
         let variables = |name: &str| self.surroundings.variables.get(name).cloned();
-        let presets: Vec<&str> = aami_monitor::presets::all().iter().map(|preset| preset.id).collect();
+        let presets: Vec<&str> = aami_monitor::presets::all()
+            .iter()
+            .map(|preset| preset.id)
+            .collect();
         use_it(&Environment {
             variables: &variables,
             home: self.surroundings.home.as_deref(),
@@ -170,7 +173,10 @@ mod tests {
     fn everything_lies_below_the_root_that_is_named() {
         let place = Place::new(Some(Path::new("/srv/image")), None, &Surroundings::default());
         assert_eq!(place.config, Path::new("/srv/image/etc/aami/config.yaml"));
-        assert_eq!(place.path("/var/lib/aami/targets"), Path::new("/srv/image/var/lib/aami/targets"));
+        assert_eq!(
+            place.path("/var/lib/aami/targets"),
+            Path::new("/srv/image/var/lib/aami/targets")
+        );
         let place = Place::new(None, Some(Path::new("mine.yaml")), &Surroundings::default());
         assert_eq!(place.config, Path::new("mine.yaml"));
         assert!(place.is_system());

@@ -38,7 +38,11 @@ impl Ways {
             .agent(surroundings.ssh_agent.clone().filter(|_| ssh.use_agent))
             .files(home.map(Identities::usual_files).unwrap_or_default())
             .sudo_password(password);
-        let trust = Trust::new(policy(ssh.host_key_policy), known_hosts(config, home), system_known());
+        let trust = Trust::new(
+            policy(ssh.host_key_policy),
+            known_hosts(config, home),
+            system_known(),
+        );
         let settings = Settings {
             connect_timeout: ssh.connect_timeout,
             command_timeout: ssh.command_timeout,
@@ -86,7 +90,10 @@ fn host(member: &Member, config: &Config) -> Host {
     let plain = Host {
         port: member.port,
         keys: member.key.iter().cloned().collect(),
-        jumps: member.jump.as_ref().map_or_else(Vec::new, |jump| jumps(jump, config)),
+        jumps: member
+            .jump
+            .as_ref()
+            .map_or_else(Vec::new, |jump| jumps(jump, config)),
         ..Host::new(&member.name, &member.address.to_string(), &member.user)
     };
     signing_in(plain, config)
@@ -108,7 +115,11 @@ fn jumps(jump: &ProxyJump, config: &Config) -> Vec<Host> {
 
 fn signing_in(host: Host, config: &Config) -> Host {
     Host {
-        agent: if config.ssh.use_agent { AgentSocket::Usual } else { AgentSocket::None },
+        agent: if config.ssh.use_agent {
+            AgentSocket::Usual
+        } else {
+            AgentSocket::None
+        },
         // Where there is nobody to ask, the answer is that there is none.
         password: true,
         sudo: Sudo::WithPassword,

@@ -1,8 +1,8 @@
 //! Which nodes are meant.
 
 use aami_model::label::Labels;
-use aami_model::nodeset::NodeSet;
 use aami_model::node_status::NodeStatus;
+use aami_model::nodeset::NodeSet;
 
 /// Nodes that are named, or chosen by what is known of them. All that is said must fit.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,7 +38,12 @@ impl Which {
     /// Whether a node fits, by what is known of every node.
     pub(crate) fn fits(&self, name: &str, address: &str, labels: &Labels) -> bool {
         let searched = |text: &String| {
-            let in_labels = || labels.0.iter().any(|(key, value)| key.contains(text) || value.contains(text));
+            let in_labels = || {
+                labels
+                    .0
+                    .iter()
+                    .any(|(key, value)| key.contains(text) || value.contains(text))
+            };
             name.contains(text.as_str()) || address.contains(text.as_str()) || in_labels()
         };
         self.names.as_ref().is_none_or(|names| names.contains(name))

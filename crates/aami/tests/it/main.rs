@@ -8,6 +8,7 @@ mod checks;
 mod config;
 mod daemon;
 mod explain;
+mod file_fleet;
 mod fleet;
 mod node_tokens;
 mod plane;

@@ -19,10 +19,9 @@ fn house() -> House {
         },
         rules: BTreeMap::from([("gpu-production.yaml".to_owned(), "groups: []\n".to_owned())]),
     };
-    House {
-        declared: Some(rendered),
-        ..House::new()
-    }
+    let mut house = House::new();
+    house.declared = Some(rendered);
+    house
 }
 
 #[test]

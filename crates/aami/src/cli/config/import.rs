@@ -105,7 +105,11 @@ impl Import {
     }
 
     fn groups(&self, config: &Config, session: &Session) -> Result<Vec<Moved>, Failure> {
-        let wanted: BTreeSet<&String> = config.nodes.iter().filter_map(|node| node.group.as_ref()).collect();
+        let wanted: BTreeSet<&String> = config
+            .nodes
+            .iter()
+            .filter_map(|node| node.group.as_ref())
+            .collect();
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
@@ -134,7 +138,8 @@ impl Import {
 
     fn nodes(&self, config: &Config, session: &Session) -> Result<Vec<Moved>, Failure> {
         let there: Vec<NodeView> = paging::all(session, "/api/v1/nodes", &Query::default(), None)?;
-        let by_name: BTreeMap<&str, &NodeView> = there.iter().map(|node| (node.hostname.as_str(), node)).collect();
+        let by_name: BTreeMap<&str, &NodeView> =
+            there.iter().map(|node| (node.hostname.as_str(), node)).collect();
         let judge = |node: &Node| Moved {
             what: "node",
             name: node.name.to_string(),
@@ -150,7 +155,10 @@ impl Import {
 
 fn compare(node: &Node, there: &NodeView) -> How {
     if there.ip_address.parse() != Ok(node.ip) {
-        return How::Differs(format!("it is there with the address {}, here with {}", there.ip_address, node.ip));
+        return How::Differs(format!(
+            "it is there with the address {}, here with {}",
+            there.ip_address, node.ip
+        ));
     }
     let missing: Vec<String> = (node.labels.0.iter())
         .filter(|(name, value)| there.labels.0.get(*name) != Some(value))
@@ -178,12 +186,17 @@ fn declare(node: &Node, session: &Session) -> How {
 fn left(config: &Config) -> Vec<String> {
     let mut left = Vec::new();
     let own = |node: &&Node| {
-        node.ssh_user.is_some() || node.ssh_key.is_some() || node.ssh_port.is_some() || node.proxy_jump.is_some()
+        node.ssh_user.is_some()
+            || node.ssh_key.is_some()
+            || node.ssh_port.is_some()
+            || node.proxy_jump.is_some()
     };
     let own = config.nodes.iter().filter(own).count();
     left.push(match own {
         0 => "`ssh:` stays here and holds for `aami nodes install` and the like".to_owned(),
-        _ => format!("`ssh:` and the logins of {own} nodes stay here and hold for `aami nodes install` and the like"),
+        _ => format!(
+            "`ssh:` and the logins of {own} nodes stay here and hold for `aami nodes install` and the like"
+        ),
     });
     if !config.alerts.presets.is_empty() || !config.alerts.custom.is_empty() {
         left.push(format!(
@@ -206,7 +219,10 @@ fn left(config: &Config) -> Vec<String> {
 }
 
 fn table(all: &[Moved], dry: bool) -> Table {
-    let mut table = Table::new(&["WHAT", "NAME", "RESULT"], "nothing is declared that could be moved");
+    let mut table = Table::new(
+        &["WHAT", "NAME", "RESULT"],
+        "nothing is declared that could be moved",
+    );
     for one in all {
         table.row([one.what.to_owned(), one.name.clone(), one.how.sentence(dry)]);
     }

@@ -45,7 +45,10 @@ impl Source {
             }),
             (None, None) => obtain::Source::Publisher,
         };
-        Ok(Self { from, _unpacked: None })
+        Ok(Self {
+            from,
+            _unpacked: None,
+        })
     }
 }
 
@@ -99,6 +102,10 @@ pub(super) fn install(
     let summary = node.session().summary();
     let hostname = (summary.hostname.parse())
         .map_err(|_| Failure::found(code::HOSTNAME_INVALID, "this machine's name is no host name"))?;
-    let exporters = summary.endpoints.into_iter().map(|info| info.into_exporter()).collect();
+    let exporters = summary
+        .endpoints
+        .into_iter()
+        .map(|info| info.into_exporter())
+        .collect();
     fleet.list_here(hostname, exporters)
 }

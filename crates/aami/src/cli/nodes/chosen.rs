@@ -17,7 +17,13 @@ pub(crate) struct Chosen {
     #[arg(long, conflicts_with_all = ["nodes", "filter"])]
     all: bool,
     /// The nodes with these labels; all that are given must fit
-    #[arg(short = 'l', long, visible_alias = "label", value_name = "NAME=VALUE", value_delimiter = ',')]
+    #[arg(
+        short = 'l',
+        long,
+        visible_alias = "label",
+        value_name = "NAME=VALUE",
+        value_delimiter = ','
+    )]
     filter: Vec<Pair>,
     /// The nodes of this group
     #[arg(long, value_name = "GROUP", conflicts_with = "all")]
@@ -86,7 +92,9 @@ mod tests {
 
     #[test]
     fn nodes_are_named_as_sets_and_chosen_by_labels() {
-        let which = chosen(&["gpu[1-3]", "gpu7", "-l", "rack=A1,row=3"]).which().unwrap();
+        let which = chosen(&["gpu[1-3]", "gpu7", "-l", "rack=A1,row=3"])
+            .which()
+            .unwrap();
         assert_eq!(which.names.unwrap().to_string(), "gpu[1-3,7]");
         assert_eq!(labels::shown(&which.labels), "rack=A1,row=3");
         assert_eq!(chosen(&["--all"]).which().unwrap(), Which::all());

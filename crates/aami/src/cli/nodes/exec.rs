@@ -98,7 +98,9 @@ impl Exec {
         let mut command = Command::script(self.command.join(" "));
         if let Some(Seconds(seconds)) = self.timeout {
             let limit = Duration::from_secs(seconds);
-            limits.deadline = limits.deadline.saturating_add(limit.saturating_mul(limits.attempts));
+            limits.deadline = limits
+                .deadline
+                .saturating_add(limit.saturating_mul(limits.attempts));
             command = command.timeout(limit);
         }
         if self.root {
@@ -119,8 +121,15 @@ impl Exec {
             async move {
                 // It may not be run twice, so only what comes before it is tried again.
                 let failed = |error: &aami_ssh::SshError| Fault::ssh(error, false);
-                let connection = ways.client.connect(&ways.hosts[turn.host]).await.map_err(|error| failed(&error))?;
-                let exit = connection.run(&command, &mut output).await.map_err(|error| failed(&error))?;
+                let connection = ways
+                    .client
+                    .connect(&ways.hosts[turn.host])
+                    .await
+                    .map_err(|error| failed(&error))?;
+                let exit = connection
+                    .run(&command, &mut output)
+                    .await
+                    .map_err(|error| failed(&error))?;
                 connection.close().await;
                 ended(&exit)
             }
@@ -135,7 +144,9 @@ impl Exec {
             for host in &report.hosts {
                 let (exit, error, code) = match &host.outcome {
                     Outcome::Ok => (Some(0), None, None),
-                    Outcome::Failed(fault) => (fault.exit, Some(fault.sentence.clone()), Some(fault.code.symbol)),
+                    Outcome::Failed(fault) => {
+                        (fault.exit, Some(fault.sentence.clone()), Some(fault.code.symbol))
+                    }
                     Outcome::NotStarted(why) => (None, Some(why.to_string()), None),
                     Outcome::Interrupted => (None, Some("cut off in the middle".to_owned()), None),
                 };
@@ -155,7 +166,11 @@ impl Exec {
         }
         if self.gather {
             for alike in report.alike() {
-                let count = if alike.count > 1 { format!(" ({})", alike.count) } else { String::new() };
+                let count = if alike.count > 1 {
+                    format!(" ({})", alike.count)
+                } else {
+                    String::new()
+                };
                 let rule = "-".repeat(15);
                 screen.write(&format!("{rule}\n{}{count}\n{rule}\n", harmless(&alike.hosts)))?;
                 for text in [&alike.stdout, &alike.stderr] {
@@ -163,7 +178,10 @@ impl Exec {
                         screen.write(&format!("{}\n", harmless(line)))?;
                     }
                     if text.left_out > 0 {
-                        screen.note(&format!("{}: {} bytes in the middle are left out", alike.hosts, text.left_out));
+                        screen.note(&format!(
+                            "{}: {} bytes in the middle are left out",
+                            alike.hosts, text.left_out
+                        ));
                     }
                 }
             }
@@ -174,9 +192,7 @@ impl Exec {
 
 /// What an end means.
 fn ended(exit: &aami_ssh::Exit) -> Result<(), Fault> {
-    let bad = |sentence: String| {
-        Fault::new(ErrorClass::Remote, code::NODE_COMMAND_ENDED_BADLY, sentence)
-    };
+    let bad = |sentence: String| Fault::new(ErrorClass::Remote, code::NODE_COMMAND_ENDED_BADLY, sentence);
     match exit {
         aami_ssh::Exit::Code(0) => Ok(()),
         aami_ssh::Exit::Code(number) => Err(bad(format!("the command ended with {number}")).exit(*number)),

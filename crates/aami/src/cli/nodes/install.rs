@@ -200,12 +200,7 @@ impl Install {
         Ok(folder)
     }
 
-    fn plan(
-        &self,
-        fleet: &mut dyn Fleet,
-        members: &[Member],
-        load: &Load,
-    ) -> Result<Exit, Failure> {
+    fn plan(&self, fleet: &mut dyn Fleet, members: &[Member], load: &Load) -> Result<Exit, Failure> {
         let words = self.arguments().join(" ");
         let name = fleet.name();
         let screen = fleet.screen();
@@ -230,7 +225,11 @@ impl Install {
         folder: &std::path::Path,
     ) -> Result<Exit, Failure> {
         together::sum_up(fleet.screen(), report);
-        let installed: Vec<Installed> = report.hosts.iter().filter_map(|host| host.answer.clone()).collect();
+        let installed: Vec<Installed> = report
+            .hosts
+            .iter()
+            .filter_map(|host| host.answer.clone())
+            .collect();
         fleet.installed(&installed)?;
         if report.stopped == Some(Stop::Told) || report.not_done() > 0 {
             fleet.screen().note(&format!(
@@ -249,7 +248,9 @@ impl Install {
             let done = crate::cli::each::Done::new(&names, line.clone());
             fleet.screen().show_one(&done, &line)?;
         } else {
-            fleet.screen().note(&format!("a log of each node is in {}", folder.display()));
+            fleet
+                .screen()
+                .note(&format!("a log of each node is in {}", folder.display()));
         }
         Ok(exit)
     }

@@ -41,7 +41,9 @@ impl Remove {
         )?;
         let names = file.judge_removal(&which)?;
         if self.dry_run {
-            let attempts = names.iter().map(|name| Ok(Done::new(name, format!("{name} would be removed"))));
+            let attempts = names
+                .iter()
+                .map(|name| Ok(Done::new(name, format!("{name} would be removed"))));
             let attempts = attempts.collect();
             return told(fleet.screen(), attempts);
         }

@@ -109,8 +109,14 @@ impl Test {
 /// Looks at one node. Asking twice does no harm.
 async fn look(ways: &Ways, at: usize, member: &Member) -> Result<Row, Fault> {
     let failed = |error: &aami_ssh::SshError| Fault::ssh(error, true);
-    let connection = ways.client.connect(&ways.hosts[at]).await.map_err(|error| failed(&error))?;
-    let facts = said(&connection, &Command::script(FACTS)).await.map_err(|error| failed(&error))?;
+    let connection = ways
+        .client
+        .connect(&ways.hosts[at])
+        .await
+        .map_err(|error| failed(&error))?;
+    let facts = said(&connection, &Command::script(FACTS))
+        .await
+        .map_err(|error| failed(&error))?;
     let mut lines = facts.lines().map(|line| line.trim().to_owned());
     let (hostname, architecture, system, login) = (lines.next(), lines.next(), lines.next(), lines.next());
     let root = root(ways, &connection, login.as_deref()).await?;
@@ -145,7 +151,9 @@ async fn root(ways: &Ways, connection: &Connection, login: Option<&str>) -> Resu
         return Ok("none".to_owned());
     }
     let command = ways.as_root(Command::script("id -u"));
-    let id = said(connection, &command).await.map_err(|error| Fault::ssh(&error, true))?;
+    let id = said(connection, &command)
+        .await
+        .map_err(|error| Fault::ssh(&error, true))?;
     if id.trim() == "0" {
         return Ok("sudo".to_owned());
     }
@@ -210,12 +218,20 @@ fn rows(report: &Report<Row>, members: &[Member]) -> Vec<Row> {
 }
 
 fn table(rows: &[Row], wide: bool) -> Table {
-    let mut headings = vec!["NODE", "ADDRESS", "HOST KEY", "LOGIN", "ROOT", "SYSTEM", "PROBLEM"];
+    let mut headings = vec![
+        "NODE", "ADDRESS", "HOST KEY", "LOGIN", "ROOT", "SYSTEM", "PROBLEM",
+    ];
     if wide {
         headings.extend(["DNS", "HOSTNAME", "HINT"]);
     }
     let mut table = Table::new(&headings, "no nodes");
-    let dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    let dash = |text: &str| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
     let known = |text: &Option<String>| dash(text.as_deref().unwrap_or_default());
     for row in rows {
         let system = match (&row.system, &row.architecture) {
@@ -229,7 +245,11 @@ fn table(rows: &[Row], wide: bool) -> Table {
         };
         // A fingerprint is for those who ask for more.
         let key = row.host_key.as_deref().unwrap_or_default();
-        let key = if wide { key } else { key.split(' ').next().unwrap_or_default() };
+        let key = if wide {
+            key
+        } else {
+            key.split(' ').next().unwrap_or_default()
+        };
         let mut cells = vec![
             row.node.clone(),
             row.address.clone(),
@@ -286,6 +306,9 @@ mod tests {
         gpu-02  10.0.0.2:22  -         -      -     -                                       SSH_REFUSED: 10.0.0.2:22 refuses connections: nothing listens there
         ");
         let wide = table(&rows, true).to_string();
-        assert!(wide.contains("SHA256:abc") && wide.contains(code::SSH_REFUSED.hint), "{wide}");
+        assert!(
+            wide.contains("SHA256:abc") && wide.contains(code::SSH_REFUSED.hint),
+            "{wide}"
+        );
     }
 }

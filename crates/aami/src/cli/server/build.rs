@@ -13,8 +13,8 @@ use aami_plans::obtain::{Mirror, Source};
 use aami_plans::preflight::{self, Category, Outcome, Request};
 use aami_plans::release::{self, Demand, Release};
 use aami_plans::stack::{
-    Api, Layout, LookFirst, Looked, Note, Part, Purpose, Render, Runtime, Stack, StackOptions, TokenWish, Wishes,
-    health, publishers,
+    Api, Layout, LookFirst, Looked, Note, Part, Purpose, Render, Runtime, Stack, StackOptions, TokenWish,
+    Wishes, health, publishers,
 };
 
 use super::chosen::Chosen;

@@ -67,14 +67,20 @@ pub(crate) fn install(asked: Asked, config: Config, surroundings: &Surroundings)
     ] {
         words.extend(is_set.then(|| flag.to_owned()));
     }
-    words.extend(asked.components.map(|names| format!("--components={}", names.join(","))));
+    words.extend(
+        asked
+            .components
+            .map(|names| format!("--components={}", names.join(","))),
+    );
     words.extend(asked.mirror.map(|url| format!("--mirror={url}")));
-    words.extend(asked.components_dir.map(|dir| format!("--components-dir={}", dir.display())));
+    words.extend(
+        asked
+            .components_dir
+            .map(|dir| format!("--components-dir={}", dir.display())),
+    );
     let line = Line::try_parse_from(words).map_err(|error| Failure::invalid(error.to_string()))?;
-    let install = Install {
-        offline: asked.offline,
-        ..line.install
-    };
+    let mut install = line.install;
+    install.offline = asked.offline;
     let config = Arc::new(config);
     let fleet = Arc::clone(&config);
     let declared = Declared {
@@ -130,8 +136,9 @@ impl Declared {
         wishes.retention = Some(config.prometheus.retention.as_str().to_owned());
         let storage = config.prometheus.storage_path.display().to_string();
         let usual = wishes.data_dir.join(Part::Prometheus.name());
-        let storage = HostPath::new(&storage)
-            .map_err(|error| Failure::found(code::FLEET_INVALID, format!("prometheus.storage_path: {error}")))?;
+        let storage = HostPath::new(&storage).map_err(|error| {
+            Failure::found(code::FLEET_INVALID, format!("prometheus.storage_path: {error}"))
+        })?;
         wishes.prometheus_data = Some(storage).filter(|storage| usual.as_ref() != Ok(storage));
         if let Some(password) = &config.grafana.admin_password {
             chosen.grafana_password = Some(Given::new(monitor::revealed(password)?));
@@ -148,9 +155,19 @@ mod tests {
     fn what_is_asked_for_is_what_the_other_command_understands() {
         for words in [
             vec!["--unattended"],
-            vec!["--unattended", "--dry-run", "--json", "--components=prometheus,grafana"],
+            vec![
+                "--unattended",
+                "--dry-run",
+                "--json",
+                "--components=prometheus,grafana",
+            ],
             vec!["--unattended", "--mirror=https://mirror.example", "--repair"],
-            vec!["--unattended", "--components-dir=/srv/components", "--skip-preflight", "--verbose"],
+            vec![
+                "--unattended",
+                "--components-dir=/srv/components",
+                "--skip-preflight",
+                "--verbose",
+            ],
         ] {
             assert!(Line::try_parse_from(&words).is_ok(), "{words:?}");
         }

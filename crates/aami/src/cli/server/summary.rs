@@ -91,7 +91,9 @@ pub(super) fn lines(session: &Session, to_a_person: bool) -> Vec<String> {
     if !session.wishes().control_plane {
         lines.extend(missing(session));
         lines.push(String::new());
-        lines.push("Next: `aami nodes add`, `aami nodes install --all`, `aami alerts apply-preset`.".to_owned());
+        lines.push(
+            "Next: `aami nodes add`, `aami nodes install --all`, `aami alerts apply-preset`.".to_owned(),
+        );
         return lines;
     }
     lines.push(format!("  The admin key is in {}", layout.admin_key));

@@ -8,7 +8,8 @@ use aami_plans::stack::{NAME, Wishes};
 use clap::Args;
 use serde_json::json;
 
-use super::{build, chosen, options_for, shown};
+use super::{build, options_for, shown};
+use crate::cli::ask::question;
 use crate::cli::failure::Failure;
 
 /// The largest receipt that is read.

@@ -50,7 +50,10 @@ impl Introduce for Tokens {
 
 /// Address and pin from `curl ... --pinnedpubkey 'sha256//...' ... https://S:8080/bootstrap.sh | sudo sh`.
 fn read(one_line: &str) -> Option<(String, Option<String>)> {
-    let words: Vec<&str> = one_line.split_whitespace().map(|word| word.trim_matches('\'')).collect();
+    let words: Vec<&str> = one_line
+        .split_whitespace()
+        .map(|word| word.trim_matches('\''))
+        .collect();
     let server = words.iter().find_map(|word| word.strip_suffix("/bootstrap.sh"))?;
     if !(server.starts_with("https://") || server.starts_with("http://")) {
         return None;
@@ -69,7 +72,10 @@ mod tests {
                     https://cp.example:8080/bootstrap.sh | sudo sh";
         assert_eq!(
             read(line),
-            Some(("https://cp.example:8080".to_owned(), Some("sha256//abc=".to_owned())))
+            Some((
+                "https://cp.example:8080".to_owned(),
+                Some("sha256//abc=".to_owned())
+            ))
         );
         let line = "curl -fsSL -H 'Authorization: Bearer aami_x' https://cp.example/bootstrap.sh | sudo sh";
         assert_eq!(read(line), Some(("https://cp.example".to_owned(), None)));

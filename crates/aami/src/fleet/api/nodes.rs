@@ -17,7 +17,10 @@ use crate::fleet::{Attempt, Member, NewNode, Which};
 pub(super) fn add(session: &mut Session, nodes: &[NewNode], dry: bool) -> Result<Vec<Attempt>, Failure> {
     let has_login = |one: &&NewNode| {
         let node = &one.node;
-        node.ssh_user.is_some() || node.ssh_key.is_some() || node.ssh_port.is_some() || node.proxy_jump.is_some()
+        node.ssh_user.is_some()
+            || node.ssh_key.is_some()
+            || node.ssh_port.is_some()
+            || node.proxy_jump.is_some()
     };
     if let Some(one) = nodes.iter().find(has_login) {
         session.screen.note(&format!(
@@ -43,7 +46,12 @@ fn declare(session: &Session, one: &NewNode) -> Attempt {
         ..CreateNode::default()
     };
     let made: NodeView = session.client.post("/api/v1/nodes", Some(&wanted))?;
-    let line = format!("✅ Node {} added ({}, {})", made.hostname, made.id, made.status.name());
+    let line = format!(
+        "✅ Node {} added ({}, {})",
+        made.hostname,
+        made.id,
+        made.status.name()
+    );
     Ok(Done::new(&made.id, line))
 }
 
@@ -52,7 +60,10 @@ fn taken(session: &Session, nodes: &[NewNode]) -> Result<Vec<NodeView>, Failure>
     let names = NodeSet::from_names(nodes.iter().map(|one| one.node.name.as_str()));
     let names = names.map_err(|error| Failure::invalid(error.to_string()))?;
     let all: Vec<NodeView> = paging::all(session, "/api/v1/nodes", &Query::default(), None)?;
-    Ok(all.into_iter().filter(|node| names.contains(&node.hostname)).collect())
+    Ok(all
+        .into_iter()
+        .filter(|node| names.contains(&node.hostname))
+        .collect())
 }
 
 fn judged(one: &NewNode, taken: &[NodeView]) -> Attempt {
@@ -62,7 +73,10 @@ fn judged(one: &NewNode, taken: &[NodeView]) -> Attempt {
             code::NODE_DECLARED,
             format!("{name} is there already, with {}", node.ip_address),
         )),
-        None => Ok(Done::new(name, format!("{name} would be added with {}", one.node.ip))),
+        None => Ok(Done::new(
+            name,
+            format!("{name} would be added with {}", one.node.ip),
+        )),
     }
 }
 
@@ -82,8 +96,8 @@ pub(super) fn find(session: &Session, which: &Which) -> Result<Vec<NodeView>, Fa
         return Ok(nodes);
     };
     nodes.retain(|node| names.contains(&node.hostname) || names.contains(node.id.as_str()));
-    let missing = names.iter().filter(|name| {
-        let is_it = |node: &NodeView| node.hostname == **name || node.id.as_str() == **name;
+    let missing = names.iter().filter(|&name| {
+        let is_it = |node: &NodeView| node.hostname == name || node.id.as_str() == name;
         !nodes.iter().any(is_it)
     });
     let missing = NodeSet::from_names(missing).map_err(|error| Failure::invalid(error.to_string()))?;
@@ -101,14 +115,19 @@ pub(super) fn find(session: &Session, which: &Which) -> Result<Vec<NodeView>, Fa
 pub(super) fn members(session: &Session, which: &Which, config: &Config) -> Result<Vec<Member>, Failure> {
     let mut nodes = find(session, which)?;
     // Whoever was taken out for good is meant only by those who ask for it.
-    nodes.retain(|node| node.status != NodeStatus::Inactive || which.names.is_some() || which.status.is_some());
+    nodes.retain(|node| {
+        node.status != NodeStatus::Inactive || which.names.is_some() || which.status.is_some()
+    });
     nodes.sort_by(|one, other| natural(&one.hostname, &other.hostname));
     nodes.into_iter().map(|node| member(node, config)).collect()
 }
 
 fn member(node: NodeView, config: &Config) -> Result<Member, Failure> {
     let address = node.ip_address.parse().map_err(|_| {
-        let what = format!("{} has no address that can be connected to: {:?}", node.hostname, node.ip_address);
+        let what = format!(
+            "{} has no address that can be connected to: {:?}",
+            node.hostname, node.ip_address
+        );
         Failure::found(code::INVALID, what)
     })?;
     // What the configuration says of the node itself comes first: a fleet that was moved here keeps its ways.
@@ -119,7 +138,11 @@ fn member(node: NodeView, config: &Config) -> Result<Member, Failure> {
             config.ssh.user.as_str(),
             config.ssh.port,
             config.ssh.key.as_deref(),
-            config.ssh.proxy_jump.as_ref().filter(|jump| !jump.hops().is_empty()),
+            config
+                .ssh
+                .proxy_jump
+                .as_ref()
+                .filter(|jump| !jump.hops().is_empty()),
         ),
     };
     Ok(Member {

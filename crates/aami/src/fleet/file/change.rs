@@ -45,11 +45,13 @@ fn refused(fleet: &FileFleet, error: &EditError) -> Failure {
     match error {
         EditError::Text(problems) => invalid(&fleet.place.config, problems),
         EditError::NotThere(_) => Failure::found(code::NOT_FOUND, format!("{path}: {error}")),
-        EditError::UnknownField { .. } | EditError::ByHand { .. } | EditError::NotReadBack => Failure::found_with(
-            code::FLEET_INVALID,
-            format!("{path}: {error}"),
-            "Make the change in the file by hand; it is read as a whole by the next command.",
-        ),
+        EditError::UnknownField { .. } | EditError::ByHand { .. } | EditError::NotReadBack => {
+            Failure::found_with(
+                code::FLEET_INVALID,
+                format!("{path}: {error}"),
+                "Make the change in the file by hand; it is read as a whole by the next command.",
+            )
+        }
     }
 }
 
@@ -92,7 +94,10 @@ pub(super) fn not_declared(config: &Config, nodes: &[NewNode]) -> Result<(), Fai
         if let Some(other) = addresses.insert(node.ip.to_canonical(), node.name.to_string())
             && other != node.name.as_str()
         {
-            places.push(format!("{}: {} is the address of {other} already", node.name, node.ip));
+            places.push(format!(
+                "{}: {} is the address of {other} already",
+                node.name, node.ip
+            ));
         }
     }
     if places.is_empty() {
@@ -109,7 +114,11 @@ pub(super) fn not_declared(config: &Config, nodes: &[NewNode]) -> Result<(), Fai
 }
 
 /// The configuration with these nodes.
-pub(super) fn with_added(fleet: &FileFleet, settings: &Settings, nodes: &[NewNode]) -> Result<Settings, Failure> {
+pub(super) fn with_added(
+    fleet: &FileFleet,
+    settings: &Settings,
+    nodes: &[NewNode],
+) -> Result<Settings, Failure> {
     fleet.edited(settings, |document, _| document.add_nodes(nodes))
 }
 

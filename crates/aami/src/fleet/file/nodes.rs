@@ -8,7 +8,7 @@ use super::{FileFleet, change, targets};
 use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::fleet::member::Declared;
-use crate::fleet::{Attempt, Fleet as _, Listing, Member, NewNode, Which};
+use crate::fleet::{Attempt, Listing, Member, NewNode, Which};
 
 /// Writes nodes into the configuration: all of them, or none.
 pub(super) fn add(fleet: &FileFleet, nodes: &[NewNode], dry: bool) -> Result<Vec<Attempt>, Failure> {
@@ -28,7 +28,8 @@ pub(super) fn add(fleet: &FileFleet, nodes: &[NewNode], dry: bool) -> Result<Vec
         change::not_declared(settings.config(), &written)?;
         change::with_added(fleet, settings, &written)
     })?;
-    let added = |node: &aami_config::NewNode| Ok(Done::new(&node.name, format!("✅ Node {} added", node.name)));
+    let added =
+        |node: &aami_config::NewNode| Ok(Done::new(&node.name, format!("✅ Node {} added", node.name)));
     Ok(written.iter().map(added).collect())
 }
 

@@ -133,7 +133,11 @@ fn lists(fleet: &FileFleet, config: &Config, note: &Note) -> Result<(), Failure>
         })
         .collect();
     // One that is declared as well is reached as that says.
-    if let Some(here) = note.here.as_ref().filter(|here| config.node(here.name.as_str()).is_none()) {
+    if let Some(here) = note
+        .here
+        .as_ref()
+        .filter(|here| config.node(here.name.as_str()).is_none())
+    {
         nodes.push(file_sd::Node {
             name: here.name.clone(),
             address: std::net::Ipv4Addr::LOCALHOST.into(),

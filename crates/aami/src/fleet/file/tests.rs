@@ -30,7 +30,10 @@ fn fleet(root: &Path) -> FileFleet {
         variables: [("FLEET_USER".to_owned(), "ops".to_owned())].into(),
         ..Surroundings::default()
     };
-    FileFleet::new(Place::new(Some(root), None, &surroundings), Screen::new(Format::Json))
+    FileFleet::new(
+        Place::new(Some(root), None, &surroundings),
+        Screen::new(Format::Json),
+    )
 }
 
 fn node(name: &str, ip: &str) -> NewNode {
@@ -59,7 +62,10 @@ fn nodes_are_written_beside_what_a_person_wrote() {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(!text.contains("ops"), "a variable stays one: {text}");
-    let mode = fs::metadata(root.path().join("etc/aami/config.yaml")).unwrap().permissions().mode();
+    let mode = fs::metadata(root.path().join("etc/aami/config.yaml"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     // They are reached as the file says, in an order people expect.
     let members = fleet.members(&Which::all()).unwrap();
@@ -100,7 +106,9 @@ fn a_node_that_is_removed_leaves_the_lists_prometheus_reads() {
     let mut fleet = fleet(root.path());
     let mut labelled = node("gpu-01", "10.0.0.11");
     labelled.node.labels = Labels::from_iter([("rack", "A1")]);
-    fleet.add(&[labelled, node("gpu-02", "10.0.0.12")], false).unwrap();
+    fleet
+        .add(&[labelled, node("gpu-02", "10.0.0.12")], false)
+        .unwrap();
     let installed = ["gpu-01", "gpu-02"].map(|name| Installed {
         name: name.to_owned(),
         exporters: vec![

@@ -57,11 +57,17 @@ pub(super) fn hold(path: &Path) -> Result<Held, Failure> {
 pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
+    let name = path
+        .file_name()
+        .map_or_else(Default::default, |name| name.to_string_lossy().into_owned());
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let draft = folder_of(&path).join(format!(".{name}.{}.{number}.new", std::process::id()));
     let put = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&draft)?;
         file.write_all(bytes)?;
         // The mask of the process may have taken something away.
         rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(mode))?;

@@ -19,8 +19,11 @@ pub(super) fn of(text: &str, count: usize) -> Result<Vec<IpAddr>, Failure> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return counted(vec![address], count);
     }
-    let set = NodeSet::parse(text, count.saturating_mul(2).max(1_000))
-        .map_err(|error| Failure::invalid(format!("--ip: {text:?} is no address, and no range of them: {error}")))?;
+    let set = NodeSet::parse(text, count.saturating_mul(2).max(1_000)).map_err(|error| {
+        Failure::invalid(format!(
+            "--ip: {text:?} is no address, and no range of them: {error}"
+        ))
+    })?;
     let addresses = set.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     counted(addresses, count)
 }

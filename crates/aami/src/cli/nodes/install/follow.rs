@@ -96,7 +96,9 @@ impl Heard {
             Kind::Alive => None,
             Kind::Other { name, value } => {
                 if name == "node" {
-                    self.node = value.get("node").and_then(|node| NodeSays::deserialize(node).ok());
+                    self.node = value
+                        .get("node")
+                        .and_then(|node| NodeSays::deserialize(node).ok());
                 }
                 None
             }
@@ -107,13 +109,17 @@ impl Heard {
 impl Followed {
     /// What came of it: the exporters that answer there now.
     pub(super) fn verdict(&self) -> Result<Vec<Exporter>, Fault> {
-        let Heard { failed, told, node, .. } = &self.heard;
+        let Heard {
+            failed, told, node, ..
+        } = &self.heard;
         match self.ended.status {
             RunStatus::Completed => {
                 let node = node.as_ref();
-                let node = node.ok_or_else(|| strange("the run has ended well and did not say what answers there"))?;
+                let node =
+                    node.ok_or_else(|| strange("the run has ended well and did not say what answers there"))?;
                 // A node is believed as far as it can harm only itself.
-                check_set(&node.endpoints).map_err(|error| strange(format!("it names exporters that are none: {error}")))?;
+                check_set(&node.endpoints)
+                    .map_err(|error| strange(format!("it names exporters that are none: {error}")))?;
                 Ok(node.endpoints.clone())
             }
             RunStatus::Interrupted => Err(Fault {
@@ -125,7 +131,10 @@ impl Followed {
                 (Some(told), None) => said(told),
                 (None, None) => {
                     let what = format!("the run ended as {} with {}", status.name(), self.ended.exit);
-                    fault(code::STEP_FAILED, Some(self.ended.message.as_deref().unwrap_or(&what)))
+                    fault(
+                        code::STEP_FAILED,
+                        Some(self.ended.message.as_deref().unwrap_or(&what)),
+                    )
                 }
             }),
         }
@@ -179,7 +188,9 @@ pub(super) async fn to_the_end(
             let what = format!("the run {run} was not heard any more: {lost}");
             return Err(Fault::new(ErrorClass::Lost, code::NODE_LOST, what));
         }
-        output.progress(&format!("{lost}; the run goes on there, connecting again")).await;
+        output
+            .progress(&format!("{lost}; the run goes on there, connecting again"))
+            .await;
         sleep(pause).await;
         pause = (pause * 2).min(job.pauses.1.max(pause));
     }
@@ -202,7 +213,11 @@ async fn once(
     run: &str,
     heard: &Arc<Mutex<Heard>>,
 ) -> Result<(), End> {
-    let after = heard.lock().unwrap_or_else(PoisonError::into_inner).last.to_string();
+    let after = heard
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .last
+        .to_string();
     let words = [AGENT, "run", "follow", run, "--after", &after, "--json"];
     let command = job.ways.as_root(Command::program(words)).timeout(left(turn));
     let alive = Arc::new(Notify::new());
@@ -285,7 +300,11 @@ impl Reader {
             self.output.say(Stream::Stdout, text.as_bytes()).await;
             return;
         };
-        let worth = self.heard.lock().unwrap_or_else(PoisonError::into_inner).take(line);
+        let worth = self
+            .heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(line);
         if let Some(text) = worth {
             self.output.progress(&text).await;
         }
@@ -307,7 +326,10 @@ mod tests {
     #[test]
     fn a_line_that_is_told_twice_counts_once() {
         let mut heard = hear(&[r#"{"seq":1,"type":"output","message":"a"}"#]);
-        assert_eq!(heard.take(Line::parse(r#"{"seq":1,"type":"output","message":"a"}"#).unwrap()), None);
+        assert_eq!(
+            heard.take(Line::parse(r#"{"seq":1,"type":"output","message":"a"}"#).unwrap()),
+            None
+        );
         assert_eq!(
             heard.take(Line::parse(r#"{"seq":2,"type":"output","message":"b"}"#).unwrap()),
             Some("b".to_owned())

@@ -87,7 +87,9 @@ impl Load {
 
     /// The exporters for a processor with what names them; nothing where nodes fetch them.
     pub(super) fn components(&self, arch: Arch) -> Vec<Item> {
-        self.components.as_ref().map_or_else(Vec::new, |all| all.items(arch))
+        self.components
+            .as_ref()
+            .map_or_else(Vec::new, |all| all.items(arch))
     }
 
     /// The folder on a node they lie in then.
@@ -115,7 +117,11 @@ impl Components {
             here: self.folder.join(CATALOGUE),
             there: format!("{there}/{CATALOGUE}"),
         }];
-        for component in self.catalogue.components().filter(|one| one.kind == Kind::Exporter) {
+        for component in self
+            .catalogue
+            .components()
+            .filter(|one| one.kind == Kind::Exporter)
+        {
             let Some(build) = component.builds.get(&arch) else {
                 continue;
             };
@@ -152,7 +158,9 @@ fn beside() -> Result<Vec<(Arch, PathBuf)>, Failure> {
     let Some(folder) = program.parent() else {
         return Ok(Vec::new());
     };
-    let in_folders = Arch::ALL.iter().map(|arch| folder.join(arch.name()).join("aami-agent"));
+    let in_folders = Arch::ALL
+        .iter()
+        .map(|arch| folder.join(arch.name()).join("aami-agent"));
     let mut agents: Vec<(Arch, PathBuf)> = Vec::new();
     for place in in_folders.chain([folder.join("aami-agent")]) {
         if let Some(arch) = built_for(&place)
@@ -193,7 +201,11 @@ mod tests {
             fs::write(path, "x").unwrap();
         }
         let components = Components::of(folder.path().to_owned()).unwrap();
-        let there: Vec<String> = components.items(Arch::Amd64).into_iter().map(|item| item.there).collect();
+        let there: Vec<String> = components
+            .items(Arch::Amd64)
+            .into_iter()
+            .map(|item| item.there)
+            .collect();
         assert_eq!(
             there,
             [

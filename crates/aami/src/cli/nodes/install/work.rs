@@ -66,15 +66,27 @@ pub(super) fn strange(what: impl Into<String>) -> Fault {
 pub(super) async fn on(job: &Job, turn: &Turn, output: &Output) -> Result<Installed, Fault> {
     let member = &job.members[turn.host];
     output.progress("connecting").await;
-    let connection = job.ways.client.connect(&job.ways.hosts[turn.host]).await.map_err(|error| ssh(&error))?;
-    let facts = connection.output(&Command::script(FACTS), ENOUGH).await.map_err(|error| ssh(&error))?;
+    let connection = job
+        .ways
+        .client
+        .connect(&job.ways.hosts[turn.host])
+        .await
+        .map_err(|error| ssh(&error))?;
+    let facts = connection
+        .output(&Command::script(FACTS), ENOUGH)
+        .await
+        .map_err(|error| ssh(&error))?;
     let facts = String::from_utf8_lossy(&facts.stdout).into_owned();
     let (arch, here) = read_facts(&facts)?;
     carry(job, &connection, arch, output).await?;
     // A run of an earlier command may still be at work there: then there is nothing to start until it has ended.
     let mut connection = connection;
     if let Some(running) = running(job, &connection).await? {
-        output.progress(&format!("the run {running} is at work already; waiting for its end")).await;
+        output
+            .progress(&format!(
+                "the run {running} is at work already; waiting for its end"
+            ))
+            .await;
         let ended = follow::to_the_end(job, turn, output, connection, &running).await?;
         connection = ended.connection;
     }
@@ -94,10 +106,15 @@ fn read_facts(facts: &str) -> Result<(Arch, Option<String>), Fault> {
     let mut lines = facts.lines().map(str::trim);
     let machine = lines.next().unwrap_or_default();
     let arch = Arch::parse(machine).ok_or_else(|| {
-        let what = format!("nothing is built for its processor, {:?}", machine.chars().take(40).collect::<String>());
+        let what = format!(
+            "nothing is built for its processor, {:?}",
+            machine.chars().take(40).collect::<String>()
+        );
         Fault::new(ErrorClass::Remote, code::ARCH_NOT_SUPPORTED, what)
     })?;
-    let here = lines.next().filter(|text| text.parse::<std::net::IpAddr>().is_ok());
+    let here = lines
+        .next()
+        .filter(|text| text.parse::<std::net::IpAddr>().is_ok());
     Ok((arch, here.map(str::to_owned)))
 }
 
@@ -121,7 +138,11 @@ async fn carry(job: &Job, connection: &Connection, arch: Arch, output: &Output) 
 
 async fn place(job: &Job, connection: &Connection, item: &Item, mode: u32) -> Result<(), Fault> {
     let upload = Upload::file(&item.here, &item.there, mode);
-    let upload = if job.ways.uses_sudo() { upload.as_root() } else { upload };
+    let upload = if job.ways.uses_sudo() {
+        upload.as_root()
+    } else {
+        upload
+    };
     connection.upload(&upload).await.map_err(|error| ssh(&error))?;
     Ok(())
 }
@@ -142,7 +163,11 @@ async fn command(
             output.progress("carrying its token").await;
             let path = format!("{PUSHED}/token");
             let upload = Upload::bytes(format!("{}\n", token.reveal()), &path, 0o600);
-            let upload = if job.ways.uses_sudo() { upload.as_root() } else { upload };
+            let upload = if job.ways.uses_sudo() {
+                upload.as_root()
+            } else {
+                upload
+            };
             connection.upload(&upload).await.map_err(|error| ssh(&error))?;
             words.extend(["--server".to_owned(), server, "--token-file".to_owned(), path]);
             words.extend(pin.into_iter().flat_map(|pin| ["--pin".to_owned(), pin]));
@@ -182,17 +207,26 @@ async fn introduce(job: &Job, member: &Member) -> Result<Introduction, Fault> {
 /// An answer of the agent on the node.
 pub(super) async fn ask(job: &Job, connection: &Connection, words: &[&str]) -> Result<String, Fault> {
     let command = job.ways.as_root(Command::program([AGENT].iter().chain(words)));
-    let output = connection.output(&command, ENOUGH).await.map_err(|error| ssh(&error))?;
+    let output = connection
+        .output(&command, ENOUGH)
+        .await
+        .map_err(|error| ssh(&error))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.exit.success() {
         return Ok(text);
     }
-    let told = text.lines().filter_map(|line| serde_json::from_str::<Told>(line).ok()).next_back();
+    let told = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Told>(line).ok())
+        .next_back();
     if let Some(told) = told {
         return Err(said(&told));
     }
     let complaint = String::from_utf8_lossy(&output.stderr);
-    let last = complaint.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    let last = complaint
+        .lines()
+        .rfind(|line| !line.trim().is_empty())
+        .unwrap_or_default();
     Err(strange(format!(
         "`aami-agent {}` did not do it: {}",
         words.iter().take(2).copied().collect::<Vec<_>>().join(" "),
@@ -218,7 +252,10 @@ async fn start(job: &Job, connection: &Connection, words: &[String]) -> Result<S
     let mut all = vec!["run", "start", "--id", &job.run, "--again", "--json", "--"];
     all.extend(words.iter().map(String::as_str));
     let text = ask(job, connection, &all).await?;
-    let answer = text.lines().filter_map(|line| serde_json::from_str::<Standing>(line).ok()).next_back();
+    let answer = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Standing>(line).ok())
+        .next_back();
     answer.ok_or_else(|| strange("it did not say how the run stands"))
 }
 
