@@ -12,6 +12,7 @@ mod bad_tokens;
 mod connected;
 mod effects;
 mod faults;
+mod fleet_over_ssh;
 mod guide;
 mod identity;
 mod interrupted;
