@@ -4,13 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aami_config::config::{HostKeyPolicy, SudoMode};
-use aami_config::{Config, ProxyJump};
-use aami_ssh::{AgentSocket, Client, Command, Host, Identities, Passphrase, Settings, Sudo, Trust};
+use aami_config::{Config, ProxyJump, Source};
+use aami_model::code;
+use aami_ssh::ssh_config::{SshConfig, Wanted, Whose};
+use aami_ssh::{AgentSocket, Client, Command, Host, Identities, Passphrase, Sudo, Trust};
 
-use super::{Member, Place, monitor};
+use super::{Member, Place, Settings, monitor};
 use crate::cli::ask::Terminal;
 use crate::cli::failure::Failure;
+use crate::cli::screen::Screen;
 
+/// The system's part of what SSH is told.
+const SYSTEM_CONFIG: &str = "/etc/ssh/ssh_config";
 /// Keys of hosts that everybody on this machine believes.
 const SYSTEM_KNOWN: [&str; 2] = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
 
@@ -22,11 +27,14 @@ pub(crate) struct Ways {
     pub(crate) hosts: Vec<Host>,
     /// Whether sudo is used where root is needed.
     sudo: bool,
+    /// Whether nobody looks at host keys.
+    unchecked: bool,
 }
 
 impl Ways {
     /// The ways to these nodes. Fails where a secret that is needed is not set.
-    pub(crate) fn to(members: &[Member], config: &Config, place: &Place) -> Result<Self, Failure> {
+    pub(crate) fn to(members: &[Member], settings: &Settings, place: &Place) -> Result<Self, Failure> {
+        let config = settings.config();
         let ssh = &config.ssh;
         let surroundings = &place.surroundings;
         let home = surroundings.home.as_deref();
@@ -43,16 +51,31 @@ impl Ways {
             known_hosts(config, home),
             system_known(),
         );
-        let settings = Settings {
+        let limits = aami_ssh::Settings {
             connect_timeout: ssh.connect_timeout,
             command_timeout: ssh.command_timeout,
-            ..Settings::default()
+            ..aami_ssh::Settings::default()
+        };
+        let said = Said::of(settings, place);
+        let host = |member: &Member| {
+            let broken = |why| Failure::found(code::SSH_LOCAL, format!("{}: {why}", member.name));
+            said.member(member).map_err(broken)
         };
         Ok(Self {
-            client: Client::new(settings, trust, identities),
-            hosts: members.iter().map(|member| host(member, config)).collect(),
+            client: Client::new(limits, trust, identities),
+            hosts: members.iter().map(host).collect::<Result<_, _>>()?,
             sudo: ssh.sudo.mode != SudoMode::Never,
+            unchecked: ssh.host_key_policy == HostKeyPolicy::Off,
         })
+    }
+
+    /// Says what an operator should not forget.
+    pub(crate) fn remind(&self, screen: &mut Screen) {
+        if self.unchecked {
+            screen.note(
+                "aami: host keys are not looked at (ssh.host_key_policy: off): whoever stands in between is not noticed",
+            );
+        }
     }
 
     /// A command with root's rights, unless the configuration says that there is no way to them.
@@ -86,43 +109,163 @@ fn system_known() -> Vec<PathBuf> {
     SYSTEM_KNOWN.iter().map(PathBuf::from).collect()
 }
 
-fn host(member: &Member, config: &Config) -> Host {
-    let plain = Host {
-        port: member.port,
-        keys: member.key.iter().cloned().collect(),
-        jumps: member
-            .jump
-            .as_ref()
-            .map_or_else(Vec::new, |jump| jumps(jump, config)),
-        ..Host::new(&member.name, &member.address.to_string(), &member.user)
-    };
-    signing_in(plain, config)
+/// What the operator's own files for SSH say, and what the configuration says over it.
+struct Said<'a> {
+    config: &'a Config,
+    /// Fields of `ssh:` that nobody wrote: there the operator's own files have the word.
+    unwritten: Vec<&'a str>,
+    files: SshConfig,
+    whose: Whose,
 }
 
-/// The hosts in between, with the same keys as every host.
-fn jumps(jump: &ProxyJump, config: &Config) -> Vec<Host> {
-    let hop = |hop: &aami_config::Hop| {
-        let user = hop.user.as_deref().unwrap_or(&config.ssh.user);
-        let plain = Host {
-            port: hop.port.unwrap_or(22),
-            keys: config.ssh.key.iter().cloned().collect(),
-            ..Host::new(&hop.host, &hop.host, user)
-        };
-        signing_in(plain, config)
-    };
-    jump.hops().iter().map(hop).collect()
-}
-
-fn signing_in(host: Host, config: &Config) -> Host {
-    Host {
-        agent: if config.ssh.use_agent {
-            AgentSocket::Usual
+impl<'a> Said<'a> {
+    fn of(settings: &'a Settings, place: &Place) -> Self {
+        let config = settings.config();
+        let home = place.surroundings.home.clone().unwrap_or_default();
+        let files = if config.ssh.use_ssh_config {
+            SshConfig::read(
+                Some(home.join(".ssh/config")),
+                Some(PathBuf::from(SYSTEM_CONFIG)),
+                &home,
+            )
         } else {
-            AgentSocket::None
-        },
-        // Where there is nobody to ask, the answer is that there is none.
-        password: true,
-        sudo: Sudo::WithPassword,
-        ..host
+            SshConfig::default()
+        };
+        let unwritten = (settings.read.settings.iter())
+            .filter(|setting| setting.source == Source::Default)
+            .map(|setting| setting.field.as_str())
+            .collect();
+        Self {
+            config,
+            unwritten,
+            files,
+            whose: Whose {
+                // Who logs in where neither says.
+                user: config.ssh.user.clone(),
+                home,
+            },
+        }
+    }
+
+    fn is_unwritten(&self, field: &str) -> bool {
+        self.unwritten.contains(&field)
+    }
+
+    /// A host as it is declared, with what the files say beside that.
+    fn host(
+        &self,
+        name: &str,
+        address: &str,
+        user: &str,
+        port: u16,
+        key: Option<&Path>,
+    ) -> Result<Host, String> {
+        let ssh = &self.config.ssh;
+        let usual_user = self.is_unwritten("ssh.user") && user == ssh.user;
+        let usual_port = self.is_unwritten("ssh.port") && port == ssh.port;
+        let wanted = Wanted {
+            address: Some(address.to_owned()),
+            port: Some(port).filter(|_| !usual_port),
+            user: Some(user.to_owned()).filter(|_| !usual_user),
+            key: key.map(|key| key.display().to_string()),
+            sudo: Sudo::WithPassword,
+            // Where there is nobody to ask, the answer is that there is none.
+            password: true,
+            ..Wanted::named(name)
+        };
+        let mut host = self.files.host(&wanted, &self.whose)?;
+        if !ssh.use_agent {
+            host.agent = AgentSocket::None;
+        }
+        if !self.is_unwritten("ssh.host_key_policy") {
+            host.policy = None;
+        }
+        if ssh.known_hosts.is_some() {
+            host.known_hosts = Vec::new();
+        }
+        Ok(host)
+    }
+
+    fn member(&self, member: &Member) -> Result<Host, String> {
+        let address = member.address.to_string();
+        let mut host = self.host(
+            &member.name,
+            &address,
+            &member.user,
+            member.port,
+            member.key.as_deref(),
+        )?;
+        if let Some(jump) = &member.jump {
+            host.jumps = self.jumps(jump)?;
+        }
+        Ok(host)
+    }
+
+    /// The hosts in between, with the same key as every host.
+    fn jumps(&self, jump: &ProxyJump) -> Result<Vec<Host>, String> {
+        let ssh = &self.config.ssh;
+        let hop = |hop: &aami_config::Hop| {
+            let user = hop.user.as_deref().unwrap_or(&ssh.user);
+            let host = self.host(
+                &hop.host,
+                &hop.host,
+                user,
+                hop.port.unwrap_or(22),
+                ssh.key.as_deref(),
+            )?;
+            Ok(Host {
+                jumps: Vec::new(),
+                ..host
+            })
+        };
+        jump.hops().iter().map(hop).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::surroundings::Surroundings;
+
+    fn hosts(config: &str, files: &str) -> Vec<Host> {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join(".ssh")).unwrap();
+        std::fs::write(home.path().join(".ssh/config"), files).unwrap();
+        let surroundings = Surroundings {
+            home: Some(home.path().to_owned()),
+            ..Surroundings::default()
+        };
+        let place = Place::new(None, None, &surroundings);
+        let settings = place.parse(config.as_bytes().to_vec()).unwrap();
+        let config = settings.config();
+        let members: Vec<Member> = (config.nodes.iter())
+            .map(|node| Member::of(&config.login(node), &node.labels))
+            .collect();
+        Ways::to(&members, &settings, &place).unwrap().hosts
+    }
+
+    const NODES: &str = "cluster: {name: x}\nnodes:\n  - {name: gpu-01, ip: 10.0.0.1}\n  - {name: gpu-02, ip: \
+                         10.0.0.2, ssh_user: ops, ssh_port: 2222}\n";
+
+    #[test]
+    fn what_the_configuration_does_not_say_the_operators_own_files_do() {
+        let files = "Host gpu-*\n  User ada\n  Port 2200\n  ProxyJump bastion\n";
+        let found = hosts(NODES, files);
+        assert_eq!((found[0].user.as_str(), found[0].port), ("ada", 2200));
+        assert_eq!((found[1].user.as_str(), found[1].port), ("ops", 2222));
+        assert_eq!(found[0].jumps[0].name, "bastion");
+        // What is written stands over them, and they can be left out.
+        let written = format!("{NODES}ssh: {{user: root, port: 22, proxy_jump: ops@gate:2022}}\n");
+        let found = hosts(&written, files);
+        assert_eq!((found[0].user.as_str(), found[0].port), ("root", 22));
+        assert_eq!(
+            (found[0].jumps[0].user.as_str(), found[0].jumps[0].port),
+            ("ops", 2022)
+        );
+        let found = hosts(&format!("{NODES}ssh: {{use_ssh_config: false}}\n"), files);
+        assert_eq!(
+            (found[0].user.as_str(), found[0].port, found[0].jumps.len()),
+            ("root", 22, 0)
+        );
     }
 }

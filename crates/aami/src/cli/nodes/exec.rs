@@ -93,7 +93,8 @@ impl Exec {
             return Err(Failure::found(code::NOT_FOUND, "no node fits"));
         }
         let settings = fleet.settings()?;
-        let ways = Arc::new(Ways::to(&members, settings.config(), fleet.place())?);
+        let ways = Arc::new(Ways::to(&members, &settings, fleet.place())?);
+        ways.remind(fleet.screen());
         let mut limits = self.together.limits(&settings.config().ssh);
         let mut command = Command::script(self.command.join(" "));
         if let Some(Seconds(seconds)) = self.timeout {

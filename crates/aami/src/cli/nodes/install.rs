@@ -125,8 +125,10 @@ impl Install {
             folder.display()
         ));
         let config = settings.config();
+        let ways = Ways::to(&members, &settings, fleet.place())?;
+        ways.remind(fleet.screen());
         let job = Arc::new(Job {
-            ways: Ways::to(&members, config, fleet.place())?,
+            ways,
             members,
             load,
             introducer: fleet.introducer(),

@@ -84,7 +84,8 @@ impl Test {
         }
         let names: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
         let settings = fleet.settings()?;
-        let ways = Arc::new(Ways::to(&members, settings.config(), fleet.place())?);
+        let ways = Arc::new(Ways::to(&members, &settings, fleet.place())?);
+        ways.remind(fleet.screen());
         let members = Arc::new(members);
         let undertaking = Undertaking {
             names: &names,

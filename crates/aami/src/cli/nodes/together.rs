@@ -29,7 +29,7 @@ pub(crate) struct Together {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     canary: u32,
     /// Begin no further nodes once more than this share of all failed, e.g. 5%
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, alias = "stop-at", value_name = "SHARE")]
     stop_above: Option<Percent>,
     /// Go on with the nodes this file says are not done; a command that was stopped names it
     #[arg(long, value_name = "FILE")]
