@@ -23,7 +23,7 @@ mod xid;
 
 use aami_model::finding::Severity;
 
-use crate::rules::Rule;
+use crate::rules::{File, Group, Line, Rule};
 
 pub use render::{Declared, Options, RenderError, RuleFile, is_ours, render};
 
@@ -52,6 +52,27 @@ impl Preset {
             .iter()
             .flat_map(|id| rules_of(id).into_iter().map(move |rule| (*id, rule)))
             .collect()
+    }
+
+    /// All of it in one rule file, with what is recorded for it.
+    pub fn file(&self) -> File {
+        let rules: Vec<Rule> = self.rules().into_iter().map(|(_, rule)| rule).collect();
+        let recorded = rules.iter().any(|rule| rule.expr.contains(memory::USED));
+        let recorded = recorded.then(|| Line::Record(memory::used()));
+        File {
+            groups: vec![Group {
+                name: self.group(),
+                rules: recorded
+                    .into_iter()
+                    .chain(rules.into_iter().map(Line::Alert))
+                    .collect(),
+            }],
+        }
+    }
+
+    /// What the group of its rules is called.
+    fn group(&self) -> String {
+        format!("aami_preset_{}", self.id.replace('-', "_"))
     }
 }
 

@@ -12,8 +12,8 @@ mod rule;
 pub use agents::agents;
 pub use deliveries::deliveries;
 pub use installation::installation;
-pub(crate) use rule::{Group, Line, file};
-pub use rule::{Recording, Rule, severity_name};
+pub use rule::{File, Recording, Rule, severity_name};
+pub(crate) use rule::{Group, Line};
 
 /// What the file with [`installation()`] is called in a rules folder.
 pub const INSTALLATION_FILE: &str = "aami-installation.yaml";

@@ -147,10 +147,11 @@ proptest! {
         (custom.name, custom.expr, custom.summary) = (name, expr, summary);
         custom.labels.insert("team".to_owned(), label);
         if let Ok(rules) = judge(std::slice::from_ref(&custom)) {
-            let text = crate::rules::file(&[crate::rules::Group {
+            let group = crate::rules::Group {
                 name: "custom".to_owned(),
-                rules: rules.iter().cloned().map(crate::rules::Line::Alert).collect(),
-            }]).unwrap();
+                rules: rules.into_iter().map(crate::rules::Line::Alert).collect(),
+            };
+            let text = crate::rules::File { groups: vec![group] }.text().unwrap();
             let read: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
             let read = &read["groups"][0]["rules"][0];
             prop_assert_eq!(read["alert"].as_str(), Some(custom.name.as_str()));

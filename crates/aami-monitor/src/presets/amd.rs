@@ -18,14 +18,14 @@ const DO: &str = "It is at {{ $value }} °C. Look at fans, airflow and the room;
                   shows every sensor.";
 
 pub(super) fn temperature() -> Vec<Rule> {
-    let threshold = format!("all_smi_gpu_temperature_threshold_slowdown_celsius{{{AMD}}} > 0");
+    let threshold = format!("all_smi_gpu_temperature_threshold_slowdown_celsius{{{AMD}}}");
     let now = format!("all_smi_gpu_temperature_celsius{{{AMD}}}");
     vec![
         Rule::new(
             "AMDGPUTemperatureCritical",
             Severity::Critical,
             "2m",
-            format!("{now} >= ({threshold}) or ({now} >= {HOT} unless {threshold})"),
+            format!("{now} >= ({threshold} > 0) or ({now} >= {HOT} unless {threshold} > 0)"),
         )
         .saying("GPU {{ $labels.gpu_index }} of {{ $labels.node }} is too hot", DO),
         Rule::new(
@@ -33,7 +33,7 @@ pub(super) fn temperature() -> Vec<Rule> {
             Severity::Warning,
             "10m",
             format!(
-                "{now} >= ({threshold}) - 10 < ({threshold}) or ({now} >= {WARM} < {HOT} unless {threshold})"
+                "{now} >= {threshold} - 10 < {threshold} or ({now} >= {WARM} < {HOT} unless {threshold} > 0)"
             ),
         )
         .saying(

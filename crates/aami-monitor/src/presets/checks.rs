@@ -11,7 +11,7 @@ pub(super) fn failed() -> Vec<Rule> {
         checked("CheckFailed", Severity::Critical, "check!=\"gpu_count\""),
         Rule::new("CheckWarning", Severity::Warning, "15m", "aami_check_status == 1").saying(
             "The check {{ $labels.check }} warns on {{ $labels.node }}",
-            "`aami-agent checks list` on the node says what it found.",
+            "It found something worth a look; `aami-agent checks list` on the node says what.",
         ),
         Rule::new("CheckUnknown", Severity::Warning, "15m", "aami_check_status == 3").saying(
             "The check {{ $labels.check }} comes to no result on {{ $labels.node }}",

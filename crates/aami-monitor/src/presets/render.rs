@@ -6,7 +6,7 @@ use aami_model::{Code, code};
 
 use super::{Preset, all, memory};
 use crate::custom::{self, Custom, CustomError};
-use crate::rules::{self, Group, Line, Recording, Rule, RulesError};
+use crate::rules::{File, Group, Line, Recording, Rule, RulesError};
 use crate::scope::Scope;
 
 /// What is recorded for rules of several files.
@@ -174,7 +174,10 @@ fn file(
     let groups = vec![group.clone()];
     Ok(RuleFile {
         name: name.to_owned(),
-        text: rules::file(&[Group { name: group, rules }])?,
+        text: File {
+            groups: vec![Group { name: group, rules }],
+        }
+        .text()?,
         groups,
         alerts: alerts.into_iter().collect(),
     })

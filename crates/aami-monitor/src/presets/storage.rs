@@ -100,7 +100,7 @@ pub(super) fn error() -> Vec<Rule> {
         )
         .saying(
             "{{ $labels.mountpoint }} of {{ $labels.node }} does not answer",
-            "Asking how full it is fails. For a mount over the network look at its server first; whoever reads from it on \
+            "Asking how full it is fails. Look at the server of the mount first; whoever reads from it on \
              {{ $labels.node }} may hang.",
         ),
     ]
@@ -113,11 +113,12 @@ pub(super) fn disks() -> Vec<Rule> {
             Severity::Critical,
             "check=~\"mounts|disk_smart|nvme\"",
         ),
+        // A disk that failed and was taken out is no longer counted as failed.
         Rule::new(
             "RAIDDegraded",
             Severity::Warning,
             "0m",
-            "node_md_disks{state=\"failed\"} > 0",
+            "node_md_disks_required - ignoring (state) node_md_disks{state=\"active\"} > 0",
         )
         .saying(
             "The array {{ $labels.device }} of {{ $labels.node }} has lost {{ $value }} disks",

@@ -63,7 +63,7 @@ pub(super) fn warning() -> Vec<Rule> {
         rule(
             "slowdown",
             format!(
-                "max without ({WHOLE_GPU}) (DCGM_FI_DEV_GPU_TEMP >= (DCGM_FI_DEV_SLOWDOWN_TEMP > 0) - {NEAR} \
+                "max without ({WHOLE_GPU}) (DCGM_FI_DEV_GPU_TEMP >= DCGM_FI_DEV_SLOWDOWN_TEMP - {NEAR} \
                  < DCGM_FI_DEV_SLOWDOWN_TEMP) unless on ({GPU}) DCGM_FI_DEV_GPU_TEMP_LIMIT"
             ),
         ),

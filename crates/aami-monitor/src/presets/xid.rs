@@ -121,3 +121,29 @@ pub(super) fn lost() -> Vec<Rule> {
         ),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grave_xids_are_those_of_the_catalogue() {
+        // The catalogue is a sibling's; what has to be decoded is grave by its words alone.
+        let catalogue = include_str!("../../../aami-xid/data/xid.tsv");
+        let of = |severity: &str| -> Vec<&str> {
+            let rows = catalogue
+                .lines()
+                .skip(1)
+                .map(|line| line.split('\t').collect::<Vec<_>>());
+            rows.filter(|row| row[2] == severity).map(|row| row[0]).collect()
+        };
+        let critical: Vec<&str> = of("critical")
+            .into_iter()
+            .filter(|code| !["149", "150"].contains(code))
+            .collect();
+        assert_eq!(CRITICAL.split('|').collect::<Vec<_>>(), critical);
+        for code in APPLICATION.split('|') {
+            assert!(of("warning").contains(&code), "{code}");
+        }
+    }
+}

@@ -37,6 +37,20 @@ pub struct Recording {
     pub labels: BTreeMap<String, String>,
 }
 
+/// A rule file, as a value: written as YAML or JSON it is what Prometheus reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct File {
+    pub(crate) groups: Vec<Group>,
+}
+
+impl File {
+    /// The text of the file.
+    pub fn text(&self) -> Result<String, RulesError> {
+        let text = serde_saphyr::to_string(self).map_err(RulesError)?;
+        Ok(format!("{HEAD}{text}"))
+    }
+}
+
 /// Rules of one file, evaluated one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Group {
@@ -97,18 +111,11 @@ pub const fn severity_name(severity: Severity) -> &'static str {
 /// The text of a rule file with one group of alerts.
 pub(crate) fn alerts(name: &str, rules: impl IntoIterator<Item = Rule>) -> Result<String, RulesError> {
     let rules = rules.into_iter().map(Line::Alert).collect();
-    file(&[Group {
-        name: name.to_owned(),
-        rules,
-    }])
-}
-
-/// The text of a rule file.
-pub(crate) fn file(groups: &[Group]) -> Result<String, RulesError> {
-    #[derive(Serialize)]
-    struct File<'a> {
-        groups: &'a [Group],
+    File {
+        groups: vec![Group {
+            name: name.to_owned(),
+            rules,
+        }],
     }
-    let text = serde_saphyr::to_string(&File { groups }).map_err(RulesError)?;
-    Ok(format!("{HEAD}{text}"))
+    .text()
 }
