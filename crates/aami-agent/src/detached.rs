@@ -222,10 +222,11 @@ impl Run {
         let pid = self.at_work();
         let (last_seq, ended) = events::last(&self.events()).map_err(DetachedError::file(&self.events()))?;
         let ended = ended.filter(|ended| ended.attempt == request.attempt);
-        let (status, exit) = match (pid, &ended) {
-            (Some(_), _) => (RunStatus::Running, None),
-            (None, Some(ended)) => (ended.status, Some(ended.exit)),
-            (None, None) => (RunStatus::Interrupted, Some(Exit::Interrupted.number())),
+        let (status, exit) = if pid.is_some() {
+            (RunStatus::Running, None)
+        } else {
+            let ended = ended.unwrap_or_else(|| self.without_a_word(request.attempt));
+            (ended.status, Some(ended.exit))
         };
         Ok(Some(Standing {
             id: self.id.clone(),
@@ -246,12 +247,19 @@ impl Run {
             .ok_or_else(|| DetachedError::Unknown(self.id.clone()))
     }
 
-    /// Calls it off: its process hears of it within a moment. Nothing happens to one that has ended.
+    /// Calls it off: its process hears of it within a moment, and ends between two changes; called off once more, it ends
+    /// at once. Nothing happens to one that has ended.
     pub(crate) fn call_off(&self) -> Result<Standing, DetachedError> {
         let standing = self.known()?;
         if standing.status == RunStatus::Running {
             let path = self.cancel();
-            private(&path).map_err(DetachedError::file(&path))?;
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(&path);
+            file.and_then(|mut file| file.write_all(b"x"))
+                .map_err(DetachedError::file(&path))?;
         }
         Ok(standing)
     }
@@ -265,13 +273,19 @@ impl Run {
         fs::remove_dir_all(&self.folder).map_err(DetachedError::file(&self.folder))
     }
 
-    /// How an attempt ended that left no word: a power cut, or somebody killed it.
-    fn without_a_word(attempt: u32) -> Ended {
+    /// How an attempt ended that left no word: a power cut, or somebody killed it, or it was called off twice.
+    fn without_a_word(&self, attempt: u32) -> Ended {
+        let (status, message) = if self.cancel().exists() {
+            (RunStatus::Cancelled, "it was called off and ended at once")
+        } else {
+            let message = "its process ended without a word; the same command goes on with it";
+            (RunStatus::Interrupted, message)
+        };
         Ended {
-            status: RunStatus::Interrupted,
+            status,
             exit: Exit::Interrupted.number(),
             attempt,
-            message: Some("its process ended without a word; the same command goes on with it".to_owned()),
+            message: Some(message.to_owned()),
         }
     }
 }

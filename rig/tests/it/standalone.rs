@@ -40,6 +40,27 @@ fn bootstrap(node: &Node) -> String {
     format!("bootstrap --standalone --address {address} --labels rack=a1 --components {PUSHED}/components")
 }
 
+/// A folder of components whose exporter ends at once.
+fn never_answers(node: &Node) -> Result<()> {
+    let script = format!(
+        "set -e; mkdir /root/slow; cp --dereference /bin/true /root/slow/node_exporter; cat > /root/slow/components.toml <<END
+format = 1
+[[component]]
+name = \"node_exporter\"
+version = \"0.0.1\"
+kind = \"exporter\"
+license = \"MIT\"
+ports = [9100]
+archive = \"none\"
+[component.build.{ARCH}]
+file = \"node_exporter\"
+sha256 = \"$(sha256sum < /root/slow/node_exporter | cut -c1-64)\"
+programs = {{ node_exporter = \"node_exporter\" }}
+END"
+    );
+    node.sh(&script)?.ok().map(drop)
+}
+
 /// The lines of a run, as a follower has them.
 fn lines(said: &str) -> Result<Vec<Value>> {
     let lines = said.lines();
@@ -219,27 +240,36 @@ fn a_run_is_nobodys_to_cut_and_one_that_was_killed_goes_on() -> Result<()> {
         "{last:#}"
     );
 
-    // The same command goes on under the same name; a machine that goes down ends it in time.
+    // The same command goes on under the same name, and called off twice it ends at once.
     node.types_well(&format!("{agent} run start --id first -- {hangs}"))?;
     ensure!(stands(&node)?["attempt"] == 2, "{:#}", stands(&node)?);
-    node.sh("systemctl stop 'aami-run-first*'")?.ok()?;
-    let said = node.types(&format!("{agent} run follow first --json"))?;
-    ensure!(said.code == 9, "{}", said.all());
-    let last = lines(&said.stdout)?.pop().context("no line")?;
-    ensure!(
-        last["status"] == "interrupted" && last["seq"].is_u64(),
-        "{last:#}"
-    );
-
-    // One that is called off says so.
-    node.types_well(&format!("{agent} run start --id first -- {hangs}"))?;
-    node.types_well(&format!("{agent} run cancel first"))?;
+    node.types_well(&format!("{agent} run cancel first && {agent} run cancel first"))?;
     let said = node.types(&format!("{agent} run follow first"))?;
     ensure!(
         said.code == 9 && said.all().contains("cancelled"),
         "{}",
         said.all()
     );
+
+    // A machine that goes down ends a run in time: this one waits for an exporter that never answers.
+    never_answers(&node)?;
+    let waits = format!("bootstrap --standalone --address {address} --components /root/slow");
+    node.types_well(&format!("{agent} run start --id slow -- {waits}"))?;
+    wait_until(Duration::from_secs(30), "it waits for its exporter", || {
+        let said = node.sh("cat /var/lib/aami/runs/slow/events.jsonl")?.ok()?;
+        let waits = |line: &Value| line["type"] == "step_started" && line["step"] == "node_exporter";
+        ensure!(lines(&said)?.iter().any(waits), "{said}");
+        Ok(())
+    })?;
+    node.sh("systemctl stop aami-run-slow.service")?.ok()?;
+    let said = node.types(&format!("{agent} run follow slow --json"))?;
+    ensure!(said.code == 9, "{}", said.all());
+    let last = lines(&said.stdout)?.pop().context("no line")?;
+    ensure!(
+        last["status"] == "interrupted" && last["seq"].is_u64(),
+        "{last:#}"
+    );
+    node.sh("rm -r /root/slow")?.ok()?;
 
     // Another name and what was carried bring it to the end, and taking it back in a run leaves nothing but that run.
     node.types_well(&format!("{agent} run start --id third -- {}", bootstrap(&node)))?;

@@ -267,7 +267,9 @@ impl Bootstrap {
         let enrolment = self.which.enrolment()?;
         let api = self.api(enrolment.as_ref(), surroundings)?;
         // Nobody but its operator knows where a node on its own is reached: it stays as it was said.
-        let before = enrolment.as_ref().filter(|before| api.is_none() && before.server.is_none());
+        let before = enrolment
+            .as_ref()
+            .filter(|before| api.is_none() && before.server.is_none());
         let address = self
             .address
             .or_else(|| before.and_then(|before| before.address.parse().ok()));

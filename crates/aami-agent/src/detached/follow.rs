@@ -64,7 +64,7 @@ pub(crate) fn follow(run: &Run, after: u64, reader: Reader<'_>) -> Result<Follow
         if standing.status != RunStatus::Running && !any {
             let exit = standing.exit.unwrap_or_default();
             if file.has_ended != Some(standing.attempt) {
-                let ended = Run::without_a_word(standing.attempt);
+                let ended = run.without_a_word(standing.attempt);
                 let line = Line {
                     seq: None,
                     at: None,

@@ -119,7 +119,7 @@ pub(crate) fn start(
     if let Some(other) = runs
         .all()?
         .into_iter()
-        .find(|other| other.status == RunStatus::Running)
+        .find(|other| other.status == RunStatus::Running && other.id != wanted.id)
     {
         let (id, since, command) = (&other.id, other.started_at, other.command.join(" "));
         return Err(DetachedError::Busy(format!(
@@ -170,7 +170,7 @@ fn before(run: &Run) -> Result<Option<Standing>, DetachedError> {
     if standing.status == RunStatus::Running && standing.pid.is_none() {
         let (_, ended) = events::last(&run.events()).map_err(DetachedError::file(&run.events()))?;
         let ended = ended.filter(|ended| ended.attempt == standing.attempt);
-        let ended = ended.unwrap_or_else(|| Run::without_a_word(standing.attempt));
+        let ended = ended.unwrap_or_else(|| run.without_a_word(standing.attempt));
         (standing.status, standing.exit) = (ended.status, Some(ended.exit));
     }
     Ok(Some(standing))

@@ -59,7 +59,7 @@ pub(crate) fn work(run: &Run, command: impl FnOnce(Job) -> Exit) -> Result<Exit,
     let mut writer = Writer::open(&events).map_err(failed())?;
     let before = request.attempt.saturating_sub(1);
     if before > 0 && !writer.has_ended(before).map_err(failed())? {
-        let ended = Run::without_a_word(before);
+        let ended = run.without_a_word(before);
         writer.end(&ended, clock.now()).map_err(failed())?;
     }
     let (reader, pipe) = io::pipe().map_err(failed())?;
@@ -136,14 +136,18 @@ fn copy(reader: PipeReader, writer: &Mutex<Option<Writer>>) {
     }
 }
 
-/// Hears when the run is called off, and passes it on as the signal that every command knows, once.
+/// Hears when the run is called off, and passes it on as the signal that every command knows. Called off twice, the
+/// second signal ends the command at once, as a second Ctrl-C does.
 fn listen(run: &Run, ended: Receiver<()>) -> io::Result<()> {
     let cancel = run.cancel();
     let watch = move || {
+        let mut told = 0;
         while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LOOK) {
-            if cancel.exists() {
+            // One byte each time it was called off.
+            let wanted = std::fs::metadata(&cancel).map_or(0, |file| file.len());
+            if told < wanted.min(2) {
+                told += 1;
                 let _ = kill_process(getpid(), Signal::TERM);
-                return;
             }
         }
     };

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use aami_api::detached::{Kind, Line, Standing};
 use aami_model::run::{RunEventKind, RunStatus};
 use rustix::process::{Pid, Signal, kill_process};
+use sha2::Digest as _;
 
 /// Longer than anything takes that happens at all.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -97,15 +98,51 @@ impl Stage {
         words.map(str::to_owned).into()
     }
 
-    /// Starts it, and waits until it is at its mirror.
+    /// A bootstrap that waits for an exporter that will never answer.
+    fn waiting(&self) -> Vec<String> {
+        let folder = self.folder.path().join("components");
+        fs::create_dir_all(&folder).unwrap();
+        let program = fs::read("/bin/true").unwrap();
+        let sum = data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(&program));
+        fs::write(folder.join("node_exporter"), program).unwrap();
+        let arch = if cfg!(target_arch = "aarch64") {
+            "arm64"
+        } else {
+            "amd64"
+        };
+        let catalogue = format!(
+            "format = 1\n[[component]]\nname = \"node_exporter\"\nversion = \"1\"\nkind = \"exporter\"\n\
+             license = \"MIT\"\nports = [9100]\narchive = \"none\"\n[component.build.{arch}]\n\
+             file = \"node_exporter\"\nsha256 = \"{sum}\"\nprograms = {{ node_exporter = \"node_exporter\" }}\n"
+        );
+        fs::write(folder.join("components.toml"), catalogue).unwrap();
+        let mut command = self.hanging();
+        command.truncate(command.len() - 2);
+        command.extend(["--components".to_owned(), folder.display().to_string()]);
+        command
+    }
+
+    /// Starts one that hangs, and waits until it asks its mirror, which it does once it has looked at the hardware.
     #[track_caller]
     fn start_hanging(&self, id: &str) -> Standing {
-        let command = self.hanging();
+        let looked = |kind: &RunEventKind| matches!(kind, RunEventKind::StepCompleted { step, .. } if step == "detect_hardware");
+        self.start_until(id, &self.hanging(), looked)
+    }
+
+    /// Starts one that waits for its exporter, and waits until it does.
+    #[track_caller]
+    fn start_waiting(&self, id: &str) -> Standing {
+        let waits = |kind: &RunEventKind| matches!(kind, RunEventKind::StepStarted { step, .. } if step == "node_exporter");
+        self.start_until(id, &self.waiting(), waits)
+    }
+
+    #[track_caller]
+    fn start_until(&self, id: &str, command: &[String], wanted: fn(&RunEventKind) -> bool) -> Standing {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         let standing = self.start(id, &words);
-        let is_at_it = |line: &Line| matches!(&line.kind, Kind::Event(RunEventKind::StepStarted { step, .. }) if step == "node_exporter");
-        until("it asks its mirror", || {
-            self.written(id).iter().any(is_at_it).then_some(())
+        let is_there = |line: &Line| matches!(&line.kind, Kind::Event(kind) if wanted(kind));
+        until("it has come so far", || {
+            self.written(id).iter().any(is_there).then_some(())
         });
         standing
     }
@@ -318,21 +355,30 @@ fn a_reader_that_is_gone_does_not_touch_the_run() {
 #[test]
 fn a_run_that_is_called_off_ends_as_that() {
     let stage = Stage::new();
-    stage.start_hanging("first");
+    stage.start_waiting("first");
     standing(&stage.run(&["cancel", "first", "--json"]));
     let output = stage.follow("first", &[]);
     assert_eq!(output.status.code(), Some(9));
     let all = lines(&output);
-    let Kind::Ended(ended) = &all.last().unwrap().kind else {
+    let last = all.last().unwrap();
+    let Kind::Ended(ended) = &last.kind else {
         panic!("{all:?}")
     };
     assert_eq!((ended.status, ended.exit), (RunStatus::Cancelled, 9));
+    assert!(last.seq.is_some(), "it said so itself");
     // It is not begun again by itself, and calling it off once more is no harm.
-    let command = stage.hanging();
+    let command = stage.waiting();
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     assert_eq!(stage.start("first", &words).begun, Some(false));
     standing(&stage.run(&["cancel", "first", "--json"]));
     assert_eq!(stage.status("first").status, RunStatus::Cancelled);
+    // One that hears nothing, since it waits for a server, is called off twice.
+    stage.start_hanging("second");
+    standing(&stage.run(&["cancel", "second", "--json"]));
+    standing(&stage.run(&["cancel", "second", "--json"]));
+    let output = stage.follow("second", &[]);
+    assert_eq!(output.status.code(), Some(9));
+    assert_eq!(stage.status("second").status, RunStatus::Cancelled);
 }
 
 #[test]
