@@ -64,7 +64,7 @@ impl Workshop {
 /// A machine that has this build's program, a bundle and the key of whoever made it, and nothing else.
 fn machine(net: &Net, workshop: &Workshop) -> Result<Stage> {
     let node = Node::boot(net, Release::Bookworm, "server")?;
-    let mut put = |from: PathBuf, to: &str, mode| node.write(to, &fs::read(from)?, mode);
+    let put = |from: PathBuf, to: &str, mode| node.write(to, &fs::read(from)?, mode);
     put(workshop.at("root").join(ARCH).join("aami"), "/root/aami", 0o755)?;
     put(
         workshop.at("aami-offline.tar.zst"),

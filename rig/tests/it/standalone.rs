@@ -21,14 +21,15 @@ fn carry(node: &Node) -> Result<String> {
     node.sh(&format!("install -d -m 755 {PUSHED} {PUSHED}/components"))?
         .ok()?;
     for entry in std::fs::read_dir(&files)? {
-        let (path, name) = (entry.as_ref().map(std::fs::DirEntry::path), entry?.file_name());
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy().into_owned();
         let to = if name == "aami-agent" {
             format!("{PUSHED}/{name}")
         } else {
             format!("{PUSHED}/components/{name}")
         };
-        let bytes = std::fs::read(path.map_err(|error| anyhow::anyhow!("{error}"))?)?;
+        let bytes = std::fs::read(path)?;
         node.write(&to, &bytes, 0o755)?;
     }
     Ok(format!("{PUSHED}/aami-agent"))
