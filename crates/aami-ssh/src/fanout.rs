@@ -44,7 +44,8 @@ pub use summary::{Alike, Summary};
 pub struct Limits {
     /// How many hosts at the same time.
     pub max_parallel: usize,
-    /// How long one host may take, from its first attempt to the end of its last, pauses in between included.
+    /// How long one host may take, from its first attempt to the end of its last, pauses in between included, but
+    /// not the time it waits for a place.
     pub deadline: Duration,
     /// How often a host is tried in all.
     pub attempts: u32,

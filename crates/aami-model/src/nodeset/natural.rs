@@ -31,6 +31,7 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
 /// Compares two names piece by piece: numbers by value, then by their zeros; all else by its bytes; a number
 /// stands before text. Only equal texts are equal.
 pub fn natural(left: &str, right: &str) -> Ordering {
+    let (left, right) = without_what_is_common(left, right);
     let mut others = pieces(right);
     for piece in pieces(left) {
         let order = match (piece, others.next()) {
@@ -49,6 +50,22 @@ pub fn natural(left: &str, right: &str) -> Ordering {
     } else {
         Ordering::Equal
     }
+}
+
+/// What stands behind the pieces that both have: names of one fleet begin alike, and are compared often.
+fn without_what_is_common<'a>(left: &'a str, right: &'a str) -> (&'a str, &'a str) {
+    let bytes = left.as_bytes();
+    let alike = bytes
+        .iter()
+        .zip(right.as_bytes())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let mut from = alike;
+    // A number counts as a whole, and so does a character.
+    while from > 0 && (bytes[from - 1].is_ascii_digit() || !left.is_char_boundary(from)) {
+        from -= 1;
+    }
+    (&left[from..], &right[from..])
 }
 
 /// Digits of any length.

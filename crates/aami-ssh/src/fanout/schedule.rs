@@ -221,10 +221,8 @@ impl Schedule {
             // Whoever waits stands in the heap once, and only they do.
             return None;
         };
-        let until = first.saturating_add(self.limits.deadline);
-        if until <= now {
-            return Some(self.last_failure(host));
-        }
+        // That others hold all the places is not this host's fault: its time stands still meanwhile.
+        let first = first.saturating_add(now - at);
         Some(self.start(host, attempt + 1, first, now))
     }
 
