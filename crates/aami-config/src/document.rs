@@ -93,7 +93,11 @@ impl Document {
 
     /// Removes the nodes of these names, with the comments within their entries; comments above and below stay. A
     /// name written with a variable is compared as it reads. Fails where one of them is not listed.
-    pub fn remove_nodes(&mut self, names: &[Hostname], environment: &Environment<'_>) -> Result<(), EditError> {
+    pub fn remove_nodes(
+        &mut self,
+        names: &[Hostname],
+        environment: &Environment<'_>,
+    ) -> Result<(), EditError> {
         if names.is_empty() {
             return Ok(());
         }

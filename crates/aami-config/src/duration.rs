@@ -87,7 +87,18 @@ mod tests {
             assert_eq!(read.duration(), Duration::from_millis(millis), "{text}");
             assert_eq!(read.to_string(), text);
         }
-        for text in ["", "15", "d", "1w1y", "1d1w", "-1d", "1.5h", "99999999999999999999y", "1 d", "y"] {
+        for text in [
+            "",
+            "15",
+            "d",
+            "1w1y",
+            "1d1w",
+            "-1d",
+            "1.5h",
+            "99999999999999999999y",
+            "1 d",
+            "y",
+        ] {
             assert_eq!(text.parse::<PromDuration>(), Err(NotADuration), "{text:?}");
         }
     }

@@ -19,7 +19,7 @@ pub struct Hop {
 pub struct ProxyJump(Vec<Hop>);
 
 /// At most this many hosts on the way.
-pub const MOST_HOPS: usize = 8;
+const MOST_HOPS: usize = 8;
 
 impl ProxyJump {
     /// The hosts, the first from here first.

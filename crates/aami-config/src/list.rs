@@ -22,7 +22,6 @@ use crate::config::MOST_NODES;
 use crate::newnode::NewNode;
 use crate::problem::{Gathered, Problem, Problems};
 use crate::tree::decode;
-use draft::Draft;
 
 /// The largest list that is read, in bytes.
 pub const MOST_BYTES: usize = 16 << 20;

@@ -50,8 +50,14 @@ mod tests {
     #[test]
     fn only_the_cluster_must_be_named() {
         let schema = schema();
-        assert_eq!(schema["properties"]["cluster"]["allOf"][0]["required"], json!(["name"]));
+        assert_eq!(
+            schema["properties"]["cluster"]["allOf"][0]["required"],
+            json!(["name"])
+        );
         assert_eq!(schema["properties"]["ssh"]["allOf"][0]["required"], Value::Null);
-        assert_eq!(schema["properties"]["prometheus"]["allOf"][0]["properties"]["port"]["default"], json!(9090));
+        assert_eq!(
+            schema["properties"]["prometheus"]["allOf"][0]["properties"]["port"]["default"],
+            json!(9090)
+        );
     }
 }

@@ -113,7 +113,9 @@ fn default_value(text: &str) -> Value {
         "{}" => json!({}),
         "true" => json!(true),
         "false" => json!(false),
-        text => text.parse::<u64>().map_or_else(|_| json!(text), |number| json!(number)),
+        text => text
+            .parse::<u64>()
+            .map_or_else(|_| json!(text), |number| json!(number)),
     }
 }
 
@@ -144,7 +146,10 @@ impl Pairs<'_, '_, '_> {
         }
     }
 
-    #[allow(clippy::option_option, reason = "the outer one says whether there was a problem")]
+    #[allow(
+        clippy::option_option,
+        reason = "the outer one says whether there was a problem"
+    )]
     pub(crate) fn optional<K: Kind>(&mut self, key: &'static str, kind: &K) -> Option<Option<K::Out>> {
         let path = self.path.key(key);
         match written(self.node, key, kind) {

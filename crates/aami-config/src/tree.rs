@@ -7,7 +7,7 @@ mod build;
 mod text;
 
 pub(crate) use build::parse;
-pub(crate) use text::{Decoded, decode};
+pub(crate) use text::decode;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -38,8 +38,6 @@ pub(crate) struct Node<'a> {
     pub(crate) span: Range<usize>,
     /// The line it begins in, from 1.
     pub(crate) line: usize,
-    /// The column it begins in, from 0, in bytes.
-    pub(crate) column: usize,
     /// Whether it was written somewhere else and is named here by an alias.
     pub(crate) aliased: bool,
 }
@@ -63,8 +61,6 @@ pub(crate) struct Entry<'a> {
     pub(crate) key_span: Range<usize>,
     /// The line the key stands in, from 1.
     pub(crate) line: usize,
-    /// The column the key begins in, from 0.
-    pub(crate) column: usize,
     pub(crate) value: Node<'a>,
 }
 
@@ -89,7 +85,6 @@ impl<'a> Node<'a> {
             value,
             span: 0..0,
             line,
-            column: 0,
             aliased: false,
         }
     }
@@ -135,7 +130,9 @@ impl<'a> Node<'a> {
 
     /// The value under this key, where something is written.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
-        self.entry(key).map(|entry| &entry.value).filter(|value| !value.is_null())
+        self.entry(key)
+            .map(|entry| &entry.value)
+            .filter(|value| !value.is_null())
     }
 
     /// What it is, for people.
@@ -144,25 +141,6 @@ impl<'a> Node<'a> {
             Value::Scalar { .. } => "a plain value",
             Value::List { .. } => "a list",
             Value::Map { .. } => "a mapping",
-        }
-    }
-
-    /// Whether two values say the same, wherever and however they are written.
-    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
-        match (&self.value, &other.value) {
-            (Value::Scalar { text: a, .. }, Value::Scalar { text: b, .. }) => {
-                self.is_null() == other.is_null() && (self.is_null() || a == b)
-            }
-            (Value::List { items: a, .. }, Value::List { items: b, .. }) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says_the_same(b))
-            }
-            (Value::Map { entries: a, .. }, Value::Map { entries: b, .. }) => {
-                a.len() == b.len()
-                    && a.iter()
-                        .zip(b)
-                        .all(|(a, b)| a.key == b.key && a.value.says_the_same(&b.value))
-            }
-            _ => false,
         }
     }
 }

@@ -32,11 +32,6 @@ pub(crate) enum NotVariables {
     Name,
 }
 
-/// Whether a text has anything to put in.
-pub(crate) fn has_variables(text: &str) -> bool {
-    text.contains("${")
-}
-
 /// Puts the variables in. In: a value, and where variables are looked up; an empty one counts as not set. Fails where
 /// a `${` is not closed or holds no name.
 pub(crate) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Expanded, NotVariables> {

@@ -1,7 +1,7 @@
 //! `grafana:`.
 
-use crate::section::section;
 use crate::secret::SecretValue;
+use crate::section::section;
 
 section! {
     /// The Grafana that shows the fleet.

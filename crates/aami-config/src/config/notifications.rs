@@ -1,7 +1,7 @@
 //! `notifications:`.
 
-use crate::section::{choice, section};
 use crate::secret::SecretValue;
+use crate::section::{choice, section};
 
 section! {
     /// Who is told of alerts.

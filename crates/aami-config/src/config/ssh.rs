@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::jump::ProxyJump;
-use crate::section::{choice, section};
 use crate::secret::SecretValue;
+use crate::section::{choice, section};
 
 section! {
     /// How nodes are reached over SSH.

@@ -64,8 +64,12 @@ impl<'t> Change<'t> {
         if says.as_ref() != Some(&self.wanted) {
             return Err(EditError::NotReadBack);
         }
-        let kept = comments(self.text).filter(|(at, _)| !self.forgotten.iter().any(|range| range.contains(at)));
-        if !kept.map(|(_, text)| text).eq(comments(&made).map(|(_, text)| text)) {
+        let kept =
+            comments(self.text).filter(|(at, _)| !self.forgotten.iter().any(|range| range.contains(at)));
+        if !kept
+            .map(|(_, text)| text)
+            .eq(comments(&made).map(|(_, text)| text))
+        {
             return Err(EditError::NotReadBack);
         }
         Ok(made)

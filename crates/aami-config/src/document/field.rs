@@ -129,16 +129,35 @@ pub(super) fn set(
     if !missing.is_empty() {
         return put(node, &missing, &Plain::Text(value.to_owned()), change);
     }
-    match &node.value {
-        Value::Scalar { .. } if !node.span.is_empty() => {
-            change.replace(node.span.start..place::end(change.text, node), render::setting(value));
-            Ok(())
-        }
-        _ => Err(EditError::ByHand {
-            field: path.to_string(),
-            line: node.line,
-        }),
+    let by_hand = || EditError::ByHand {
+        field: path.to_string(),
+        line: node.line,
+    };
+    if !matches!(node.value, Value::Scalar { .. }) || node.span.is_empty() {
+        return Err(by_hand());
     }
+    let (text, written) = (change.text, render::setting(value));
+    let (start, end) = (node.span.start, place::end(text, node));
+    match entry_of(root, path)? {
+        // A text below its key begins with a sign (`|`) that is no part of it.
+        Some(entry) if line_start(text, entry.key_span.end) != line_start(text, start) => {
+            let colon = place::colon(text, entry).ok_or_else(by_hand)?;
+            change.replace(colon + 1..end, format!(" {written}"));
+        }
+        _ => change.replace(start..end, written),
+    }
+    Ok(())
+}
+
+/// The pair whose value stands at a path; nothing where it is an item of a list.
+fn entry_of<'t, 'a>(root: &'t Node<'a>, path: &FieldPath) -> Result<Option<&'t Entry<'a>>, EditError> {
+    let Some((Step::Key(key), above)) = path.steps.split_last() else {
+        return Ok(None);
+    };
+    Ok(match walk(root, &FieldPath::to(above.to_vec()))? {
+        Some((map, missing)) if missing.is_empty() => map.entry(key),
+        _ => None,
+    })
 }
 
 /// Removes a field with its line.
@@ -210,13 +229,7 @@ pub(super) fn write(
         Some((node, missing)) if !missing.is_empty() => put(node, &missing, value, change),
         // It is there, and empty: it gives way to lines below its key.
         Some((node, _)) => {
-            let (last, above) = path.steps.split_last().ok_or(EditError::NotReadBack)?;
-            let above = FieldPath::to(above.to_vec());
-            let entry = match (walk(root, &above)?, last) {
-                (Some((map, missing)), Step::Key(key)) if missing.is_empty() => map.entry(key),
-                _ => None,
-            };
-            let entry = entry.ok_or_else(|| EditError::ByHand {
+            let entry = entry_of(root, &path)?.ok_or_else(|| EditError::ByHand {
                 field: path.to_string(),
                 line: node.line,
             })?;
@@ -228,7 +241,10 @@ pub(super) fn write(
 
 /// What was found on the way along a path: the last value there is, and the keys that are missing below it. Nothing
 /// where the path leads through an item that is not there.
-fn walk<'t, 'a>(root: &'t Node<'a>, path: &FieldPath) -> Result<Option<(&'t Node<'a>, Vec<String>)>, EditError> {
+fn walk<'t, 'a>(
+    root: &'t Node<'a>,
+    path: &FieldPath,
+) -> Result<Option<(&'t Node<'a>, Vec<String>)>, EditError> {
     let mut node = root;
     for (at, step) in path.steps.iter().enumerate() {
         if node.aliased {
@@ -284,9 +300,10 @@ fn put(node: &Node<'_>, missing: &[String], value: &Plain, change: &mut Change<'
         line: node.line,
     };
     let (first, rest) = missing.split_first().ok_or(EditError::NotReadBack)?;
-    let value = rest.iter().rev().fold(value.clone(), |value, key| {
-        Plain::Map(vec![(key.clone(), value)])
-    });
+    let value = rest
+        .iter()
+        .rev()
+        .fold(value.clone(), |value, key| Plain::Map(vec![(key.clone(), value)]));
     let Value::Map { entries, flow } = &node.value else {
         return Err(by_hand());
     };
@@ -311,14 +328,20 @@ fn put(node: &Node<'_>, missing: &[String], value: &Plain, change: &mut Change<'
     match (flow, entries.last()) {
         (true, Some(last)) => {
             let written = render::flow(&pair);
-            let inner = written.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
+            let inner = written
+                .strip_prefix('{')
+                .and_then(|inner| inner.strip_suffix('}'));
             let inner = inner.ok_or_else(by_hand)?;
             change.insert(place::entry_end(text, last), format!(", {inner}"));
         }
         (true, None) if node.span.is_empty() => {
             // Nothing but comments is written at all.
             let broken = line_break(text);
-            let before = if text.is_empty() || text.ends_with('\n') { "" } else { broken };
+            let before = if text.is_empty() || text.ends_with('\n') {
+                ""
+            } else {
+                broken
+            };
             let written = render::block(&pair, 0, broken);
             change.insert(text.len(), format!("{before}{written}{broken}"));
         }
@@ -355,6 +378,9 @@ fn below_key(entry: &Entry<'_>, value: &Plain, change: &mut Change<'_>) -> Resul
     let indent = column(text, entry.key_span.start) + 2;
     let broken = line_break(text);
     let written = render::block(value, indent, broken);
-    change.insert(line_end(text, end), format!("{broken}{}{written}", " ".repeat(indent)));
+    change.insert(
+        line_end(text, end),
+        format!("{broken}{}{written}", " ".repeat(indent)),
+    );
     Ok(())
 }

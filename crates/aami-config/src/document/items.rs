@@ -34,7 +34,10 @@ pub(super) fn append(
             after_block(list, last, items, change).ok_or_else(|| by_hand(list, path))?;
         }
         (true, Some(last)) => {
-            let more: String = items.iter().map(|item| format!(", {}", render::flow(item))).collect();
+            let more: String = items
+                .iter()
+                .map(|item| format!(", {}", render::flow(item)))
+                .collect();
             let at = place::end(change.text, last);
             change.insert(at, more);
         }
@@ -42,7 +45,11 @@ pub(super) fn append(
             // `[]`: entries of one word stay on the line, others get lines of their own.
             let is_short = items.iter().all(|item| matches!(item, Plain::Text(_)));
             let inside = change.text.get(list.span.clone()).unwrap_or_default();
-            let is_bare = inside.trim_start_matches('[').trim_end_matches(']').trim().is_empty();
+            let is_bare = inside
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .trim()
+                .is_empty();
             if is_short || !is_bare {
                 let written: Vec<String> = items.iter().map(render::flow).collect();
                 change.insert(list.span.start + 1, written.join(", "));
@@ -72,11 +79,13 @@ fn after_block(list: &Node<'_>, last: &Node<'_>, items: &[Plain], change: &mut C
         more.push_str(&" ".repeat(indent));
         more.push('-');
         more.push_str(&" ".repeat(gap - 1));
-        more.push_str(&if place::is_flow(last) && matches!(last.value, Value::Map { .. }) {
-            render::flow(item)
-        } else {
-            render::block(item, indent + gap, broken)
-        });
+        more.push_str(
+            &if place::is_flow(last) && matches!(last.value, Value::Map { .. }) {
+                render::flow(item)
+            } else {
+                render::block(item, indent + gap, broken)
+            },
+        );
     }
     change.insert(line_end(text, place::end(text, last).max(dash)), more);
     Some(())
@@ -132,7 +141,9 @@ pub(super) fn remove(
         if !is_alone {
             return Err(by_hand(list, path));
         }
-        let last = items.get(*at).map_or(dash, |item| place::end(text, item).max(dash));
+        let last = items
+            .get(*at)
+            .map_or(dash, |item| place::end(text, item).max(dash));
         change.forget(start..next_line(text, last));
     }
     if gone.len() == items.len() {

@@ -14,7 +14,11 @@ pub(super) fn line_break(text: &str) -> &'static str {
 pub(super) fn line_end(text: &str, at: usize) -> usize {
     let rest = &text[at..];
     let end = rest.find('\n').map_or(text.len(), |found| at + found);
-    if text[at..end].ends_with('\r') { end - 1 } else { end }
+    if text[at..end].ends_with('\r') {
+        end - 1
+    } else {
+        end
+    }
 }
 
 /// The beginning of the line that holds `at`.
@@ -57,7 +61,19 @@ pub(super) fn dash(text: &str, list: &Node<'_>, at: usize) -> Option<usize> {
     let items = list.items();
     let mut from = match at.checked_sub(1) {
         Some(before) => end(text, items.get(before)?),
-        None => list.span.start,
+        None => {
+            let begin = list.span.start;
+            let is_dash = text
+                .get(begin..)?
+                .strip_prefix('-')
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+            if is_dash {
+                return Some(begin);
+            }
+            // A list that is indented as little as its key is told from behind its first dash.
+            let before = text[..begin].trim_end();
+            return before.ends_with('-').then(|| before.len() - 1);
+        }
     };
     loop {
         let rest = text.get(from..)?;
@@ -74,7 +90,10 @@ pub(super) fn dash(text: &str, list: &Node<'_>, at: usize) -> Option<usize> {
 /// How far a position is from the beginning of its line.
 pub(super) fn column(text: &str, at: usize) -> usize {
     // A byte order mark takes no room.
-    text[line_start(text, at)..at].trim_start_matches('\u{feff}').chars().count()
+    text[line_start(text, at)..at]
+        .trim_start_matches('\u{feff}')
+        .chars()
+        .count()
 }
 
 /// Whether a value is written in brackets.

@@ -93,10 +93,8 @@ fn is_another_type(text: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_hexdigit() || b"._+-:xXoO".contains(&b))
         && text.parse::<std::net::IpAddr>().is_err();
-    let is_sexagesimal = text.contains(':')
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || b == b':' || b == b'.');
+    let is_sexagesimal =
+        text.contains(':') && text.bytes().all(|b| b.is_ascii_digit() || b == b':' || b == b'.');
     is_word || like_a_number || is_sexagesimal
 }
 
@@ -204,7 +202,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_text_reads_back(text in "\\PC{0,20}|[a-z:#,\\[\\]{}&*!|>'\"%@` \\n\\t-]{0,12}") {
-            let value = Plain::Map(vec![("key".to_owned(), Plain::Text(text.clone()))]);
+            let value = Plain::Map(vec![("key".to_owned(), Plain::Text(text))]);
             for written in [format!("{}\n", block(&value, 0, "\n")), flow(&value)] {
                 let tree = tree::parse(written.as_bytes()).unwrap();
                 prop_assert_eq!(&Plain::of(&tree.root), &value, "{}", written);

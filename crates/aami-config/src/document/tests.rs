@@ -42,7 +42,9 @@ fn rich() -> NewNode {
         ssh_user: Some("ops".into()),
         ssh_key: Some("~/.ssh/id".into()),
         ssh_port: Some(2222),
-        labels: [("rack", "A1"), ("row", "03"), ("note", "a: b ${X}")].into_iter().collect(),
+        labels: [("rack", "A1"), ("row", "03"), ("note", "a: b ${X}")]
+            .into_iter()
+            .collect(),
         ..node("gpu9", "2001:db8::9")
     }
 }
@@ -79,7 +81,10 @@ fn a_node_is_added_as_its_neighbours_are_written() {
 fn the_first_node_opens_the_list_wherever_it_is() {
     for (before, after) in [
         ("nodes: []\n", "nodes:\n  - name: a\n    ip: 10.0.0.1\n"),
-        ("nodes: [ ]  # none yet\n", "nodes:  # none yet\n  - name: a\n    ip: 10.0.0.1\n"),
+        (
+            "nodes: [ ]  # none yet\n",
+            "nodes:  # none yet\n  - name: a\n    ip: 10.0.0.1\n",
+        ),
         ("nodes:\n", "nodes:\n  - name: a\n    ip: 10.0.0.1\n"),
         ("nodes: null\n", "nodes:\n  - name: a\n    ip: 10.0.0.1\n"),
         ("", "nodes:\n  - name: a\n    ip: 10.0.0.1\n"),
@@ -133,10 +138,16 @@ fn a_node_goes_with_its_own_comments_and_leaves_all_others() {
 #[test]
 fn the_last_node_leaves_an_empty_list() {
     assert_eq!(
-        removed("nodes: # ours\n  # a\n  - name: a\n    ip: 10.0.0.1\n  # b\nssh: {}\n", &["a"]),
+        removed(
+            "nodes: # ours\n  # a\n  - name: a\n    ip: 10.0.0.1\n  # b\nssh: {}\n",
+            &["a"]
+        ),
         "nodes: [] # ours\n  # a\n  # b\nssh: {}\n"
     );
-    assert_eq!(removed("nodes: [{name: a, ip: 10.0.0.1}]\n", &["a"]), "nodes: []\n");
+    assert_eq!(
+        removed("nodes: [{name: a, ip: 10.0.0.1}]\n", &["a"]),
+        "nodes: []\n"
+    );
     let three = "nodes: [{name: a}, {name: b}, {name: c}]\n";
     assert_eq!(removed(three, &["a", "b"]), "nodes: [{name: c}]\n");
     assert_eq!(removed(three, &["b", "c"]), "nodes: [{name: a}]\n");
@@ -151,11 +162,16 @@ fn a_name_written_with_a_variable_is_found_as_it_reads() {
         variables: &lookup,
         ..Environment::bare()
     };
-    document.remove_nodes(&["gpu3".parse().unwrap()], &environment).unwrap();
+    document
+        .remove_nodes(&["gpu3".parse().unwrap()], &environment)
+        .unwrap();
     assert!(!document.text().contains("${THIRD}") && document.text().contains("${GRAFANA}"));
     let before = document.clone();
     let error = document
-        .remove_nodes(&["gpu1".parse().unwrap(), "nobody".parse().unwrap()], &environment)
+        .remove_nodes(
+            &["gpu1".parse().unwrap(), "nobody".parse().unwrap()],
+            &environment,
+        )
         .unwrap_err();
     assert_eq!(error.to_string(), "the node nobody is not in the configuration");
     assert_eq!(document, before, "nothing is removed where one is missing");
@@ -166,9 +182,15 @@ fn a_node_is_changed_where_it_stands() {
     let mut document = document(FLEET);
     let name: Hostname = "gpu1".parse().unwrap();
     let bare = Environment::bare();
-    document.change_node(&name, "labels.rack", Some("B2"), &bare).unwrap();
-    document.change_node(&name, "labels.row", Some("7"), &bare).unwrap();
-    document.change_node(&name, "ssh_user", Some("ops"), &bare).unwrap();
+    document
+        .change_node(&name, "labels.rack", Some("B2"), &bare)
+        .unwrap();
+    document
+        .change_node(&name, "labels.row", Some("7"), &bare)
+        .unwrap();
+    document
+        .change_node(&name, "ssh_user", Some("ops"), &bare)
+        .unwrap();
     assert!(
         document
             .text()
@@ -178,7 +200,11 @@ fn a_node_is_changed_where_it_stands() {
     );
     document.change_node(&name, "labels.rack", None, &bare).unwrap();
     document.change_node(&name, "ssh_user", None, &bare).unwrap();
-    assert!(document.text().contains("    labels: {row: 7}   # by hand\n  # broken"));
+    assert!(
+        document
+            .text()
+            .contains("    labels: {row: 7}   # by hand\n  # broken")
+    );
 }
 
 #[test]
@@ -193,7 +219,10 @@ fn presets_come_and_go() {
     assert!(one.add_preset("infiniband").unwrap());
     assert!(one.remove_preset("gpu-production").unwrap());
     assert!(!one.remove_preset("gpu-production").unwrap());
-    assert_eq!(one.text(), "cluster: {name: x}\nalerts:\n  presets:\n    - infiniband\n");
+    assert_eq!(
+        one.text(),
+        "cluster: {name: x}\nalerts:\n  presets:\n    - infiniband\n"
+    );
     assert!(one.remove_preset("infiniband").unwrap());
     assert_eq!(one.text(), "cluster: {name: x}\nalerts:\n  presets: []\n");
 
@@ -209,12 +238,27 @@ fn presets_come_and_go() {
 #[test]
 fn a_setting_is_set_where_it_stands_or_where_it_belongs() {
     for (before, field, value, after) in [
-        ("ssh:\n  port: 22 # usual\n", "ssh.port", "2222", "ssh:\n  port: 2222 # usual\n"),
+        (
+            "ssh:\n  port: 22 # usual\n",
+            "ssh.port",
+            "2222",
+            "ssh:\n  port: 2222 # usual\n",
+        ),
         ("ssh:\n  user: 'a'\n", "ssh.user", "ops", "ssh:\n  user: ops\n"),
         ("ssh:\n  port:\n", "ssh.port", "22", "ssh:\n  port: 22\n"),
-        ("ssh:\n  port: ~  # c\n", "ssh.port", "22", "ssh:\n  port: 22  # c\n"),
+        (
+            "ssh:\n  port: ~  # c\n",
+            "ssh.port",
+            "22",
+            "ssh:\n  port: 22  # c\n",
+        ),
         ("ssh: {}\n", "ssh.port", "22", "ssh: {port: 22}\n"),
-        ("ssh: {user: a}\n", "ssh.retry.max_attempts", "5", "ssh: {user: a, retry: {max_attempts: 5}}\n"),
+        (
+            "ssh: {user: a}\n",
+            "ssh.retry.max_attempts",
+            "5",
+            "ssh: {user: a, retry: {max_attempts: 5}}\n",
+        ),
         ("ssh:\n", "ssh.port", "22", "ssh:\n  port: 22\n"),
         (
             "ssh:\n  user: a\n# end\n",
@@ -229,7 +273,12 @@ fn a_setting_is_set_where_it_stands_or_where_it_belongs() {
             "${NEW}",
             "grafana:\n  admin_password: \"${NEW}\"\n",
         ),
-        ("server: https://a:1\n", "server", "https://b:2", "server: https://b:2\n"),
+        (
+            "server: https://a:1\n",
+            "server",
+            "https://b:2",
+            "server: https://b:2\n",
+        ),
         (
             "alerts:\n  custom:\n    - name: A\n      expr: |\n        up == 0\n      for: 1m\n",
             "alerts.custom[0].expr",
@@ -244,14 +293,22 @@ fn a_setting_is_set_where_it_stands_or_where_it_belongs() {
 #[test]
 fn a_setting_is_removed_with_its_line() {
     for (before, field, after) in [
-        ("ssh:\n  port: 22 # usual\n  user: a\n", "ssh.port", "ssh:\n  user: a\n"),
+        (
+            "ssh:\n  port: 22 # usual\n  user: a\n",
+            "ssh.port",
+            "ssh:\n  user: a\n",
+        ),
         ("ssh: {port: 22, user: a}\n", "ssh.port", "ssh: {user: a}\n"),
         ("ssh: {port: 22, user: a}\n", "ssh.user", "ssh: {port: 22}\n"),
         ("ssh: {port: 22}\n", "ssh.port", "ssh: {}\n"),
         ("a: 1\nssh:\n  port: 22\n", "ssh", "a: 1\n"),
         ("ssh:\n  port: 22\n", "ssh.port", "ssh:\n"),
         ("ssh:\n  port: 22\n", "ssh", ""),
-        ("nodes:\n  - group: a\n    name: x\n", "nodes[0].group", "nodes:\n  - name: x\n"),
+        (
+            "nodes:\n  - group: a\n    name: x\n",
+            "nodes[0].group",
+            "nodes:\n  - name: x\n",
+        ),
     ] {
         assert_eq!(unset(before, field).unwrap(), after, "{before:?} {field}");
     }
@@ -268,14 +325,29 @@ fn what_cannot_be_changed_safely_is_refused_and_stays() {
         unknown.to_string(),
         "there is no field ssh.max_paralel; did you mean ssh.max_parallel?"
     );
-    for field in ["", ".", "ssh.", "ssh[", "nodes[x]", "ssh.port.x", "nodes[0].labels.a.b", &"a.".repeat(5_000)] {
-        assert!(matches!(set("", field, "1"), Err(EditError::UnknownField { .. })), "{field:?}");
+    for field in [
+        "",
+        ".",
+        "ssh.",
+        "ssh[",
+        "nodes[x]",
+        "ssh.port.x",
+        "nodes[0].labels.a.b",
+        &"a.".repeat(5_000),
+    ] {
+        assert!(
+            matches!(set("", field, "1"), Err(EditError::UnknownField { .. })),
+            "{field:?}"
+        );
     }
     assert!(matches!(
         set("alerts:\n  presets:\n    - a\n", "alerts.presets", "b"),
         Err(EditError::ByHand { line: 3, .. })
     ));
-    assert!(matches!(set("nodes: []\n", "nodes[0].ip", "10.0.0.1"), Err(EditError::NotThere(_))));
+    assert!(matches!(
+        set("nodes: []\n", "nodes[0].ip", "10.0.0.1"),
+        Err(EditError::NotThere(_))
+    ));
     // Through an alias, a change would be one of many places.
     let aliased = "x: &l {rack: A1}\nnodes:\n  - {name: a, labels: *l}\n";
     assert!(matches!(
@@ -283,7 +355,10 @@ fn what_cannot_be_changed_safely_is_refused_and_stays() {
         Err(EditError::ByHand { line: 3, .. })
     ));
     let mut list = document("y: &n [{name: z}]\nnodes: *n\n");
-    assert!(matches!(list.add_nodes(&[node("a", "10.0.0.1")]), Err(EditError::ByHand { line: 2, .. })));
+    assert!(matches!(
+        list.add_nodes(&[node("a", "10.0.0.1")]),
+        Err(EditError::ByHand { line: 2, .. })
+    ));
     // Comments within brackets have no line of their own to stay in.
     let mut flow = document("nodes: [\n  {name: a},  # first\n  {name: b},  # second\n]\n");
     let before = flow.clone();
@@ -324,19 +399,25 @@ struct Style {
 }
 
 fn style() -> impl Strategy<Value = Style> {
-    (0_usize..5, 1_usize..5, any::<[bool; 6]>(), prop::sample::select(vec![' ', '\'', '"'])).prop_map(
-        |(indent, gap, [flow_items, flow_list, crlf, comments, last_break, mark], quote)| Style {
-            indent,
-            gap,
-            flow_items,
-            flow_list,
-            crlf,
-            comments,
-            last_break,
-            quote,
-            mark,
-        },
+    (
+        0_usize..5,
+        1_usize..5,
+        any::<[bool; 6]>(),
+        prop::sample::select(vec![' ', '\'', '"']),
     )
+        .prop_map(
+            |(indent, gap, [flow_items, flow_list, crlf, comments, last_break, mark], quote)| Style {
+                indent,
+                gap,
+                flow_items,
+                flow_list,
+                crlf,
+                comments,
+                last_break,
+                quote,
+                mark,
+            },
+        )
 }
 
 impl Style {
@@ -345,8 +426,20 @@ impl Style {
             ' ' => text.to_owned(),
             quote => format!("{quote}{text}{quote}"),
         };
-        let note = |text: &str| if self.comments { format!("  # {text}") } else { String::new() };
-        let line = |text: &str| if self.comments { format!("# {text}\n") } else { String::new() };
+        let note = |text: &str| {
+            if self.comments {
+                format!("  # {text}")
+            } else {
+                String::new()
+            }
+        };
+        let line = |text: &str| {
+            if self.comments {
+                format!("# {text}\n")
+            } else {
+                String::new()
+            }
+        };
         let spaces = " ".repeat(self.indent);
         let mut text = line("top");
         text.push_str(&format!("cluster: {{name: x}}{}\n\n", note("cluster")));

@@ -32,12 +32,21 @@ impl<K: Kind> Kind for List<K> {
     fn read(&self, node: &Node<'_>, path: &Path<'_>, reader: &mut Reader<'_>) -> Option<Self::Out> {
         if !matches!(node.value, Tree::List { .. }) {
             let sentence = format!("this must be a list, but it is {}", node.what());
-            reader.problem(node.line, path, sentence, Some("Begin each entry with `- `.".to_owned()));
+            reader.problem(
+                node.line,
+                path,
+                sentence,
+                Some("Begin each entry with `- `.".to_owned()),
+            );
             return None;
         }
         let items = node.items();
         if items.len() > self.most {
-            let sentence = format!("there are {} entries; at most {} are read", items.len(), self.most);
+            let sentence = format!(
+                "there are {} entries; at most {} are read",
+                items.len(),
+                self.most
+            );
             reader.problem(node.line, path, sentence, None);
             return None;
         }
@@ -140,7 +149,6 @@ impl<T: Fields> Kind for OrScalar<T> {
                     key: self.key.into(),
                     key_span: node.span.clone(),
                     line: node.line,
-                    column: node.column,
                     value: node.clone(),
                 }],
                 flow: true,

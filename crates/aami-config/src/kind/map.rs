@@ -23,7 +23,10 @@ impl Kind for LabelMap {
             check_name(key).err().map(|why| why.to_string())
         })?;
         if read.len() > MOST_LABELS {
-            let sentence = format!("there are {} labels; a node has at most {MOST_LABELS}", read.len());
+            let sentence = format!(
+                "there are {} labels; a node has at most {MOST_LABELS}",
+                read.len()
+            );
             reader.problem(node.line, path, sentence, None);
             return None;
         }
@@ -64,7 +67,12 @@ impl Kind for TextMap {
             (!fits).then(|| "a name has letters, digits, `_` and `-`, at most 128".to_owned())
         })?;
         if read.len() > MOST_LABELS {
-            reader.problem(node.line, path, format!("there are more than {MOST_LABELS}"), None);
+            reader.problem(
+                node.line,
+                path,
+                format!("there are more than {MOST_LABELS}"),
+                None,
+            );
             return None;
         }
         Some(read)

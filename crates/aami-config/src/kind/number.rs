@@ -117,7 +117,10 @@ impl Kind for Seconds {
     }
 
     fn words(&self) -> String {
-        format!("seconds, {} to {}, or a duration such as `1m30s`", self.least, self.most)
+        format!(
+            "seconds, {} to {}, or a duration such as `1m30s`",
+            self.least, self.most
+        )
     }
 }
 
@@ -150,6 +153,9 @@ impl Kind for Prom {
     }
 
     fn words(&self) -> String {
-        format!("a duration such as `15d` or `1h30m`, {} to {}", self.least, self.most)
+        format!(
+            "a duration such as `15d` or `1h30m`, {} to {}",
+            self.least, self.most
+        )
     }
 }

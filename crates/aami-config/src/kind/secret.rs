@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Kind;
 use super::url::{URL, is_url};
-use crate::read::{Path, Reader, ReadSecret};
+use crate::read::{Path, ReadSecret, Reader};
 use crate::secret::{NotSet, SecretValue};
 use crate::tree::Node;
 
@@ -25,7 +25,10 @@ impl Secret {
 
     /// An address that lets its reader in.
     pub(crate) const fn url() -> Self {
-        Self { what: URL, fits: is_url }
+        Self {
+            what: URL,
+            fits: is_url,
+        }
     }
 }
 
@@ -45,7 +48,12 @@ impl Kind for Secret {
             }
             ReadSecret::Given(_) => {
                 let sentence = format!("what is written here is not {}", self.what);
-                reader.problem(node.line, path, sentence, Some("It is a secret and not shown.".to_owned()));
+                reader.problem(
+                    node.line,
+                    path,
+                    sentence,
+                    Some("It is a secret and not shown.".to_owned()),
+                );
                 None
             }
         }

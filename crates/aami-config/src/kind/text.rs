@@ -39,7 +39,11 @@ impl Text {
 
     /// A login name.
     pub(crate) const fn user() -> Self {
-        Self::new("a login name: letters, digits and `._@\\+-$`, no `-` first", 64, is_user)
+        Self::new(
+            "a login name: letters, digits and `._@\\+-$`, no `-` first",
+            64,
+            is_user,
+        )
     }
 
     /// The name of a preset there is.
@@ -52,12 +56,20 @@ impl Text {
 
     /// The name of an alert.
     pub(crate) const fn alert() -> Self {
-        Self::new("an alert's name: one line of at most 128 characters", 128, is_line)
+        Self::new(
+            "an alert's name: one line of at most 128 characters",
+            128,
+            is_line,
+        )
     }
 
     /// PromQL; Prometheus itself says whether it is any.
     pub(crate) const fn expression() -> Self {
-        Self::new("a PromQL expression of at most 16384 characters", 16_384, are_lines)
+        Self::new(
+            "a PromQL expression of at most 16384 characters",
+            16_384,
+            are_lines,
+        )
     }
 
     /// One line.
@@ -84,12 +96,20 @@ impl Text {
 
     /// A mail address, with or without a name before it.
     pub(crate) const fn mailbox() -> Self {
-        Self::new("a mail address: `ops@example.com` or `Ops <ops@example.com>`", 320, is_mailbox)
+        Self::new(
+            "a mail address: `ops@example.com` or `Ops <ops@example.com>`",
+            320,
+            is_mailbox,
+        )
     }
 
     /// A size as Prometheus writes it.
     pub(crate) const fn size() -> Self {
-        Self::new("a size such as `500GB`: a number with B, KB, MB, GB, TB, PB or EB", 20, is_size)
+        Self::new(
+            "a size such as `500GB`: a number with B, KB, MB, GB, TB, PB or EB",
+            20,
+            is_size,
+        )
     }
 }
 
@@ -189,7 +209,14 @@ mod tests {
         ] {
             assert_eq!(is_mailbox(text), fits, "{text:?}");
         }
-        for (text, fits) in [("500GB", true), ("0B", false), ("GB", false), ("5", false), ("5gb", false), ("5é", false)] {
+        for (text, fits) in [
+            ("500GB", true),
+            ("0B", false),
+            ("GB", false),
+            ("5", false),
+            ("5gb", false),
+            ("5é", false),
+        ] {
             assert_eq!(is_size(text), fits, "{text:?}");
         }
         assert!(is_pin("sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="));

@@ -31,14 +31,18 @@ pub(crate) fn is_url(text: &str) -> bool {
         && !host.starts_with(':')
         && !host.contains('@')
         && text.len() <= 2_048
-        && text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
 }
 
 impl Kind for Url {
     type Out = String;
 
     fn read(&self, node: &Node<'_>, path: &Path<'_>, reader: &mut Reader<'_>) -> Option<String> {
-        scalar(node, path, reader, URL, |text| is_url(text).then(|| text.to_owned()))
+        scalar(node, path, reader, URL, |text| {
+            is_url(text).then(|| text.to_owned())
+        })
     }
 
     fn schema(&self) -> Value {

@@ -83,13 +83,25 @@ impl Inventory {
             self.named += names.len();
             return Ok(names);
         }
-        Err(problem(line, format!("the lines above stand for more than {MOST_NAMES} names")))
+        Err(problem(
+            line,
+            format!("the lines above stand for more than {MOST_NAMES} names"),
+        ))
     }
 
     /// A host is listed in a group. Fails where there are too many.
-    fn list(&mut self, name: String, group: Option<&str>, variables: &Variables, line: usize) -> Result<(), Problem> {
+    fn list(
+        &mut self,
+        name: String,
+        group: Option<&str>,
+        variables: &Variables,
+        line: usize,
+    ) -> Result<(), Problem> {
         if self.hosts.len() >= MOST_NODES && !self.hosts.contains_key(&name) {
-            return Err(problem(line, format!("with this line there are more than {MOST_NODES} hosts")));
+            return Err(problem(
+                line,
+                format!("with this line there are more than {MOST_NODES} hosts"),
+            ));
         }
         let order = &mut self.order;
         let host = self.hosts.entry(name).or_insert_with_key(|name| {
@@ -100,7 +112,11 @@ impl Inventory {
                 variables: Variables::new(),
             }
         });
-        host.variables.extend(variables.iter().map(|(name, value)| (name.clone(), value.clone())));
+        host.variables.extend(
+            variables
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
         if let Some(group) = group
             && !host.groups.iter().any(|known| known == group)
         {
@@ -132,7 +148,9 @@ impl Inventory {
         // Groups are shared by many hosts: what one says, with those above it, is put together once.
         let mut of_group: HashMap<&str, Variables> = HashMap::new();
         for name in &self.order {
-            let Some(host) = self.hosts.get(name) else { continue };
+            let Some(host) = self.hosts.get(name) else {
+                continue;
+            };
             let mut variables = self.variables_of_all();
             for group in &host.groups {
                 let known = of_group
@@ -147,7 +165,10 @@ impl Inventory {
     }
 
     fn variables_of_all(&self) -> Variables {
-        self.groups.get("all").map(|group| group.variables.clone()).unwrap_or_default()
+        self.groups
+            .get("all")
+            .map(|group| group.variables.clone())
+            .unwrap_or_default()
     }
 
     /// What a group says, over what the groups above it say.
@@ -184,7 +205,10 @@ fn draft(name: &str, host: &Host, variables: &Variables, problems: &mut Gathered
             return String::new();
         };
         if value.contains("{{") {
-            let sentence = format!("`{}` is a template, which Ansible alone can fill in", shown(value, 60));
+            let sentence = format!(
+                "`{}` is a template, which Ansible alone can fill in",
+                shown(value, 60)
+            );
             problems.add(problem(*line, sentence));
             return String::new();
         }
@@ -217,7 +241,9 @@ fn draft(name: &str, host: &Host, variables: &Variables, problems: &mut Gathered
 
 /// The way among SSH's arguments: `-J HOST` or `-o ProxyJump=HOST`.
 fn jump(arguments: &str) -> &str {
-    let mut words = arguments.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+    let mut words = arguments
+        .split_whitespace()
+        .map(|word| word.trim_matches(['"', '\'']));
     while let Some(word) = words.next() {
         let option = word.strip_prefix("-o").unwrap_or(word);
         if let Some(value) = option.strip_prefix("ProxyJump=") {

@@ -46,7 +46,11 @@ pub(super) fn read(text: &str, problems: &mut Gathered) -> Vec<Draft> {
         return Vec::new();
     };
     if header.cells.len() > MOST_COLUMNS {
-        problem(header.line, format!("there are more than {MOST_COLUMNS} columns"), None);
+        problem(
+            header.line,
+            format!("there are more than {MOST_COLUMNS} columns"),
+            None,
+        );
         return Vec::new();
     }
     let mut columns = Vec::with_capacity(header.cells.len());
@@ -81,7 +85,11 @@ pub(super) fn read(text: &str, problems: &mut Gathered) -> Vec<Draft> {
     let mut drafts = Vec::new();
     for record in records {
         if record.cells.len() > columns.len() {
-            let sentence = format!("there are {} values for {} columns", record.cells.len(), columns.len());
+            let sentence = format!(
+                "there are {} values for {} columns",
+                record.cells.len(),
+                columns.len()
+            );
             problem(record.line, sentence, None);
             continue;
         }
@@ -110,10 +118,7 @@ pub(super) fn read(text: &str, problems: &mut Gathered) -> Vec<Draft> {
 
 /// What stands between values: of the three marks, the one the first line has most of.
 fn delimiter(text: &str) -> char {
-    let first = text
-        .lines()
-        .find(|line| !is_empty(line))
-        .unwrap_or_default();
+    let first = text.lines().find(|line| !is_empty(line)).unwrap_or_default();
     let count = |mark: char| first.matches(mark).count();
     [';', '\t']
         .into_iter()
@@ -143,6 +148,7 @@ fn records(text: &str, mark: char) -> Result<Vec<Record>, usize> {
         loop {
             let mut chars = rest.chars().peekable();
             while let Some(c) = chars.next() {
+                let is_room = cells.len() <= MOST_COLUMNS;
                 let Some(cell) = cells.last_mut() else { break };
                 match c {
                     '"' if quoted && chars.peek() == Some(&'"') => {
@@ -154,7 +160,7 @@ fn records(text: &str, mark: char) -> Result<Vec<Record>, usize> {
                         cell.clear();
                         quoted = true;
                     }
-                    c if c == mark && !quoted && cells.len() <= MOST_COLUMNS => cells.push(String::new()),
+                    c if c == mark && !quoted && is_room => cells.push(String::new()),
                     c => cell.push(c),
                 }
             }

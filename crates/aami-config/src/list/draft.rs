@@ -60,7 +60,13 @@ pub(super) fn column(name: &str) -> Option<Column> {
     let name: String = name
         .trim()
         .chars()
-        .map(|c| if matches!(c, ' ' | '-') { '_' } else { c.to_ascii_lowercase() })
+        .map(|c| {
+            if matches!(c, ' ' | '-') {
+                '_'
+            } else {
+                c.to_ascii_lowercase()
+            }
+        })
         .collect();
     COLUMNS
         .iter()
@@ -72,7 +78,10 @@ pub(super) fn column(name: &str) -> Option<Column> {
 pub(super) fn unknown(name: &str) -> (String, String) {
     let meant = nearest(name, COLUMNS.iter().map(|(known, _)| *known));
     let hint = match meant {
-        Some(meant) => format!("Did you mean `{meant}`? A label is written `label.{}`.", shown(name, 40)),
+        Some(meant) => format!(
+            "Did you mean `{meant}`? A label is written `label.{}`.",
+            shown(name, 40)
+        ),
         None => format!(
             "There are name, ip, group, ssh_user, ssh_key, ssh_port, proxy_jump, labels; a label is written `label.{}`.",
             shown(name, 40)
@@ -119,11 +128,16 @@ impl Draft {
             Column::Port => &mut self.port,
             Column::Jump => &mut self.jump,
             Column::Labels => {
-                for pair in value.split([';', ',']).map(str::trim).filter(|pair| !pair.is_empty()) {
+                for pair in value
+                    .split([';', ','])
+                    .map(str::trim)
+                    .filter(|pair| !pair.is_empty())
+                {
                     let (name, value) = pair
                         .split_once('=')
                         .ok_or_else(|| format!("`{}` is not `label=value`", shown(pair, 60)))?;
-                    self.labels.push((name.trim().to_owned(), value.trim().to_owned()));
+                    self.labels
+                        .push((name.trim().to_owned(), value.trim().to_owned()));
                 }
                 return Ok(());
             }
@@ -159,7 +173,11 @@ impl Draft {
             text => match text.parse::<u16>().ok().filter(|port| *port > 0) {
                 Some(port) => Some(port),
                 None => {
-                    wrong("ssh_port", format!("{} is not a port, 1 to 65535", quoted(text)), None);
+                    wrong(
+                        "ssh_port",
+                        format!("{} is not a port, 1 to 65535", quoted(text)),
+                        None,
+                    );
                     sound = false;
                     None
                 }
@@ -177,12 +195,20 @@ impl Draft {
             },
         };
         if !self.user.is_empty() && !is_user(&self.user) {
-            wrong("ssh_user", format!("{} is not a login name", quoted(&self.user)), None);
+            wrong(
+                "ssh_user",
+                format!("{} is not a login name", quoted(&self.user)),
+                None,
+            );
             sound = false;
         }
         if !self.group.is_empty() && !is_name(&self.group) {
             let hint = "Letters, digits, `.`, `_` and `-`, at most 63 characters.";
-            wrong("group", format!("{} is not a group's name", quoted(&self.group)), Some(hint));
+            wrong(
+                "group",
+                format!("{} is not a group's name", quoted(&self.group)),
+                Some(hint),
+            );
             sound = false;
         }
         let absolute = self.key.starts_with('/') || self.key.starts_with("~/");
@@ -206,7 +232,11 @@ impl Draft {
         let names = match unfolded(&self.name, self.folded, *room) {
             Ok(names) => names,
             Err(None) => {
-                wrong("", format!("with this line there are more than {MOST_NODES} nodes"), None);
+                wrong(
+                    "",
+                    format!("with this line there are more than {MOST_NODES} nodes"),
+                    None,
+                );
                 return false;
             }
             Err(Some(why)) => {
@@ -219,7 +249,12 @@ impl Draft {
             _ if self.ip.is_empty() => Vec::new(),
             Ok(addresses) => addresses,
             Err(why) => {
-                let why = why.unwrap_or_else(|| format!("{} stands for more addresses than there are names", quoted(&self.ip)));
+                let why = why.unwrap_or_else(|| {
+                    format!(
+                        "{} stands for more addresses than there are names",
+                        quoted(&self.ip)
+                    )
+                });
                 wrong("ip", why, None);
                 return true;
             }
@@ -276,8 +311,9 @@ fn address_or_name(text: &str, resolve: Resolve<'_>) -> Result<IpAddr, String> {
         Err(why) => {
             let looks_like_a_name = text.bytes().any(|b| b.is_ascii_alphabetic()) && !text.contains(':');
             if looks_like_a_name && let Ok(name) = text.parse::<Hostname>() {
-                let ip = resolve(name.as_str())
-                    .ok_or_else(|| format!("`{}` is no address, and no name that is found", shown(text, 60)))?;
+                let ip = resolve(name.as_str()).ok_or_else(|| {
+                    format!("`{}` is no address, and no name that is found", shown(text, 60))
+                })?;
                 return address(&ip.to_string()).map_err(|why| format!("{ip}: {why}"));
             }
             Err(format!("`{}`: {why}", shown(text, 60)))
@@ -291,7 +327,8 @@ fn unfolded(text: &str, folded: bool, most: usize) -> Result<Vec<String>, Option
     if most == 0 {
         return Err(None);
     }
-    if !folded || !text.contains('[') {
+    // An address in brackets is no range.
+    if !folded || !text.contains('[') || text.starts_with('[') {
         return Ok(vec![text.to_owned()]);
     }
     match NodeSet::parse(text, most) {

@@ -27,7 +27,13 @@ pub struct NotAFormat;
 
 impl Format {
     /// Every form.
-    pub const ALL: [Self; 5] = [Self::Plain, Self::Csv, Self::Yaml, Self::Ansible, Self::AnsibleYaml];
+    pub const ALL: [Self; 5] = [
+        Self::Plain,
+        Self::Csv,
+        Self::Yaml,
+        Self::Ansible,
+        Self::AnsibleYaml,
+    ];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -50,11 +56,17 @@ impl Format {
         let Some(first) = lines().next() else {
             return Self::Plain;
         };
-        if lines().any(is_section) || lines().take(1_000).any(|line| line.contains(" ansible_")) {
+        let says_how = |line: &str| {
+            line.split_whitespace()
+                .skip(1)
+                .any(|word| word.starts_with("ansible_") && word.contains('='))
+        };
+        if lines().any(is_section) || lines().take(1_000).any(says_how) {
             return Self::Ansible;
         }
         let word = first.split_whitespace().next().unwrap_or_default();
-        let begins_yaml = first == "---" || first.starts_with("- ") || first == "-" || first.starts_with(['{', '[']);
+        let begins_yaml =
+            first == "---" || first.starts_with("- ") || first == "-" || first.starts_with(['{', '[']);
         if begins_yaml || word.ends_with(':') {
             let is_ours = lines().any(|line| {
                 let line = line.trim_start_matches("---").trim();
@@ -67,9 +79,12 @@ impl Format {
                 Self::Yaml
             };
         }
-        let names_columns = [',', ';', '\t']
-            .into_iter()
-            .any(|mark| first.contains(mark) && first.split(mark).any(|cell| column(cell.trim().trim_matches('"')).is_some()));
+        let names_columns = [',', ';', '\t'].into_iter().any(|mark| {
+            first.contains(mark)
+                && first
+                    .split(mark)
+                    .any(|cell| column(cell.trim().trim_matches('"')).is_some())
+        });
         if names_columns { Self::Csv } else { Self::Plain }
     }
 }

@@ -54,7 +54,10 @@ fn one(line: &str, number: usize) -> Result<Option<Draft>, String> {
     }
     if draft.name.parse::<IpAddr>().is_ok() {
         if draft.ip.is_empty() || draft.ip.parse::<IpAddr>().is_ok() {
-            return Err(format!("`{}` is an address, and no name stands with it", draft.name));
+            return Err(format!(
+                "`{}` is an address, and no name stands with it",
+                draft.name
+            ));
         }
         std::mem::swap(&mut draft.name, &mut draft.ip);
     }

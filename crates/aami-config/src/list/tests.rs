@@ -81,12 +81,22 @@ fn csv_is_read_as_spreadsheets_write_it() {
 
 #[test]
 fn yaml_is_a_list_alone_or_under_nodes() {
-    let wanted = ["2: a 10.0.0.1 port=22 rack:A1", "5: b1 10.0.1.1", "5: b2 10.0.1.2"];
+    let wanted = [
+        "2: a 10.0.0.1 port=22 rack:A1",
+        "5: b1 10.0.1.1",
+        "5: b2 10.0.1.2",
+    ];
     let items = "- name: a\n  ip: 10.0.0.1\n  labels: {rack: A1}\n";
     let text = format!("---\n{items}- {{name: 'b[1-2]', ip: '10.0.1.[1-2]'}}\n");
-    assert_eq!(listed(&text.replace("labels", "ssh_port: 22\n  labels"))[0], wanted[0]);
+    assert_eq!(
+        listed(&text.replace("labels", "ssh_port: 22\n  labels"))[0],
+        wanted[0]
+    );
     assert_eq!(listed(&text)[1..], wanted[1..]);
-    assert_eq!(listed("nodes:\n  - hostname: a\n    address: 10.0.0.1\n"), ["2: a 10.0.0.1"]);
+    assert_eq!(
+        listed("nodes:\n  - hostname: a\n    address: 10.0.0.1\n"),
+        ["2: a 10.0.0.1"]
+    );
 }
 
 #[test]
@@ -152,9 +162,16 @@ all:
         Err(problems) => problems.list().iter().map(ToString::to_string).collect(),
         Ok(listed) => panic!("{listed:?}"),
     };
-    assert_eq!(told, ["line 9: ip: 10.0.0.2 is listed already in line 9 (Remove one of them.)"]);
+    assert_eq!(
+        told,
+        ["line 9: ip: 10.0.0.2 is listed already in line 9 (Remove one of them.)"]
+    );
     let yaml = yaml.replace("gpu[02:03]", "gpu[02:02]");
-    let listed: Vec<String> = read(yaml.as_bytes(), None, &found).unwrap().iter().map(super::tests::told).collect();
+    let listed: Vec<String> = read(yaml.as_bytes(), None, &found)
+        .unwrap()
+        .iter()
+        .map(super::tests::told)
+        .collect();
     assert_eq!(
         listed,
         [
@@ -172,7 +189,10 @@ fn names_alone_are_looked_up() {
         "gpu2" => Some("fe80::1".parse().unwrap()),
         _ => None,
     };
-    assert_eq!(read(b"gpu1\n", None, &found).unwrap()[0].node.ip.to_string(), "10.0.0.1");
+    assert_eq!(
+        read(b"gpu1\n", None, &found).unwrap()[0].node.ip.to_string(),
+        "10.0.0.1"
+    );
     let problems = read(b"gpu1\ngpu2\ngpu3\n", None, &found).unwrap_err();
     let lines: Vec<usize> = problems.list().iter().map(|problem| problem.line).collect();
     assert_eq!(lines, [2, 3]);
@@ -194,7 +214,10 @@ fn three_bad_lines_of_twenty_thousand_are_named_and_nothing_is_taken() {
     lines[76] = "gpu76 10.0.0.76".to_owned();
     lines[9_999] = "gpu9999 10.0.39.15".to_owned();
     lines[19_999] = "gpu19999 10.0.78.31".to_owned();
-    assert_eq!(read(lines.join("\n").as_bytes(), None, &nobody).unwrap().len(), 20_000);
+    assert_eq!(
+        read(lines.join("\n").as_bytes(), None, &nobody).unwrap().len(),
+        20_000
+    );
 }
 
 #[test]

@@ -86,9 +86,10 @@ fn one(item: &Node<'_>, problems: &mut Gathered) -> Option<Draft> {
             ),
         }
     }
-    if draft.name.is_empty() {
+    let is_named = |entry: &tree::Entry<'_>| column(&entry.key) == Some(Column::Name);
+    if !item.entries().iter().any(is_named) {
         problem(item.line, "name", "there is no name".to_owned(), None);
-        return None;
     }
-    Some(draft)
+    // A name that is none was told already.
+    (!draft.name.is_empty()).then_some(draft)
 }

@@ -50,7 +50,9 @@ fn twice<'t, T: Hash + Eq>(
 ) {
     let mut seen: HashMap<T, (usize, usize)> = HashMap::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
-        let Some(value) = value(item, reader) else { continue };
+        let Some(value) = value(item, reader) else {
+            continue;
+        };
         let place = key.map_or(Some(item), |key| item.get(key));
         let line = place.map_or(item.line, |place| place.line);
         match seen.get(&value) {
@@ -64,7 +66,12 @@ fn twice<'t, T: Hash + Eq>(
                     Some(key) => item.key(key),
                     None => list.index(at),
                 };
-                reader.problem(line, &path, sentence, Some("Change or remove one of them.".to_owned()));
+                reader.problem(
+                    line,
+                    &path,
+                    sentence,
+                    Some("Change or remove one of them.".to_owned()),
+                );
             }
         }
     }
@@ -74,12 +81,22 @@ fn nodes(root: &Node<'_>, reader: &mut Reader<'_>) {
     let Some(list) = root.get("nodes") else { return };
     let above = Path::root();
     let path = above.key("nodes");
-    twice(list.items(), &path, Some("name"), "this name", reader, |item, reader| {
-        text(item.get("name"), reader)?.parse::<Hostname>().ok()
-    });
-    twice(list.items(), &path, Some("ip"), "this address", reader, |item, reader| {
-        address(&text(item.get("ip"), reader)?).ok()
-    });
+    twice(
+        list.items(),
+        &path,
+        Some("name"),
+        "this name",
+        reader,
+        |item, reader| text(item.get("name"), reader)?.parse::<Hostname>().ok(),
+    );
+    twice(
+        list.items(),
+        &path,
+        Some("ip"),
+        "this address",
+        reader,
+        |item, reader| address(&text(item.get("ip"), reader)?).ok(),
+    );
 }
 
 fn alerts(root: &Node<'_>, reader: &mut Reader<'_>) {
@@ -88,15 +105,25 @@ fn alerts(root: &Node<'_>, reader: &mut Reader<'_>) {
     let alerts_path = above.key("alerts");
     if let Some(presets) = alerts.get("presets") {
         let path = alerts_path.key("presets");
-        twice(presets.items(), &path, None, "this preset", reader, |item, reader| {
-            text(Some(item), reader)
-        });
+        twice(
+            presets.items(),
+            &path,
+            None,
+            "this preset",
+            reader,
+            |item, reader| text(Some(item), reader),
+        );
     }
     if let Some(custom) = alerts.get("custom") {
         let path = alerts_path.key("custom");
-        twice(custom.items(), &path, Some("name"), "this name", reader, |item, reader| {
-            text(item.get("name"), reader)
-        });
+        twice(
+            custom.items(),
+            &path,
+            Some("name"),
+            "this name",
+            reader,
+            |item, reader| text(item.get("name"), reader),
+        );
     }
 }
 
@@ -119,7 +146,9 @@ fn notifications(root: &Node<'_>, reader: &mut Reader<'_>) {
         };
         let path = path.key(name);
         for key in needed {
-            let empty_list = one.get(key).is_some_and(|node| node.what() == "a list" && node.items().is_empty());
+            let empty_list = one
+                .get(key)
+                .is_some_and(|node| node.what() == "a list" && node.items().is_empty());
             if !is_written(one, key) || empty_list {
                 let line = one.entry(key).map_or(one.line, |entry| entry.line);
                 let sentence = format!("notifications.{name} is enabled, so this is required");
@@ -128,7 +157,9 @@ fn notifications(root: &Node<'_>, reader: &mut Reader<'_>) {
             }
         }
     }
-    let Some(email) = notifications.get("email") else { return };
+    let Some(email) = notifications.get("email") else {
+        return;
+    };
     let path = path.key("email");
     if is_written(email, "username") != is_written(email, "password") {
         let (there, missing) = if is_written(email, "username") {
@@ -138,18 +169,33 @@ fn notifications(root: &Node<'_>, reader: &mut Reader<'_>) {
         };
         let line = email.entry(there).map_or(email.line, |entry| entry.line);
         let sentence = format!("there is a {there}, but no {missing}");
-        reader.problem(line, &path.key(missing), sentence, Some("Write both, or neither.".to_owned()));
+        reader.problem(
+            line,
+            &path.key(missing),
+            sentence,
+            Some("Write both, or neither.".to_owned()),
+        );
     }
     if is_written(email, "password") && text(email.get("tls"), reader).as_deref() == Some("none") {
         let line = email.entry("tls").map_or(email.line, |entry| entry.line);
         let sentence = "the password would travel in clear".to_owned();
-        reader.warn(line, &path.key("tls"), sentence, Some("Use `starttls` or `tls`.".to_owned()));
+        reader.warn(
+            line,
+            &path.key("tls"),
+            sentence,
+            Some("Use `starttls` or `tls`.".to_owned()),
+        );
     }
 }
 
 /// They run on one machine.
 fn ports(root: &Node<'_>, reader: &mut Reader<'_>) {
-    let all = [("prometheus", 9090_u16), ("alertmanager", 9093), ("grafana", 3000)].map(|(name, usual)| {
+    let all = [
+        ("prometheus", 9090_u16),
+        ("alertmanager", 9093),
+        ("grafana", 3000),
+    ]
+    .map(|(name, usual)| {
         let written = root.get(name).and_then(|section| section.get("port"));
         let port = match written {
             Some(node) => text(Some(node), reader).and_then(|text| text.parse().ok()),
@@ -173,7 +219,12 @@ fn ports(root: &Node<'_>, reader: &mut Reader<'_>) {
         };
         let sentence = format!("{other} listens on this port as well; both run on one machine");
         let section = root.key(name);
-        reader.problem(*line, &section.key("port"), sentence, Some("Give each its own.".to_owned()));
+        reader.problem(
+            *line,
+            &section.key("port"),
+            sentence,
+            Some("Give each its own.".to_owned()),
+        );
     }
 }
 
@@ -196,7 +247,11 @@ fn retry(root: &Node<'_>, reader: &mut Reader<'_>) {
     if let (Some(base), Some(most)) = (base, most)
         && base > most
     {
-        let key = if is_written(retry, "backoff_max") { "backoff_max" } else { "backoff_base" };
+        let key = if is_written(retry, "backoff_max") {
+            "backoff_max"
+        } else {
+            "backoff_base"
+        };
         let line = retry.entry(key).map_or(retry.line, |entry| entry.line);
         let root = Path::root();
         let ssh = root.key("ssh");
@@ -214,7 +269,12 @@ fn server(root: &Node<'_>, reader: &mut Reader<'_>) {
         let root = Path::root();
         let path = root.key("server");
         let sentence = "a CA and a pin are named; one of them is believed".to_owned();
-        reader.problem(line, &path.key("pin"), sentence, Some("Keep one of them.".to_owned()));
+        reader.problem(
+            line,
+            &path.key("pin"),
+            sentence,
+            Some("Keep one of them.".to_owned()),
+        );
     }
 }
 
@@ -244,7 +304,12 @@ fn remote_write(root: &Node<'_>, reader: &mut Reader<'_>) {
         if is_written(one, "username") && is_written(one, "bearer_token_file") {
             let sentence = "there is a user and a token; Prometheus sends one of them".to_owned();
             let hint = Some("Keep one of them.".to_owned());
-            reader.problem(line("bearer_token_file"), &path.key("bearer_token_file"), sentence, hint);
+            reader.problem(
+                line("bearer_token_file"),
+                &path.key("bearer_token_file"),
+                sentence,
+                hint,
+            );
         }
     }
 }

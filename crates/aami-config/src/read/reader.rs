@@ -198,7 +198,12 @@ impl<'e> Reader<'e> {
         if expanded.unset.is_empty() {
             return Some(ReadSecret::Given(given(node, expanded)));
         }
-        self.warn(node.line, path, unset(&expanded.unset), Some(UNSET_HINT.to_owned()));
+        self.warn(
+            node.line,
+            path,
+            unset(&expanded.unset),
+            Some(UNSET_HINT.to_owned()),
+        );
         let names = expanded.unset.join(", ");
         self.known(path, format!("(not set: {names})"), Source::Line(node.line));
         Some(ReadSecret::Unset(expanded.unset))
@@ -226,7 +231,12 @@ impl<'e> Reader<'e> {
             return Some(());
         }
         let sentence = format!("this must be a mapping, but it is {}", node.what());
-        self.problem(node.line, path, sentence, Some("Write `key: value` lines below it.".to_owned()));
+        self.problem(
+            node.line,
+            path,
+            sentence,
+            Some("Write `key: value` lines below it.".to_owned()),
+        );
         None
     }
 

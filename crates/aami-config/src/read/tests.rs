@@ -69,10 +69,17 @@ fn a_name_alone_is_a_configuration_and_the_rest_is_usual() {
         (retry.max_attempts, retry.backoff_base, retry.backoff_max),
         (3, Duration::from_secs(2), Duration::from_secs(30))
     );
-    assert_eq!((ssh.host_key_policy, ssh.sudo.mode), (HostKeyPolicy::AcceptNew, SudoMode::Auto));
+    assert_eq!(
+        (ssh.host_key_policy, ssh.sudo.mode),
+        (HostKeyPolicy::AcceptNew, SudoMode::Auto)
+    );
     let prometheus = &config.prometheus;
     assert_eq!(
-        (prometheus.retention.as_str(), prometheus.port, prometheus.storage_path.to_str()),
+        (
+            prometheus.retention.as_str(),
+            prometheus.port,
+            prometheus.storage_path.to_str()
+        ),
         ("15d", 9090, Some("/var/lib/aami/prometheus"))
     );
     assert_eq!((config.grafana.port, config.alertmanager.port), (3000, 9093));
@@ -171,9 +178,15 @@ grafana: {admin_password: '${SLACK}'}
     assert_eq!(other.proxy_jump.unwrap().hops().len(), 2);
     assert_eq!(config.prometheus.port, 9999);
     assert_eq!(config.alerts.custom[0].severity, Severity::Critical);
-    assert_eq!(config.alerts.custom[0].expr.trim_end(), "DCGM_FI_DEV_GPU_TEMP > 90");
+    assert_eq!(
+        config.alerts.custom[0].expr.trim_end(),
+        "DCGM_FI_DEV_GPU_TEMP > 90"
+    );
     let slack = config.notifications.slack.webhook_url.as_ref().unwrap();
-    assert_eq!(slack.reveal().unwrap(), "https://hooks.slack.example/T0/verysecret");
+    assert_eq!(
+        slack.reveal().unwrap(),
+        "https://hooks.slack.example/T0/verysecret"
+    );
 }
 
 #[test]
@@ -215,7 +228,7 @@ notifications:
   email: {enabled: true, smtp_host: 'mail example', from: ops, to: [], username: x}
   web_hook: {}
 prometheus: {port: 3000, retention: 15days, remote_write: [{url: mimir, username: x}]}
-grafana: {port: ${UNSET}}
+grafana: {port: '${UNSET}'}
 server: {url: aami.example, ca_file: /a, pin: x}
 nodes: []
 "
@@ -225,14 +238,21 @@ nodes: []
 #[test]
 fn a_variable_that_is_not_set_is_told_and_a_secret_hinders_only_who_needs_it() {
     let text = "cluster: {name: '${NOBODY}'}\n";
-    assert!(problems(text).contains("the variable NOBODY is not set"), "{}", problems(text));
+    assert!(
+        problems(text).contains("the variable NOBODY is not set"),
+        "{}",
+        problems(text)
+    );
     assert!(problems("cluster: {name: 'a${EMPTY}'}\n").contains("EMPTY is not set"));
     assert!(problems("cluster: {name: 'a${b'}\n").contains("not closed"));
 
     let text = "cluster: {name: a}\ngrafana:\n  admin_password: ${NOBODY}\n";
     let read = read(text.as_bytes(), &world()).unwrap();
     assert_eq!(read.warnings.len(), 1);
-    assert_eq!((read.warnings[0].line, read.warnings[0].field.as_str()), (3, "grafana.admin_password"));
+    assert_eq!(
+        (read.warnings[0].line, read.warnings[0].field.as_str()),
+        (3, "grafana.admin_password")
+    );
     let password = read.config.grafana.admin_password.unwrap();
     let why = password.reveal().unwrap_err();
     assert_eq!(
@@ -336,7 +356,10 @@ fn ports_of_one_machine_differ() {
 fn a_section_of_the_wrong_shape_is_told() {
     for (text, word) in [
         ("cluster: prod\n", "must be a mapping, but it is a plain value"),
-        ("cluster: {name: a}\nnodes: {a: 1}\n", "must be a list, but it is a mapping"),
+        (
+            "cluster: {name: a}\nnodes: {a: 1}\n",
+            "must be a list, but it is a mapping",
+        ),
         ("cluster: {name: [a]}\n", "but it is a list"),
         ("- a\n", "must be a mapping, but it is a list"),
         ("just words\n", "must be a mapping"),

@@ -56,7 +56,9 @@ fn hint(text: &str, line: usize) -> String {
     let written = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     if written.contains('\t') {
         "Indent with spaces; YAML takes no tabs there.".to_owned()
-    } else if written.contains("${") && (written.contains('[') || written.trim_start_matches("- ").contains(": {")) {
+    } else if written.contains("${")
+        && (written.contains('[') || written.trim_start_matches("- ").contains(": {"))
+    {
         "Put quotes around values with `${...}` in lists and mappings of one line.".to_owned()
     } else {
         "Look at the line named and the one above it: indentation, a missing colon, an open quote.".to_owned()
@@ -83,7 +85,6 @@ struct Key<'a> {
     text: Cow<'a, str>,
     span: Range<usize>,
     line: usize,
-    column: usize,
 }
 
 /// A value that aliases can name.
@@ -148,8 +149,13 @@ impl<'a> Build<'a> {
                 "Keep one document a file; remove the `---`.",
             )),
             Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd => Ok(()),
-            // Neither is asked for.
+            // None of them is asked for.
             Event::Anchor(..) | Event::UnresolvedAlias(_) | Event::Comment(..) => Ok(()),
+            _ => Err(refused(
+                line,
+                "this part of YAML is not read here",
+                "Write it in another way.",
+            )),
         }
     }
 
@@ -159,13 +165,16 @@ impl<'a> Build<'a> {
             value,
             span: range.start + self.skipped..range.end + self.skipped,
             line: span.start.line(),
-            column: span.start.col(),
             aliased: false,
         }
     }
 
     fn tag(&self, line: usize) -> Problem {
-        refused(line, "tags (`!...`) are not read here", "Write the value without a tag.")
+        refused(
+            line,
+            "tags (`!...`) are not read here",
+            "Write the value without a tag.",
+        )
     }
 
     fn deeper(&self, line: usize) -> Result<(), Problem> {
@@ -199,10 +208,7 @@ impl<'a> Build<'a> {
                 }
             }
             Some(Open::Map {
-                node: map,
-                key,
-                keys,
-                ..
+                node: map, key, keys, ..
             }) => match key.take() {
                 None => {
                     let Value::Scalar { text, .. } = node.value else {
@@ -227,7 +233,6 @@ impl<'a> Build<'a> {
                         text,
                         span: node.span,
                         line: node.line,
-                        column: node.column,
                     });
                 }
                 Some(given) => {
@@ -248,7 +253,6 @@ impl<'a> Build<'a> {
                             key: given.text,
                             key_span: given.span,
                             line: given.line,
-                            column: given.column,
                             value: node,
                         });
                     }
@@ -259,10 +263,10 @@ impl<'a> Build<'a> {
     }
 
     fn close(&mut self, span: Span) -> Result<(), Problem> {
-        let (mut node, anchor) = match self.open.pop() {
-            Some(Open::List { node, anchor } | Open::Map { node, anchor, .. }) => (node, anchor),
+        let Some(Open::List { mut node, anchor } | Open::Map { mut node, anchor, .. }) = self.open.pop()
+        else {
             // The parser closes nothing that it did not open.
-            None => return Ok(()),
+            return Ok(());
         };
         let flow = matches!(
             node.value,
@@ -270,7 +274,9 @@ impl<'a> Build<'a> {
         );
         if flow {
             // The bracket itself.
-            node.span.end = span.byte_range().map_or(node.span.end, |range| range.end + self.skipped);
+            node.span.end = span
+                .byte_range()
+                .map_or(node.span.end, |range| range.end + self.skipped);
         }
         self.put(node, anchor)
     }
@@ -295,7 +301,6 @@ impl<'a> Build<'a> {
         mark_aliased(&mut copy, line);
         self.put(copy, 0)
     }
-
 }
 
 /// Everything below an alias stands, for people, where the alias does.

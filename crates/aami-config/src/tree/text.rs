@@ -24,7 +24,11 @@ pub(crate) fn decode(bytes: &[u8], most: usize) -> Result<Decoded<'_>, Problem> 
     };
     if bytes.len() > most {
         let sentence = format!("the text has {} bytes; at most {most} are read", bytes.len());
-        return Err(refused(0, sentence, "Split it, or declare the nodes in a control plane."));
+        return Err(refused(
+            0,
+            sentence,
+            "Split it, or declare the nodes in a control plane.",
+        ));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         let sentence = "the text is UTF-16, not UTF-8".to_owned();

@@ -7,7 +7,9 @@ const BEGIN: &str = "<!-- the table of fields: `cargo xtask schema` writes it --
 const END: &str = "<!-- the end of the table -->\n";
 
 pub(crate) fn docs(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs")
+        .join(name)
 }
 
 fn writes() -> bool {
@@ -22,7 +24,10 @@ fn the_checked_in_schema_is_the_one_the_program_prints() {
         fs::write(&path, &wanted).unwrap();
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == wanted, "docs/config.schema.json differs; run `cargo xtask schema`");
+    assert!(
+        found == wanted,
+        "docs/config.schema.json differs; run `cargo xtask schema`"
+    );
 }
 
 #[test]
@@ -36,5 +41,8 @@ fn the_guide_has_every_field() {
         fs::write(&path, format!("{before}{BEGIN}{wanted}{END}{after}")).unwrap();
         return;
     }
-    assert!(found == wanted, "the table in docs/guide/configuration.md differs; run `cargo xtask schema`");
+    assert!(
+        found == wanted,
+        "the table in docs/guide/configuration.md differs; run `cargo xtask schema`"
+    );
 }

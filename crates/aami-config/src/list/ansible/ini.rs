@@ -32,10 +32,15 @@ fn one(line: &str, number: usize, section: &mut Section, inventory: &mut Invento
     }
     if let Some(rest) = line.strip_prefix('[') {
         *section = Section::Unknown;
-        let (name, _) = rest
-            .split_once(']')
-            .ok_or_else(|| problem(number, format!("`{}`: the bracket is not closed", shown(line, 60))))?;
-        let (name, kind) = name.split_once(':').map_or((name, "hosts"), |(name, kind)| (name, kind));
+        let (name, _) = rest.split_once(']').ok_or_else(|| {
+            problem(
+                number,
+                format!("`{}`: the bracket is not closed", shown(line, 60)),
+            )
+        })?;
+        let (name, kind) = name
+            .split_once(':')
+            .map_or((name, "hosts"), |(name, kind)| (name, kind));
         inventory.group(name, number)?;
         *section = match kind {
             "hosts" => Section::Hosts(Some(name.to_owned())),
@@ -67,7 +72,12 @@ fn one(line: &str, number: usize, section: &mut Section, inventory: &mut Invento
                 .ok_or_else(|| problem(number, format!("`{}` is not `name=value`", shown(line, 60))))?;
             let value = unquoted(value.trim());
             let group = group.clone();
-            Inventory::keep(&mut inventory.group(&group, number)?.variables, name.trim(), value, number);
+            Inventory::keep(
+                &mut inventory.group(&group, number)?.variables,
+                name.trim(),
+                value,
+                number,
+            );
             Ok(())
         }
         Section::Hosts(group) => {
@@ -78,9 +88,9 @@ fn one(line: &str, number: usize, section: &mut Section, inventory: &mut Invento
             };
             let mut variables = Variables::new();
             for word in rest {
-                let (name, value) = word.split_once('=').ok_or_else(|| {
-                    problem(number, format!("`{}` is not `name=value`", shown(word, 60)))
-                })?;
+                let (name, value) = word
+                    .split_once('=')
+                    .ok_or_else(|| problem(number, format!("`{}` is not `name=value`", shown(word, 60))))?;
                 Inventory::keep(&mut variables, name, value, number);
             }
             let (pattern, port) = with_port(pattern);
@@ -155,10 +165,7 @@ mod tests {
 
     #[test]
     fn words_are_a_shells() {
-        assert_eq!(
-            words("a b='c d' e=\"f\" # g").unwrap(),
-            ["a", "b=c d", "e=f"]
-        );
+        assert_eq!(words("a b='c d' e=\"f\" # g").unwrap(), ["a", "b=c d", "e=f"]);
         assert_eq!(words("a b=c#d").unwrap(), ["a", "b=c#d"]);
         assert!(words("a b='c").is_err());
     }

@@ -40,7 +40,8 @@ fn parts(range: &str, most: usize) -> Option<Vec<String>> {
     if words.next().is_some() {
         return None;
     }
-    let is_number = |text: &str| !text.is_empty() && text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
+    let is_number =
+        |text: &str| !text.is_empty() && text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
     if is_number(first) && is_number(last) {
         let (from, to): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
         let count = usize::try_from(to.checked_sub(from)?).ok()? / step + 1;

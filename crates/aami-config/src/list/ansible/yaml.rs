@@ -65,7 +65,10 @@ fn group(name: &str, node: &Node<'_>, inventory: &mut Inventory, problems: &mut 
 
 fn listed(group: &str, node: &Node<'_>, inventory: &mut Inventory, problems: &mut Gathered) {
     if !node.is_null() && !matches!(node.value, Value::Map { .. }) {
-        let sentence = format!("hosts are a mapping (`gpu1:` and below it variables), but this is {}", node.what());
+        let sentence = format!(
+            "hosts are a mapping (`gpu1:` and below it variables), but this is {}",
+            node.what()
+        );
         problems.add(problem(node.line, sentence));
     }
     for entry in node.entries() {
