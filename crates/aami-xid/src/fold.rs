@@ -35,7 +35,7 @@ pub struct Folded {
 
 /// What makes two events the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
+pub(crate) struct Key {
     is_sxid: bool,
     code: u32,
     pci: PciAddress,
@@ -47,7 +47,7 @@ struct Key {
 }
 
 impl Key {
-    fn of(event: &Event) -> Self {
+    pub(crate) fn of(event: &Event) -> Self {
         let part = match &event.kind {
             Kind::Xid {
                 recovery: Some(action),

@@ -9,6 +9,8 @@
 //! 3. [`fold::Folder`] turns a storm of one line into one report with a count;
 //! 4. [`counters::Counters`] counts every line for the metrics, from 0.
 //!
+//! A log that lies there whole is read by [`log::read`]: `dmesg`, the journal's text, syslog.
+//!
 //! What a code means is in [`catalogue`]: [`explain`] and [`explain_sxid`]. The codes 144 to 150 mean nothing without
 //! the words of their line: [`nvlink5`].
 //!
@@ -22,6 +24,7 @@ pub mod counters;
 mod event;
 pub mod fold;
 pub mod kmsg;
+pub mod log;
 pub mod nvlink5;
 mod pci;
 mod plain;

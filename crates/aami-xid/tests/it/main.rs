@@ -6,3 +6,4 @@ mod hostile;
 mod log;
 mod restart;
 mod this_machine;
+mod whole_log;

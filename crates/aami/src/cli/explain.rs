@@ -1,7 +1,11 @@
 //! `aami explain`: what a code of AAMI means, or a number that the NVIDIA driver wrote into the kernel's log. Needs no
 //! control plane.
 
+mod log;
+mod search;
 mod xid;
+
+use std::path::PathBuf;
 
 use aami_model::{Code, Exit, code};
 use clap::Args;
@@ -11,21 +15,30 @@ use super::failure::Failure;
 use super::screen::{Format, Screen};
 use super::table::Table;
 
-/// Explain a code, an Xid or an SXid, or list them all
+/// Explain a code, an Xid or an SXid, list or search them all, or explain a kernel log
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  aami explain xid 79
+  aami explain sxid 12028 -o json
   aami explain AAMI-P-0012
   aami explain port_in_use
   aami explain list
-  aami explain xid 79
-  aami explain sxid 12028 -o json")]
+  aami explain search nvlink fatal
+  dmesg | aami explain --log -
+  journalctl -k --since yesterday | aami explain --log -
+
+A log ends with exit code 3 when something critical stands in it. It acts on what is built in: no control plane and no
+declared fleet is asked.")]
 pub(crate) struct Explain {
-    /// An id, a symbol, or `list`; `xid` or `sxid` before a number
-    #[arg(default_value = "list")]
+    /// An id, a symbol, or `list`; `xid` or `sxid` before a number; `search` before words
+    #[arg(default_value = "list", conflicts_with = "log")]
     code: String,
-    /// The number of an Xid or SXid; without one they are listed
-    number: Option<String>,
+    /// The number of an Xid or SXid, without one they are listed; or the words to search for
+    words: Vec<String>,
+    /// Explain every Xid and SXid in a log as dmesg, journalctl -k or syslog write it; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// Form of the output
     #[arg(short, long, value_name = "FORM", default_value = "table")]
     output: Format,
@@ -63,15 +76,25 @@ impl Explain {
 
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let mut screen = Screen::new(self.output);
-        if let Some(kind) = xid::Kind::of(self.code.trim()) {
-            xid::explain(&mut screen, kind, self.number.as_deref())?;
+        if let Some(file) = &self.log {
+            return log::explain(&mut screen, file);
+        }
+        if self.code == "search" {
+            search::search(&mut screen, &self.words)?;
             return Ok(Exit::Ok);
         }
-        if let Some(number) = self.number {
+        let mut words = self.words.into_iter();
+        let (number, more) = (words.next(), words.next());
+        let kind = xid::Kind::of(self.code.trim());
+        if let Some(meaningless) = if kind.is_some() { &more } else { &number } {
             return Err(Failure::invalid(format!(
-                "{number:?} after {:?} means nothing: only `xid` and `sxid` take a number",
+                "{meaningless:?} after {:?} means nothing: only `xid` and `sxid` take a number, and `search` takes words",
                 self.code
             )));
+        }
+        if let Some(kind) = kind {
+            xid::explain(&mut screen, kind, number.as_deref())?;
+            return Ok(Exit::Ok);
         }
         if self.code == "list" {
             let entries: Vec<Entry> = Code::all().map(Entry::from).collect();

@@ -29,14 +29,14 @@ impl Kind {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Xid => "Xid",
             Self::Sxid => "SXid",
         }
     }
 
-    fn all(self) -> &'static [Entry] {
+    pub(super) fn all(self) -> &'static [Entry] {
         match self {
             Self::Xid => catalogue::xids(),
             Self::Sxid => catalogue::sxids(),
@@ -76,6 +76,7 @@ struct Told {
     /// Empty but for the Xids 144 to 150.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     decoded: Vec<Decoded>,
+    related: Vec<u32>,
     source: &'static str,
 }
 
@@ -109,6 +110,7 @@ impl Told {
             generations: entry.generations.map(|all| all.iter().collect()),
             recovery_action_since: entry.recovery_action_since,
             decoded: decoded(kind, entry.code),
+            related: related(kind, entry),
             source: entry.source,
         }
     }
@@ -173,7 +175,7 @@ fn list(screen: &mut Screen, kind: Kind) -> Result<(), Failure> {
     })
 }
 
-const fn severity(severity: Severity) -> &'static str {
+pub(super) const fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "info",
         Severity::Warning => "warning",
@@ -181,35 +183,74 @@ const fn severity(severity: Severity) -> &'static str {
     }
 }
 
+/// The vendor's page about all of them.
+const REFERENCE: &str = "https://docs.nvidia.com/deploy/xid-errors/";
+
 /// The page of an entry.
 fn page(kind: Kind, entry: &'static Entry) -> String {
+    let severity = match entry.severity {
+        Severity::Info => "Info",
+        Severity::Warning => "Warning",
+        Severity::Critical => "Critical",
+    };
     let mut page = format!(
-        "{} {}: {}\n\n{}\n\nWhat can be behind it:\n",
+        "{} {}: {}\n\nSeverity: {severity}\n\nMeaning:\n{}\nCommon Causes:\n",
         kind.name(),
         entry.code,
         entry.name,
-        wrapped(entry.meaning, 100)
+        hanging("", entry.meaning)
     );
-    for cause in entry.causes() {
-        page.push_str(&hanging("- ", cause));
+    for (nth, cause) in entry.causes().enumerate() {
+        page.push_str(&hanging(&format!("{}. ", nth + 1), cause));
     }
-    page.push_str("\nWhat to do:\n");
+    page.push_str("\nRecommended Actions:\n");
     for (nth, action) in entry.actions().enumerate() {
         page.push_str(&hanging(&format!("{}. ", nth + 1), action));
     }
-    page.push('\n');
-    page.push_str(&facts(entry).to_string());
+    page.push_str("\nFacts:\n");
+    for line in facts(kind, entry).to_string().lines() {
+        page.push_str(&format!("  {line}\n"));
+    }
     let rules = decoded(kind, entry.code);
     if !rules.is_empty() {
         page.push_str("\nWhat the words of the line make of it:\n\n");
         page.push_str(&events(&rules).to_string());
     }
+    page.push_str(&format!("\nReference:\n  {REFERENCE}\n  {}\n", entry.source));
     page
 }
 
-fn facts(entry: &Entry) -> Table {
+/// The other Xids that an entry names, ascending.
+fn related(kind: Kind, entry: &Entry) -> Vec<u32> {
+    let texts = std::iter::once(entry.meaning)
+        .chain(entry.causes())
+        .chain(entry.actions());
+    let mut found = std::collections::BTreeSet::new();
+    for text in texts {
+        let mut named = false;
+        for word in text
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|word| !word.is_empty())
+        {
+            // `Xid 63, 64 or 95`: numbers count for as long as nothing but these words stands between them.
+            named = match word.parse() {
+                Ok(number) if named && kind.find(number).is_some() => {
+                    found.insert(number);
+                    true
+                }
+                _ => {
+                    matches!(word, "Xid" | "Xids" | "SXid" | "SXids")
+                        || (named && matches!(word, "or" | "and" | "to"))
+                }
+            };
+        }
+    }
+    found.remove(&entry.code);
+    found.into_iter().collect()
+}
+
+fn facts(kind: Kind, entry: &Entry) -> Table {
     let mut table = Table::of_one();
-    table.line("Severity", severity(entry.severity));
     table.line("Part", entry.category);
     table.line("Drain the node", if entry.drain { "yes" } else { "no" });
     table.line("Reset", entry.reset.words());
@@ -227,7 +268,8 @@ fn facts(entry: &Entry) -> Table {
     }
     table.line("Xid 154 follows since", entry.recovery_action_since);
     table.line("Driver's name", entry.mnemonic);
-    table.line("Source", entry.source);
+    let related: Vec<String> = related(kind, entry).iter().map(u32::to_string).collect();
+    table.line("Related codes", related.join(", "));
     table
 }
 
@@ -276,7 +318,7 @@ mod tests {
         for kind in [Kind::Xid, Kind::Sxid] {
             for entry in kind.all() {
                 let page = page(kind, entry);
-                let (prose, _) = page.split_once("\nSeverity:").unwrap();
+                let (prose, _) = page.split_once("\nFacts:").unwrap();
                 let long = prose.lines().find(|line| line.chars().count() > 100);
                 assert_eq!(long, None, "{} {}", kind.name(), entry.code);
             }
