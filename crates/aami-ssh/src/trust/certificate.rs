@@ -33,8 +33,7 @@ pub(super) fn verify(certificate: &Certificate, names: &[String], now: u64) -> R
         .any(|principal| pattern::list_matches(std::iter::once(principal.as_str()), names));
     if !named {
         return Err(format!(
-            "it is for {:?}, and the host is called {:?}",
-            principals, names
+            "it is for {principals:?}, and the host is called {names:?}"
         ));
     }
     if let Some((option, _)) = certificate.critical_options().iter().next() {

@@ -312,7 +312,8 @@ fn a_certificate_that_lacks_something_is_refused_with_the_reason() {
     let early = || UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let user = include_str!("../../tests/files/user-cert.pub");
     let no_principal = include_str!("../../tests/files/no-principal-cert.pub");
-    let cases: [(&str, &str, fn() -> SystemTime, &str); 5] = [
+    type Clock = fn() -> SystemTime;
+    let cases: [(&str, &str, Clock, &str); 5] = [
         (CERTIFICATE, "gpu-8", in_2026, "it is for"),
         (CERTIFICATE, "gpu-7", late, "was valid until 2027-01-01"),
         (CERTIFICATE, "gpu-7", early, "not valid before 2026-01-01"),

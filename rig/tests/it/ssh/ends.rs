@@ -14,7 +14,8 @@ use super::world::{World, settings};
 const STUBBORN: &str = "trap '' TERM HUP; sleep 4321 & wait; sleep 4321";
 
 fn left(node: &rig::Node) -> Result<String> {
-    Ok(node.sh("pgrep -fl 'sleep 4321'")?.stdout)
+    // Bracketed, so that it does not find itself.
+    Ok(node.sh("pgrep -fa '[s]leep 4321'")?.stdout)
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn a_command_ends_in_time_on_a_host_whose_cable_was_pulled() -> Result<()> {
             Ok(())
         },
     )?;
-    let watches = node.sh("pgrep -fl 'kill -KILL'")?;
+    let watches = node.sh("pgrep -fa '[k]ill -KILL'")?;
     ensure!(watches.stdout.is_empty(), "no watch is left: {}", watches.stdout);
     Ok(())
 }

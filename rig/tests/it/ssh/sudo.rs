@@ -13,7 +13,7 @@ const PASSWORD: &str = "correct horse 'battery' $taple";
 fn world() -> Result<(World, Node)> {
     let world = World::new()?;
     let node = world.node("sudoer")?;
-    for user in ["free", "asked", "nobodys", "tty"] {
+    for user in ["free", "asked", "nobodys", "seated"] {
         world.user(&node, user, "/bin/bash")?;
     }
     node.sh_within(
@@ -24,7 +24,7 @@ fn world() -> Result<(World, Node)> {
     .ok()?;
     node.write(
         "/etc/sudoers.d/story",
-        b"free ALL=(root) NOPASSWD: ALL\nasked ALL=(root) ALL\ntty ALL=(root) NOPASSWD: ALL\nDefaults:tty requiretty\n",
+        b"free ALL=(root) NOPASSWD: ALL\nasked ALL=(root) ALL\nseated ALL=(root) NOPASSWD: ALL\nDefaults:seated requiretty\n",
         0o440,
     )?;
     Ok((world, node))
@@ -119,7 +119,7 @@ fn each_way_in_which_sudo_says_no_has_its_own_code() -> Result<()> {
     for (user, symbol) in [
         ("asked", "SUDO_PASSWORD_NEEDED"),
         ("nobodys", "SUDO_PASSWORD_NEEDED"),
-        ("tty", "SUDO_NEEDS_TERMINAL"),
+        ("seated", "SUDO_NEEDS_TERMINAL"),
     ] {
         let error = world
             .run(&client, &world.host(&node, user), &command)?
@@ -167,7 +167,7 @@ fn what_runs_as_root_too_long_is_ended() -> Result<()> {
             ),
             "{error}"
         );
-        let left = node.sh("pgrep -fl 'sleep 1234'")?;
+        let left = node.sh("pgrep -fa '[s]leep 1234'")?;
         ensure!(left.code == 1, "{user} left {}", left.stdout);
     }
     Ok(())
