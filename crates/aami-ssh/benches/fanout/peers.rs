@@ -45,7 +45,7 @@ impl Peer {
                 command
             }
             Self::Pssh => {
-                let package = rig::cache::packages(None, &["pssh"])?;
+                let package = rig::cache::packages(None, &["pssh", "python3-psshlib"])?;
                 let mut command = python(&package, "usr/bin/parallel-ssh")?;
                 command
                     .args(["-p", &parallel, "-t", "0", "-x"])
