@@ -119,8 +119,11 @@ fn checked(alert: &str, severity: Severity, which: &str) -> Rule {
     )
 }
 
+/// Makes the rules of an id.
+type Made = fn() -> Vec<Rule>;
+
 /// What each id stands for.
-const IDS: &[(&str, fn() -> Vec<Rule>)] = &[
+const IDS: &[(&str, Made)] = &[
     ("gpu_temperature_critical", temperature::critical),
     ("gpu_temperature_warning", temperature::warning),
     ("gpu_memory_high", memory::high),
@@ -241,7 +244,7 @@ mod tests {
         for preset in all() {
             assert!(names.insert(preset.id));
             for id in preset.ids {
-                assert!(!rules_of(id).is_empty(), "{} has no rule", id);
+                assert!(!rules_of(id).is_empty(), "{id} has no rule");
                 used.insert(*id);
             }
         }

@@ -148,7 +148,7 @@ proptest! {
 
     #[test]
     fn any_value_is_matched_as_itself(values in proptest::collection::vec(any::<String>(), 1..4)) {
-        let matcher = Matcher::new("a", Compared::In, values.clone()).unwrap();
+        let matcher = Matcher::new("a", Compared::In, values).unwrap();
         let text = Expression::parse("up").unwrap().restricted(&[matcher]);
         prop_assert!(Expression::parse(&text).is_ok(), "{}", text);
     }

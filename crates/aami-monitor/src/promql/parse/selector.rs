@@ -96,27 +96,20 @@ fn regex(pattern: &str) -> Result<bool, String> {
 fn is_foreign(pattern: &str) -> bool {
     let mut chars = pattern.char_indices();
     while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => {
-                if chars
-                    .next()
-                    .is_some_and(|(_, escaped)| matches!(escaped, 'u' | 'U' | '<' | '>'))
-                {
-                    return true;
-                }
-            }
-            '{' => {
-                let most = pattern[at + 1..]
-                    .split('}')
-                    .next()
-                    .unwrap_or_default()
-                    .split(',')
-                    .any(|number| number.parse::<u64>().is_ok_and(|number| number > 1000));
-                if most {
-                    return true;
-                }
-            }
-            _ => {}
+        let is_foreign = match c {
+            '\\' => chars
+                .next()
+                .is_some_and(|(_, escaped)| matches!(escaped, 'u' | 'U' | '<' | '>')),
+            '{' => pattern[at + 1..]
+                .split('}')
+                .next()
+                .unwrap_or_default()
+                .split(',')
+                .any(|number| number.parse::<u64>().is_ok_and(|number| number > 1000)),
+            _ => false,
+        };
+        if is_foreign {
+            return true;
         }
     }
     false
