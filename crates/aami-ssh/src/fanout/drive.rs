@@ -109,7 +109,7 @@ where
         }
     }
 
-    pub(super) async fn to_the_end(mut self) -> Report<T> {
+    pub(super) async fn finish(mut self) -> Report<T> {
         let aborted = match self.brake.clone() {
             None => {
                 self.work_through().await;

@@ -103,6 +103,6 @@ impl Fanout {
         W: Future<Output = Result<T, Fault>> + Send + 'static,
         T: Send + 'static,
     {
-        Drive::new(self, names, work).to_the_end().await
+        Drive::new(self, names, work).finish().await
     }
 }
