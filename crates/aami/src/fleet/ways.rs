@@ -112,8 +112,8 @@ fn system_known() -> Vec<PathBuf> {
 /// What the operator's own files for SSH say, and what the configuration says over it.
 struct Said<'a> {
     config: &'a Config,
-    /// Fields of `ssh:` that nobody wrote: there the operator's own files have the word.
-    unwritten: Vec<&'a str>,
+    /// Fields that nobody wrote: there the operator's own files have the word.
+    unwritten: Vec<String>,
     files: SshConfig,
     whose: Whose,
 }
@@ -131,10 +131,18 @@ impl<'a> Said<'a> {
         } else {
             SshConfig::default()
         };
-        let unwritten = (settings.read.settings.iter())
-            .filter(|setting| setting.source == Source::Default)
-            .map(|setting| setting.field.as_str())
-            .collect();
+        // It was read before, so it can be read again.
+        let explained =
+            place.with_environment(|environment| aami_config::explain(&settings.bytes, environment));
+        let unwritten = explained.map_or_else(
+            |_| Vec::new(),
+            |(_, values)| {
+                let default = values
+                    .into_iter()
+                    .filter(|setting| setting.source == Source::Default);
+                default.map(|setting| setting.field).collect()
+            },
+        );
         Self {
             config,
             unwritten,
@@ -148,7 +156,7 @@ impl<'a> Said<'a> {
     }
 
     fn is_unwritten(&self, field: &str) -> bool {
-        self.unwritten.contains(&field)
+        self.unwritten.iter().any(|unwritten| unwritten == field)
     }
 
     /// A host as it is declared, with what the files say beside that.

@@ -71,8 +71,9 @@ fn hits(words: &[String]) -> Vec<Hit> {
                 entry.meaning,
                 entry.first.name(),
             ];
-            texts.extend(entry.causes());
-            texts.extend(entry.actions());
+            // Shortened to the life of the number beside them.
+            texts.extend(entry.causes().map(|text| -> &str { text }));
+            texts.extend(entry.actions().map(|text| -> &str { text }));
             if all_stand_in(&texts) {
                 hits.push(Hit {
                     kind: kind.name(),
