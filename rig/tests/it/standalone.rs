@@ -204,15 +204,7 @@ fn a_run_is_nobodys_to_cut_and_one_that_was_killed_goes_on() -> Result<()> {
     // when a bootstrap that asks it is started, it is a unit of its own,
     node.types_well(&format!("{agent} run start --id first -- {hangs}"))?;
     ensure!(node.sh("systemctl is-active aami-run-first.service")?.stdout == "active\n");
-    // another one is told who is at work, and so is an installer by hand;
-    let said = node.types_in_vain(
-        &format!("{agent} run start --id second -- {}", bootstrap(&node)),
-        6,
-        "LOCKED",
-    )?;
-    ensure!(said.all().contains("run first"), "{}", said.all());
-    node.types_in_vain(&format!("{agent} {}", bootstrap(&node)), 6, "LOCKED")?;
-    // a reader that is killed harms nothing,
+    // and somebody reads along.
     let folder = tempfile::tempdir()?;
     let mut reader = Process::start(
         "the reader",
@@ -223,7 +215,16 @@ fn a_run_is_nobodys_to_cut_and_one_that_was_killed_goes_on() -> Result<()> {
         ensure!(reader.log().contains("run_started"), "{}", reader.log());
         Ok(())
     })?;
-    node.sh("pkill --signal KILL --full 'run follow first'")?;
+    // Another one is told who is at work, and so is an installer by hand.
+    let said = node.types_in_vain(
+        &format!("{agent} run start --id second -- {}", bootstrap(&node)),
+        6,
+        "LOCKED",
+    )?;
+    ensure!(said.all().contains("run first"), "{}", said.all());
+    node.types_in_vain(&format!("{agent} {}", bootstrap(&node)), 6, "LOCKED")?;
+    // A reader that is killed harms nothing,
+    node.sh("pkill --signal KILL --full '[r]un follow first'")?;
     reader.wait(Duration::from_secs(30))?;
     let stands = |node: &Node| -> Result<Value> {
         let said = node.types_well(&format!("{agent} run status first --json"))?;

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aami_api::client::Settings as Api;
@@ -17,7 +17,6 @@ use aami_model::label::Labels;
 use aami_plans::download::{Downloader, Proxies, Settings};
 use aami_plans::node::{Enrolment, Form, Node, NodeOptions, Purpose, Summary, Unregisterer};
 use aami_plans::obtain::Source;
-use tempfile::TempDir;
 
 use crate::archives::{self, AMD64};
 use crate::stack::house::Picture;
@@ -44,6 +43,8 @@ struct Asked {
 static ASKED: Mutex<Option<Asked>> = Mutex::new(None);
 static ONE_HOUSE: Mutex<()> = Mutex::new(());
 static SERVED: Once = Once::new();
+/// Looking at a machine takes longer than installing one here.
+static INVENTORY: OnceLock<Inventory> = OnceLock::new();
 
 /// Answers on a port while its unit runs in the house there is.
 fn serve(port: u16, unit: &'static str, text: &'static str) {
@@ -70,7 +71,7 @@ fn address() -> Ipv4Addr {
 
 /// A temporary host.
 pub(crate) struct House {
-    dir: TempDir,
+    dir: PathBuf,
     inventory: Inventory,
     _alone: MutexGuard<'static, ()>,
 }
@@ -79,8 +80,16 @@ impl House {
     pub(crate) fn new() -> Self {
         // One that failed before has left nothing that matters here.
         let alone = ONE_HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
-        let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
-        let root = dir.path().join("root");
+        // Always the same: where it is stands in a unit, and pictures of two houses are compared.
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() {
+            memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        let dir = base.join(format!("aami-node-house-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let root = dir.join("root");
         for folder in [
             "etc/systemd/system",
             "run",
@@ -98,16 +107,16 @@ impl House {
         let passwd = format!("root:x:{uid}:{gid}:root:/root:/bin/bash\n");
         std::fs::write(root.join("etc/passwd"), passwd).unwrap();
         std::fs::write(root.join("etc/group"), format!("root:x:{gid}:\n")).unwrap();
-        std::fs::create_dir(dir.path().join("memory")).unwrap();
-        std::fs::write(dir.path().join("aami-agent"), archives::program(AMD64, 200)).unwrap();
-        stock(&dir.path().join("components"));
+        std::fs::create_dir(dir.join("memory")).unwrap();
+        std::fs::write(dir.join("aami-agent"), archives::program(AMD64, 200)).unwrap();
+        stock(&dir.join("components"));
         SERVED.call_once(|| {
             for (port, unit, text) in PORTS {
                 serve(port, unit, text);
             }
         });
         let house = Self {
-            inventory: inventory(),
+            inventory: INVENTORY.get_or_init(inventory).clone(),
             dir,
             _alone: alone,
         };
@@ -130,11 +139,11 @@ impl House {
     }
 
     fn root(&self) -> PathBuf {
-        self.dir.path().join("root")
+        self.dir.join("root")
     }
 
     fn memory(&self) -> PathBuf {
-        self.dir.path().join("memory")
+        self.dir.join("memory")
     }
 
     pub(crate) fn exists(&self, below: &str) -> bool {
@@ -186,9 +195,9 @@ impl House {
             skip_checks: false,
             skip_agent: false,
             proxies: Proxies::default(),
-            sources: vec![Source::Folder(self.dir.path().join("components"))],
+            sources: vec![Source::Folder(self.dir.join("components"))],
             downloader: Downloader::new(Settings::new(Proxies::default(), || 0.5)),
-            agent: Some(self.dir.path().join("aami-agent")),
+            agent: Some(self.dir.join("aami-agent")),
             release_key: None,
             look: Box::new(move || Ok(inventory.clone())),
             listeners: Box::new(|_| Vec::new()),
@@ -264,6 +273,12 @@ impl House {
 
     pub(crate) fn picture(&self) -> Picture {
         Picture::of(&self.root(), &self.memory())
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
