@@ -158,7 +158,7 @@ codes! { Ssh;
 
     SUDO_PASSWORD_NEEDED = 31, NotAuthorised, 401;
     "sudo on the host asks for a password.";
-    "Give one with --ask-sudo-password, or allow it without in the host's sudoers.";
+    "Set `ssh.sudo.password` in the configuration, or allow sudo without one in the host's sudoers.";
     "Without a password only `sudo -n` is used. A line such as `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d lets \
      the user become root without one."
 
