@@ -44,7 +44,11 @@ fn refused(fleet: &FileFleet, error: &EditError) -> Failure {
     let path = fleet.place.config.display();
     match error {
         EditError::Text(problems) => invalid(&fleet.place.config, problems),
-        EditError::NotThere(_) => Failure::found(code::NOT_FOUND, format!("{path}: {error}")),
+        EditError::NotThere(_) => Failure::found_with(
+            code::NOT_FOUND,
+            format!("{path}: {error}"),
+            "`aami config show --sources` tells what is written, and `aami nodes list` which nodes there are.",
+        ),
         EditError::UnknownField { .. } | EditError::ByHand { .. } | EditError::NotReadBack => {
             Failure::found_with(
                 code::FLEET_INVALID,
