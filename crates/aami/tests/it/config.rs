@@ -42,16 +42,32 @@ fn every_value_is_shown_with_its_source_and_no_secret() {
     let shown = config(&file, &["show", "--sources"]);
     assert_eq!(shown.exit, 0, "{shown:?}");
     let line = |field: &str| {
-        let found = shown.out.lines().find(|line| line.split_whitespace().next() == Some(field));
-        found.unwrap_or_default().split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+        let found = shown
+            .out
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(field));
+        found
+            .unwrap_or_default()
+            .split_whitespace()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     assert_eq!(line("ssh.max_parallel"), "80 line 5");
     assert_eq!(line("prometheus.port"), "9090 default");
-    assert_eq!(line("notifications.slack.webhook_url"), "(hidden) line 9, from TEST_SLACK");
+    assert_eq!(
+        line("notifications.slack.webhook_url"),
+        "(hidden) line 9, from TEST_SLACK"
+    );
     assert!(!shown.out.contains("verysecret"));
 
     let json = config(&file, &["show", "ssh", "-o", "json"]).json();
-    let fields: Vec<&str> = json.as_array().unwrap().iter().map(|one| one["field"].as_str().unwrap()).collect();
+    let fields: Vec<&str> = json
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["field"].as_str().unwrap())
+        .collect();
     assert!(fields.iter().all(|field| field.starts_with("ssh.")), "{fields:?}");
     assert_eq!(config(&file, &["show", "nothing"]).exit, 2);
 }
@@ -63,14 +79,30 @@ fn a_sound_file_is_said_to_be_and_a_broken_one_names_every_line() {
     assert_eq!(sound.exit, 0, "{sound:?}");
     assert!(sound.out.contains("is sound: 0 nodes"), "{sound:?}");
 
-    let without = Said::by(aami(&["config", "check", "--config"]).arg(&file).env_remove("TEST_SLACK"));
+    let without = Said::by(
+        aami(&["config", "check", "--config"])
+            .arg(&file)
+            .env_remove("TEST_SLACK"),
+    );
     assert_eq!(without.exit, 0, "{without:?}");
-    assert!(without.err.contains("the variable TEST_SLACK is not set"), "{without:?}");
+    assert!(
+        without.err.contains("the variable TEST_SLACK is not set"),
+        "{without:?}"
+    );
 
-    let (_folder, file) = place("cluster: {nam: x}\nssh: {max_paralel: 1}\nalerts: {presets: [gpu-prodction]}\n");
+    let (_folder, file) =
+        place("cluster: {nam: x}\nssh: {max_paralel: 1}\nalerts: {presets: [gpu-prodction]}\n");
     let broken = config(&file, &["check"]);
     assert_eq!(broken.exit, 2, "{broken:?}");
-    for words in ["line 1", "cluster.name", "line 2", "max_parallel", "line 3", "gpu-production", "FLEET_INVALID"] {
+    for words in [
+        "line 1",
+        "cluster.name",
+        "line 2",
+        "max_parallel",
+        "line 3",
+        "gpu-production",
+        "FLEET_INVALID",
+    ] {
         assert!(broken.err.contains(words), "{words}: {broken:?}");
     }
     let nowhere = config(Path::new("/nowhere/config.yaml"), &["check"]);
@@ -82,17 +114,29 @@ fn a_setting_is_changed_in_place_and_the_file_is_its_owners_alone() {
     let (folder, file) = place(FLEET);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let set = config(&file, &["set", "ssh.max_parallel", "100"]);
-    assert_eq!((set.exit, set.out.as_str()), (0, "✅ Set ssh.max_parallel\n"), "{set:?}");
+    assert_eq!(
+        (set.exit, set.out.as_str()),
+        (0, "✅ Set ssh.max_parallel\n"),
+        "{set:?}"
+    );
     assert_eq!(fs::read_to_string(&file).unwrap(), FLEET.replace("80", "100"));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "nothing is left over"
+    );
 
     let before = fs::read_to_string(&file).unwrap();
     for (words, exit, said) in [
         (&["set", "ssh.max_parallel", "none"][..], 2, "whole number"),
         (&["set", "ssh.max_paralel", "1"], 2, "ssh.max_parallel"),
         (&["set", "grafana.admin_password", "hunter2"], 2, "standard input"),
-        (&["set", "ssh.port", "2222", "--dry-run"], 0, "nothing was written"),
+        (
+            &["set", "ssh.port", "2222", "--dry-run"],
+            0,
+            "nothing was written",
+        ),
         (&["unset", "grafana.port"], 5, "not in the configuration"),
     ] {
         let refused = config(&file, words);
@@ -101,8 +145,15 @@ fn a_setting_is_changed_in_place_and_the_file_is_its_owners_alone() {
         assert_eq!(fs::read_to_string(&file).unwrap(), before, "{words:?}");
     }
 
-    assert_eq!(config(&file, &["set", "grafana.admin_password", "${TEST_SLACK}"]).exit, 0);
-    assert!(fs::read_to_string(&file).unwrap().ends_with("grafana:\n  admin_password: \"${TEST_SLACK}\"\n"));
+    assert_eq!(
+        config(&file, &["set", "grafana.admin_password", "${TEST_SLACK}"]).exit,
+        0
+    );
+    assert!(
+        fs::read_to_string(&file)
+            .unwrap()
+            .ends_with("grafana:\n  admin_password: \"${TEST_SLACK}\"\n")
+    );
     assert_eq!(config(&file, &["unset", "grafana"]).exit, 0);
     assert_eq!(fs::read_to_string(&file).unwrap(), before);
 }

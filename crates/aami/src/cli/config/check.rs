@@ -46,7 +46,9 @@ impl Check {
                 1 => "1 node".to_owned(),
                 count => format!("{count} nodes"),
             };
-            fleet.screen().write(&format!("✅ {} is sound: {nodes}\n", sound.file))?;
+            fleet
+                .screen()
+                .write(&format!("✅ {} is sound: {nodes}\n", sound.file))?;
         }
         Ok(Exit::Ok)
     }

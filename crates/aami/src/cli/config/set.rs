@@ -41,7 +41,9 @@ impl Set {
             return Err(Failure::found_with(
                 code::INVALID,
                 format!("{path} is a secret, and every user of this machine can read command lines"),
-                format!("Name a variable, '${{VAR}}', or give it on standard input: `aami config set {path} -`."),
+                format!(
+                    "Name a variable, '${{VAR}}', or give it on standard input: `aami config set {path} -`."
+                ),
             ));
         }
         let value = match self.value.as_str() {
@@ -51,7 +53,9 @@ impl Set {
         if self.dry_run {
             let settings = fleet.read()?;
             fleet.edited(&settings, |document, _| document.set(&path, &value))?;
-            fleet.screen().note(&format!("aami: {path} would be set; nothing was written"));
+            fleet
+                .screen()
+                .note(&format!("aami: {path} would be set; nothing was written"));
             return Ok(Exit::Ok);
         }
         fleet.change(|document, _| document.set(&path, &value))?;

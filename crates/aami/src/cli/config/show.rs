@@ -58,7 +58,9 @@ impl Show {
             fleet.screen().note(&format!("aami: {warning}"));
         }
         let shown: Vec<Shown<'_>> = values.iter().map(shown).collect();
-        fleet.screen().show(&shown, |wide| table(&values, wide || self.sources))?;
+        fleet
+            .screen()
+            .show(&shown, |wide| table(&values, wide || self.sources))?;
         Ok(Exit::Ok)
     }
 }
@@ -97,7 +99,11 @@ fn table(values: &[Setting], sources: bool) -> Table {
     };
     let mut table = Table::new(headings, "nothing is set");
     for setting in values {
-        let cells = [setting.field.clone(), setting.value.clone(), source(&setting.source)];
+        let cells = [
+            setting.field.clone(),
+            setting.value.clone(),
+            source(&setting.source),
+        ];
         table.row(cells.into_iter().take(headings.len()));
     }
     table

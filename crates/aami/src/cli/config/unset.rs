@@ -29,7 +29,9 @@ impl Unset {
         if self.dry_run {
             let settings = fleet.read()?;
             fleet.edited(&settings, |document, _| document.unset(&path))?;
-            fleet.screen().note(&format!("aami: {path} would be removed; nothing was written"));
+            fleet
+                .screen()
+                .note(&format!("aami: {path} would be removed; nothing was written"));
             return Ok(Exit::Ok);
         }
         fleet.change(|document, _| document.unset(&path))?;

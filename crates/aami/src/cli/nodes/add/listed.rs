@@ -57,6 +57,10 @@ pub(super) fn read(path: &Path, format: Option<Format>) -> Result<Vec<NewNode>, 
 
 /// The address of a name, for lists that give names alone: IPv4 before IPv6, as the system's resolver knows them.
 fn address(name: &str) -> Option<IpAddr> {
-    let found: Vec<IpAddr> = (name, 0).to_socket_addrs().ok()?.map(|found| found.ip()).collect();
+    let found: Vec<IpAddr> = (name, 0)
+        .to_socket_addrs()
+        .ok()?
+        .map(|found| found.ip())
+        .collect();
     found.iter().find(|ip| ip.is_ipv4()).or(found.first()).copied()
 }
