@@ -234,6 +234,9 @@ fn gathered(
     make_folder(&cache).map_err(written(&cache))?;
     let mut items = Vec::new();
     for program in &plan.programs {
+        // One that was left by an older build is as good a program as any: who makes the bundle can tell.
+        let (name, arch, path) = (program.name, program.arch.name(), program.path.display());
+        screen.note(&format!("{name} for {arch}: {path}"));
         items.push(program.item(VERSION)?);
     }
     items.push(gather::script(VERSION, &items));
