@@ -211,6 +211,8 @@ async fn of_a_thousand_hosts_every_one_is_told_about() {
         (1, 1)
     );
     assert_eq!(server.commands_at(address(1)), 1);
+    // All that went well, and the two that were cut off in a command.
+    assert_eq!(server.commands(), 990);
     assert!(
         report.hosts[69].attempts >= 3,
         "it takes connections from the third one on"
