@@ -8,6 +8,7 @@
 //! - [`engines`] starts etcd, Prometheus, node_exporter and nginx, on loopback or on a host of a [`Net`].
 //! - [`Receiver`] is an HTTP service that is told things, and misbehaves when asked to.
 //! - [`MailServer`] takes mail over TLS and tells what it was told.
+//! - [`ssh`] has OpenSSH's client programs and more login shells for nodes.
 //! - [`Mirror`] serves components the way their publishers pack them.
 //! - [`wait_until`] is how a test waits: for a condition, with a deadline, saying what it saw last.
 //!
@@ -30,6 +31,7 @@ mod place;
 mod process;
 mod receiver;
 mod rootfs;
+pub mod ssh;
 mod tool;
 mod wait;
 

@@ -17,6 +17,14 @@ fn main() -> ExitCode {
             "node_exporter for nodes".to_owned(),
             Box::new(|| Packed::node_exporter().map(drop)),
         ),
+        (
+            "OpenSSH's client, and shells for nodes".to_owned(),
+            Box::new(|| {
+                rig::ssh::client("ssh-keygen")
+                    .and_then(|_| rig::ssh::shells())
+                    .map(drop)
+            }),
+        ),
     ];
     if rustix::process::geteuid().is_root() {
         for release in Release::ALL {

@@ -10,7 +10,7 @@ use aami_ssh::{
 use anyhow::{Context as _, Result, ensure};
 use rig::wait_until;
 
-use super::world::{World, client_program, keygen, only_mine, settings, text};
+use super::world::{World, keygen, only_mine, settings, text};
 
 #[test]
 fn a_reinstalled_host_is_not_talked_to() -> Result<()> {
@@ -214,7 +214,7 @@ fn a_real_agent_signs_and_its_many_keys_are_not_the_end_of_it() -> Result<()> {
     let world = World::new()?;
     let node = world.node("agent")?;
     let socket = world.path("agent.sock");
-    let agent = Program::new(client_program("ssh-agent")?)
+    let agent = Program::new(rig::ssh::client("ssh-agent")?)
         .args(["-D", "-a"])
         .arg(&socket)
         .stdout(Stdio::null())
@@ -226,7 +226,7 @@ fn a_real_agent_signs_and_its_many_keys_are_not_the_end_of_it() -> Result<()> {
         Ok(())
     })?;
     let add = |path: &std::path::Path| -> Result<()> {
-        let added = Program::new(client_program("ssh-add")?)
+        let added = Program::new(rig::ssh::client("ssh-add")?)
             .arg("-q")
             .arg(path)
             .env("SSH_AUTH_SOCK", &socket)

@@ -4,24 +4,13 @@ use std::time::Duration;
 
 use aami_ssh::{Command, ErrorClass, Exit, HostKeyPolicy, Stdin, Upload, Uploaded};
 use anyhow::{Context as _, Result, ensure};
-use rig::{Node, Release, cache};
+use rig::Node;
 
 use super::world::{World, text};
 
 /// Shells that a node does not have, put there as files.
 fn more_shells(node: &Node) -> Result<()> {
-    let unpacked = cache::packages(
-        Some(Release::Bookworm),
-        &[
-            "fish",
-            "fish-common",
-            "libpcre2-32-0",
-            "tcsh",
-            "csh",
-            "libbsd0",
-            "libmd0",
-        ],
-    )?;
+    let unpacked = rig::ssh::shells()?;
     let tar = std::process::Command::new("tar")
         .args([
             "--create",

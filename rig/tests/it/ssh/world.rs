@@ -11,7 +11,7 @@ use aami_ssh::{
     Question, Settings, SshError, Trust,
 };
 use anyhow::{Context as _, Result, ensure};
-use rig::{Net, Node, Release, cache, wait_until};
+use rig::{Net, Node, Release, wait_until};
 use tempfile::TempDir;
 
 /// What the operator types where something is asked.
@@ -145,7 +145,7 @@ pub(crate) fn settings() -> Settings {
 
 /// Runs ssh-keygen on this machine.
 pub(crate) fn keygen(arguments: &[&str]) -> Result<()> {
-    let output = Program::new(client_program("ssh-keygen")?)
+    let output = Program::new(rig::ssh::client("ssh-keygen")?)
         .args(arguments)
         .output()?;
     ensure!(
@@ -154,13 +154,6 @@ pub(crate) fn keygen(arguments: &[&str]) -> Result<()> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(())
-}
-
-/// A program of OpenSSH's client, which need not be installed here.
-pub(crate) fn client_program(name: &str) -> Result<PathBuf> {
-    Ok(cache::packages(None, &["openssh-client"])?
-        .join("usr/bin")
-        .join(name))
 }
 
 /// Takes a private key back from everybody else.
