@@ -245,7 +245,7 @@ fn too_many_failures_are_enough() {
     let none = Limits {
         stop_above: Percent::new(0),
         max_parallel: 1,
-        ..limits.clone()
+        ..limits
     };
     let told = drive(100, &none, None, |_, _| (How::Failed, seconds(1)));
     assert_eq!(told.failed.len(), 1);
@@ -285,7 +285,7 @@ fn congestion_slows_down() {
     };
     // Whatever is more than eight at once, the network refuses.
     let mut at_once: Vec<usize> = Vec::new();
-    let mut schedule = Schedule::new(64, limits.clone(), 1);
+    let mut schedule = Schedule::new(64, limits, 1);
     let mut now = Duration::ZERO;
     loop {
         match schedule.next(now) {
@@ -344,8 +344,8 @@ proptest! {
             let (how, takes) = script[host][attempt as usize - 1];
             if host >= canaries {
                 // Nothing but canaries begins before all of them have ended, and none failed.
-                for canary in 0..canaries {
-                    assert!(matches!(last[canary], How::Well | How::Interrupted));
+                for ended in &last[..canaries] {
+                    assert!(matches!(ended, How::Well | How::Interrupted));
                 }
             }
             if how == How::Well {
