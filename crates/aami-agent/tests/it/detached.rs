@@ -122,11 +122,12 @@ impl Stage {
         command
     }
 
-    /// Starts one that hangs, and waits until it asks its mirror, which it does once it has looked at the hardware.
+    /// Starts one that hangs, before it has said a word.
     #[track_caller]
     fn start_hanging(&self, id: &str) -> Standing {
-        let looked = |kind: &RunEventKind| matches!(kind, RunEventKind::StepCompleted { step, .. } if step == "detect_hardware");
-        self.start_until(id, &self.hanging(), looked)
+        let command = self.hanging();
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        self.start(id, &words)
     }
 
     /// Starts one that waits for its exporter, and waits until it does.
@@ -317,7 +318,7 @@ fn a_second_run_waits_its_turn_and_is_told_who_is_at_work() {
 #[test]
 fn a_reader_that_is_gone_does_not_touch_the_run() {
     let stage = Stage::new();
-    stage.start_hanging("first");
+    stage.start_waiting("first");
     let follower = |stdin: Stdio, more: &[&str]| -> Child {
         let mut command = stage.command(&[&["follow", "first", "--json"], more].concat());
         command.stdin(stdin).stdout(Stdio::piped()).spawn().unwrap()
@@ -385,7 +386,7 @@ fn a_run_that_is_called_off_ends_as_that() {
 fn a_killed_run_is_told_and_the_same_command_goes_on_with_it() {
     // Given a run with somebody who reads along,
     let stage = Stage::new();
-    let begun = stage.start_hanging("first");
+    let begun = stage.start_waiting("first");
     let mut reader = stage
         .command(&["follow", "first", "--json"])
         .stdout(Stdio::piped())
@@ -405,7 +406,7 @@ fn a_killed_run_is_told_and_the_same_command_goes_on_with_it() {
     let stands = stage.status("first");
     assert_eq!((stands.status, stands.exit), (RunStatus::Interrupted, Some(9)));
     // and the same command goes on, behind what was said before.
-    let again = stage.start_hanging("first");
+    let again = stage.start_waiting("first");
     assert_eq!((again.begun, again.attempt), (Some(true), 2));
     until("it is at work again", || {
         let started = |line: &&Line| matches!(line.kind, Kind::Event(RunEventKind::RunStarted { .. }));
