@@ -253,7 +253,7 @@ fn what_is_no_text_or_too_large_is_named() {
 fn a_few_lines_cannot_stand_for_more_than_a_fleet() {
     let text = "a[1-60000] b\n".repeat(20_000);
     assert!(refusal(&text).contains("more than 100000 nodes"));
-    let ansible = format!("[x]\n{}", "a[1:99999] ansible_host=10.0.0.1\n".repeat(5_000));
+    let ansible = format!("[x]\n{}", "a[1:1000]\n".repeat(5_000));
     assert!(refusal(&ansible).contains("1000000 names"));
     let loops = "[a:children]\nb\n[b:children]\na\n[a]\nx ansible_host=10.0.0.1\n";
     assert_eq!(listed(loops).len(), 1);
