@@ -24,7 +24,7 @@ use crate::fleet::ways::Ways;
 Examples:
   aami nodes exec --all -- uptime
   aami nodes exec 'gpu[001-128]' -b -- nvidia-smi --query-gpu=driver_version --format=csv,noheader
-  aami nodes exec -l rack=A1 --root -- systemctl restart nvidia-fabricmanager
+  aami nodes exec -l rack=A1 --sudo -- systemctl restart nvidia-fabricmanager
   aami nodes exec --all -o json -- 'df -P / | tail -1'
 
 The words are joined with blanks and given to /bin/sh, whatever the login shell is. What a node says on standard output
@@ -41,7 +41,7 @@ pub(crate) struct Exec {
     gather: bool,
     /// With root's rights, through sudo
     #[arg(long)]
-    root: bool,
+    sudo: bool,
     /// How long it may run on a node; then it is ended there [`ssh.command_timeout` of the configuration, 5m]
     #[arg(long, value_name = "DURATION")]
     timeout: Option<Seconds>,
@@ -104,7 +104,7 @@ impl Exec {
                 .saturating_add(limit.saturating_mul(limits.attempts));
             command = command.timeout(limit);
         }
-        if self.root {
+        if self.sudo {
             command = ways.as_root(command);
         }
         let for_programs = fleet.screen().format().is_for_programs();

@@ -41,7 +41,7 @@ Examples:
 
 Each node installs by itself, as the run this command names: a connection that is cut, a laptop that is closed and Ctrl-C
 change nothing there. The same command again finds a run that is still at work and reads along with it. What is
-installed already stays; `aami nodes exec NODE --root -- /var/lib/aami/push/aami-agent uninstall` takes it back.
+installed already stays; `aami nodes exec NODE --sudo -- /var/lib/aami/push/aami-agent uninstall` takes it back.
 
 Without a control plane Prometheus' lists in /var/lib/aami/targets are written for the nodes that went well. With one,
 each node is enrolled there by a token of its own, which goes to it by standard input.")]
@@ -235,7 +235,7 @@ impl Install {
         fleet.installed(&installed)?;
         if report.stopped == Some(Stop::Told) || report.not_done() > 0 {
             fleet.screen().note(&format!(
-                "what was begun goes on on the nodes by itself: `aami nodes exec NODE --root -- {} run follow {run}` \
+                "what was begun goes on on the nodes by itself: `aami nodes exec NODE --sudo -- {} run follow {run}` \
                  reads along, and the same command with --resume waits for it",
                 load::AGENT
             ));
