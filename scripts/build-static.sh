@@ -87,6 +87,12 @@ build() {
         esac
     fi
 
+    # What is said by `version`. The commit's own time, so that the same source gives the same bytes.
+    if [ -z "${AAMI_COMMIT:-}" ] && git rev-parse --quiet --verify HEAD >/dev/null 2>&1; then
+        env+=("AAMI_COMMIT=$(git rev-parse --short=12 HEAD)"
+            "AAMI_BUILT=$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)")
+    fi
+
     env "${env[@]}" cargo build ${CI:+--locked} --package "$program" --profile "$profile" --target "$triple" --target-dir target/agent
 
     out=target/$profile/$arch

@@ -42,7 +42,7 @@ mod selected;
 mod server;
 pub(crate) mod session;
 mod signals;
-mod status;
+pub(crate) mod status;
 pub(crate) mod surroundings;
 pub(crate) mod table;
 mod telemetry;

@@ -9,7 +9,9 @@
 //! `fleet/api/`, and one delegating line in `fleet/file.rs` and `fleet/api.rs`.
 
 mod api;
+pub(crate) mod engines;
 mod file;
+pub(crate) mod health;
 mod member;
 mod mode;
 pub(crate) mod monitor;
@@ -24,7 +26,7 @@ use aami_model::exporter::Exporter;
 use aami_model::secret::Secret;
 
 pub(crate) use api::ApiFleet;
-pub(crate) use file::FileFleet;
+pub(crate) use file::{Applied, FileFleet};
 pub(crate) use member::{Listing, Member, NewNode};
 pub(crate) use mode::{Decision, choose, decide};
 pub(crate) use place::{Place, Settings, invalid};
@@ -68,6 +70,9 @@ pub(crate) trait Fleet {
 
     /// Who says what the agent on a node is told at its bootstrap.
     fn introducer(&self) -> Arc<dyn Introduce>;
+
+    /// How it is, and what watches it.
+    fn status(&mut self) -> Result<health::Health, Failure>;
 
     /// Notes what was installed where. The file fleet lists it for Prometheus; a control plane knows by itself.
     fn installed(&mut self, nodes: &[Installed]) -> Result<(), Failure>;

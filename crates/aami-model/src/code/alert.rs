@@ -15,4 +15,21 @@ codes! { Alerts;
     "One rule that Prometheus cannot load would make it refuse all of them, so every rule is judged before any is \
      written: its name, how long it must hold, its expression, labels and texts. A text shows labels and the value \
      ({{ $labels.node }}, {{ $value }}) and nothing else. docs/guide/alerts.md shows a rule of every kind."
+
+    ALERT_RULES_NOT_LOADED = 3, Failed, 502;
+    "Prometheus did not take the alert rules over.";
+    "Look at Prometheus' own log, then apply them again; the rules and the configuration are as they were before.";
+    "Rules are written, Prometheus is told to read them, and then asked whether it has each of them. It refused, or did \
+     not do so in time, and everything was taken back. Another broken file in its configuration makes it refuse all."
+
+    ALERTMANAGER_SILENT = 4, Failed, 502;
+    "Alertmanager does not answer.";
+    "See whether it runs and on which port; `alertmanager.port` in the configuration names the one that is asked.";
+    "A test alert is given to Alertmanager on this machine, and its own counters say by which ways it was passed on."
+
+    ALERT_NOT_PASSED_ON = 5, Pending, 504;
+    "Alertmanager took an alert and told nobody in time.";
+    "See whether notifications are enabled in the configuration, and wait longer with --within.";
+    "Alertmanager gathers alerts of a group for a while before it sends the first message. Where no way of telling \
+     anybody is configured it sends none at all."
 }

@@ -32,7 +32,7 @@ impl Acts {
 /// longer row stands over a shorter one.
 const TABLE: &[(&str, Acts)] = &[
     ("agents", Acts::Plane),
-    ("alerts", Acts::Both),
+    ("alerts", Acts::File),
     ("alerts list-presets", Acts::Neither),
     ("alerts show-preset", Acts::Neither),
     ("audit", Acts::Plane),
@@ -53,7 +53,7 @@ const TABLE: &[(&str, Acts)] = &[
     ("nodes remove", Acts::File),
     ("nodes test", Acts::Both),
     ("runs", Acts::Plane),
-    ("status", Acts::Plane),
+    ("status", Acts::Both),
     ("tokens", Acts::Plane),
     ("webhooks", Acts::Plane),
 ];

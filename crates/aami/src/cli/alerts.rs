@@ -1,7 +1,10 @@
 //! `aami alerts`: what is watched, and who hears of it. One file per verb.
 
+mod apply_preset;
+mod list;
 mod list_presets;
 mod show_preset;
+mod test;
 
 use aami_model::Exit;
 use clap::{Args, Subcommand};
@@ -10,7 +13,7 @@ use super::failure::Failure;
 use super::session::Common;
 use super::surroundings::Surroundings;
 
-/// Alerts: presets and packs of rules
+/// Alerts: presets, packs and rules of your own, and whom they tell
 #[derive(Debug, Args)]
 pub(crate) struct Alerts {
     #[command(flatten)]
@@ -23,6 +26,9 @@ pub(crate) struct Alerts {
 enum Verb {
     ListPresets(list_presets::ListPresets),
     ShowPreset(show_preset::ShowPreset),
+    ApplyPreset(apply_preset::ApplyPreset),
+    List(list::List),
+    Test(test::Test),
 }
 
 impl Alerts {
@@ -30,6 +36,9 @@ impl Alerts {
         match self.verb {
             Verb::ListPresets(verb) => verb.run(&mut self.common.screen(surroundings)),
             Verb::ShowPreset(verb) => verb.run(&mut self.common.screen(surroundings)),
+            Verb::ApplyPreset(verb) => verb.run(self.common.fleet(surroundings)?.as_mut()),
+            Verb::List(verb) => verb.run(self.common.fleet(surroundings)?.as_mut()),
+            Verb::Test(verb) => verb.run(self.common.fleet(surroundings)?.as_mut()),
         }
     }
 }

@@ -10,18 +10,28 @@ use serde::Serialize;
 
 use super::age::short;
 use super::failure::Failure;
-use super::session::Common;
+use super::session::{Common, Session};
 use super::surroundings::Surroundings;
 use super::table::Table;
+use crate::fleet::health::Health;
 
 /// After so long without a question from Prometheus something is wrong, in seconds.
 const LONGEST_UNASKED: u64 = 120;
 
-/// Show how the control plane and its nodes are; exit code 3 when something is not well
+/// Show how the fleet and what watches it are; exit code 3 when something is not well
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami status
+  aami status -o json
+  aami status --watch 5")]
 pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) common: Common,
+    /// Show it again every so many seconds, until interrupted
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    watch: Option<u64>,
 }
 
 /// What is shown.
@@ -37,22 +47,36 @@ pub(crate) struct Report {
 
 impl Status {
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
-        let mut session = self.common.session(surroundings)?;
-        let health = session.client.health()?.body;
-        let status = session.client.status()?;
-        let report = Report {
-            server: session.client.server().to_owned(),
-            problems: problems(&health, &status),
-            health,
-            status,
-        };
-        session.screen.show(&report, |_| table(&report))?;
-        Ok(if report.problems.is_empty() {
-            Exit::Ok
-        } else {
-            Exit::NotHealthy
-        })
+        let mut fleet = self.common.fleet(surroundings)?;
+        loop {
+            let told = fleet.status()?;
+            fleet.screen().show(&told.data, |_| told.table)?;
+            let Some(seconds) = self.watch else {
+                return Ok(if told.is_well { Exit::Ok } else { Exit::NotHealthy });
+            };
+            // Ctrl-C ends it: nothing is under way that would have to be finished.
+            std::thread::sleep(Duration::from_secs(seconds));
+            fleet.screen().write("\n")?;
+        }
     }
+}
+
+/// How a control plane and its nodes are.
+pub(crate) fn of(session: &Session) -> Result<Health, Failure> {
+    let health = session.client.health()?.body;
+    let status = session.client.status()?;
+    let report = Report {
+        server: session.client.server().to_owned(),
+        problems: problems(&health, &status),
+        health,
+        status,
+    };
+    Ok(Health {
+        table: table(&report),
+        is_well: report.problems.is_empty(),
+        data: serde_json::to_value(&report)
+            .map_err(|error| Failure::Runtime(std::io::Error::other(error)))?,
+    })
 }
 
 /// What is not well.

@@ -6,7 +6,10 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::screen::{Format, Screen};
-use super::table::Table;
+
+/// What was built, and when, as whoever makes a release says; a build at a desk does not know.
+const COMMIT: Option<&str> = option_env!("AAMI_COMMIT");
+const BUILT: Option<&str> = option_env!("AAMI_BUILT");
 
 /// Show this program's version
 #[derive(Debug, Args)]
@@ -20,6 +23,8 @@ pub(crate) struct Version {
 struct Shown {
     name: &'static str,
     version: &'static str,
+    commit: &'static str,
+    built: &'static str,
     architecture: &'static str,
 }
 
@@ -32,13 +37,17 @@ impl Version {
         let shown = Shown {
             name: "aami",
             version: env!("CARGO_PKG_VERSION"),
+            commit: COMMIT.unwrap_or("unknown"),
+            built: BUILT.unwrap_or("unknown"),
             architecture: std::env::consts::ARCH,
         };
-        Screen::new(self.output).show(&shown, |_| {
-            let mut table = Table::of_one();
-            table.row([format!("aami {} ({})", shown.version, shown.architecture)]);
-            table
-        })?;
+        Screen::new(self.output).show_one(
+            &shown,
+            &format!(
+                "AAMI v{} (commit: {}, built: {})",
+                shown.version, shown.commit, shown.built
+            ),
+        )?;
         Ok(Exit::Ok)
     }
 }

@@ -14,6 +14,8 @@ use super::{
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 use crate::cli::session::Session;
+use crate::cli::status;
+use crate::fleet::health::Health;
 
 /// A fleet that a control plane keeps.
 pub(crate) struct ApiFleet {
@@ -67,6 +69,10 @@ impl Fleet for ApiFleet {
     fn members(&mut self, which: &Which) -> Result<Vec<Member>, Failure> {
         let settings = self.settings()?;
         nodes::members(&self.session, which, settings.config())
+    }
+
+    fn status(&mut self) -> Result<Health, Failure> {
+        status::of(&self.session)
     }
 
     fn introducer(&self) -> Arc<dyn Introduce> {

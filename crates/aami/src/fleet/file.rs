@@ -1,7 +1,9 @@
 //! The file fleet: `config.yaml` declares it, SSH reaches it, and Prometheus reads lists of it.
 
+mod alerts;
 mod change;
 mod nodes;
+mod status;
 mod targets;
 mod write;
 
@@ -16,6 +18,9 @@ use super::{
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 use crate::cli::session::Session;
+use crate::fleet::health::Health;
+
+pub(crate) use alerts::Applied;
 
 /// A fleet that a file declares. The file is read when it is first needed.
 pub(crate) struct FileFleet {
@@ -74,6 +79,10 @@ impl Fleet for FileFleet {
 
     fn members(&mut self, which: &Which) -> Result<Vec<Member>, Failure> {
         nodes::members(self, which)
+    }
+
+    fn status(&mut self) -> Result<Health, Failure> {
+        status::status(self)
     }
 
     fn introducer(&self) -> Arc<dyn Introduce> {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
+mod acceptance;
+mod alerts;
 mod batches;
 mod bundle;
 mod checks;

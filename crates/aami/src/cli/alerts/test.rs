@@ -1,0 +1,150 @@
+//! `aami alerts test`.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use aami_model::{Exit, code};
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::failure::Failure;
+use crate::cli::table::Table;
+use crate::fleet::Fleet;
+use crate::fleet::engines::Engine;
+
+/// How long an alert stands that is only a test.
+const STANDS: Duration = Duration::from_secs(60);
+/// How often Alertmanager is asked meanwhile.
+const OFTEN: Duration = Duration::from_millis(200);
+
+/// Send one alert through Alertmanager and say by which ways it arrived
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami alerts test
+  aami alerts test --severity warning --within 120
+
+The alert is called AamiTest and ends by itself after a minute. Alertmanager gathers alerts for as long as its
+configuration says before it sends any. Exit code 3 when a way failed, 8 when nothing was sent in time.")]
+pub(crate) struct Test {
+    /// How grave it pretends to be
+    #[arg(long, default_value = "critical", value_parser = ["critical", "warning", "info"])]
+    severity: String,
+    /// How many seconds to wait
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    within: u64,
+}
+
+/// One way of telling people.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+struct Way {
+    way: String,
+    sent: u64,
+    failed: u64,
+}
+
+impl Test {
+    pub(super) fn run(self, fleet: &mut dyn Fleet) -> Result<Exit, Failure> {
+        let file = fleet.file(
+            "aami alerts test",
+            "Run it on the machine of that Alertmanager, with a configuration that names its port.",
+        )?;
+        let settings = file.read()?;
+        let config = settings.config();
+        let alertmanager = Engine::here(config.alertmanager.port);
+        let failed = |error: crate::fleet::engines::EngineError| {
+            Failure::found(code::ALERTMANAGER_SILENT, error.to_string())
+        };
+        let before = alertmanager.notifications().map_err(failed)?;
+        let now = file.screen().now();
+        let alert = json!([{
+            "labels": {
+                "alertname": "AamiTest",
+                "severity": self.severity,
+                "cluster": config.cluster.name,
+                // Every test is an alert of its own, which waits for no earlier one.
+                "test": now.to_string(),
+            },
+            "annotations": {
+                "summary": "A test: nothing is wrong",
+                "description": "Somebody ran `aami alerts test`. It ends by itself.",
+            },
+            "startsAt": now.to_string(),
+            "endsAt": now.plus(STANDS).to_string(),
+        }]);
+        alertmanager
+            .post("/api/v2/alerts", Some(&alert.to_string()))
+            .map_err(failed)?;
+        file.screen().note(&format!(
+            "aami: sent to {}; waiting up to {} s for it to be passed on",
+            alertmanager.url(),
+            self.within
+        ));
+        let until = Instant::now() + Duration::from_secs(self.within);
+        let ways = loop {
+            let ways = since(&before, &alertmanager.notifications().map_err(failed)?);
+            if !ways.is_empty() || Instant::now() >= until {
+                break ways;
+            }
+            std::thread::sleep(OFTEN);
+        };
+        file.screen().show(&ways, |_| {
+            let mut table = Table::new(&["WAY", "SENT", "FAILED"], "nothing was sent");
+            for way in &ways {
+                table.row([way.way.clone(), way.sent.to_string(), way.failed.to_string()]);
+            }
+            table
+        })?;
+        if ways.is_empty() {
+            return Err(Failure::found(
+                code::ALERT_NOT_PASSED_ON,
+                format!(
+                    "Alertmanager took the alert and told nobody within {} s",
+                    self.within
+                ),
+            ));
+        }
+        if ways.iter().any(|way| way.failed > 0) {
+            return Ok(Exit::NotHealthy);
+        }
+        file.screen().note("✅ The test alert was passed on");
+        Ok(Exit::Ok)
+    }
+}
+
+/// What was sent by each way between two looks.
+fn since(before: &BTreeMap<String, (u64, u64)>, now: &BTreeMap<String, (u64, u64)>) -> Vec<Way> {
+    now.iter()
+        .map(|(way, (sent, failed))| {
+            let (sent_before, failed_before) = before.get(way).copied().unwrap_or_default();
+            Way {
+                way: way.clone(),
+                sent: sent.saturating_sub(sent_before),
+                failed: failed.saturating_sub(failed_before),
+            }
+        })
+        .filter(|way| way.sent > 0 || way.failed > 0)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_came_since_counts() {
+        let before = BTreeMap::from([("slack".to_owned(), (3, 1)), ("email".to_owned(), (7, 0))]);
+        let now = BTreeMap::from([
+            ("slack".to_owned(), (4, 2)),
+            ("email".to_owned(), (7, 0)),
+            ("webhook".to_owned(), (1, 0)),
+        ]);
+        let way = |way: &str, sent, failed| Way {
+            way: way.to_owned(),
+            sent,
+            failed,
+        };
+        assert_eq!(since(&before, &now), [way("slack", 1, 1), way("webhook", 1, 0)]);
+    }
+}

@@ -1,0 +1,226 @@
+//! How a declared fleet is, as far as Prometheus beside it knows.
+
+use aami_config::Config;
+use serde::Serialize;
+
+use super::FileFleet;
+use crate::cli::failure::Failure;
+use crate::cli::table::Table;
+use crate::fleet::engines::{Engine, EngineError};
+use crate::fleet::health::{Health, some_of};
+
+/// What is shown, to programs.
+#[derive(Debug, Serialize)]
+struct Report {
+    cluster: String,
+    config: String,
+    components: Vec<Component>,
+    nodes: Nodes,
+    /// Alerts that fire now, none of them in maintenance or silenced by this.
+    firing: Vec<Firing>,
+    problems: Vec<String>,
+}
+
+/// One program of the stack on this machine.
+#[derive(Debug, Serialize)]
+struct Component {
+    name: &'static str,
+    url: String,
+    /// `running`, `not running` or `unhealthy`.
+    status: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    detail: String,
+}
+
+/// The declared nodes by what Prometheus sees of them.
+#[derive(Debug, Default, Serialize)]
+struct Nodes {
+    declared: usize,
+    up: Vec<String>,
+    down: Vec<String>,
+    /// Declared, and Prometheus knows nothing of them.
+    unknown: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Firing {
+    alert: String,
+    severity: String,
+    node: String,
+}
+
+pub(super) fn status(fleet: &FileFleet) -> Result<Health, Failure> {
+    let settings = fleet.read()?;
+    let config = settings.config();
+    let prometheus = Engine::here(config.prometheus.port);
+    let components = vec![
+        component("Prometheus", &prometheus, "/-/ready"),
+        component(
+            "Alertmanager",
+            &Engine::here(config.alertmanager.port),
+            "/-/ready",
+        ),
+        component("Grafana", &Engine::here(config.grafana.port), "/api/health"),
+    ];
+    let mut problems: Vec<String> = components
+        .iter()
+        .filter(|component| component.status != RUNNING)
+        .map(|component| format!("{} is {}", component.name, component.status))
+        .collect();
+    // A Prometheus that does not answer is one problem, not one for each question.
+    let answers = components[0].status == RUNNING;
+    let nodes = if answers {
+        asked(&mut problems, nodes(config, &prometheus))
+    } else {
+        Nodes::default()
+    };
+    let firing = if answers {
+        asked(&mut problems, firing(&prometheus))
+    } else {
+        Vec::new()
+    };
+    for (names, what) in [
+        (&nodes.down, "not answering"),
+        (&nodes.unknown, "unknown to Prometheus"),
+    ] {
+        if !names.is_empty() {
+            let some = some_of(names.iter().map(String::as_str));
+            problems.push(format!("{} {what}: {some}", counted(names.len())));
+        }
+    }
+    let grave = firing.iter().filter(|alert| alert.severity == "critical").count();
+    if grave > 0 {
+        problems.push(format!(
+            "{grave} critical alert{} firing",
+            if grave == 1 { " is" } else { "s are" }
+        ));
+    }
+    let report = Report {
+        cluster: config.cluster.name.clone(),
+        config: fleet.place.config.display().to_string(),
+        components,
+        nodes: Nodes {
+            declared: config.nodes.len(),
+            ..nodes
+        },
+        firing,
+        problems,
+    };
+    Ok(Health {
+        table: table(&report, answers),
+        is_well: report.problems.is_empty(),
+        data: serde_json::to_value(&report)
+            .map_err(|error| Failure::Runtime(std::io::Error::other(error)))?,
+    })
+}
+
+const RUNNING: &str = "running";
+
+fn counted(count: usize) -> String {
+    match count {
+        1 => "1 node is".to_owned(),
+        count => format!("{count} nodes are"),
+    }
+}
+
+/// An answer, or a problem more.
+fn asked<T: Default>(problems: &mut Vec<String>, answer: Result<T, EngineError>) -> T {
+    answer.unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        T::default()
+    })
+}
+
+fn component(name: &'static str, engine: &Engine, path: &str) -> Component {
+    let (status, detail) = match engine.text(path) {
+        Ok(_) => (RUNNING, String::new()),
+        Err(EngineError::Silent { why, .. }) => ("not running", why),
+        Err(error) => ("unhealthy", error.to_string()),
+    };
+    Component {
+        name,
+        url: engine.url().to_owned(),
+        status,
+        detail,
+    }
+}
+
+fn nodes(config: &Config, prometheus: &Engine) -> Result<Nodes, EngineError> {
+    let samples = prometheus.query("max by (node) (up{job=\"node\"})")?;
+    let mut nodes = Nodes::default();
+    for node in &config.nodes {
+        let name = node.name.to_string();
+        let sample = samples
+            .iter()
+            .find(|(labels, _)| labels.get("node") == Some(&name));
+        match sample {
+            Some((_, up)) if *up > 0.5 => nodes.up.push(name),
+            Some(_) => nodes.down.push(name),
+            None => nodes.unknown.push(name),
+        }
+    }
+    Ok(nodes)
+}
+
+fn firing(prometheus: &Engine) -> Result<Vec<Firing>, EngineError> {
+    let samples = prometheus.query("ALERTS{alertstate=\"firing\"}")?;
+    let of = |labels: &std::collections::BTreeMap<String, String>, name: &str| {
+        labels.get(name).cloned().unwrap_or_default()
+    };
+    let mut firing: Vec<Firing> = samples
+        .iter()
+        .map(|(labels, _)| Firing {
+            alert: of(labels, "alertname"),
+            severity: of(labels, "severity"),
+            node: of(labels, "node"),
+        })
+        .collect();
+    firing.sort_by(|a, b| (&a.severity, &a.alert, &a.node).cmp(&(&b.severity, &b.alert, &b.node)));
+    Ok(firing)
+}
+
+fn table(report: &Report, answers: bool) -> Table {
+    let mut table = Table::of_one();
+    table.line("Cluster", &report.cluster);
+    table.line("Configuration", &report.config);
+    for component in &report.components {
+        table.line(
+            component.name,
+            match component.status {
+                RUNNING => "✅ running".to_owned(),
+                "unhealthy" => format!("⚠️ unhealthy ({})", component.detail),
+                _ => "❌ not running".to_owned(),
+            },
+        );
+    }
+    let nodes = &report.nodes;
+    table.line(
+        "Nodes",
+        if answers {
+            format!(
+                "{} declared, {} up, {} down, {} unknown to Prometheus",
+                nodes.declared,
+                nodes.up.len(),
+                nodes.down.len(),
+                nodes.unknown.len()
+            )
+        } else {
+            format!("{} declared", nodes.declared)
+        },
+    );
+    if answers {
+        table.line(
+            "Alerts firing",
+            if report.firing.is_empty() {
+                "none".to_owned()
+            } else {
+                let names = report.firing.iter().map(|alert| alert.alert.as_str());
+                format!("{}: {}", report.firing.len(), some_of(names))
+            },
+        );
+    }
+    for problem in &report.problems {
+        table.line("Not well", problem);
+    }
+    table
+}
