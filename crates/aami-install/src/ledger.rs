@@ -42,6 +42,8 @@ pub(crate) struct Ledger {
     open: bool,
     /// What the state file says, where there is one.
     on_disk: Option<State>,
+    /// Whether a step has ended of which the state file does not know yet.
+    behind: bool,
 }
 
 impl Ledger {
@@ -70,6 +72,7 @@ impl Ledger {
             state,
             open: false,
             on_disk,
+            behind: false,
         }
     }
 
@@ -255,6 +258,10 @@ impl Ledger {
     }
 
     /// Notes how a step stands now.
+    ///
+    /// That one has ended well is written with whatever is written next, or by [`catch_up`](Self::catch_up): between
+    /// two steps that follow each other at once one writing is enough. Who is killed in between finds the step in
+    /// progress, which is looked at again anyway.
     pub(crate) fn note(&mut self, host: &Host, step: &str, change: impl FnOnce(&mut StepState, Timestamp)) {
         let now = host.clock.now();
         change(self.state.steps.get_mut(step), now);
@@ -269,13 +276,23 @@ impl Ledger {
             .on_disk
             .as_ref()
             .is_some_and(|disk| verdict && (failed || status(disk) != now));
-        if self.open || stale {
+        if self.open && now == Some(StepStatus::Completed) {
+            self.behind = true;
+        } else if self.open || stale {
+            self.write_state(host);
+        }
+    }
+
+    /// Writes what the state file does not know yet: before a wait, and when nothing is left to begin.
+    pub(crate) fn catch_up(&mut self, host: &Host) {
+        if self.behind {
             self.write_state(host);
         }
     }
 
     /// The state file is a projection: that it cannot be written stops nothing.
     fn write_state(&mut self, host: &Host) {
+        self.behind = false;
         if host
             .root
             .entry(self.folder.path())

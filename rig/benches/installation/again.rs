@@ -62,8 +62,8 @@ impl Again {
     pub(crate) fn row(&self, what: &str) {
         let restarts = if self.restarted { "restarts" } else { "no restart" };
         let mut measured = format!("{:.2?}, {} writes, {restarts}", self.took, self.written.len());
-        if let Some(first) = self.written.first() {
-            measured.push_str(&format!(" ({first} ...)"));
+        if !self.written.is_empty() {
+            measured.push_str(&format!(" ({})", self.written.join(", ")));
         }
         let holds = self.took < SOON && self.written.is_empty() && !self.restarted;
         row(what, &measured, "under 1s, 0 writes, no restart", holds);

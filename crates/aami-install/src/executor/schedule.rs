@@ -90,6 +90,7 @@ fn next(plan: &Plan, shared: &Shared<'_>, board: &(Mutex<Board>, Condvar)) -> Op
     let mut now = locked(board);
     loop {
         if now.stopped || shared.cancel.is_cancelled() {
+            shared.ledger().catch_up(shared.host);
             return None;
         }
         let held = |need: &usize| matches!(now.places[*need], Place::Ended(Verdict::Ended(_)));
@@ -106,6 +107,7 @@ fn next(plan: &Plan, shared: &Shared<'_>, board: &(Mutex<Board>, Condvar)) -> Op
             now.places[at] = Place::Running;
             return Some((at, again));
         }
+        shared.ledger().catch_up(shared.host);
         if !now.places.iter().any(|place| matches!(place, Place::Running)) {
             return None;
         }
