@@ -22,7 +22,6 @@ pub(crate) struct Common {
     #[arg(long, global = true)]
     #[expect(
         dead_code,
-        reason = "nothing is coloured yet; whoever says so everywhere is understood"
     )]
     no_color: bool,
     #[command(flatten)]
