@@ -1,4 +1,4 @@
-//! Many hosts at once.
+//! Many hosts at once: what is done on them, in which order, and what became of each.
 //!
 //! - [`Fanout`] is one such undertaking: which [`Limits`] it keeps, who is told ([`Event`]), where what hosts say is
 //!   kept ([`Keep`], [`Logs`]), what can be resumed ([`Journal`]). [`Fanout::run`] does it and answers a [`Report`].
