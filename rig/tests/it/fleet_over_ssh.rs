@@ -65,10 +65,13 @@ impl Operator {
 
     fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = self.host.command(&built("aami")?.to_string_lossy());
+        // Before the rest: what follows `--` is for the nodes.
+        let (noun, rest) = arguments.split_first().context("no command")?;
         command
-            .args(arguments)
+            .arg(noun)
             .arg("--root")
             .arg(&self.root)
+            .args(rest)
             .env("HOME", self.host.folder())
             .env_remove("AAMI_SERVER")
             .env_remove("AAMI_API_KEY");

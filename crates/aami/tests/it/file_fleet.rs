@@ -23,10 +23,12 @@ impl Machine {
     }
 
     fn aami(&self, arguments: &[&str]) -> Said {
-        let mut command = aami(arguments);
+        // Before the rest: what follows `--` is for the nodes.
+        let mut command = aami(&arguments[..1]);
         command
             .arg("--root")
             .arg(self.0.path())
+            .args(&arguments[1..])
             .env("HOME", self.0.path());
         Said::by(&mut command)
     }
