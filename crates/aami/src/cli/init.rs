@@ -307,8 +307,11 @@ mod tests {
     fn a_configuration_is_made_once_and_stays() {
         let root = tempfile::tempdir().unwrap();
         let at = root.path().to_str().unwrap();
+        // A name that cannot be one is refused before anything is written.
+        assert!(init(&["--root", at, "--no-install", "--cluster", "hall 3"]).is_err());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
         assert_eq!(
-            init(&["--root", at, "--no-install", "--cluster", "hall 3"]).unwrap(),
+            init(&["--root", at, "--no-install", "--cluster", "hall-3"]).unwrap(),
             Exit::Ok
         );
         let path = root.path().join("etc/aami/config.yaml");
@@ -318,7 +321,7 @@ mod tests {
         }
         let place = Place::new(Some(root.path()), None, &Surroundings::default());
         let config = place.read().unwrap().unwrap().read.config;
-        assert_eq!(config.cluster.name, "hall 3");
+        assert_eq!(config.cluster.name, "hall-3");
         assert_eq!(config.alerts.presets, ["gpu-production"]);
         // Once more it is left alone, whatever is in it.
         fs::write(&path, "cluster: {name: mine}\n").unwrap();
