@@ -122,7 +122,7 @@ fn expression() -> impl Strategy<Value = String> {
                     form.replace('@', &inner)
                 }
             }),
-            inner.clone().prop_map(|inner| format!("-({inner})")),
+            inner.prop_map(|inner| format!("-({inner})")),
         ]
     })
 }
