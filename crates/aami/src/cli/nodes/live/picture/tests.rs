@@ -42,7 +42,7 @@ fn a_few_nodes_have_a_line_each() {
     let id = code::SSH_REFUSED.id();
     assert_eq!(
         stays,
-        Some(Stays::Remark(format!(
+        Some(Stays::Complaint(format!(
             "gpu2: {id} 10.0.0.2:22 refuses connections"
         )))
     );
