@@ -248,7 +248,7 @@ impl Facts {
                 .filter(|volume| !volume.read_only && volume.blocked_by.is_none());
             // Without root a refusal says nothing about the machine.
             let trial = existing
-                .filter(|_| host.privileged)
+                .filter(|_| host.privileged && request.try_folders)
                 .map(|volume| try_folder(host, &volume.existing, place.programs));
             let mode = std::fs::metadata(host.path(&place.path)).ok();
             let mode = mode.map(|meta| meta.permissions().mode() & 0o7777);

@@ -55,12 +55,13 @@ impl Road for NoRoad {
 }
 
 /// Looks at the machine this runs on for a node's plan. `gpus` are those the plan knows of already: their
-/// tool is not run again.
-pub fn node(commands: &dyn Commands, gpus: Gpus, now: Timestamp) -> Vec<Said> {
+/// tool is not run again. Where the plan was carried out before (`is_installed`), nothing is written to try it.
+pub fn node(commands: &dyn Commands, gpus: Gpus, now: Timestamp, is_installed: bool) -> Vec<Said> {
     let request = Request {
         mode: Some(Mode::Node),
         sizes: Sizes::Written,
         installing: true,
+        try_folders: !is_installed,
         skip_firewall: true,
         ..Request::new(Mode::Node)
     };

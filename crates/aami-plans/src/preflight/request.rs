@@ -89,6 +89,9 @@ pub struct Request {
     pub skip_firewall: bool,
     /// How much room there has to be.
     pub sizes: Sizes,
+    /// Whether a folder that is to be written is tried by writing a file into it, which is removed at once. A plan that
+    /// was carried out already and looks only whether all still holds writes nothing.
+    pub try_folders: bool,
     /// Whether an installer asks, which then holds the lock itself.
     pub installing: bool,
     /// What to let pass.
@@ -116,6 +119,7 @@ impl Request {
             skip_gpu: false,
             skip_firewall: false,
             sizes: Sizes::Recommended,
+            try_folders: true,
             installing: false,
             ignored: Vec::new(),
             user: None,

@@ -20,9 +20,6 @@ pub(crate) struct Common {
     quiet: bool,
     /// No colours [NO_COLOR]
     #[arg(long, global = true)]
-    #[expect(
-        dead_code,
-    )]
     no_color: bool,
     #[command(flatten)]
     pub(crate) reach: Reach,

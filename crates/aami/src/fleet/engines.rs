@@ -103,6 +103,9 @@ struct Answer<T> {
     data: T,
 }
 
+/// The labels of a series, and its value now.
+pub(crate) type Value = (BTreeMap<String, String>, f64);
+
 #[derive(Deserialize)]
 struct Samples {
     result: Vec<Sample>,
@@ -201,10 +204,7 @@ impl Engine {
     }
 
     /// The samples an instant query gives a Prometheus now: labels and value.
-    pub(crate) fn query(
-        &self,
-        expression: &str,
-    ) -> Result<Vec<(BTreeMap<String, String>, f64)>, EngineError> {
+    pub(crate) fn query(&self, expression: &str) -> Result<Vec<Value>, EngineError> {
         let path = format!("/api/v1/query?query={}", aami_api::url::encoded(expression));
         let answer: Answer<Samples> = self.json(&path)?;
         let samples = answer.data.result.into_iter();

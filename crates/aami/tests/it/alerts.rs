@@ -25,7 +25,7 @@ impl Machine {
         assert_eq!(said.exit, 0, "{said:?}");
         // Nothing listens where a test has not started it: not even the machine's own Prometheus is asked.
         machine.set("prometheus.port", "9");
-        machine.set("alertmanager.port", "9");
+        machine.set("alertmanager.port", "10");
         machine
     }
 

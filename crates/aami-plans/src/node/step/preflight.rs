@@ -149,7 +149,7 @@ impl Preflight {
         // A unit of ours that somebody masked since is damage, and this run is what mends it.
         let unit = Effect::UnitState(UnitState::up(node_exporter::UNIT, [])).key();
         let is_installed = context.survey().record(&unit).is_some();
-        for said in first_step::node(&commands, gpus, host.clock.now()) {
+        for said in first_step::node(&commands, gpus, host.clock.now(), is_installed) {
             if findings.iter().any(|(code, _)| *code == said.code) {
                 continue;
             }

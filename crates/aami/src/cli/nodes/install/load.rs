@@ -229,7 +229,7 @@ mod tests {
     fn an_agent_for_the_processor_it_was_built_for() {
         let itself = std::env::current_exe().unwrap();
         let arch = built_for(&itself).unwrap();
-        let load = Load::find(&[itself.clone()], None, None).unwrap();
+        let load = Load::find(std::slice::from_ref(&itself), None, None).unwrap();
         assert_eq!(load.agent(arch).unwrap().here, itself);
         let other = Arch::ALL.into_iter().find(|other| *other != arch).unwrap();
         assert_eq!(load.agent(other), None);
