@@ -273,6 +273,12 @@ pub enum SudoRefusal {
     /// The password was wrong. It was tried once.
     #[error("sudo does not accept the password")]
     WrongPassword,
+    /// The same password was wrong on another host, and right on none: it was not sent to this one.
+    #[error("sudo on another host does not accept the password, so it was not sent to this one")]
+    WrongElsewhere,
+    /// It wants one, and the host's key is not the one that is known: it gets none.
+    #[error("sudo asks for a password, and gets none while the host shows another key than the known one")]
+    Distrusted,
     /// It wants one, and none may be given.
     #[error("sudo asks for a password")]
     PasswordNeeded,
@@ -310,7 +316,10 @@ impl SshError {
             Self::Authentication { .. } => ErrorClass::Authentication,
             Self::Jump { source, .. } => source.class(),
             Self::Sudo { refusal, .. } => match refusal {
-                SudoRefusal::WrongPassword | SudoRefusal::PasswordNeeded => ErrorClass::Authentication,
+                SudoRefusal::WrongPassword
+                | SudoRefusal::WrongElsewhere
+                | SudoRefusal::Distrusted
+                | SudoRefusal::PasswordNeeded => ErrorClass::Authentication,
                 SudoRefusal::Missing
                 | SudoRefusal::Forbidden
                 | SudoRefusal::Terminal
@@ -346,7 +355,8 @@ impl SshError {
             Self::Forwarding { .. } => code::SSH_FORWARDING_FORBIDDEN,
             Self::NoShell { .. } => code::SSH_NO_SHELL,
             Self::Sudo { refusal, .. } => match refusal {
-                SudoRefusal::WrongPassword => code::SUDO_PASSWORD_WRONG,
+                SudoRefusal::WrongPassword | SudoRefusal::WrongElsewhere => code::SUDO_PASSWORD_WRONG,
+                SudoRefusal::Distrusted => code::SSH_HOST_KEY_CHANGED,
                 SudoRefusal::PasswordNeeded => code::SUDO_PASSWORD_NEEDED,
                 SudoRefusal::Missing => code::SUDO_MISSING,
                 SudoRefusal::Forbidden | SudoRefusal::Other => code::SUDO_REFUSED,

@@ -28,6 +28,8 @@ pub struct Host {
     pub jumps: Vec<Self>,
     /// How root is reached.
     pub sudo: Sudo,
+    /// Whether sudo is used for one who signs in as root as well.
+    pub sudo_for_root: bool,
     /// Under which name its key is known, where that is neither `address` nor `name`.
     pub key_alias: Option<String>,
     /// What is done with its key; none means as [`Trust`](crate::Trust) says.
@@ -52,6 +54,7 @@ impl Host {
             password: false,
             jumps: Vec::new(),
             sudo: Sudo::WithoutPassword,
+            sudo_for_root: false,
             key_alias: None,
             policy: None,
             known_hosts: Vec::new(),
@@ -87,7 +90,8 @@ pub enum AgentSocket {
     At(PathBuf),
 }
 
-/// How a command that needs root gets it. Who signs in as root needs none of it.
+/// How a command that needs root gets it. Who signs in as root needs none of it, unless [`Host::sudo_for_root`] says
+/// so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sudo {
     /// `sudo -n`: one that asks for a password fails.

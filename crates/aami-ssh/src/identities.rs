@@ -8,6 +8,7 @@ mod key_file;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -94,8 +95,26 @@ pub struct Identities {
     /// One question at a time.
     asking: Arc<tokio::sync::Mutex<()>>,
     loaded: Mutex<HashMap<PathBuf, Arc<KeyFile>>>,
-    sudo: Mutex<HashMap<String, Arc<OnceCell<Option<Passphrase>>>>>,
+    sudo: Mutex<HashMap<String, Arc<SudoOf>>>,
     given: Option<Passphrase>,
+}
+
+/// The password of a user for sudo, and what hosts said to it.
+#[derive(Default)]
+struct SudoOf {
+    answer: OnceCell<Option<Passphrase>>,
+    accepted: AtomicBool,
+    refused: AtomicBool,
+}
+
+/// What there is to give to sudo.
+#[derive(Debug)]
+pub(crate) enum SudoPassword {
+    Known(Passphrase),
+    /// Nobody knows one.
+    None,
+    /// A host refused it, and none took it: sent to more, it would lock the account everywhere.
+    Refused,
 }
 
 impl fmt::Debug for Identities {
@@ -170,18 +189,41 @@ impl Identities {
     }
 
     /// The password that sudo wants from a user: asked for once, whatever the answer is.
-    pub(crate) async fn sudo_password_of(&self, user: &str) -> Option<Passphrase> {
-        if let Some(given) = &self.given {
-            return Some(given.clone());
-        }
-        let cell = {
-            let mut cells = self.sudo.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(cells.entry(user.to_owned()).or_default())
-        };
+    ///
+    /// One that a host refused and none has taken is not handed out any more. Hosts that got it before that answer
+    /// came cannot be called back.
+    pub(crate) async fn sudo_password_of(&self, user: &str) -> SudoPassword {
+        let of = self.sudo_of(user);
         let question = Question::Sudo {
             user: user.to_owned(),
         };
-        cell.get_or_init(|| self.ask(question)).await.clone()
+        let password = match &self.given {
+            Some(given) => Some(given.clone()),
+            None => of.answer.get_or_init(|| self.ask(question)).await.clone(),
+        };
+        // Looked at last: others may have heard an answer while a person was asked.
+        match password {
+            _ if of.refused.load(Ordering::SeqCst) && !of.accepted.load(Ordering::SeqCst) => {
+                SudoPassword::Refused
+            }
+            Some(password) => SudoPassword::Known(password),
+            None => SudoPassword::None,
+        }
+    }
+
+    /// A host took the password of this user: another that does not is a matter of that host.
+    pub(crate) fn sudo_password_accepted(&self, user: &str) {
+        self.sudo_of(user).accepted.store(true, Ordering::SeqCst);
+    }
+
+    /// A host did not take the password of this user.
+    pub(crate) fn sudo_password_refused(&self, user: &str) {
+        self.sudo_of(user).refused.store(true, Ordering::SeqCst);
+    }
+
+    fn sudo_of(&self, user: &str) -> Arc<SudoOf> {
+        let mut users = self.sudo.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(users.entry(user.to_owned()).or_default())
     }
 
     /// Asks a person, who answers in a thread of its own.
@@ -192,5 +234,27 @@ impl Identities {
             .await
             .ok()
             .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_that_sudo_refused_goes_to_no_further_host_unless_one_took_it() {
+        let given = Passphrase::new("secret".to_owned());
+        let identities = Identities::new(Arc::new(Silent)).sudo_password(Some(given));
+        let known = identities.sudo_password_of("ada").await;
+        assert!(matches!(known, SudoPassword::Known(_)));
+        identities.sudo_password_refused("ada");
+        let refused = identities.sudo_password_of("ada").await;
+        assert!(matches!(refused, SudoPassword::Refused));
+        // Another user's is another password; and one that is right somewhere is not wrong by itself.
+        let other = identities.sudo_password_of("ops").await;
+        assert!(matches!(other, SudoPassword::Known(_)));
+        identities.sudo_password_accepted("ada");
+        let known = identities.sudo_password_of("ada").await;
+        assert!(matches!(known, SudoPassword::Known(_)));
     }
 }

@@ -41,6 +41,7 @@ enum Opt {
     IdentitiesOnly(bool),
     IdentityAgent(String),
     ProxyJump(String),
+    ProxyCommand(String),
     UserKnownHostsFile(Vec<String>),
     StrictHostKeyChecking(HostKeyPolicy),
     HashKnownHosts(bool),

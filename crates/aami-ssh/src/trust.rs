@@ -49,10 +49,12 @@ pub enum Known {
         /// What the authority calls it.
         id: String,
     },
-    /// Nobody looked: the policy is [`HostKeyPolicy::Off`].
+    /// It decides nothing: the policy is [`HostKeyPolicy::Off`]. No login by password is offered to such a host.
     Unchecked {
         /// `SHA256:...`.
         fingerprint: String,
+        /// Whether another key is known for the host. Then it gets no password at all.
+        differs: bool,
     },
 }
 
@@ -134,6 +136,17 @@ impl Trust {
         self.policy
     }
 
+    /// Reads the files that decide about these hosts and about those in between, so that
+    /// [`notes`](Self::notes) tells of them before anything is connected to.
+    ///
+    /// Fails where one cannot be read, or holds a `@revoked` line that is not understood.
+    pub fn read(&self, hosts: &[Host]) -> Result<(), SshError> {
+        for host in hosts.iter().flat_map(|host| host.jumps.iter().chain([host])) {
+            self.files_of(host)?;
+        }
+        Ok(())
+    }
+
     /// Lines that are not understood and therefore count for nothing, by file and line, with the reason.
     pub fn notes(&self) -> Vec<(PathBuf, usize, String)> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +192,11 @@ impl Trust {
         }
         let policy = host.policy.unwrap_or(self.policy);
         if policy == HostKeyPolicy::Off {
-            return Ok(Known::Unchecked { fingerprint });
+            let known = standing(&files, &names, &blob, &kind_of(&key));
+            return Ok(Known::Unchecked {
+                fingerprint,
+                differs: matches!(known, Standing::Other(_)),
+            });
         }
         if let Offered::Certificate(certificate) = offered
             && lines().any(|(_, line)| line.marker == Marker::Authority && line.blob == signer_blob)

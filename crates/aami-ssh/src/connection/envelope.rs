@@ -102,7 +102,7 @@ impl Envelope {
     fn watched(command: &Command, host: &Host, watch: u64, grace: u64) -> Result<Self, SshError> {
         let script = command.text();
         let begin = nonce()?;
-        let needs_sudo = command.root && host.user != "root";
+        let needs_sudo = command.root && (host.user != "root" || host.sudo_for_root);
         let mut text = format!("set -- {} {watch} {grace} {}", halves(&begin), quote(script));
         let sudo = if needs_sudo {
             let marks = SudoMarks {

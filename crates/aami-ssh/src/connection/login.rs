@@ -18,7 +18,7 @@ use russh::{MethodKind, MethodSet};
 use super::handshake::{Session, printable};
 use crate::client::Shared;
 use crate::identities::KeyFile;
-use crate::{Host, Identities, Question, SshError};
+use crate::{Host, Identities, Known, Question, SshError};
 use agent::Agent;
 use patience::Patience;
 use signer::{Signing, Unsigned};
@@ -116,7 +116,10 @@ impl Login<'_> {
                 return Ok(());
             }
         }
-        if self.host.password {
+        if self.host.password && self.unchecked() {
+            self.tried
+                .push("(no password: nobody looked at the host's key)".to_owned());
+        } else if self.host.password {
             if self.may(MethodKind::KeyboardInteractive) && matches!(self.challenge().await?, Step::In) {
                 return Ok(());
             }
@@ -125,6 +128,11 @@ impl Login<'_> {
             }
         }
         Err(self.refused())
+    }
+
+    /// Whether nobody can say who this is.
+    const fn unchecked(&self) -> bool {
+        matches!(self.session.known, Known::Unchecked { .. })
     }
 
     /// The agent, bound to this session; one that cannot be reached is noted and done without.

@@ -19,7 +19,8 @@ use super::sudo::SudoTalk;
 use super::{Link, end};
 use crate::command::{Chunk, Command, Exit, Sink, Stdin, Stream};
 use crate::error::SudoRefusal;
-use crate::{SshError, Waiting};
+use crate::identities::SudoPassword;
+use crate::{Known, SshError, Waiting};
 
 /// How long a login shell may take to its first word, start files included.
 const SHELL: Duration = Duration::from_secs(60);
@@ -183,6 +184,10 @@ impl<'a> Talk<'a> {
             Piece::Noise => {}
             Piece::Begins(group, first) => {
                 self.running.begun(&group);
+                if self.sudo.as_ref().is_some_and(SudoTalk::asked) {
+                    let host = &self.link.host;
+                    self.link.shared.identities.sudo_password_accepted(&host.user);
+                }
                 self.deadline = Instant::now() + self.limit;
                 self.hand(Stream::Stdout, first, sink).await;
             }
@@ -201,6 +206,7 @@ impl<'a> Talk<'a> {
                     let _ = self.writer.eof().await;
                     let _ = self.writer.close().await;
                     self.running.over();
+                    self.wrong_password();
                     return Err(self.refused_by_sudo(SudoRefusal::WrongPassword));
                 }
                 None => {}
@@ -215,6 +221,9 @@ impl<'a> Talk<'a> {
 
     /// Gives sudo the password it asks for.
     async fn password(&mut self) -> Result<(), SshError> {
+        if matches!(self.link.session.known, Known::Unchecked { differs: true, .. }) {
+            return Err(self.without_password(SudoRefusal::Distrusted).await);
+        }
         let asked = Instant::now();
         let password = self
             .link
@@ -224,11 +233,10 @@ impl<'a> Talk<'a> {
             .await;
         // A person took that time, not the host.
         self.deadline += asked.elapsed();
-        let Some(password) = password else {
-            let _ = self.writer.eof().await;
-            let _ = self.writer.close().await;
-            self.running.over();
-            return Err(self.refused_by_sudo(SudoRefusal::PasswordNeeded));
+        let password = match password {
+            SudoPassword::Known(password) => password,
+            SudoPassword::None => return Err(self.without_password(SudoRefusal::PasswordNeeded).await),
+            SudoPassword::Refused => return Err(self.without_password(SudoRefusal::WrongElsewhere).await),
         };
         let line = zeroize::Zeroizing::new(format!("{}\n", password.reveal()));
         let sent = self
@@ -236,6 +244,20 @@ impl<'a> Talk<'a> {
             .data_bytes(Bytes::copy_from_slice(line.as_bytes()))
             .await;
         sent.map_err(|_| self.link.session.lost(false))
+    }
+
+    /// Ends a sudo that asks and gets nothing.
+    async fn without_password(&mut self, why: SudoRefusal) -> SshError {
+        let _ = self.writer.eof().await;
+        let _ = self.writer.close().await;
+        self.running.over();
+        self.refused_by_sudo(why)
+    }
+
+    /// The password that was sent is wrong: it goes to no further host.
+    fn wrong_password(&self) {
+        let host = &self.link.host;
+        self.link.shared.identities.sudo_password_refused(&host.user);
     }
 
     /// Hands a piece over. Who takes too long only makes the command late.
@@ -287,6 +309,9 @@ impl<'a> Talk<'a> {
 
     fn never_began(&mut self) -> SshError {
         if let Some((refusal, said)) = self.sudo.as_ref().and_then(SudoTalk::refusal) {
+            if refusal == SudoRefusal::WrongPassword {
+                self.wrong_password();
+            }
             return SshError::Sudo { refusal, said };
         }
         self.stdout.end();

@@ -239,8 +239,8 @@ fn option(keyword: &str, arguments: &[String]) -> Result<Option<Opt>, String> {
                 .filter(|seconds| *seconds > 0)
                 .ok_or("connecttimeout is a number of seconds")?,
         ),
-        "proxycommand" if one().is_ok_and(|value| value.eq_ignore_ascii_case("none")) => return Ok(None),
-        "proxycommand" | "proxyusefdpass" => {
+        "proxycommand" if !arguments.is_empty() => Opt::ProxyCommand(arguments.join(" ")),
+        "proxyusefdpass" => {
             return Err(format!(
                 "{keyword} is not supported: hosts are reached directly or over ProxyJump"
             ));

@@ -27,6 +27,8 @@ pub struct Wanted {
     pub sudo: Sudo,
     /// Whether a password may be asked for.
     pub password: bool,
+    /// Whether the way to it is declared elsewhere: what the files say of jump hosts and proxies is not looked at.
+    pub has_its_way: bool,
 }
 
 impl Wanted {
@@ -40,6 +42,7 @@ impl Wanted {
             key: None,
             sudo: Sudo::default(),
             password: false,
+            has_its_way: false,
         }
     }
 }
@@ -63,6 +66,7 @@ struct Said {
     identities_only: Option<bool>,
     agent: Option<String>,
     jump: Option<String>,
+    proxy: Option<String>,
     known_hosts: Option<Vec<String>>,
     policy: Option<HostKeyPolicy>,
     hash: Option<bool>,
@@ -73,7 +77,8 @@ struct Said {
 impl SshConfig {
     /// Makes a host out of what is declared about it and what the files say.
     ///
-    /// Fails with a sentence where the files send it in a circle of jump hosts, or name one that is none.
+    /// Fails with a sentence where the files send it in a circle of jump hosts, name one that is none, or have it
+    /// reached by a program (`ProxyCommand`), which is not run: dialled directly, another host might answer.
     pub fn host(&self, wanted: &Wanted, whose: &Whose) -> Result<Host, String> {
         self.resolve(wanted, whose, 0)
     }
@@ -134,7 +139,15 @@ impl SshConfig {
             .filter(|file| !file.eq_ignore_ascii_case("none"))
             .map(|file| path(file))
             .collect::<Result<Vec<_>, _>>()?;
-        let jumps = match said.jump.as_deref() {
+        let proxy = said.proxy.as_deref().filter(|_| !wanted.has_its_way);
+        if proxy.is_some_and(|proxy| !proxy.eq_ignore_ascii_case("none")) {
+            return Err(format!(
+                "the files of ssh say ProxyCommand for {}, which is not supported: use ProxyJump, or name the way with \
+                 proxy_jump",
+                wanted.name
+            ));
+        }
+        let jumps = match said.jump.as_deref().filter(|_| !wanted.has_its_way) {
             None | Some("none") => Vec::new(),
             Some(list) => self.jumps(&expand(list, tokens)?, whose, depth)?,
         };
@@ -163,12 +176,13 @@ impl SshConfig {
         }
         let mut hops: Vec<Host> = Vec::new();
         for (at, hop) in list.split(',').enumerate() {
-            let mut host = self.resolve(&jump(hop.trim())?, whose, depth + 1)?;
-            let before = std::mem::take(&mut host.jumps);
-            // Only the first is reached by its own way; the others by those before them.
-            if at == 0 {
-                hops.extend(before);
-            }
+            let wanted = Wanted {
+                // Only the first is reached by its own way; the others by those before them.
+                has_its_way: at > 0,
+                ..jump(hop.trim())?
+            };
+            let mut host = self.resolve(&wanted, whose, depth + 1)?;
+            hops.append(&mut host.jumps);
             hops.push(host);
         }
         if hops.len() > HOPS {
@@ -207,7 +221,10 @@ impl Said {
             Opt::IdentityFile(value) => self.identity_files.push(value.clone()),
             Opt::IdentitiesOnly(value) => first(&mut self.identities_only, value),
             Opt::IdentityAgent(value) => first(&mut self.agent, value),
-            Opt::ProxyJump(value) => first(&mut self.jump, value),
+            // The two are one choice: the first of either wins.
+            Opt::ProxyJump(value) if self.proxy.is_none() => first(&mut self.jump, value),
+            Opt::ProxyCommand(value) if self.jump.is_none() => first(&mut self.proxy, value),
+            Opt::ProxyJump(_) | Opt::ProxyCommand(_) => {}
             Opt::UserKnownHostsFile(value) => first(&mut self.known_hosts, value),
             Opt::StrictHostKeyChecking(value) => first(&mut self.policy, value),
             Opt::HashKnownHosts(value) => first(&mut self.hash, value),

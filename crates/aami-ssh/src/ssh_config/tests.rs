@@ -140,6 +140,23 @@ fn a_circle_of_jump_hosts_is_an_error_and_no_endless_loop() {
 }
 
 #[test]
+fn a_host_behind_a_proxy_command_is_refused_and_not_dialled_directly() {
+    let home = Home::new(
+        "Host b\n ProxyJump gate\nHost a b\n ProxyCommand nc %h %p\nHost c\n ProxyCommand none\nHost *\n ProxyJump last\n",
+    );
+    let refused = home.config().host(&Wanted::named("a"), &home.whose());
+    assert!(refused.expect_err("refused").contains("ProxyCommand"));
+    assert!(home.host("c").jumps.is_empty());
+    // What is declared elsewhere stands over it.
+    let wanted = Wanted {
+        has_its_way: true,
+        ..Wanted::named("a")
+    };
+    let host = home.config().host(&wanted, &home.whose()).expect("fine");
+    assert!(host.jumps.is_empty());
+}
+
+#[test]
 fn includes_are_followed_inside_their_section_and_not_for_ever() {
     let home =
         Home::new("Include conf.d/*.conf\nHost gpu-*\n Include ~/extra\n Port 2222\nHost *\n User last\n");
@@ -169,7 +186,7 @@ fn includes_are_followed_inside_their_section_and_not_for_ever() {
 #[test]
 fn what_is_not_understood_is_named_and_passed_over() {
     let home = Home::new(
-        "Host *\n Port 99999\n Porrt 22\n ProxyCommand nc %h %p\n User \"open\n ForwardAgent yes\nMatch exec \"rm -rf /\"\n \
+        "Host *\n Port 99999\n Porrt 22\n ProxyUseFdpass yes\n User \"open\n ForwardAgent yes\nMatch exec \"rm -rf /\"\n \
          User evil\nMatch all\n User all\nHost\n User none\n",
     );
     let config = home.config();

@@ -1,7 +1,8 @@
 //! A file of known hosts.
 //!
 //! Lines of `[@marker] names type key [comment]`; names are patterns separated by commas, or one hashed name. A
-//! line that is not understood counts for nothing and is noted; it never hides the others.
+//! line that is not understood counts for nothing and is noted; it never hides the others. Only one that revokes
+//! something makes the whole file unusable.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -111,7 +112,8 @@ impl KnownFile {
         found.into_iter().filter_map(|at| self.lines.get(at))
     }
 
-    fn parse(path: &Path, text: &str, stamp: Option<Stamp>) -> Self {
+    /// Fails with a `@revoked` line that is not understood: passed over, it would let in whom it keeps out.
+    fn parse(path: &Path, text: &str, stamp: Option<Stamp>) -> io::Result<Self> {
         let mut file = Self {
             path: path.to_owned(),
             notes: Vec::new(),
@@ -127,11 +129,17 @@ impl KnownFile {
             }
             match line(at + 1, text) {
                 Ok(line) => file.add(line),
+                Err(why) if revokes(text) => {
+                    let number = at + 1;
+                    return Err(io::Error::other(format!(
+                        "line {number} revokes a key and is not understood: {why}"
+                    )));
+                }
                 Err(why) if file.notes.len() < NOTES => file.notes.push((at + 1, why.to_owned())),
                 Err(_) => {}
             }
         }
-        file
+        Ok(file)
     }
 
     fn add(&mut self, line: Line) {
@@ -156,14 +164,14 @@ pub(super) fn read(path: &Path, had: Option<Arc<KnownFile>>) -> io::Result<Arc<K
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Arc::new(KnownFile::parse(path, "", None)));
+            return Ok(Arc::new(KnownFile::parse(path, "", None)?));
         }
         Err(error) => return Err(error),
     };
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         // `/dev/null` is how people say that there is none.
-        return Ok(Arc::new(KnownFile::parse(path, "", None)));
+        return Ok(Arc::new(KnownFile::parse(path, "", None)?));
     }
     let stamp = stamp(&metadata);
     if let Some(had) = had
@@ -177,7 +185,7 @@ pub(super) fn read(path: &Path, had: Option<Arc<KnownFile>>) -> io::Result<Arc<K
     let mut bytes = Vec::new();
     file.by_ref().take(LARGEST + 1).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    Ok(Arc::new(KnownFile::parse(path, &text, Some(stamp))))
+    Ok(Arc::new(KnownFile::parse(path, &text, Some(stamp))?))
 }
 
 fn stamp(metadata: &Metadata) -> Stamp {
@@ -188,6 +196,12 @@ fn stamp(metadata: &Metadata) -> Stamp {
         seconds: metadata.mtime(),
         nanoseconds: metadata.mtime_nsec(),
     }
+}
+
+/// Whether a line is meant to keep a key out, however it is written.
+fn revokes(text: &str) -> bool {
+    text.get(.."@revoked".len())
+        .is_some_and(|marker| marker.eq_ignore_ascii_case("@revoked"))
 }
 
 fn line(number: usize, text: &str) -> Result<Line, &'static str> {

@@ -264,6 +264,26 @@ fn a_revoked_key_is_believed_under_no_policy() {
 }
 
 #[test]
+fn a_line_that_revokes_something_unreadable_stops_everything() {
+    for line in [
+        "@revoked * ssh-ed25519 AAAA!",
+        "@REVOKED * ssh-ed25519 AAAA",
+        "@revoked",
+    ] {
+        let story = Story::new(&format!("gpu-1 {}\n{line}\n", two_words(ED25519)));
+        let trust = story.trust(HostKeyPolicy::Off);
+        let error = trust.read(&[host("gpu-1", 22)]).expect_err("refused");
+        assert_eq!(error.class(), ErrorClass::Local, "{error}");
+        assert!(error.to_string().contains("line 2 revokes"), "{error}");
+        assert!(
+            story
+                .judge(HostKeyPolicy::Off, &host("gpu-1", 22), ED25519)
+                .is_err()
+        );
+    }
+}
+
+#[test]
 fn with_the_policy_off_any_key_passes_and_it_is_told() {
     let story = Story::new(&format!("gpu-1 {}\n", two_words(ECDSA)));
     let known = story
@@ -272,9 +292,12 @@ fn with_the_policy_off_any_key_passes_and_it_is_told() {
     assert_eq!(
         known,
         Known::Unchecked {
-            fingerprint: ED25519_PRINT.to_owned()
+            fingerprint: ED25519_PRINT.to_owned(),
+            differs: true,
         }
     );
+    let stranger = story.judge(HostKeyPolicy::Off, &host("gpu-2", 22), ED25519);
+    assert!(matches!(stranger, Ok(Known::Unchecked { differs: false, .. })));
     assert!(!story.text().contains("ed25519"), "nothing is learned");
 }
 

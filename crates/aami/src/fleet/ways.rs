@@ -13,6 +13,7 @@ use super::{Member, Place, Settings, monitor};
 use crate::cli::ask::Terminal;
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
+use crate::cli::table::harmless;
 
 /// The system's part of what SSH is told.
 const SYSTEM_CONFIG: &str = "/etc/ssh/ssh_config";
@@ -27,9 +28,12 @@ pub(crate) struct Ways {
     pub(crate) hosts: Vec<Host>,
     /// Whether sudo is used where root is needed.
     sudo: bool,
-    /// Whether nobody looks at host keys.
-    unchecked: bool,
+    /// What an operator should not forget.
+    reminders: Vec<String>,
 }
+
+/// How many lines of files that are passed over are told.
+const NOTES_SHOWN: usize = 5;
 
 impl Ways {
     /// The ways to these nodes. Fails where a secret that is needed is not set.
@@ -61,26 +65,41 @@ impl Ways {
             let broken = |why| Failure::found(code::SSH_LOCAL, format!("{}: {why}", member.name));
             said.member(member).map_err(broken)
         };
+        let hosts: Vec<Host> = members.iter().map(host).collect::<Result<_, _>>()?;
+        trust
+            .read(&hosts)
+            .map_err(|error| Failure::found(error.code(), error.to_string()))?;
+        let mut reminders = unchecked(&hosts, &trust, &known_hosts(config, home));
+        reminders.extend(passed_over(&said.files, &trust));
         Ok(Self {
             client: Client::new(limits, trust, identities),
-            hosts: members.iter().map(host).collect::<Result<_, _>>()?,
+            hosts,
             sudo: ssh.sudo.mode != SudoMode::Never,
-            unchecked: ssh.host_key_policy == HostKeyPolicy::Off,
+            reminders,
         })
     }
 
     /// Says what an operator should not forget.
     pub(crate) fn remind(&self, screen: &mut Screen) {
-        if self.unchecked {
-            screen.note(
-                "aami: host keys are not looked at (ssh.host_key_policy: off): whoever stands in between is not noticed",
-            );
+        for reminder in &self.reminders {
+            screen.note(&format!("aami: {}", harmless(reminder)));
         }
     }
 
     /// A command with root's rights, unless the configuration says that there is no way to them.
     pub(crate) fn as_root(&self, command: Command) -> Command {
         if self.sudo { command.as_root() } else { command }
+    }
+
+    /// Fails where root is asked for and the configuration says that there is no way to it.
+    pub(crate) fn need_root(&self) -> Result<(), Failure> {
+        match self.hosts.iter().find(|host| !self.sudo && host.user != "root") {
+            Some(host) => Err(Failure::invalid(format!(
+                "{}: --sudo, but `ssh.sudo.mode` is `never` and {} signs in there, not root",
+                host.name, host.user
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Whether sudo is used where root is needed.
@@ -103,6 +122,70 @@ fn known_hosts(config: &Config, home: Option<&Path>) -> Vec<PathBuf> {
         (None, Some(home)) => vec![home.join(".ssh/known_hosts"), home.join(".ssh/known_hosts2")],
         (None, None) => Vec::new(),
     }
+}
+
+/// Whether somebody could stand in between unnoticed, by whatever is effective for these hosts and their jump hosts.
+fn unchecked(hosts: &[Host], trust: &Trust, usual: &[PathBuf]) -> Vec<String> {
+    let every = || hosts.iter().flat_map(|host| host.jumps.iter().chain([host]));
+    let off = |host: &&Host| host.policy.unwrap_or_else(|| trust.policy()) == aami_ssh::HostKeyPolicy::Off;
+    // Only the first is written to; what is no file remembers no key.
+    let forgets = |host: &&Host| {
+        let files = if host.known_hosts.is_empty() {
+            usual
+        } else {
+            &host.known_hosts
+        };
+        files.first().is_some_and(|file| file.exists() && !file.is_file())
+    };
+    let mut reminders = Vec::new();
+    if let Some(host) = every().find(off) {
+        reminders.push(format!(
+            "host keys are not looked at for {}{} (`ssh.host_key_policy: off` of the configuration, or \
+             `StrictHostKeyChecking no` of ~/.ssh/config): whoever stands in between is not noticed",
+            host.name,
+            and_more(every().filter(off).count())
+        ));
+    }
+    if let Some(host) = every().find(forgets) {
+        reminders.push(format!(
+            "host keys are not remembered for {}{}, since the file of known hosts is no regular file: whoever stands in \
+             between is not noticed",
+            host.name,
+            and_more(every().filter(forgets).count())
+        ));
+    }
+    reminders
+}
+
+fn and_more(count: usize) -> String {
+    match count.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    }
+}
+
+/// Lines of the operator's files that count for nothing, the first of them.
+fn passed_over(files: &SshConfig, trust: &Trust) -> Vec<String> {
+    let configs = files
+        .notes()
+        .iter()
+        .map(|note| (note.file.clone(), note.line, note.why.clone()));
+    let notes: Vec<_> = configs.chain(trust.notes()).collect();
+    let mut shown: Vec<String> = notes
+        .iter()
+        .take(NOTES_SHOWN)
+        .map(|(file, line, why)| match line {
+            0 => format!("{} is passed over: {why}", file.display()),
+            line => format!("{}:{line} is passed over: {why}", file.display()),
+        })
+        .collect();
+    if notes.len() > NOTES_SHOWN {
+        shown.push(format!(
+            "{} more lines are passed over",
+            notes.len() - NOTES_SHOWN
+        ));
+    }
+    shown
 }
 
 fn system_known() -> Vec<PathBuf> {
@@ -160,73 +243,74 @@ impl<'a> Said<'a> {
     }
 
     /// A host as it is declared, with what the files say beside that.
-    fn host(
-        &self,
-        name: &str,
-        address: &str,
-        user: &str,
-        port: u16,
-        key: Option<&Path>,
-    ) -> Result<Host, String> {
+    fn host(&self, declared: Wanted, user: &str, key: Option<&Path>) -> Result<Host, String> {
         let ssh = &self.config.ssh;
         let usual_user = self.is_unwritten("ssh.user") && user == ssh.user;
-        let usual_port = self.is_unwritten("ssh.port") && port == ssh.port;
         let wanted = Wanted {
-            address: Some(address.to_owned()),
-            port: Some(port).filter(|_| !usual_port),
             user: Some(user.to_owned()).filter(|_| !usual_user),
             key: key.map(|key| key.display().to_string()),
             sudo: Sudo::WithPassword,
             // Where there is nobody to ask, the answer is that there is none.
             password: true,
-            ..Wanted::named(name)
+            ..declared
         };
         let mut host = self.files.host(&wanted, &self.whose)?;
+        self.written_over(&mut host);
+        Ok(host)
+    }
+
+    /// What the configuration says of every host stands over the files, for those in between as well.
+    fn written_over(&self, host: &mut Host) {
+        let ssh = &self.config.ssh;
+        host.sudo_for_root = ssh.sudo.mode == SudoMode::Always;
         if !ssh.use_agent {
             host.agent = AgentSocket::None;
         }
         if !self.is_unwritten("ssh.host_key_policy") {
+            // One who says which keys count does not mean a file where none is kept.
             host.policy = None;
+            host.known_hosts = Vec::new();
         }
         if ssh.known_hosts.is_some() {
             host.known_hosts = Vec::new();
         }
-        Ok(host)
+        for jump in &mut host.jumps {
+            self.written_over(jump);
+        }
     }
 
     fn member(&self, member: &Member) -> Result<Host, String> {
-        let address = member.address.to_string();
-        let mut host = self.host(
-            &member.name,
-            &address,
-            &member.user,
-            member.port,
-            member.key.as_deref(),
-        )?;
+        let usual_port = self.is_unwritten("ssh.port") && member.port == self.config.ssh.port;
+        let declared = Wanted {
+            address: Some(member.address.to_string()),
+            port: Some(member.port).filter(|_| !usual_port),
+            has_its_way: member.jump.is_some(),
+            ..Wanted::named(&member.name)
+        };
+        let mut host = self.host(declared, &member.user, member.key.as_deref())?;
         if let Some(jump) = &member.jump {
             host.jumps = self.jumps(jump)?;
         }
         Ok(host)
     }
 
-    /// The hosts in between, with the same key as every host.
+    /// The hosts in between, with the same key as every host. Each may be an alias of the files; the first is reached
+    /// as they say.
     fn jumps(&self, jump: &ProxyJump) -> Result<Vec<Host>, String> {
         let ssh = &self.config.ssh;
-        let hop = |hop: &aami_config::Hop| {
+        let mut hops = Vec::new();
+        for (at, hop) in jump.hops().iter().enumerate() {
+            let declared = Wanted {
+                port: hop.port,
+                has_its_way: at > 0,
+                ..Wanted::named(&hop.host)
+            };
             let user = hop.user.as_deref().unwrap_or(&ssh.user);
-            let host = self.host(
-                &hop.host,
-                &hop.host,
-                user,
-                hop.port.unwrap_or(22),
-                ssh.key.as_deref(),
-            )?;
-            Ok(Host {
-                jumps: Vec::new(),
-                ..host
-            })
-        };
-        jump.hops().iter().map(hop).collect()
+            let mut host = self.host(declared, user, ssh.key.as_deref())?;
+            hops.append(&mut host.jumps);
+            hops.push(host);
+        }
+        Ok(hops)
     }
 }
 
@@ -236,6 +320,10 @@ mod tests {
     use crate::cli::surroundings::Surroundings;
 
     fn hosts(config: &str, files: &str) -> Vec<Host> {
+        ways(config, files).unwrap().hosts
+    }
+
+    fn ways(config: &str, files: &str) -> Result<Ways, Failure> {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join(".ssh")).unwrap();
         std::fs::write(home.path().join(".ssh/config"), files).unwrap();
@@ -249,7 +337,7 @@ mod tests {
         let members: Vec<Member> = (config.nodes.iter())
             .map(|node| Member::of(&config.login(node), &node.labels))
             .collect();
-        Ways::to(&members, &settings, &place).unwrap().hosts
+        Ways::to(&members, &settings, &place)
     }
 
     const NODES: &str = "cluster: {name: x}\nnodes:\n  - {name: gpu-01, ip: 10.0.0.1}\n  - {name: gpu-02, ip: \
@@ -275,5 +363,52 @@ mod tests {
             (found[0].user.as_str(), found[0].port, found[0].jumps.len()),
             ("root", 22, 0)
         );
+    }
+
+    #[test]
+    fn keys_that_nobody_looks_at_are_told_wherever_that_is_said() {
+        let files = "Host gate\n  StrictHostKeyChecking no\nHost gpu-01\n  UserKnownHostsFile /dev/null\n";
+        let jumping = format!("{NODES}ssh: {{proxy_jump: gate}}\n");
+        let told = ways(&jumping, files).unwrap().reminders.join("\n");
+        assert!(told.contains("not looked at for gate and 1 more"), "{told}");
+        assert!(told.contains("not remembered for gpu-01,"), "{told}");
+        // What is written in the configuration stands over it, for jump hosts as well.
+        let strict = format!("{NODES}ssh: {{proxy_jump: gate, host_key_policy: strict}}\n");
+        let found = ways(&strict, files).unwrap();
+        assert!(
+            !found.reminders.join("\n").contains("host keys"),
+            "{:?}",
+            found.reminders
+        );
+        assert!(found.hosts[0].known_hosts.is_empty());
+        assert_eq!(found.hosts[0].jumps[0].policy, None);
+        // So does a line that is not understood.
+        let told = ways(NODES, "Porrt 22\n").unwrap().reminders.join("\n");
+        assert!(told.contains("config:1 is passed over"), "{told}");
+    }
+
+    #[test]
+    fn an_alias_of_the_files_is_a_jump_host_with_its_own_way() {
+        let files = "Host bastion\n  HostName 192.0.2.1\n  Port 2022\n  ProxyJump outer\nHost gpu-*\n  ProxyCommand nc %h\n";
+        let found = hosts(&format!("{NODES}ssh: {{proxy_jump: 'bastion,inner'}}\n"), files);
+        let way: Vec<String> = found[0].jumps.iter().map(Host::endpoint).collect();
+        assert_eq!(way, ["outer:22", "192.0.2.1:2022", "inner:22"]);
+        // Without a way of its own it is refused, not dialled.
+        let Err(refused) = ways(NODES, files) else {
+            panic!("it is refused");
+        };
+        assert_eq!(refused.code(), Some(code::SSH_LOCAL));
+    }
+
+    #[test]
+    fn root_without_a_way_to_it_is_refused() {
+        let never = |user: &str| format!("{NODES}ssh: {{user: {user}, sudo: {{mode: never}}}}\n");
+        assert!(
+            ways(&never("root"), "").unwrap().need_root().is_err(),
+            "gpu-02 is ops"
+        );
+        assert!(ways(NODES, "").unwrap().need_root().is_ok());
+        let always = hosts(&format!("{NODES}ssh: {{sudo: {{mode: always}}}}\n"), "");
+        assert!(always[0].sudo_for_root);
     }
 }

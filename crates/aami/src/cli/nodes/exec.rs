@@ -95,6 +95,9 @@ impl Exec {
         let settings = fleet.settings()?;
         let ways = Arc::new(Ways::to(&members, &settings, fleet.place())?);
         ways.remind(fleet.screen());
+        if self.sudo {
+            ways.need_root()?;
+        }
         let mut limits = self.together.limits(&settings.config().ssh);
         let mut command = Command::script(self.command.join(" "));
         if let Some(Seconds(seconds)) = self.timeout {

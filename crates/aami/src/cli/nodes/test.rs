@@ -170,7 +170,11 @@ fn judged(known: &Known) -> String {
         Known::Before => "known".to_owned(),
         Known::Learned { fingerprint, .. } => format!("learned {fingerprint}"),
         Known::Certified { id } => format!("certified {id}"),
-        Known::Unchecked { fingerprint } => format!("not checked {fingerprint}"),
+        Known::Unchecked {
+            fingerprint,
+            differs: true,
+        } => format!("not checked, and not the one that is known: {fingerprint}"),
+        Known::Unchecked { fingerprint, .. } => format!("not checked {fingerprint}"),
     }
 }
 
