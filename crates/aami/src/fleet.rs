@@ -26,7 +26,7 @@ use aami_model::exporter::Exporter;
 use aami_model::secret::Secret;
 
 pub(crate) use api::ApiFleet;
-pub(crate) use file::{Applied, FileFleet};
+pub(crate) use file::{Applied, FileFleet, Judged};
 pub(crate) use member::{Listing, Member, NewNode};
 pub(crate) use mode::{Decision, choose, decide};
 pub(crate) use place::{Place, Settings, invalid};

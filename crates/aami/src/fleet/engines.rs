@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(3);
+/// How long a Prometheus may take to read its configuration again: it answers when it has.
+const READING: Duration = Duration::from_secs(20);
 /// How much of an answer is read: a rule is about a kilobyte of it.
 const MOST: u64 = 32 * 1024 * 1024;
 
@@ -24,6 +26,8 @@ pub(crate) enum EngineError {
         url: String,
         /// What the system said.
         why: String,
+        /// Whether nobody listens there at all.
+        is_refused: bool,
     },
     /// It answers no.
     #[error("{url} answered {status}: {text}")]
@@ -150,15 +154,19 @@ impl Engine {
         self.read(&url, self.agent.get(&url).call())
     }
 
-    /// Sends a document, or nothing.
-    pub(crate) fn post(&self, path: &str, body: Option<&str>) -> Result<String, EngineError> {
+    /// Sends a document.
+    pub(crate) fn post(&self, path: &str, body: &str) -> Result<String, EngineError> {
         let url = format!("{}{path}", self.base);
         let request = self.agent.post(&url);
-        let sent = match body {
-            Some(body) => request.header("Content-Type", "application/json").send(body),
-            None => request.send_empty(),
-        };
+        let sent = request.header("Content-Type", "application/json").send(body);
         self.read(&url, sent)
+    }
+
+    /// Makes a Prometheus read its configuration again, where it lets itself be told so.
+    pub(crate) fn read_again(&self) -> Result<(), EngineError> {
+        let url = format!("{}/-/reload", self.base);
+        let request = self.agent.post(&url).config().timeout_global(Some(READING));
+        self.read(&url, request.build().send_empty()).map(drop)
     }
 
     fn read(
@@ -168,6 +176,7 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let silent = |why: ureq::Error| EngineError::Silent {
             url: url.to_owned(),
+            is_refused: is_refused(&why),
             why: why.to_string(),
         };
         let answer = answer.map_err(silent)?;
@@ -203,6 +212,18 @@ impl Engine {
         Ok(answer.data.groups)
     }
 
+    /// The same without what is pending or fires, which may be much. What only records comes beside what alerts: newer
+    /// ones leave a group out in which nothing is of the kind that was asked for.
+    pub(crate) fn rules_alone(&self) -> Result<Vec<LoadedGroup>, EngineError> {
+        let mut groups = Vec::new();
+        for kind in ["alert", "record"] {
+            let answer: Answer<Groups> =
+                self.json(&format!("/api/v1/rules?type={kind}&exclude_alerts=true"))?;
+            groups.extend(answer.data.groups);
+        }
+        Ok(groups)
+    }
+
     /// The samples an instant query gives a Prometheus now: labels and value.
     pub(crate) fn query(&self, expression: &str) -> Result<Vec<Value>, EngineError> {
         let path = format!("/api/v1/query?query={}", aami_api::url::encoded(expression));
@@ -231,40 +252,112 @@ impl Engine {
         })
     }
 
-    /// How many notifications an Alertmanager has sent by each way, and how many of them failed.
-    pub(crate) fn notifications(&self) -> Result<BTreeMap<String, (u64, u64)>, EngineError> {
-        let metrics = self.text("/metrics")?;
-        let mut ways: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for line in metrics.lines() {
-            for (name, is_failure) in [
-                ("alertmanager_notifications_total{", false),
-                ("alertmanager_notifications_failed_total{", true),
-            ] {
-                let Some((labels, value)) = line.strip_prefix(name).and_then(|rest| rest.split_once('}'))
-                else {
-                    continue;
-                };
-                let way = labels
-                    .split(',')
-                    .find_map(|label| label.strip_prefix("integration=\"")?.strip_suffix('"'));
-                let (Some(way), Ok(value)) = (way, value.trim().parse::<f64>()) else {
-                    continue;
-                };
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a count, which saturates"
-                )]
-                let value = value as u64;
-                let counts = ways.entry(way.to_owned()).or_default();
-                // One line for each reason of a failure.
-                if is_failure {
-                    counts.1 += value;
-                } else {
-                    counts.0 += value;
-                }
-            }
+    /// How often an Alertmanager has tried to tell somebody by each way, and how often that failed.
+    pub(crate) fn notifications(&self) -> Result<BTreeMap<String, Tried>, EngineError> {
+        Ok(tried(&self.text("/metrics")?))
+    }
+}
+
+/// How often an Alertmanager tried one way of telling people. It counts a try when it has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tried {
+    /// All of them.
+    pub(crate) times: u64,
+    /// Those of them that failed.
+    pub(crate) failed: u64,
+}
+
+/// What the metrics of an Alertmanager say of each way.
+fn tried(metrics: &str) -> BTreeMap<String, Tried> {
+    let mut ways: BTreeMap<String, Tried> = BTreeMap::new();
+    for line in metrics.lines() {
+        for (name, is_failure) in [
+            ("alertmanager_notification_requests_total{", false),
+            ("alertmanager_notification_requests_failed_total{", true),
+        ] {
+            let Some((labels, value)) = line.strip_prefix(name).and_then(|rest| rest.split_once('}')) else {
+                continue;
+            };
+            let way = labels
+                .split(',')
+                .find_map(|label| label.strip_prefix("integration=\"")?.strip_suffix('"'));
+            let (Some(way), Ok(value)) = (way, value.trim().parse::<f64>()) else {
+                continue;
+            };
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a count, which saturates"
+            )]
+            let value = value as u64;
+            let counts = ways.entry(way.to_owned()).or_default();
+            // Newer ones have a line for each receiver.
+            let count = if is_failure {
+                &mut counts.failed
+            } else {
+                &mut counts.times
+            };
+            *count = count.saturating_add(value);
         }
-        Ok(ways)
+    }
+    ways
+}
+
+/// Whether nobody listens where somebody was called.
+fn is_refused(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::ConnectionFailed => true,
+        ureq::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn tries_are_counted_and_not_intentions() {
+        let ways = tried(
+            "# TYPE alertmanager_notifications_total counter\n\
+             alertmanager_notifications_total{integration=\"slack\"} 9\n\
+             alertmanager_notification_requests_total{integration=\"slack\"} 3\n\
+             alertmanager_notification_requests_failed_total{integration=\"slack\"} 1\n\
+             alertmanager_notification_requests_total{integration=\"email\",receiver_name=\"a\"} 1\n\
+             alertmanager_notification_requests_total{integration=\"email\",receiver_name=\"b\"} 2\n",
+        );
+        let of = |times, failed| Tried { times, failed };
+        assert_eq!(
+            ways,
+            BTreeMap::from([("email".to_owned(), of(3, 0)), ("slack".to_owned(), of(3, 1))])
+        );
+    }
+
+    #[test]
+    fn nobody_there_is_not_somebody_who_says_nothing() {
+        // Given a port where somebody listens and hangs up without a word,
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mute = std::thread::spawn(move || drop(listener.accept()));
+        let said = Engine::here(port).reload().unwrap_err();
+        mute.join().unwrap();
+        assert!(
+            matches!(
+                said,
+                EngineError::Silent {
+                    is_refused: false,
+                    ..
+                }
+            ),
+            "{said:?}"
+        );
+        // when nobody listens there any more, then that is another thing.
+        let said = Engine::here(port).reload().unwrap_err();
+        assert!(
+            matches!(said, EngineError::Silent { is_refused: true, .. }),
+            "{said:?}"
+        );
     }
 }

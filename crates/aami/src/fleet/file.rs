@@ -20,7 +20,7 @@ use crate::cli::screen::Screen;
 use crate::cli::session::Session;
 use crate::fleet::health::Health;
 
-pub(crate) use alerts::Applied;
+pub(crate) use alerts::{Applied, Judged};
 
 /// A fleet that a file declares. The file is read when it is first needed.
 pub(crate) struct FileFleet {

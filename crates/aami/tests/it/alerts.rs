@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rig::Place;
-use rig::engines::Prometheus;
+use rig::engines::{Alertmanager, Prometheus};
 
 use crate::plane::{Said, aami};
 
@@ -94,10 +94,13 @@ fn without_a_prometheus_rules_are_in_place_and_that_is_said() {
     );
     assert!(said.err.contains("wait for Prometheus"), "{said:?}");
     assert!(names(&machine.rules()).contains(&"aami-preset-gpu-production.yaml".to_owned()));
-    // What is wanted and not loaded is not well.
+    // What is loaded cannot be known where nobody answers.
     let listed = machine.aami(&["alerts", "list"]);
-    assert_eq!(listed.exit, 3, "{listed:?}");
-    assert!(listed.out.contains("not loaded"), "{listed:?}");
+    assert_eq!(listed.exit, 1, "{listed:?}");
+    assert!(
+        listed.out.is_empty() && listed.err.contains("PROMETHEUS_UNREACHABLE"),
+        "{listed:?}"
+    );
 }
 
 #[test]
@@ -169,6 +172,45 @@ fn a_dry_run_judges_and_writes_nothing() {
     assert!(said.err.contains("aami-preset-storage.yaml"), "{said:?}");
     assert!(!machine.rules().join("aami-preset-storage.yaml").exists());
     assert_eq!(machine.config(), before);
+}
+
+#[test]
+fn somebody_else_on_the_port_of_prometheus_is_given_no_rules() {
+    // Given a program that is no Prometheus where one should be,
+    let machine = Machine::bare();
+    let alertmanager = Alertmanager::start(Place::Loopback).unwrap();
+    let port = alertmanager.url().rsplit_once(':').unwrap().1.to_owned();
+    machine.set("prometheus.port", &port);
+    let before = machine.config();
+    // when a preset is applied, then it fails, and neither rules nor the configuration have changed.
+    let said = machine.aami(&["alerts", "apply-preset", "gpu-basic"]);
+    assert_eq!(said.exit, 1, "{said:?}");
+    assert!(said.err.contains("ALERT_RULES_NOT_LOADED"), "{said:?}");
+    assert_eq!(machine.config(), before);
+    assert_eq!(names(&machine.rules()), Vec::<String>::new());
+}
+
+#[test]
+fn a_test_alert_that_arrives_nowhere_is_a_failure() {
+    // Given an Alertmanager whose only way leads to a port where nobody listens,
+    let machine = Machine::bare();
+    let alertmanager = Alertmanager::start_with(
+        Place::Loopback,
+        "route: {receiver: hook, group_wait: 0s}\n\
+         receivers: [{name: hook, webhook_configs: [{url: 'http://127.0.0.1:9/'}]}]\n",
+    )
+    .unwrap();
+    let port = alertmanager.url().rsplit_once(':').unwrap().1.to_owned();
+    machine.set("alertmanager.port", &port);
+    // when a test alert is sent, then it is counted as failed and not as sent.
+    let said = machine.aami(&["alerts", "test", "--within", "30", "-o", "json"]);
+    assert_eq!(said.exit, 3, "{said:?}");
+    let ways: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(
+        (&ways[0]["way"], &ways[0]["sent"]),
+        (&"webhook".into(), &0.into()),
+        "{said:?}"
+    );
 }
 
 #[test]

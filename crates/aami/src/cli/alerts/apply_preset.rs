@@ -6,7 +6,8 @@ use clap::Args;
 
 use crate::cli::each::{Done, told};
 use crate::cli::failure::Failure;
-use crate::fleet::{Applied, Fleet};
+use crate::cli::screen::Screen;
+use crate::fleet::{Applied, Fleet, Judged};
 
 /// Write a preset's rules where Prometheus reads them, and see that it loads them
 #[derive(Debug, Args)]
@@ -43,23 +44,41 @@ impl ApplyPreset {
             "Apply presets on the machine of that Prometheus: `aami alerts show-preset NAME` prints the rules for its folder.",
         )?;
         if self.dry_run {
-            let files = file.judge_presets(&self.presets)?;
+            let (files, judged) = file.judge_presets(&self.presets)?;
+            note_of(judged, file.screen());
             for rules in &files {
                 file.screen()
                     .note(&format!("aami: {} would be written", rules.name));
             }
             return Ok(Exit::Ok);
         }
-        let applied = file.apply_presets(&self.presets)?;
-        if let Applied::Waiting(why) = applied {
-            file.screen().note(&format!(
+        let (applied, judged) = file.apply_presets(&self.presets)?;
+        note_of(judged, file.screen());
+        match applied {
+            Applied::Waiting(why) => file.screen().note(&format!(
                 "aami: the rules are in place and wait for Prometheus, which was not told: {why}"
-            ));
+            )),
+            Applied::Loaded(failing) => {
+                for rule in failing {
+                    file.screen()
+                        .note(&format!("aami: loaded, and cannot be evaluated: {rule}"));
+                }
+            }
         }
         let attempts = wanted.into_iter().map(|preset| {
             let line = format!("✅ Applied preset {} ({} rules)", preset.id, preset.ids.len());
             Ok(Done::new(preset.id, line))
         });
         told(file.screen(), attempts.collect())
+    }
+}
+
+fn note_of(judged: Judged, screen: &mut Screen) {
+    match judged {
+        Judged::Sound => {}
+        Judged::Nobody => {
+            screen
+                .note("aami: there is no promtool on this machine, so the rules were not judged beforehand");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! `aami alerts list`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use aami_model::Exit;
+use aami_model::{Exit, code};
 use clap::Args;
 use serde::Serialize;
 
@@ -18,9 +19,9 @@ Examples:
   aami alerts list
   aami alerts list --firing -o json
 
-Exit code 3 when a rule that is wanted is not loaded.")]
+Exit code 3 when a rule that is wanted is not loaded or cannot be evaluated.")]
 pub(crate) struct List {
-    /// Only alerts that fire or are about to
+    /// Only alerts that fire, are about to, or cannot be evaluated
     #[arg(long)]
     firing: bool,
 }
@@ -47,26 +48,33 @@ impl List {
         let settings = file.read()?;
         let wanted = monitor::rules(settings.config())?;
         let prometheus = Engine::here(settings.config().prometheus.port);
-        let loaded = prometheus.rules().unwrap_or_else(|error| {
-            file.screen().note(&format!("aami: {error}"));
-            Vec::new()
-        });
+        let loaded = prometheus.rules().map_err(|error| {
+            Failure::found_with(
+                code::PROMETHEUS_UNREACHABLE,
+                error.to_string(),
+                "See whether it runs and on which port; `prometheus.port` in the configuration names the one that is asked.",
+            )
+        })?;
         let mut rows = Vec::new();
         for rules in &wanted {
             for alert in &rules.alerts {
                 rows.push(row(alert, &rules.name, &loaded));
             }
         }
-        let is_whole = rows.iter().all(|row| row.state != NOT_LOADED);
+        let is_whole = (rows.iter()).all(|row| row.state != NOT_LOADED && row.error.is_empty());
         if self.firing {
-            rows.retain(|row| matches!(row.state.as_str(), "firing" | "pending"));
+            rows.retain(|row| matches!(row.state.as_str(), "firing" | "pending") || !row.error.is_empty());
         }
         file.screen().show(&rows, |_| {
             let mut table = Table::new(&["ALERT", "STATE", "NODES", "FILE"], "no alerts");
             for row in &rows {
                 table.row([
                     row.alert.clone(),
-                    row.state.clone(),
+                    if row.error.is_empty() {
+                        row.state.clone()
+                    } else {
+                        format!("{}, error: {}", row.state, row.error)
+                    },
                     row.nodes.join(", "),
                     row.file.clone(),
                 ]);
@@ -91,6 +99,7 @@ fn row(alert: &str, file: &str, loaded: &[LoadedGroup]) -> Row {
     let mut error = String::new();
     for rule in loaded
         .iter()
+        .filter(|group| Path::new(&group.file).ends_with(file))
         .flat_map(|group| &group.rules)
         .filter(|rule| rule.name == alert)
     {
@@ -112,5 +121,26 @@ fn row(alert: &str, file: &str, loaded: &[LoadedGroup]) -> Row {
         state,
         nodes: nodes.into_keys().collect(),
         error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_of_another_file_does_not_count_and_an_error_is_kept() {
+        let group = |file: &str, error: &str| -> LoadedGroup {
+            let rule = serde_json::json!({"name": "GPULost", "state": "inactive", "lastError": error});
+            serde_json::from_value(serde_json::json!({"name": "g", "file": file, "rules": [rule]})).unwrap()
+        };
+        let foreign = [group("/etc/aami/rules/foreign.yaml", "")];
+        assert_eq!(row("GPULost", "aami-a.yaml", &foreign).state, NOT_LOADED);
+        let ours = row(
+            "GPULost",
+            "aami-a.yaml",
+            &[group("/etc/aami/rules/aami-a.yaml", "many")],
+        );
+        assert_eq!((ours.state.as_str(), ours.error.as_str()), ("inactive", "many"));
     }
 }

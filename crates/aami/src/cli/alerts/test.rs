@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use aami_config::Config;
 use aami_model::{Exit, code};
 use clap::Args;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use serde_json::json;
 use crate::cli::failure::Failure;
 use crate::cli::table::Table;
 use crate::fleet::Fleet;
-use crate::fleet::engines::Engine;
+use crate::fleet::engines::{Engine, Tried};
 
 /// How long an alert stands that is only a test.
 const STANDS: Duration = Duration::from_secs(60);
@@ -26,7 +27,8 @@ Examples:
   aami alerts test --severity warning --within 120
 
 The alert is called AamiTest and ends by itself after a minute. Alertmanager gathers alerts for as long as its
-configuration says before it sends any. Exit code 3 when a way failed, 8 when nothing was sent in time.")]
+configuration says before it sends any. Every way that is enabled in the configuration is waited for. Exit code 3 when a
+way failed, 8 when one was not tried in time.")]
 pub(crate) struct Test {
     /// How grave it pretends to be
     #[arg(long, default_value = "critical", value_parser = ["critical", "warning", "info"])]
@@ -74,19 +76,24 @@ impl Test {
             "endsAt": now.plus(STANDS).to_string(),
         }]);
         alertmanager
-            .post("/api/v2/alerts", Some(&alert.to_string()))
+            .post("/api/v2/alerts", &alert.to_string())
             .map_err(failed)?;
         file.screen().note(&format!(
             "aami: sent to {}; waiting up to {} s for it to be passed on",
             alertmanager.url(),
             self.within
         ));
+        let enabled = enabled(config);
         let until = Instant::now() + Duration::from_secs(self.within);
+        let mut earlier = Vec::new();
         let ways = loop {
             let ways = since(&before, &alertmanager.notifications().map_err(failed)?);
-            if !ways.is_empty() || Instant::now() >= until {
+            let is_told = !ways.is_empty() && untried(&enabled, &ways).is_empty();
+            // A failure is counted after its try: what is seen twice is whole.
+            if (is_told && ways == earlier) || Instant::now() >= until {
                 break ways;
             }
+            earlier = ways;
             std::thread::sleep(OFTEN);
         };
         file.screen().show(&ways, |_| {
@@ -108,20 +115,52 @@ impl Test {
         if ways.iter().any(|way| way.failed > 0) {
             return Ok(Exit::NotHealthy);
         }
+        let untried = untried(&enabled, &ways);
+        if !untried.is_empty() {
+            return Err(Failure::found(
+                code::ALERT_NOT_PASSED_ON,
+                format!(
+                    "Alertmanager did not try {} within {} s",
+                    untried.join(", "),
+                    self.within
+                ),
+            ));
+        }
         file.screen().note("✅ The test alert was passed on");
         Ok(Exit::Ok)
     }
 }
 
-/// What was sent by each way between two looks.
-fn since(before: &BTreeMap<String, (u64, u64)>, now: &BTreeMap<String, (u64, u64)>) -> Vec<Way> {
+/// The ways that the configuration enables, by the names Alertmanager gives them.
+fn enabled(config: &Config) -> Vec<&'static str> {
+    let told = &config.notifications;
+    [
+        ("slack", told.slack.enabled),
+        ("email", told.email.enabled),
+        ("webhook", told.webhook.enabled),
+    ]
+    .into_iter()
+    .filter_map(|(way, is_enabled)| is_enabled.then_some(way))
+    .collect()
+}
+
+/// Those of the enabled ways that were not tried yet.
+fn untried(enabled: &[&'static str], ways: &[Way]) -> Vec<&'static str> {
+    (enabled.iter().copied())
+        .filter(|wanted| !ways.iter().any(|way| way.way == *wanted))
+        .collect()
+}
+
+/// What was sent by each way between two looks, and what failed.
+fn since(before: &BTreeMap<String, Tried>, now: &BTreeMap<String, Tried>) -> Vec<Way> {
     now.iter()
-        .map(|(way, (sent, failed))| {
-            let (sent_before, failed_before) = before.get(way).copied().unwrap_or_default();
+        .map(|(way, now)| {
+            let before = before.get(way).copied().unwrap_or_default();
+            let failed = now.failed.saturating_sub(before.failed);
             Way {
                 way: way.clone(),
-                sent: sent.saturating_sub(sent_before),
-                failed: failed.saturating_sub(failed_before),
+                sent: now.times.saturating_sub(before.times).saturating_sub(failed),
+                failed,
             }
         })
         .filter(|way| way.sent > 0 || way.failed > 0)
@@ -133,18 +172,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_came_since_counts() {
-        let before = BTreeMap::from([("slack".to_owned(), (3, 1)), ("email".to_owned(), (7, 0))]);
+    fn only_what_came_since_counts_and_a_way_that_was_not_tried_is_named() {
+        let of = |times, failed| Tried { times, failed };
+        let before = BTreeMap::from([("slack".to_owned(), of(3, 1)), ("email".to_owned(), of(7, 0))]);
         let now = BTreeMap::from([
-            ("slack".to_owned(), (4, 2)),
-            ("email".to_owned(), (7, 0)),
-            ("webhook".to_owned(), (1, 0)),
+            ("slack".to_owned(), of(5, 2)),
+            ("email".to_owned(), of(7, 0)),
+            ("webhook".to_owned(), of(1, 1)),
         ]);
         let way = |way: &str, sent, failed| Way {
             way: way.to_owned(),
             sent,
             failed,
         };
-        assert_eq!(since(&before, &now), [way("slack", 1, 1), way("webhook", 1, 0)]);
+        let ways = since(&before, &now);
+        assert_eq!(ways, [way("slack", 1, 1), way("webhook", 0, 1)]);
+        assert_eq!(untried(&["slack", "email", "webhook"], &ways), ["email"]);
     }
 }

@@ -64,13 +64,19 @@ pub(super) fn apply(
     fleet: &FileFleet,
     edit: impl FnOnce(&Settings) -> Result<Settings, Failure>,
 ) -> Result<Settings, Failure> {
-    let path = &fleet.place.config;
-    let _held = write::hold(path)?;
+    let _held = write::hold(&fleet.place.config)?;
     let before = fleet.read()?;
     let after = edit(&before)?;
+    put(fleet, &before, &after)?;
+    Ok(after)
+}
+
+/// Writes the configuration that was read as `before`; whoever calls holds it.
+pub(super) fn put(fleet: &FileFleet, before: &Settings, after: &Settings) -> Result<(), Failure> {
     if after.bytes == before.bytes {
-        return Ok(after);
+        return Ok(());
     }
+    let path = &fleet.place.config;
     // An editor heeds no lock.
     if std::fs::read(path).ok().as_deref() != Some(before.bytes.as_slice()) {
         return Err(Failure::found(
@@ -78,8 +84,7 @@ pub(super) fn apply(
             format!("{} was changed meanwhile", path.display()),
         ));
     }
-    write::replace(path, &after.bytes, MODE)?;
-    Ok(after)
+    write::replace(path, &after.bytes, MODE)
 }
 
 /// Refuses nodes whose name or address is taken, by the configuration or by each other. Every one is told.

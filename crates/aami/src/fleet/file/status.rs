@@ -1,12 +1,14 @@
 //! How a declared fleet is, as far as Prometheus beside it knows.
 
+use std::collections::HashMap;
+
 use aami_config::Config;
 use serde::Serialize;
 
 use super::FileFleet;
 use crate::cli::failure::Failure;
 use crate::cli::table::Table;
-use crate::fleet::engines::{Engine, EngineError};
+use crate::fleet::engines::{Engine, EngineError, Value};
 use crate::fleet::health::{Health, some_of};
 
 /// What is shown, to programs.
@@ -36,10 +38,22 @@ struct Component {
 #[derive(Debug, Default, Serialize)]
 struct Nodes {
     declared: usize,
+    /// At least one exporter answers.
     up: Vec<String>,
+    /// None of the exporters answers.
     down: Vec<String>,
+    /// Those of `up` with an exporter that does not answer, and which.
+    exporters_down: Vec<ExportersDown>,
     /// Declared, and Prometheus knows nothing of them.
     unknown: Vec<String>,
+}
+
+/// A node of which only a part answers.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct ExportersDown {
+    node: String,
+    /// The jobs of Prometheus under which they are asked.
+    jobs: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -87,6 +101,16 @@ pub(super) fn status(fleet: &FileFleet) -> Result<Health, Failure> {
             let some = some_of(names.iter().map(String::as_str));
             problems.push(format!("{} {what}: {some}", counted(names.len())));
         }
+    }
+    if !nodes.exporters_down.is_empty() {
+        let named: Vec<String> = (nodes.exporters_down.iter())
+            .map(|part| format!("{} ({})", part.node, part.jobs.join(", ")))
+            .collect();
+        let some = some_of(named.iter().map(String::as_str));
+        problems.push(format!(
+            "{} without an exporter that answers: {some}",
+            counted(named.len())
+        ));
     }
     let grave = firing.iter().filter(|alert| alert.severity == "critical").count();
     if grave > 0 {
@@ -146,20 +170,42 @@ fn component(name: &'static str, engine: &Engine, path: &str) -> Component {
 }
 
 fn nodes(config: &Config, prometheus: &Engine) -> Result<Nodes, EngineError> {
-    let samples = prometheus.query("max by (node) (up{job=\"node\"})")?;
-    let mut nodes = Nodes::default();
-    for node in &config.nodes {
-        let name = node.name.to_string();
-        let sample = samples
-            .iter()
-            .find(|(labels, _)| labels.get("node") == Some(&name));
-        match sample {
-            Some((_, up)) if *up > 0.5 => nodes.up.push(name),
-            Some(_) => nodes.down.push(name),
-            None => nodes.unknown.push(name),
+    let samples = prometheus.query("min by (node, job) (up{node!=\"\"})")?;
+    let names = config.nodes.iter().map(|node| node.name.as_str());
+    Ok(sorted(names, &samples))
+}
+
+/// Which nodes are up by what Prometheus says of each of their jobs.
+fn sorted<'name>(names: impl Iterator<Item = &'name str>, samples: &[Value]) -> Nodes {
+    let mut jobs: HashMap<&str, Vec<(&str, bool)>> = HashMap::new();
+    for (labels, up) in samples {
+        if let (Some(node), Some(job)) = (labels.get("node"), labels.get("job")) {
+            jobs.entry(node).or_default().push((job, *up > 0.5));
         }
     }
-    Ok(nodes)
+    let mut nodes = Nodes::default();
+    for name in names {
+        let Some(jobs) = jobs.get(name) else {
+            nodes.unknown.push(name.to_owned());
+            continue;
+        };
+        let mut dead: Vec<String> = (jobs.iter().filter(|(_, is_up)| !is_up))
+            .map(|(job, _)| (*job).to_owned())
+            .collect();
+        if dead.len() == jobs.len() {
+            nodes.down.push(name.to_owned());
+            continue;
+        }
+        nodes.up.push(name.to_owned());
+        if !dead.is_empty() {
+            dead.sort();
+            nodes.exporters_down.push(ExportersDown {
+                node: name.to_owned(),
+                jobs: dead,
+            });
+        }
+    }
+    nodes
 }
 
 fn firing(prometheus: &Engine) -> Result<Vec<Firing>, EngineError> {
@@ -223,4 +269,37 @@ fn table(report: &Report, answers: bool) -> Table {
         table.line("Not well", problem);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_node_of_which_a_part_answers_is_up_and_named_with_what_is_dead() {
+        let sample = |node: &str, job: &str, up: f64| {
+            let labels =
+                [("node", node), ("job", job)].map(|(name, text)| (name.to_owned(), text.to_owned()));
+            (BTreeMap::from(labels), up)
+        };
+        let samples = [
+            sample("gpu1", "node", 1.0),
+            sample("gpu1", "dcgm", 1.0),
+            sample("gpu2", "node", 1.0),
+            sample("gpu2", "dcgm", 0.0),
+            sample("gpu3", "node", 0.0),
+            sample("gpu3", "dcgm", 0.0),
+        ];
+        let nodes = sorted(["gpu1", "gpu2", "gpu3", "gpu4"].into_iter(), &samples);
+        assert_eq!(nodes.up, ["gpu1", "gpu2"]);
+        assert_eq!(nodes.down, ["gpu3"]);
+        assert_eq!(nodes.unknown, ["gpu4"]);
+        let part = ExportersDown {
+            node: "gpu2".to_owned(),
+            jobs: vec!["dcgm".to_owned()],
+        };
+        assert_eq!(nodes.exporters_down, [part]);
+    }
 }
