@@ -78,10 +78,22 @@ pub(crate) trait Fleet {
     fn installed(&mut self, nodes: &[Installed]) -> Result<(), Failure>;
 }
 
-/// Says what the agent on a node is told at its bootstrap, when the node's turn has come. It may ask and wait.
+/// Says what the agent on a node is told at its bootstrap, when the node's turn has come, and hears that it went well.
+/// It may ask and wait.
 pub(crate) trait Introduce: Send + Sync {
     /// What this node is told. Fails with a code and a sentence.
     fn introduce(&self, node: &Member) -> Result<Introduction, (Code, String)>;
+
+    /// Looks, before anything is installed, whether what was installed can be noted. There is nothing to note where a
+    /// control plane knows by itself.
+    fn ready(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Notes one node, before anything calls it done. It may wait. Fails with a code and a sentence.
+    fn installed(&self, _: Installed) -> Result<(), (Code, String)> {
+        Ok(())
+    }
 }
 
 /// What became of one of several things.

@@ -3,16 +3,17 @@
 mod alerts;
 mod change;
 mod nodes;
+mod noting;
 mod status;
 mod targets;
 mod write;
 
 use std::sync::Arc;
 
-use aami_model::code::{self, Code};
+use aami_model::code;
 
 use super::{
-    Attempt, Fleet, Installed, Introduce, Introduction, Listing, Member, NewNode, Place, Settings, Which,
+    Attempt, Fleet, Installed, Introduce, Listing, Member, NewNode, Place, Settings, Which,
     needs_control_plane,
 };
 use crate::cli::failure::Failure;
@@ -35,13 +36,18 @@ impl FileFleet {
 
     /// What the file says now.
     pub(crate) fn read(&self) -> Result<Settings, Failure> {
-        self.place.read()?.ok_or_else(|| {
-            Failure::found(
-                code::FLEET_MISSING,
-                format!("there is no {}", self.place.config.display()),
-            )
-        })
+        declared(&self.place)
     }
+}
+
+/// What the file of this place says now.
+fn declared(place: &Place) -> Result<Settings, Failure> {
+    place.read()?.ok_or_else(|| {
+        Failure::found(
+            code::FLEET_MISSING,
+            format!("there is no {}", place.config.display()),
+        )
+    })
 }
 
 impl Fleet for FileFleet {
@@ -86,20 +92,11 @@ impl Fleet for FileFleet {
     }
 
     fn introducer(&self) -> Arc<dyn Introduce> {
-        Arc::new(Nobody)
+        Arc::new(noting::Noting::new(self.place.clone()))
     }
 
     fn installed(&mut self, nodes: &[Installed]) -> Result<(), Failure> {
-        targets::note(self, nodes)
-    }
-}
-
-/// A file registers nobody.
-struct Nobody;
-
-impl Introduce for Nobody {
-    fn introduce(&self, _: &Member) -> Result<Introduction, (Code, String)> {
-        Ok(Introduction::Alone)
+        targets::note(&self.place, nodes)
     }
 }
 

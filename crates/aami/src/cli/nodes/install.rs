@@ -113,6 +113,9 @@ impl Install {
         if self.dry_run {
             return self.plan(fleet, &members, &load);
         }
+        // What is installed and cannot be noted would be watched by nobody: that is told before anything is.
+        let introducer = fleet.introducer();
+        introducer.ready()?;
         let folder = self.folder(fleet, &run)?;
         let journal = match resumed {
             Some(journal) => journal,
@@ -131,7 +134,7 @@ impl Install {
             ways,
             members,
             load,
-            introducer: fleet.introducer(),
+            introducer,
             arguments: self.arguments(),
             scrape_from: self.scrape_from.clone(),
             run: run.clone(),

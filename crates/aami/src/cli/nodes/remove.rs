@@ -16,7 +16,8 @@ Examples:
   aami nodes remove gpu-07
   aami nodes remove 'gpu[001-008]' --yes
 
-`aami nodes exec NODES -- aami-agent uninstall` takes off a node what was installed there.")]
+What was installed on a node is taken off before, while it is still declared:
+  aami nodes exec gpu-07 --sudo -- /var/lib/aami/push/aami-agent uninstall")]
 pub(crate) struct Remove {
     /// Nodes, e.g. gpu-01 or gpu[001-128]
     #[arg(required = true, value_name = "NODES")]

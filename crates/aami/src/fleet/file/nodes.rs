@@ -101,8 +101,10 @@ impl FileFleet {
 
     /// Takes nodes out of the configuration, and out of Prometheus' lists.
     pub(crate) fn remove(&mut self, names: &NodeSet) -> Result<Vec<Attempt>, Failure> {
+        // A note that cannot be used is told before the configuration is changed.
+        targets::sound(&self.place)?;
         let settings = change::apply(self, |settings| change::without(self, settings, names))?;
-        targets::refresh(self, settings.config())?;
+        targets::refresh(&self.place, settings.config())?;
         let removed = |name: &str| Ok(Done::new(name, format!("✅ Node {name} removed")));
         Ok(names.iter().map(removed).collect())
     }

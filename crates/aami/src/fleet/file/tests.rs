@@ -182,3 +182,106 @@ fn an_editor_that_wrote_in_between_keeps_what_it_wrote() {
     assert_eq!(failure.code(), Some(code::FLEET_CHANGED));
     assert_eq!(text(root.path()), by_editor);
 }
+
+fn on(name: &str) -> Installed {
+    Installed {
+        name: name.to_owned(),
+        exporters: vec![Exporter::new(ExporterKind::NodeExporter, 9100)],
+    }
+}
+
+#[test]
+fn a_note_that_cannot_be_read_is_told_and_never_begun_anew() {
+    // Given a note that is cut off, empty, strange or of a newer program,
+    let root = tempfile::tempdir().unwrap();
+    let mut fleet = fleet(root.path());
+    let note = root.path().join("var/lib/aami/fleet.json");
+    fs::create_dir_all(note.parent().unwrap()).unwrap();
+    for broken in [
+        "",
+        "{\"version\": 1, \"nodes\": {\"old-1\"",
+        "[]",
+        "{\"nodes\": {}}",
+        "{\"version\": 1}",
+        "{\"version\": 2, \"nodes\": {}}",
+    ] {
+        fs::write(&note, broken).unwrap();
+        // when something would change it, then it is named and stays, and so does the configuration.
+        let failures = [
+            fleet.installed(&[on("old-1")]).unwrap_err(),
+            fleet.introducer().ready().unwrap_err(),
+            fleet.remove(&set("old-1")).unwrap_err(),
+        ];
+        for failure in failures {
+            assert_eq!(failure.code(), Some(code::FLEET_INVALID), "{broken}");
+            assert!(
+                failure.to_string().contains("var/lib/aami/fleet.json"),
+                "{failure}"
+            );
+        }
+        assert_eq!(fs::read_to_string(&note).unwrap(), broken);
+        assert_eq!(text(root.path()), WRITTEN);
+    }
+}
+
+#[test]
+fn another_configuration_does_not_take_the_lists() {
+    // Given a fleet whose note is of an earlier program, which is taken over,
+    let root = tempfile::tempdir().unwrap();
+    let mut fleet = fleet(root.path());
+    let folder = root.path().join("var/lib/aami");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("fleet.json"), "{\"version\": 1, \"nodes\": {}}").unwrap();
+    fleet.installed(&[on("old-1")]).unwrap();
+    let before = fs::read_to_string(folder.join("fleet.json")).unwrap();
+    assert!(
+        before.contains("\"/etc/aami/config.yaml\"") && before.contains("hall-3"),
+        "{before}"
+    );
+    // when another configuration installs and removes,
+    let other = root.path().join("other.yaml");
+    fs::write(
+        &other,
+        "cluster: {name: lab}\nnodes:\n  - {name: lab-1, ip: 10.9.0.1}\n",
+    )
+    .unwrap();
+    let place = Place::new(Some(root.path()), Some(&other), &Surroundings::default());
+    let mut second = FileFleet::new(place, Screen::new(Format::Json));
+    let ready = second.introducer().ready().unwrap_err();
+    let noted = second.installed(&[on("lab-1")]).unwrap_err();
+    second.remove(&set("lab-1")).unwrap();
+    // then it is told whose lists they are, and they are as they were.
+    for failure in [ready, noted] {
+        assert_eq!(failure.code(), Some(code::CONFLICT));
+        assert!(failure.to_string().contains("/etc/aami/config.yaml"), "{failure}");
+    }
+    assert_eq!(fs::read_to_string(folder.join("fleet.json")).unwrap(), before);
+    let nodes = fs::read_to_string(folder.join("targets/nodes.json")).unwrap();
+    assert!(nodes.contains("10.0.0.1:9100"), "{nodes}");
+}
+
+#[test]
+fn nodes_that_end_together_are_all_noted_before_they_count_as_done() {
+    let root = tempfile::tempdir().unwrap();
+    let mut fleet = fleet(root.path());
+    let nodes: Vec<NewNode> = (1..=20)
+        .map(|number| node(&format!("gpu-{number}"), &format!("10.0.1.{number}")))
+        .collect();
+    fleet.add(&nodes, false).unwrap();
+    let introducer = fleet.introducer();
+    introducer.ready().unwrap();
+    let note = root.path().join("var/lib/aami/fleet.json");
+    std::thread::scope(|scope| {
+        for number in 1..=20 {
+            let (introducer, note) = (&introducer, &note);
+            scope.spawn(move || {
+                let name = format!("gpu-{number}");
+                introducer.installed(on(&name)).unwrap();
+                let text = fs::read_to_string(note).unwrap();
+                assert!(text.contains(&format!("\"{name}\"")), "{name}: {text}");
+            });
+        }
+    });
+    let list = fs::read_to_string(root.path().join("var/lib/aami/targets/nodes.json")).unwrap();
+    assert!((1..=20).all(|number| list.contains(&format!("10.0.1.{number}:9100"))));
+}

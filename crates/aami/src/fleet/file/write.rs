@@ -16,15 +16,20 @@ use crate::cli::secret::written;
 /// How long somebody else's change may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What is locked in a folder.
+const LOCK: &str = ".aami.lock";
+
 /// Holds a folder for one writer, until it is dropped. Other programs of ours wait; an editor does not know of it.
 pub(super) struct Held(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
 
-/// Takes the folder of `path`. Fails where another writer keeps it for longer than a change takes.
+/// Takes the folder of `path`. Fails where another writer keeps it for longer than a change takes. What is locked is a
+/// file of its own that nobody but its owner can open: whoever could open what is locked could keep everyone out.
 pub(super) fn hold(path: &Path) -> Result<Held, Failure> {
     let folder = folder_of(path);
-    let open = File::open(&folder).map_err(|source| Failure::File {
-        path: folder.clone(),
-        doing: "read",
+    let lock = folder.join(LOCK);
+    let open = open_lock(&folder, &lock).map_err(|source| Failure::File {
+        path: lock.clone(),
+        doing: "locked",
         source,
     })?;
     let begun = Instant::now();
@@ -43,13 +48,41 @@ pub(super) fn hold(path: &Path) -> Result<Held, Failure> {
             }
             Err(error) => {
                 return Err(Failure::File {
-                    path: folder,
+                    path: lock,
                     doing: "locked",
                     source: error.into(),
                 });
             }
         }
     }
+}
+
+/// Opens the file that is locked, and makes it where it is not there. It is never removed: somebody may wait for it.
+fn open_lock(folder: &Path, lock: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(
+            (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK)
+                .bits()
+                .cast_signed(),
+        )
+        .open(lock)?;
+    let (meta, above) = (file.metadata()?, fs::metadata(folder)?);
+    if !meta.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    // Whoever the folder belongs to may do in it what they like, also after root did.
+    if meta.uid() != above.uid() {
+        let _ = std::os::unix::fs::fchown(&file, Some(above.uid()), Some(above.gid()));
+    }
+    if meta.mode() & 0o077 != 0 {
+        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 /// Puts `bytes` in the place of `path`, wholly or not at all, with this mode. A link is followed; an owner that was
@@ -120,6 +153,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let failure = replace(&folder.path().join("no/config.yaml"), b"x", 0o600).unwrap_err();
         assert!(failure.to_string().contains("no/config.yaml"), "{failure}");
+    }
+
+    #[test]
+    fn what_is_locked_is_its_owners_alone_and_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join(LOCK);
+        // Given a lock others could open, when it is taken, then they cannot any more,
+        fs::write(&lock, "").unwrap();
+        fs::set_permissions(&lock, fs::Permissions::from_mode(0o644)).unwrap();
+        drop(hold(&folder.path().join("config.yaml")).unwrap());
+        assert_eq!(fs::metadata(&lock).unwrap().permissions().mode() & 0o777, 0o600);
+        // whoever locks the folder itself keeps nobody out,
+        let other = File::open(folder.path()).unwrap();
+        flock(&other, FlockOperation::NonBlockingLockExclusive).unwrap();
+        drop(hold(&folder.path().join("config.yaml")).unwrap());
+        // and a link leads nowhere.
+        fs::remove_file(&lock).unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        std::os::unix::fs::symlink(&elsewhere, &lock).unwrap();
+        assert!(hold(&folder.path().join("config.yaml")).is_err());
+        assert!(!elsewhere.exists());
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(super) async fn on(job: &Job, turn: &Turn, output: &Output) -> Result<Instal
         .map_err(|error| ssh(&error))?;
     let facts = String::from_utf8_lossy(&facts.stdout).into_owned();
     let (arch, here) = read_facts(&facts)?;
-    carry(job, &connection, arch, output).await?;
+    carry(job, turn, &connection, arch, output).await?;
     // A run of an earlier command may still be at work there: then there is nothing to start until it has ended.
     let mut connection = connection;
     if let Some(running) = running(job, &connection).await? {
@@ -90,15 +90,18 @@ pub(super) async fn on(job: &Job, turn: &Turn, output: &Output) -> Result<Instal
         let ended = follow::to_the_end(job, turn, output, connection, &running).await?;
         connection = ended.connection;
     }
-    let words = command(job, member, &connection, here.as_deref(), output).await?;
+    let words = command(job, turn, &connection, here.as_deref(), output).await?;
     start(job, &connection, &words).await?;
     let ended = follow::to_the_end(job, turn, output, connection, &job.run).await?;
     let exporters = ended.verdict()?;
     ended.connection.close().await;
-    Ok(Installed {
+    let installed = Installed {
         name: member.name.clone(),
         exporters,
-    })
+    };
+    // Before the resume file calls it done: what is noted nowhere would be watched by nobody.
+    note(job, installed.clone()).await?;
+    Ok(installed)
 }
 
 /// Processor, and this machine's address as the node sees it.
@@ -119,25 +122,36 @@ fn read_facts(facts: &str) -> Result<(Arch, Option<String>), Fault> {
 }
 
 /// Carries what is not there yet, or differs.
-async fn carry(job: &Job, connection: &Connection, arch: Arch, output: &Output) -> Result<(), Fault> {
+async fn carry(
+    job: &Job,
+    turn: &Turn,
+    connection: &Connection,
+    arch: Arch,
+    output: &Output,
+) -> Result<(), Fault> {
     let agent = job.load.agent(arch).ok_or_else(|| {
         let what = format!("there is no agent here for its processor, {}", arch.name());
         Fault::new(ErrorClass::Local, code::AGENT_NOT_HERE, what)
     })?;
     output.progress("carrying the agent").await;
-    place(job, connection, &agent, 0o755).await?;
+    place(job, turn, connection, &agent, 0o755).await?;
     let components = job.load.components(arch);
     if !components.is_empty() {
         output.progress("carrying exporters").await;
     }
     for item in &components {
-        place(job, connection, item, 0o644).await?;
+        place(job, turn, connection, item, 0o644).await?;
     }
     Ok(())
 }
 
-async fn place(job: &Job, connection: &Connection, item: &Item, mode: u32) -> Result<(), Fault> {
-    let upload = Upload::file(&item.here, &item.there, mode);
+async fn place(job: &Job, turn: &Turn, connection: &Connection, item: &Item, mode: u32) -> Result<(), Fault> {
+    send(job, turn, connection, Upload::file(&item.here, &item.there, mode)).await
+}
+
+/// Sends a file for as long as the node has time: how long one takes depends on the line and not on a command.
+async fn send(job: &Job, turn: &Turn, connection: &Connection, upload: Upload) -> Result<(), Fault> {
+    let upload = upload.timeout(left(turn));
     let upload = if job.ways.uses_sudo() {
         upload.as_root()
     } else {
@@ -150,11 +164,12 @@ async fn place(job: &Job, connection: &Connection, item: &Item, mode: u32) -> Re
 /// The words of the bootstrap on this node. A token goes there by standard input, into a file of root's.
 async fn command(
     job: &Job,
-    member: &Member,
+    turn: &Turn,
     connection: &Connection,
     here: Option<&str>,
     output: &Output,
 ) -> Result<Vec<String>, Fault> {
+    let member = &job.members[turn.host];
     let mut words = vec!["bootstrap".to_owned()];
     let introduction = introduce(job, member).await?;
     match introduction {
@@ -163,12 +178,7 @@ async fn command(
             output.progress("carrying its token").await;
             let path = format!("{PUSHED}/token");
             let upload = Upload::bytes(format!("{}\n", token.reveal()), &path, 0o600);
-            let upload = if job.ways.uses_sudo() {
-                upload.as_root()
-            } else {
-                upload
-            };
-            connection.upload(&upload).await.map_err(|error| ssh(&error))?;
+            send(job, turn, connection, upload).await?;
             words.extend(["--server".to_owned(), server, "--token-file".to_owned(), path]);
             words.extend(pin.into_iter().flat_map(|pin| ["--pin".to_owned(), pin]));
         }
@@ -199,6 +209,17 @@ async fn introduce(job: &Job, member: &Member) -> Result<Introduction, Fault> {
     let asked = tokio::task::spawn_blocking(move || introducer.introduce(&member)).await;
     let local = |code: Code, what: String| Fault::new(ErrorClass::Local, code, what);
     match asked {
+        Ok(answer) => answer.map_err(|(code, what)| local(code, what)),
+        Err(error) => Err(local(code::INTERNAL, error.to_string())),
+    }
+}
+
+/// Notes a node in a thread of its own: it is written to disk, and others may be at it.
+async fn note(job: &Job, installed: Installed) -> Result<(), Fault> {
+    let introducer = Arc::clone(&job.introducer);
+    let noted = tokio::task::spawn_blocking(move || introducer.installed(installed)).await;
+    let local = |code: Code, what: String| Fault::new(ErrorClass::Local, code, what);
+    match noted {
         Ok(answer) => answer.map_err(|(code, what)| local(code, what)),
         Err(error) => Err(local(code::INTERNAL, error.to_string())),
     }
