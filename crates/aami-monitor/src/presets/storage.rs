@@ -9,8 +9,9 @@ use crate::rules::Rule;
 
 /// File systems that lie on the node's own disks.
 const OWN: &str = "fstype=~\"ext[234]|xfs|btrfs|zfs|vfat\"";
-/// File systems that many nodes share.
-const SHARED: &str = "fstype=~\"nfs4?|lustre|gpfs|beegfs|ceph|wekafs|fuse[.].*\"";
+/// File systems that many nodes share. Most of FUSE is one user's own: images, portals, what they mounted over SSH.
+const SHARED: &str = "fstype=~\"nfs4?|lustre|gpfs|beegfs|ceph|wekafs\
+                      |fuse[.](glusterfs|juicefs|ceph|ceph-fuse|mfs|lizardfs|seaweedfs|quobyte|daos)\"";
 /// Both.
 const ANY: &str = "fstype=~\"ext[234]|xfs|btrfs|zfs|vfat|nfs4?|lustre|gpfs|beegfs|ceph|wekafs\"";
 
@@ -61,7 +62,7 @@ pub(super) fn full() -> Vec<Rule> {
             "SharedFilesystemAlmostFull",
             Severity::Critical,
             "15m",
-            format!("min by (cluster, device) ({}) < 0.05", left(SHARED)),
+            format!("min by (cluster, device) ({} {written}) < 0.05", left(SHARED)),
         )
         .saying(
             "{{ $labels.device }} is almost full",

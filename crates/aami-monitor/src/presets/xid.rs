@@ -89,6 +89,9 @@ pub(super) fn errors() -> Vec<Rule> {
 }
 
 /// GPUs that were there: by the agent, by the check of GPUs, by what is declared.
+///
+/// An agent that knows how many there were and cannot count them now (the driver hangs, or is gone) keeps silent about
+/// how many are left: then the others speak, and that it cannot count is told as well.
 pub(super) fn lost() -> Vec<Rule> {
     let rule = |basis, expr| {
         Rule::new("GPULost", Severity::Critical, "2m", expr)
@@ -108,16 +111,28 @@ pub(super) fn lost() -> Vec<Rule> {
         rule(
             "check",
             format!(
-                "aami_check_status{{check=\"gpu_count\"}} == 2 unless on ({NODE}) aami_agent_gpus_expected"
+                "aami_check_status{{check=\"gpu_count\"}} == 2 unless on ({NODE}) aami_agent_gpus_usable"
             ),
         ),
         rule(
             "declared",
             format!(
                 "aami_declared_gpus > on ({NODE}) ({visible} or on ({NODE}) 0 * max by ({NODE}) (up{{job=\"dcgm\"}} == 1)) \
-                 unless on ({NODE}) aami_agent_gpus_expected \
+                 unless on ({NODE}) aami_agent_gpus_usable \
                  unless on ({NODE}) aami_check_value{{check=\"gpu_count\",name=\"gpus_expected\"}}"
             ),
+        ),
+        Rule::new(
+            "GPULost",
+            Severity::Critical,
+            "5m",
+            format!("aami_agent_gpus_expected > 0 unless on ({NODE}) aami_agent_gpus_usable"),
+        )
+        .labelled("basis", "agent_cannot_count")
+        .saying(
+            "The GPUs of {{ $labels.node }} cannot be counted",
+            "{{ $value }} were there, and the driver does not answer the agent: it hangs or is gone. `aami diagnose {{ \
+             $labels.node }}` shows what the node tells; `nvidia-smi` on the node hangs or says what is wrong.",
         ),
     ]
 }
