@@ -28,7 +28,7 @@ fn main() {
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         let mut summary = Summary::default();
-        let extent = read(File::open(&path).unwrap(), |found| summary.add(found)).unwrap();
+        let extent = read(File::open(&path).unwrap(), |line| summary.add(line)).unwrap();
         ours.push(begun.elapsed());
         assert_eq!(extent.lines, lines);
         assert_eq!(summary.seen().len(), 2);

@@ -2,7 +2,7 @@
 //! kept.
 //!
 //! [`read`] goes through it at the speed of looking for two words, and takes apart only the lines that have one of
-//! them; [`Summary`] is what all of it comes to. How a line may begin is in [`prefix`]: text that a process wrote into the
+//! them: each is a [`Line`]. [`Summary`] is what all of it comes to. How a line may begin is in [`prefix`]: text that a process wrote into the
 //! log is not the kernel's, whatever stands in it.
 
 mod prefix;
@@ -27,8 +27,19 @@ const AHEAD: usize = 16 * 1024;
 const FURTHER: usize = 2;
 /// The longest time of a line that is kept.
 const LONGEST_WHEN: usize = 64;
+/// What the driver says when it is loaded.
+const LOADED: &str = "NVRM: loading NVIDIA UNIX ";
 
-/// One line of the driver in a log.
+/// A line of the driver that matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// One about a GPU or a switch.
+    Event(Found),
+    /// The driver was loaded anew: the machine booted, or somebody reset it.
+    Loaded,
+}
+
+/// One event in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// What it says.
@@ -52,7 +63,7 @@ pub struct Extent {
 ///
 /// Needs a fixed amount of memory, however long the log and its lines are. Bytes that are no UTF-8 are replaced. Fails
 /// only when reading fails.
-pub fn read(mut from: impl Read, mut tell: impl FnMut(Found)) -> io::Result<Extent> {
+pub fn read(mut from: impl Read, mut tell: impl FnMut(Line)) -> io::Result<Extent> {
     let words = [Finder::new("NVRM: "), Finder::new("nvidia-nvswitch")];
     let mut buffer = vec![0; BEHIND + CHUNK + AHEAD];
     let mut window = Window::default();
@@ -73,13 +84,16 @@ pub fn read(mut from: impl Read, mut tell: impl FnMut(Found)) -> io::Result<Exte
                 break;
             };
             if let Some((message, when)) = message(bytes, at) {
-                branch = branch_named(&message).or(branch);
+                if let Some(loaded) = message.strip_prefix(LOADED) {
+                    branch = branch_in(loaded).or(branch);
+                    tell(Line::Loaded);
+                }
                 if let Some(event) = Event::of_line(&message) {
-                    tell(Found {
+                    tell(Line::Event(Found {
                         event: event.on_branch(branch),
                         line: window.count_to(bytes, at) + 1,
                         when: when.map(|when| plain(&when, LONGEST_WHEN)),
-                    });
+                    }));
                 }
             }
             for (next, word) in next.iter_mut().zip(&words) {
@@ -176,10 +190,9 @@ fn message(bytes: &[u8], at: usize) -> Option<(String, Option<String>)> {
     Some((text, when))
 }
 
-/// The branch of the driver, where a message says which one is loaded: `NVRM: loading NVIDIA UNIX ... 580.95.05`.
-fn branch_named(message: &str) -> Option<u32> {
-    let version = message
-        .strip_prefix("NVRM: loading NVIDIA UNIX ")?
+/// The driver's branch, in what stands behind [`LOADED`]: `Open Kernel Module for x86_64  580.95.05`.
+fn branch_in(loaded: &str) -> Option<u32> {
+    let version = loaded
         .split_whitespace()
         .find(|word| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit()))?;
     version.split('.').next()?.parse().ok()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aami_model::finding::Severity;
 
-use super::Found;
+use super::{Found, Line};
 use crate::event::{Event, Kind, Process, RecoveryAction};
 use crate::fold::Key;
 use crate::pci::PciAddress;
@@ -77,7 +77,15 @@ impl Verdict {
 
 impl Summary {
     /// Takes one line in. Lines come in the order of the log.
-    pub fn add(&mut self, found: Found) {
+    pub fn add(&mut self, line: Line) {
+        match line {
+            Line::Event(found) => self.add_event(found),
+            // What GPUs and switches needed before, they were given, or will say again.
+            Line::Loaded => self.devices.clear(),
+        }
+    }
+
+    fn add_event(&mut self, found: Found) {
         let Found { event, line, when } = found;
         // A further line about an event is no event.
         if event.is_detail() {

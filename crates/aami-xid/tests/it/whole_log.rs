@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use aami_model::finding::Severity;
-use aami_xid::log::{Extent, Found, Summary, read};
+use aami_xid::log::{Extent, Found, Line, Summary, read};
 use proptest::prelude::*;
 
 const LOG: &str = include_str!("../fixtures/xid_dmesg.txt");
@@ -11,7 +11,11 @@ const EXPECTED: &str = include_str!("../fixtures/xid_dmesg.expected.tsv");
 
 fn found(log: impl Read) -> (Vec<Found>, Extent) {
     let mut all = Vec::new();
-    let extent = read(log, |found| all.push(found)).unwrap();
+    let extent = read(log, |line| match line {
+        Line::Event(found) => all.push(found),
+        Line::Loaded => {}
+    })
+    .unwrap();
     (all, extent)
 }
 
@@ -97,7 +101,7 @@ fn garbage_and_endless_lines_are_passed_over() {
 fn what_a_gpu_needs_is_the_drivers_last_word_or_the_gravest_line() {
     let verdict = |log: &str| {
         let mut summary = Summary::default();
-        read(log.as_bytes(), |found| summary.add(found)).unwrap();
+        read(log.as_bytes(), |line| summary.add(line)).unwrap();
         summary
             .verdicts()
             .first()
@@ -129,9 +133,36 @@ fn what_a_gpu_needs_is_the_drivers_last_word_or_the_gravest_line() {
 }
 
 #[test]
+fn what_a_gpu_needed_before_the_driver_was_loaded_anew_stands_no_more() {
+    const LOADED: &str = "NVRM: loading NVIDIA UNIX Open Kernel Module for x86_64  580.95.05\n";
+    // Given a log over two boots: a GPU and a switch that were lost in the first,
+    let before = "\
+Nov 21 22:17:01 gpu01 kernel: NVRM: Xid (PCI:0000:ab:00): 79, GPU has fallen off the bus.
+Nov 21 22:17:02 gpu01 kernel: nvidia-nvswitch0: SXid (PCI:0000:c1:00.0): 20034, Fatal, Link 30 LTSSM Fault Up\n";
+    let after = "Nov 21 23:00:00 gpu01 kernel: NVRM: Xid (PCI:0000:18:00): 48, DBE\n";
+    let judged = |log: &str| {
+        let mut summary = Summary::default();
+        read(log.as_bytes(), |line| summary.add(line)).unwrap();
+        let codes: Vec<u32> = (summary.verdicts().iter().map(|one| one.deciding.code())).collect();
+        (codes, summary.severity(), summary.seen().len())
+    };
+    let kernel = format!("Nov 21 22:40:00 gpu01 kernel: {LOADED}");
+    assert_eq!(judged(before).0, [79, 20034]);
+
+    // when the driver is loaded again, then nothing of it stands, and it is still told;
+    assert_eq!(judged(&format!("{before}{kernel}")), (vec![], None, 2));
+    // what comes after that stands,
+    let all = format!("{before}{kernel}{after}");
+    assert_eq!(judged(&all), (vec![48], Some(Severity::Critical), 3));
+    // and a process that says the same changes nothing.
+    let process = format!("Nov 21 22:40:00 gpu01 python3[999]: {LOADED}");
+    assert_eq!(judged(&format!("{before}{process}")).0, [79, 20034]);
+}
+
+#[test]
 fn a_lost_bus_said_in_two_ways_happened_once() {
     let mut summary = Summary::default();
-    read(LOG.as_bytes(), |found| summary.add(found)).unwrap();
+    read(LOG.as_bytes(), |line| summary.add(line)).unwrap();
     let lost: Vec<u64> = summary
         .seen()
         .iter()

@@ -88,7 +88,7 @@ pub(super) fn explain(screen: &mut Screen, file: &Path) -> Result<Exit, Failure>
 }
 
 fn read(log: impl Read, summary: &mut Summary) -> io::Result<Extent> {
-    aami_xid::log::read(log, |found| summary.add(found))
+    aami_xid::log::read(log, |line| summary.add(line))
 }
 
 fn kind(event: &Event) -> &'static str {
