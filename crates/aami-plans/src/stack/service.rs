@@ -87,7 +87,9 @@ impl Service {
         match part {
             Part::ControlPlane => writes.push(layout.targets.clone()),
             // It is the operator's to edit, and read again when they say so.
-            Part::Alertmanager => inputs.clear(),
+            Part::Alertmanager if wishes.control_plane => inputs.clear(),
+            // What a declared fleet's says is made anew each time, and so are the secrets it names.
+            Part::Alertmanager => inputs.extend(declared_secrets(session)?),
             Part::Prometheus => {
                 // A declared fleet's rules change often, and Prometheus reads them again when it is told to.
                 for name in aami_monitor::rules::FILES
@@ -174,4 +176,20 @@ impl Service {
             .chain(self.inputs.clone());
         Ok(Effect::UnitState(UnitState::up(self.part.unit(), inputs)))
     }
+}
+
+/// The files of secrets that a declared fleet's Alertmanager reads.
+fn declared_secrets(session: &Session) -> Result<Vec<HostPath>, StepError> {
+    let Some(render) = &session.options.render else {
+        return Ok(Vec::new());
+    };
+    let parts: Vec<Part> = session
+        .parts()?
+        .into_iter()
+        .filter(|part| Part::FOREIGN.contains(part))
+        .collect();
+    let rendered = render(&parts).map_err(|(code, message)| StepError::new(code, message))?;
+    (rendered.alertmanager.secrets.iter())
+        .map(|secret| HostPath::new(&secret.path).map_err(broken))
+        .collect()
 }
