@@ -29,7 +29,9 @@ const LONGEST_NAME: usize = 63;
 pub fn is_run_name(text: &str) -> bool {
     (1..=LONGEST_NAME).contains(&text.len())
         && !text.starts_with('-')
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// One line of a run, as it stands in the event file or as a follower says it.
@@ -112,7 +114,9 @@ impl Line {
         };
         Some(Self {
             seq: value.get("seq").and_then(Value::as_u64),
-            at: value.get("at").and_then(|at| serde_json::from_value(at.clone()).ok()),
+            at: value
+                .get("at")
+                .and_then(|at| serde_json::from_value(at.clone()).ok()),
             kind: kind.unwrap_or(Kind::Other { name, value }),
         })
     }
@@ -151,27 +155,43 @@ mod tests {
 
     #[test]
     fn each_line_is_read_for_what_it_is() {
-        let event = r#"{"seq":3,"at":"2026-01-01T00:00:00.000Z","type":"step_started","step":"checks","attempt":1}"#;
+        let event =
+            r#"{"seq":3,"at":"2026-01-01T00:00:00.000Z","type":"step_started","step":"checks","attempt":1}"#;
         let line = Line::parse(event).unwrap();
         assert_eq!(line.seq, Some(3));
         assert!(matches!(line.kind, Kind::Event(RunEventKind::StepStarted { .. })));
 
         let ended = r#"{"seq":9,"type":"run_ended","status":"failed","exit":1,"attempt":2}"#;
-        let Kind::Ended(ended) = Line::parse(ended).unwrap().kind else { panic!() };
-        assert_eq!((ended.status, ended.exit, ended.attempt), (RunStatus::Failed, 1, 2));
+        let Kind::Ended(ended) = Line::parse(ended).unwrap().kind else {
+            panic!()
+        };
+        assert_eq!(
+            (ended.status, ended.exit, ended.attempt),
+            (RunStatus::Failed, 1, 2)
+        );
 
-        let error = r#"{"seq":4,"type":"error","code":"NOT_ROOT","id":"AAMI-I-1","message":"m","hint":"h","exit":4}"#;
+        let error =
+            r#"{"seq":4,"type":"error","code":"NOT_ROOT","id":"AAMI-I-1","message":"m","hint":"h","exit":4}"#;
         assert!(matches!(Line::parse(error).unwrap().kind, Kind::Error(told) if told.code == "NOT_ROOT"));
         assert_eq!(Line::parse(r#"{"type":"alive"}"#).unwrap().kind, Kind::Alive);
         assert_eq!(
-            Line::parse(r#"{"type":"output","message":"x","seq":1}"#).unwrap().kind,
+            Line::parse(r#"{"type":"output","message":"x","seq":1}"#)
+                .unwrap()
+                .kind,
             Kind::Output("x".to_owned())
         );
     }
 
     #[test]
     fn what_a_newer_agent_says_is_kept_and_what_is_no_line_is_none() {
-        for text in ["", "Welcome to gpu-01", "{}", "[1]", r#"{"type":7}"#, "{\"type\":\"al"] {
+        for text in [
+            "",
+            "Welcome to gpu-01",
+            "{}",
+            "[1]",
+            r#"{"type":7}"#,
+            "{\"type\":\"al",
+        ] {
             assert_eq!(Line::parse(text), None, "{text:?}");
         }
         for text in [

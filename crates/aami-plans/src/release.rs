@@ -51,8 +51,7 @@ impl PublicKey {
 
     /// The comment that is signed with `bytes`, where `signature` is this key's over them; else what is wrong.
     pub(crate) fn comment_of(&self, bytes: &[u8], signature: &str) -> Result<String, &'static str> {
-        let signature =
-            minisign_verify::Signature::decode(signature).map_err(|_| "it is not a signature")?;
+        let signature = minisign_verify::Signature::decode(signature).map_err(|_| "it is not a signature")?;
         match self.0.verify(bytes, &signature, false) {
             Ok(()) => Ok(signature.trusted_comment().to_owned()),
             Err(minisign_verify::Error::UnexpectedKeyId) => Err("it was made by another key"),
@@ -185,7 +184,10 @@ pub fn verify(folder: &Path, demand: Demand<'_>) -> Result<Release, ReleaseError
         path: path.clone(),
         why: why.to_owned(),
     };
-    let comment = demand.key.comment_of(text.as_bytes(), &signature).map_err(refused)?;
+    let comment = demand
+        .key
+        .comment_of(text.as_bytes(), &signature)
+        .map_err(refused)?;
     let version = comment
         .strip_prefix(COMMENT)
         .ok_or_else(|| refused("it is the signature of something else than a release"))?

@@ -145,7 +145,14 @@ mod tests {
             "the same each time"
         );
         let boxed = minisign::SignatureBox::from_string(&signature).unwrap();
-        let verified = minisign::verify(&pair.pk, &boxed, std::io::Cursor::new(b"content"), true, false, false);
+        let verified = minisign::verify(
+            &pair.pk,
+            &boxed,
+            std::io::Cursor::new(b"content"),
+            true,
+            false,
+            false,
+        );
         assert!(verified.is_ok(), "{verified:?}");
         let comment = signer.public_key().unwrap().comment_of(b"content", &signature);
         assert_eq!(comment.as_deref(), Ok("aami-bundle 0.1.0"));

@@ -5,8 +5,8 @@ use aami_api::problem::Problem;
 use aami_model::{Exit, code};
 
 use super::failure::Failure;
-use super::screen::complaint;
 use super::run;
+use super::screen::complaint;
 
 /// The help of a command and of all below it.
 fn help(command: &mut clap::Command, path: &str, all: &mut String) {

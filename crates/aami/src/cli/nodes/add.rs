@@ -39,10 +39,19 @@ Then `aami nodes test` tries the way to each node, and `aami nodes install` make
 `aami nodes token NODE` makes a script that does so by hand.")]
 pub(crate) struct Add {
     /// What the machine calls itself, or many: gpu[001-128]
-    #[arg(required_unless_present = "file", conflicts_with = "file", value_name = "NAME")]
+    #[arg(
+        required_unless_present = "file",
+        conflicts_with = "file",
+        value_name = "NAME"
+    )]
     name: Option<String>,
     /// Where it is reached, by SSH and by Prometheus; for many as many: 10.0.0.[1-128], or the first of them: 10.0.0.1+
-    #[arg(long, required_unless_present = "file", conflicts_with = "file", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        required_unless_present = "file",
+        conflicts_with = "file",
+        value_name = "ADDRESS"
+    )]
     ip: Option<String>,
     /// A list of nodes; - reads standard input
     #[arg(long, value_name = "FILE")]
@@ -115,7 +124,9 @@ impl Add {
     /// The nodes of the command line.
     fn named(&self) -> Result<Vec<Written>, Failure> {
         let (Some(name), Some(ip)) = (&self.name, &self.ip) else {
-            return Err(Failure::invalid("name a node and its --ip, or a list with --file"));
+            return Err(Failure::invalid(
+                "name a node and its --ip, or a list with --file",
+            ));
         };
         let names = chosen::names(std::slice::from_ref(name))?.unwrap_or_default();
         let addresses = addresses::of(ip, names.len())?;

@@ -33,7 +33,13 @@ pub(crate) struct List {
     #[arg(long)]
     group: Option<String>,
     /// Only nodes with this label; may be repeated, and all must fit
-    #[arg(short = 'l', long, visible_alias = "label", value_name = "NAME=VALUE", value_delimiter = ',')]
+    #[arg(
+        short = 'l',
+        long,
+        visible_alias = "label",
+        value_name = "NAME=VALUE",
+        value_delimiter = ','
+    )]
     filter: Vec<Pair>,
     /// Only nodes that hold this text in hostname, address or a label
     #[arg(long, value_name = "TEXT")]
