@@ -1,4 +1,5 @@
-//! `aami nodes add`.
+//! `aami nodes add`: one node, a range of them, or a list. What a list holds is read by `listed`, what addresses a range has by
+//! `addresses`; whether nodes may be declared is the fleet's to judge, and nothing is written here.
 
 mod addresses;
 mod listed;
