@@ -22,7 +22,10 @@ fn with_a_node() -> Plane {
         "rack=A1",
     ]);
     assert_eq!(added.exit, 0, "{added:?}");
-    assert!(added.out.contains("gpu-01 is pending"), "{added:?}");
+    assert!(
+        added.out.contains("Node gpu-01 added") && added.out.contains("pending"),
+        "{added:?}"
+    );
     plane
 }
 
