@@ -88,7 +88,7 @@ test: prerequisites test-build ## everything the project checks; boots nodes, so
 	@$(SUITE) format 30 cargo fmt --all --check
 	@$(SUITE) tidy 120 $(MAKE) --no-print-directory tidy
 	@$(SUITE) lints 240 $(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
-	@$(SUITE) unit 480 $(RUN_TESTS) --workspace --exclude rig
+	@$(SUITE) unit 600 $(RUN_TESTS) --workspace --exclude rig
 	@$(MAKE) --no-print-directory nodes
 
 .PHONY: prerequisites
@@ -97,7 +97,7 @@ prerequisites:
 
 .PHONY: test-build
 test-build:
-	@$(SUITE) build 540 $(CARGO) build $(LOCKED) --workspace --all-targets
+	@$(SUITE) build 600 $(CARGO) build $(LOCKED) --workspace --all-targets
 	@$(SUITE) agent 240 $(MAKE) --no-print-directory agent
 	@$(SUITE) fetch 300 $(MAKE) --no-print-directory fetch
 
@@ -111,7 +111,7 @@ fetch: components
 nodes:
 	@$(if $(ROOT_RUNNER),echo "The next suite boots real nodes in namespaces of their own: its test binaries run with sudo.",:)
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
-		$(SUITE) nodes 720 $(RUN_NODES)
+		$(SUITE) nodes 780 $(RUN_NODES)
 
 # Releases as they are served and installed: they need the operator's program static, which takes minutes to build.
 .PHONY: releases
