@@ -27,7 +27,8 @@ ifeq ($(shell command -v cargo-nextest),)
 else
   NEXTEST_PROFILE := $(if $(CI),ci,default)
   RUN_TESTS := $(CARGO) nextest run $(LOCKED) --profile $(NEXTEST_PROFILE)
-  RUN_NODES := $(RUN_TESTS) --package rig -E 'not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),, | test(/^$(LONG)/)))'
+  # Three at a time on two cores: nodes wait for their systemd more than they work.
+  RUN_NODES := $(RUN_TESTS) --test-threads 3 --package rig -E 'not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),, | test(/^$(LONG)/)))'
   RUN_MACHINES := $(RUN_TESTS) --package rig -E 'test(server_reset)'
   RUN_RELEASES := $(RUN_TESTS) --package rig -E 'test(/^release::/)'
   RUN_CONTAINERS := $(RUN_TESTS) --package rig -E 'test(/^server_install::compose/)'
