@@ -7,10 +7,12 @@
 mod error;
 mod pin;
 mod routes;
+mod rules;
 mod tls;
 
 pub use error::ClientError;
 pub use pin::{Pin, pinned_ca};
+pub use rules::bundle_sha256;
 pub use tls::tls_client;
 
 use std::io::Read as _;
@@ -193,6 +195,24 @@ impl Client {
             return Err(self.refused(path, status, &bytes));
         }
         String::from_utf8(bytes).map_err(|e| self.not_aami(path, status, e.as_bytes()))
+    }
+
+    /// GET as JSON; nothing where the answer is that it is known (304).
+    fn unless_known<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Option<T>, ClientError> {
+        let response = self.raw(Method::GET, path, None, headers)?;
+        let status = response.status().as_u16();
+        let bytes = self.read(path, response.into_body())?;
+        match status {
+            304 => Ok(None),
+            200..300 => {
+                (serde_json::from_slice(&bytes).map(Some)).map_err(|_| self.not_aami(path, status, &bytes))
+            }
+            _ => Err(self.refused(path, status, &bytes)),
+        }
     }
 
     fn raw(

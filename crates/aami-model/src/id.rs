@@ -129,6 +129,10 @@ ids! {
     GroupId
     /// A check's definition.
     CheckId
+    /// The alerts of one scope.
+    RuleSetId
+    /// A Prometheus that is told what to alert on.
+    PrometheusId
     /// An API key (its public half).
     KeyId
     /// A fact that happened.

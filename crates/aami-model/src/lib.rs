@@ -25,7 +25,10 @@ pub mod machine;
 pub mod node;
 pub mod node_status;
 pub mod nodeset;
+pub mod prometheus;
 pub mod rollout;
+pub mod rules;
+pub mod rule_file;
 pub mod run;
 pub mod secret;
 pub mod silence;
@@ -37,7 +40,7 @@ pub mod webhook;
 
 pub use code::{Area, Code, Exit};
 pub use id::{
-    BatchId, CheckId, CommandId, EventId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId, UserId,
-    WebhookId,
+    BatchId, CheckId, CommandId, EventId, GroupId, KeyId, NodeId, OrgId, PrometheusId, RuleSetId, RunId, TaskId,
+    TokenId, UserId, WebhookId,
 };
 pub use time::Timestamp;
