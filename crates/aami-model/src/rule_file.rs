@@ -7,6 +7,13 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+/// What is recorded for rules of several files.
+pub const RECORDING_FILE: &str = "aami-recording.yaml";
+/// Which nodes should be there.
+pub const DECLARED_FILE: &str = "aami-declared.yaml";
+/// An operator's own rules.
+pub const CUSTOM_FILE: &str = "aami-custom.yaml";
+
 /// More files are no set of rules.
 pub const MOST_FILES: usize = 512;
 /// All files together are no longer: some 10,000 declared nodes.
@@ -62,6 +69,16 @@ pub fn is_name(name: &str) -> bool {
         && middle.is_some_and(|middle| !middle.is_empty() && middle.bytes().all(is_plain))
 }
 
+/// Whether a file of this name in a rules folder is one of those that are made for a declared fleet, so that one that is
+/// no longer made can go even where nobody noted it.
+pub fn is_of_a_fleet(name: &str) -> bool {
+    let preset = name
+        .strip_prefix("aami-preset-")
+        .and_then(|rest| rest.strip_suffix(".yaml"));
+    preset.is_some_and(|preset| !preset.is_empty())
+        || [RECORDING_FILE, DECLARED_FILE, CUSTOM_FILE].contains(&name)
+}
+
 /// Whether these files may be placed together.
 pub fn check(files: &[RuleFile]) -> Result<(), NotPlaceable> {
     if files.len() > MOST_FILES {
@@ -92,7 +109,8 @@ pub fn check(files: &[RuleFile]) -> Result<(), NotPlaceable> {
     Ok(())
 }
 
-/// The bytes that name this set of files, whatever order they come in: names and texts, each with its length.
+/// The bytes that name this set of files, whatever order they come in: names and texts, each with its length. The hash of
+/// a bundle is taken over them.
 pub fn canonical(files: &[RuleFile]) -> Vec<u8> {
     let mut sorted: Vec<&RuleFile> = files.iter().collect();
     sorted.sort_by(|one, other| one.name.cmp(&other.name));
@@ -109,6 +127,23 @@ pub fn canonical(files: &[RuleFile]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_has_one_name_in_any_order_and_no_two_sets_share_one() {
+        let (one, other) = (file("aami-a.yaml", "x"), file("aami-b.yaml", "y"));
+        assert_eq!(
+            canonical(&[one.clone(), other.clone()]),
+            canonical(&[other.clone(), one.clone()])
+        );
+        assert_ne!(
+            canonical(&[one.clone(), other]),
+            canonical(&[one.clone(), file("aami-b.yaml", "z")])
+        );
+        assert_ne!(
+            canonical(&[file("aami-a.yaml", "x\n11\naami-b.yaml")]),
+            canonical(&[one, file("aami-b.yaml", "")])
+        );
+    }
 
     fn file(name: &str, text: &str) -> RuleFile {
         RuleFile {
@@ -141,7 +176,10 @@ mod tests {
 
     #[test]
     fn what_is_too_much_or_stands_twice_is_refused() {
-        assert_eq!(check(&[file("aami-a.yaml", "x"), file("aami-b.yaml", "x")]), Ok(()));
+        assert_eq!(
+            check(&[file("aami-a.yaml", "x"), file("aami-b.yaml", "x")]),
+            Ok(())
+        );
         assert!(matches!(
             check(&[file("aami-a.yaml", "x"), file("aami-a.yaml", "y")]),
             Err(NotPlaceable::Twice(_))
@@ -154,22 +192,5 @@ mod tests {
             .map(|at| file(&format!("aami-{at}.yaml"), ""))
             .collect();
         assert!(matches!(check(&many), Err(NotPlaceable::TooMany(_))));
-    }
-
-    #[test]
-    fn a_set_has_one_name_in_any_order_and_no_two_sets_share_one() {
-        let (one, other) = (file("aami-a.yaml", "x"), file("aami-b.yaml", "y"));
-        assert_eq!(
-            canonical(&[one.clone(), other.clone()]),
-            canonical(&[other.clone(), one.clone()])
-        );
-        assert_ne!(
-            canonical(&[one.clone(), other]),
-            canonical(&[one.clone(), file("aami-b.yaml", "z")])
-        );
-        assert_ne!(
-            canonical(&[file("aami-a.yaml", "x\n11\naami-b.yaml")]),
-            canonical(&[one, file("aami-b.yaml", "")])
-        );
     }
 }

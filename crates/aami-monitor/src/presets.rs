@@ -22,10 +22,13 @@ mod temperature;
 mod xid;
 
 use aami_model::finding::Severity;
+pub use aami_model::rule_file::RuleFile;
 
 use crate::rules::{File, Group, Line, Rule};
 
-pub use render::{Declared, Options, RenderError, RuleFile, is_ours, render};
+pub(crate) use memory::{USED, used};
+
+pub use render::{Declared, Options, RenderError, render};
 
 /// What tells one node from another.
 const NODE: &str = "cluster, node";

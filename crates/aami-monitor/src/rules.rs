@@ -13,7 +13,7 @@ pub use agents::agents;
 pub use deliveries::deliveries;
 pub use installation::installation;
 pub use rule::{File, Recording, Rule, severity_name};
-pub(crate) use rule::{Group, Line};
+pub(crate) use rule::{Group, Line, text_of};
 
 /// What the file with [`installation()`] is called in a rules folder.
 pub const INSTALLATION_FILE: &str = "aami-installation.yaml";

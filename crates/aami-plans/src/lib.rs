@@ -4,6 +4,8 @@
 //! a mirror or its publisher, through [`download`] and [`extract`]. `release` judges a release folder by its signature,
 //! `bundle` makes and reads what a site without internet installs from.
 //!
+//! `rules` brings alert rules to the Prometheus of this machine, whoever has them, and takes them back when it refuses.
+//!
 //! One rule runs through the whole: nothing unverified is ever placed or run. A download becomes a
 //! [`download::Verified`] only by its SHA-256, and a program becomes an [`extract::Program`] only out
 //! of a verified file and with the header of this machine's processor. There is no way around either
@@ -29,6 +31,7 @@ mod place;
 pub mod preflight;
 #[cfg(feature = "release")]
 pub mod release;
+pub mod rules;
 #[cfg(feature = "stack")]
 pub mod stack;
 #[cfg(feature = "telemetry")]
@@ -37,5 +40,6 @@ pub mod telemetry;
 mod unit_words;
 #[cfg(feature = "preflight")]
 mod units;
+pub mod whole_file;
 
 pub use mirror_address::mirror_address;

@@ -26,6 +26,8 @@ section! {
         ssh_port: Option<u16>, optional, Port;
         /// The hosts to go through, instead of `ssh.proxy_jump`; `none` for a direct connection.
         proxy_jump: Option<ProxyJump>, optional, Jump;
+        /// How many GPUs it has: with it, one that is lost is noticed also where nobody counts them there.
+        gpus: Option<u32>, optional, Number::between(0, 1_024);
         /// Labels on everything that is measured on it.
         labels: Labels, default "{}", LabelMap;
     }

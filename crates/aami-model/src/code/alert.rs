@@ -32,4 +32,18 @@ codes! { Alerts;
     "See whether notifications are enabled in the configuration, and wait longer with --within.";
     "Alertmanager gathers alerts of a group for a while before it sends the first message. Where no way of telling \
      anybody is configured it sends none at all."
+
+    ALERT_RULES_ELSEWHERE = 6, Conflict, 409;
+    "The folder of rules belongs to somebody else.";
+    "Change the rules where the message says they are kept, or remove the note it names to give the folder up.";
+    "A Prometheus has one folder of rules of ours, and a folder one owner: a configuration, or a control plane. The \
+     note .aami-rules.json in it says which. Another's rules are never replaced by accident, such as by a configuration \
+     that was named to try something. Files there that AAMI did not make are left alone whoever owns it."
+
+    ALERT_RULES_NOT_PLACED = 7, Failed, 500;
+    "The rules could not be put where Prometheus reads them.";
+    "Look at the file or folder the message names: its owner, its mode, and whether the disk is full.";
+    "Rules lie in a folder that Prometheus reads, and a note beside them says whose they are and what was there before \
+     a change. Both are written whole or not at all, so what is there is the rules from before or the new ones. An \
+     agent writes only below /etc/aami/rules, and its unit lets it do so only where that folder is there when it starts."
 }

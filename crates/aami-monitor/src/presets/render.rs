@@ -1,7 +1,10 @@
 //! Rule files of the presets that are wanted and of an operator's own rules.
 
+mod declared;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use aami_model::rule_file::{CUSTOM_FILE, RECORDING_FILE, RuleFile};
 use aami_model::{Code, code};
 
 use super::{Preset, all, memory};
@@ -9,33 +12,13 @@ use crate::custom::{self, Custom, CustomError};
 use crate::rules::{File, Group, Line, Recording, Rule, RulesError};
 use crate::scope::Scope;
 
-/// What is recorded for rules of several files.
-const RECORDING_FILE: &str = "aami-recording.yaml";
-/// Which nodes should be there.
-const DECLARED_FILE: &str = "aami-declared.yaml";
-/// An operator's own rules.
-const CUSTOM_FILE: &str = "aami-custom.yaml";
-
-/// One file for a rules folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleFile {
-    /// Its name, without a folder.
-    pub name: String,
-    /// What stands in it.
-    pub text: String,
-    /// The names of the groups in it; a Prometheus that has loaded the file shows each of them.
-    pub groups: Vec<String>,
-    /// The names of the alerts in it, each once; none where it only records.
-    pub alerts: Vec<String>,
-}
-
 /// How the files are made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// Labels for every alert, beside its own.
     pub labels: BTreeMap<String, String>,
     /// The nodes that should be there. With them, a node that left the list of targets, and GPUs that are gone, are
-    /// noticed; empty where nobody knows.
+    /// noticed, by the rules that look at them; empty where nobody knows.
     pub declared: Vec<Declared>,
     /// Which nodes the alerts are about; all where it matches nothing.
     pub scope: Scope,
@@ -84,15 +67,6 @@ fn said(errors: &[CustomError]) -> String {
     lines.join("; ")
 }
 
-/// Whether a file of this name in a rules folder is one of [`render`]'s, so that one that is no longer made can go.
-pub fn is_ours(name: &str) -> bool {
-    let preset = name
-        .strip_prefix("aami-preset-")
-        .and_then(|rest| rest.strip_suffix(".yaml"));
-    preset.is_some_and(|preset| !preset.is_empty())
-        || [RECORDING_FILE, DECLARED_FILE, CUSTOM_FILE].contains(&name)
-}
-
 /// One file for each preset, one for the operator's own rules, and what they share in files of its own.
 ///
 /// In: presets in any order, each once or more; own rules; options. Out: files, in a stable order, that can be loaded
@@ -125,15 +99,14 @@ pub fn render(
         }
     }
     let is_used = done.iter().any(|(_, expr)| expr.contains(memory::USED));
+    let names_declared = (done.iter().map(|(_, expr)| expr))
+        .chain(own.iter().map(|rule| &rule.expr))
+        .any(|expr| expr.contains(declared::PREFIX));
     if !own.is_empty() {
         files.push(alerts(CUSTOM_FILE, "aami_custom".to_owned(), own, options)?);
     }
-    if !options.declared.is_empty() {
-        files.push(recordings(
-            DECLARED_FILE,
-            "aami_declared",
-            declared(&options.declared),
-        )?);
+    if names_declared && !options.declared.is_empty() {
+        files.push(declared::file(&options.declared)?);
     }
     if is_used {
         files.push(recordings(
@@ -181,40 +154,6 @@ fn file(
         groups,
         alerts: alerts.into_iter().collect(),
     })
-}
-
-/// The nodes that should be there, as series Prometheus makes itself: `aami_declared_node`, `aami_declared_gpus`.
-fn declared(nodes: &[Declared]) -> Vec<Recording> {
-    let mut seen = BTreeSet::new();
-    let mut rules = Vec::new();
-    for node in nodes {
-        // Prometheus refuses a file in which a series stands twice.
-        if !seen.insert((&node.cluster, &node.node)) {
-            continue;
-        }
-        let mut labels = node.labels.clone();
-        labels.insert("cluster".to_owned(), node.cluster.clone());
-        labels.insert("node".to_owned(), node.node.clone());
-        if let Some(gpus) = node.gpus {
-            rules.push(Recording {
-                record: "aami_declared_gpus".to_owned(),
-                expr: format!("vector({gpus})"),
-                labels: labels.clone(),
-            });
-        }
-        let state = if node.in_maintenance {
-            "maintenance"
-        } else {
-            "active"
-        };
-        labels.insert("state".to_owned(), state.to_owned());
-        rules.push(Recording {
-            record: "aami_declared_node".to_owned(),
-            expr: "vector(1)".to_owned(),
-            labels,
-        });
-    }
-    rules
 }
 
 #[cfg(test)]

@@ -46,9 +46,14 @@ pub struct File {
 impl File {
     /// The text of the file.
     pub fn text(&self) -> Result<String, RulesError> {
-        let text = serde_saphyr::to_string(self).map_err(RulesError)?;
-        Ok(format!("{HEAD}{text}"))
+        text_of(self)
     }
+}
+
+/// The text of a document, under the words that say who made it.
+pub(crate) fn text_of(document: &impl Serialize) -> Result<String, RulesError> {
+    let text = serde_saphyr::to_string(document).map_err(RulesError)?;
+    Ok(format!("{HEAD}{text}"))
 }
 
 /// Rules of one file, evaluated one after the other.

@@ -9,7 +9,7 @@ use aami_config::{NotSet, SecretValue};
 use aami_model::code;
 use aami_monitor::alertmanager::{self, Account, Email, Encryption, Secret, Slack, Webhook};
 use aami_monitor::custom::Custom;
-use aami_monitor::presets::{self, Options, Preset, RuleFile};
+use aami_monitor::presets::{self, Declared, Options, Preset, RuleFile};
 use aami_monitor::prometheus::{Configuration, Credential, RemoteWrite};
 
 use crate::cli::failure::Failure;
@@ -155,9 +155,24 @@ pub(crate) fn rules(config: &Config) -> Result<Vec<RuleFile>, Failure> {
         })
         .collect::<Result<_, _>>()?;
     let custom: Vec<Custom> = config.alerts.custom.iter().map(custom).collect();
-    // Nodes stand in no rule: they come and go with the lists, and rules stay.
-    presets::render(&presets, &custom, &Options::default())
+    let options = Options {
+        declared: declared(config),
+        ..Options::default()
+    };
+    presets::render(&presets, &custom, &options)
         .map_err(|error| Failure::found(code::FLEET_INVALID, format!("alerts: {error}")))
+}
+
+/// The nodes that should be there, with the labels their targets have.
+fn declared(config: &Config) -> Vec<Declared> {
+    let nodes = config.nodes.iter().map(|node| Declared {
+        node: node.name.to_string(),
+        cluster: config.cluster.name.clone(),
+        labels: node.labels.0.clone(),
+        in_maintenance: false,
+        gpus: node.gpus,
+    });
+    nodes.collect()
 }
 
 fn custom(rule: &config::CustomRule) -> Custom {
@@ -228,6 +243,20 @@ mod tests {
                 .unwrap()
                 .is_silent()
         );
+    }
+
+    #[test]
+    fn rules_tell_of_the_nodes_that_are_declared_where_one_looks_at_them() {
+        let nodes = "nodes:\n  - {name: gpu-01, ip: 10.0.0.1, gpus: 8, labels: {rack: r1}}\n";
+        let told = |presets: &str| {
+            let files = rules(&config(&format!("{nodes}alerts: {{presets: [{presets}]}}\n"))).unwrap();
+            files.into_iter().find(|file| file.name == "aami-declared.yaml")
+        };
+        let file = told("gpu-basic").unwrap();
+        for part in ["hall-3", "gpu-01", "r1", "vector(8)", "aami_declared_node"] {
+            assert!(file.text.contains(part), "{part}: {}", file.text);
+        }
+        assert_eq!(told("infiniband"), None);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use aami_model::rule_file::is_of_a_fleet;
+
 use super::*;
 use crate::presets::find;
 use crate::promql::{Compared, Matcher};
@@ -56,7 +58,7 @@ fn presets_that_share_ids_define_no_rule_twice() {
         rendered(&["gpu-production", "thermal"], &Options::default())
     );
     for file in files {
-        assert!(is_ours(&file.name));
+        assert!(is_of_a_fleet(&file.name));
     }
     for name in [
         "aami-agents.yaml",
@@ -64,7 +66,7 @@ fn presets_that_share_ids_define_no_rule_twice() {
         "aami-preset-.yaml",
         "aami-preset-x.yml",
     ] {
-        assert!(!is_ours(name), "{name}");
+        assert!(!is_of_a_fleet(name), "{name}");
     }
 }
 
@@ -89,7 +91,14 @@ fn own_rules_and_declared_nodes_have_files_of_their_own() {
         ],
         scope: Scope::default(),
     };
-    let files = render(&[], &[own("Mine", "up == 0")], &options).unwrap();
+    let plain = render(&[], &[own("Mine", "up == 0")], &options).unwrap();
+    assert_eq!(names(&plain), ["aami-custom.yaml"], "no rule looks at what is declared");
+    let files = render(
+        &[],
+        &[own("Mine", "aami_declared_node unless on (node) up")],
+        &options,
+    )
+    .unwrap();
     assert_eq!(names(&files), ["aami-custom.yaml", "aami-declared.yaml"]);
     assert_eq!(files[0].alerts, ["Mine"]);
     assert!(files[1].alerts.is_empty());

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::cli::failure::Failure;
 use crate::cli::table::Table;
 use crate::fleet::Fleet;
-use crate::fleet::engines::{Engine, Tried};
+use crate::fleet::engines::{Engine, Tried, notifications};
 
 /// How long an alert stands that is only a test.
 const STANDS: Duration = Duration::from_secs(60);
@@ -58,7 +58,7 @@ impl Test {
         let failed = |error: crate::fleet::engines::EngineError| {
             Failure::found(code::ALERTMANAGER_SILENT, error.to_string())
         };
-        let before = alertmanager.notifications().map_err(failed)?;
+        let before = notifications(&alertmanager).map_err(failed)?;
         let now = file.screen().now();
         let alert = json!([{
             "labels": {
@@ -87,7 +87,7 @@ impl Test {
         let until = Instant::now() + Duration::from_secs(self.within);
         let mut earlier = Vec::new();
         let ways = loop {
-            let ways = since(&before, &alertmanager.notifications().map_err(failed)?);
+            let ways = since(&before, &notifications(&alertmanager).map_err(failed)?);
             let is_told = !ways.is_empty() && untried(&enabled, &ways).is_empty();
             // A failure is counted after its try: what is seen twice is whole.
             if (is_told && ways == earlier) || Instant::now() >= until {

@@ -11,7 +11,7 @@ use crate::fleet::member::Declared;
 use crate::fleet::{Attempt, Listing, Member, NewNode, Which};
 
 /// Writes nodes into the configuration: all of them, or none.
-pub(super) fn add(fleet: &FileFleet, nodes: &[NewNode], dry: bool) -> Result<Vec<Attempt>, Failure> {
+pub(super) fn add(fleet: &mut FileFleet, nodes: &[NewNode], dry: bool) -> Result<Vec<Attempt>, Failure> {
     let written: Vec<aami_config::NewNode> = nodes.iter().map(single).collect::<Result<_, _>>()?;
     let settings = fleet.read()?;
     change::not_declared(settings.config(), &written)?;
@@ -23,14 +23,22 @@ pub(super) fn add(fleet: &FileFleet, nodes: &[NewNode], dry: bool) -> Result<Vec
         change::with_added(fleet, &settings, &written)?;
         return Ok(written.iter().map(would).collect());
     }
-    change::apply(fleet, |settings| {
+    let settings = change::apply(fleet, |settings| {
         // Looked at again, now that nobody else writes.
         change::not_declared(settings.config(), &written)?;
         change::with_added(fleet, settings, &written)
     })?;
+    rules_follow(fleet, settings.config());
     let added =
         |node: &aami_config::NewNode| Ok(Done::new(&node.name, format!("✅ Node {} added", node.name)));
     Ok(written.iter().map(added).collect())
+}
+
+/// Rules tell of nodes that are declared and missing, so they follow them.
+fn rules_follow(fleet: &mut FileFleet, config: &Config) {
+    if let Some(why) = fleet.rules_follow(config) {
+        fleet.screen.note(&format!("aami: {why}"));
+    }
 }
 
 /// A file keeps one group for each node.
@@ -105,6 +113,7 @@ impl FileFleet {
         targets::sound(&self.place)?;
         let settings = change::apply(self, |settings| change::without(self, settings, names))?;
         targets::refresh(&self.place, settings.config())?;
+        rules_follow(self, settings.config());
         let removed = |name: &str| Ok(Done::new(name, format!("✅ Node {name} removed")));
         Ok(names.iter().map(removed).collect())
     }

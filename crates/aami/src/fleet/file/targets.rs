@@ -22,9 +22,9 @@ use crate::cli::secret::written;
 use crate::fleet::{Installed, Place};
 
 /// What was installed, on this machine's disk.
-const NOTE: &str = "/var/lib/aami/fleet.json";
+pub(super) const NOTE: &str = "/var/lib/aami/fleet.json";
 /// Where Prometheus looks for its lists.
-const TARGETS: &str = "/var/lib/aami/targets";
+pub(super) const TARGETS: &str = "/var/lib/aami/targets";
 /// The form of the note that is written, and the only one that is read.
 const VERSION: u32 = 1;
 
@@ -114,6 +114,11 @@ pub(super) fn ready(place: &Place) -> Result<(), Failure> {
     })
 }
 
+/// Whether there is a note, readable or not: then a file fleet's commands were at work here.
+pub(crate) fn is_noted(place: &Place) -> bool {
+    place.path(NOTE).exists()
+}
+
 /// Whether the note, where there is one, can be read.
 pub(super) fn sound(place: &Place) -> Result<(), Failure> {
     read(&place.path(NOTE)).map(|_| ())
@@ -201,7 +206,7 @@ fn own(place: &Place, note: &Note) -> Result<(), Failure> {
 }
 
 /// The configuration as every command names it, below the root.
-fn named(place: &Place) -> PathBuf {
+pub(super) fn named(place: &Place) -> PathBuf {
     let whole = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (config, root) = (whole(&place.config), whole(&place.root));
     match config.strip_prefix(root) {

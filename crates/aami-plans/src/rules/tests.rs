@@ -1,0 +1,354 @@
+//! A folder of rules and a Prometheus that is played: every step can be refused, and the process can die after each.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use aami_inventory::{CommandError, Output};
+use aami_model::code;
+
+use super::*;
+
+/// promtool is not there, or says this.
+#[derive(Default)]
+struct Promtool {
+    says: Option<Output>,
+    asked: RefCell<Vec<String>>,
+}
+
+impl Commands for Promtool {
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<Output, CommandError> {
+        self.asked
+            .borrow_mut()
+            .push(format!("{program} {}", arguments.join(" ")));
+        self.says
+            .clone()
+            .ok_or_else(|| CommandError::NotInstalled(program.to_owned()))
+    }
+}
+
+/// Answers as a Prometheus does, by what lies in a folder when it is told to read it.
+struct Played {
+    port: u16,
+    refuses: Arc<AtomicBool>,
+    loaded: Arc<Mutex<BTreeMap<String, String>>>,
+    reloads: Arc<AtomicU32>,
+}
+
+impl Played {
+    fn reading(folder: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let played = Self {
+            port: listener.local_addr().unwrap().port(),
+            refuses: Arc::default(),
+            loaded: Arc::default(),
+            reloads: Arc::default(),
+        };
+        let (folder, refuses) = (folder.to_owned(), played.refuses.clone());
+        let (loaded, reloads) = (played.loaded.clone(), played.reloads.clone());
+        std::thread::spawn(move || {
+            let mut went_well = true;
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let path = asked(&stream);
+                let answer = if path == "/-/reload" {
+                    went_well = !refuses.load(Ordering::SeqCst);
+                    if went_well {
+                        reloads.fetch_add(1, Ordering::SeqCst);
+                        *loaded.lock().unwrap() = yaml_files(&folder);
+                    }
+                    (if went_well { 200 } else { 500 }, String::new())
+                } else if path == "/metrics" {
+                    let at = reloads.load(Ordering::SeqCst) + 1;
+                    let well = u8::from(went_well);
+                    let text = format!(
+                        "prometheus_config_last_reload_success_timestamp_seconds {at}\n\
+                         prometheus_config_last_reload_successful {well}\n"
+                    );
+                    (200, text)
+                } else {
+                    (200, groups(&loaded.lock().unwrap()))
+                };
+                say(stream, answer.0, &answer.1);
+            }
+        });
+        played
+    }
+}
+
+fn asked(stream: &TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    let _ = reader.read_line(&mut first);
+    let mut line = String::new();
+    while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+        line.clear();
+    }
+    let path = first.split(' ').nth(1).unwrap_or_default();
+    path.split('?').next().unwrap_or_default().to_owned()
+}
+
+fn say(mut stream: TcpStream, status: u16, text: &str) {
+    let head = format!(
+        "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        text.len()
+    );
+    let _ = stream.write_all(head.as_bytes());
+    let _ = stream.write_all(text.as_bytes());
+}
+
+/// The rules of files of one group, named as the file's text says.
+fn groups(files: &BTreeMap<String, String>) -> String {
+    let groups: Vec<serde_json::Value> = files
+        .iter()
+        .map(|(name, text)| {
+            let rule = serde_json::json!({"name": text.trim(), "lastError": ""});
+            serde_json::json!({"name": "g", "file": format!("/rules/{name}"), "rules": [rule]})
+        })
+        .collect();
+    serde_json::json!({"status": "success", "data": {"groups": groups}}).to_string()
+}
+
+fn yaml_files(folder: &Path) -> BTreeMap<String, String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return BTreeMap::new();
+    };
+    entries
+        .flatten()
+        .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
+        .filter(|(name, _)| name.ends_with(".yaml"))
+        .map(|(name, path)| (name, fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+/// A file that has one alert, which is its text.
+fn file(name: &str, alert: &str) -> RuleFile {
+    RuleFile {
+        name: name.to_owned(),
+        text: format!("{alert}\n"),
+        groups: vec!["g".to_owned()],
+        alerts: vec![alert.to_owned()],
+    }
+}
+
+struct Stage {
+    root: tempfile::TempDir,
+    promtool: Promtool,
+    prometheus: Engine,
+    owner: Owner,
+}
+
+impl Stage {
+    fn new() -> (Self, Played) {
+        let root = tempfile::tempdir().unwrap();
+        let played = Played::reading(&root.path().join("rules"));
+        let stage = Self {
+            prometheus: Engine::here(played.port),
+            root,
+            promtool: Promtool::default(),
+            owner: configuration("/etc/aami/config.yaml"),
+        };
+        (stage, played)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.path().join("rules")
+    }
+
+    fn site(&self) -> Site<'_> {
+        Site {
+            folder: self.folder(),
+            owner: self.owner.clone(),
+            follows: &|_| false,
+            prometheus: Engine::at(self.prometheus.url()),
+            commands: &self.promtool,
+            installed: self.root.path().join("opt"),
+            unit: None,
+        }
+    }
+
+    fn files(&self) -> BTreeMap<String, String> {
+        yaml_files(&self.folder())
+    }
+
+    fn apply(&self, files: &[RuleFile]) -> Result<(Applied, Judged), RulesError> {
+        self.site().apply(files).and_then(Placed::keep)
+    }
+}
+
+fn configuration(file: &str) -> Owner {
+    Owner::Configuration {
+        file: PathBuf::from(file),
+        cluster: "main".to_owned(),
+    }
+}
+
+#[test]
+fn rules_are_loaded_and_what_is_no_longer_wanted_goes() {
+    // Given a folder with a file of somebody else,
+    let (stage, played) = Stage::new();
+    fs::create_dir(stage.folder()).unwrap();
+    fs::write(stage.folder().join("aami-handmade.yaml"), "Theirs\n").unwrap();
+    // when rules are applied, then they are loaded, and seen so;
+    let first = [file("aami-group-a.yaml", "A"), file("aami-group-b.yaml", "B")];
+    assert_eq!(
+        stage.apply(&first).unwrap(),
+        (Applied::Loaded(vec![]), Judged::Nobody)
+    );
+    assert_eq!(stage.site().seen(&first).unwrap(), Seen::Loaded(vec![]));
+    // when fewer are, then what is ours and not wanted goes, and what is theirs stays.
+    let second = [file("aami-group-b.yaml", "B")];
+    stage.apply(&second).unwrap();
+    let names: Vec<String> = stage.files().into_keys().collect();
+    assert_eq!(names, ["aami-group-b.yaml", "aami-handmade.yaml"]);
+    assert!(matches!(stage.site().seen(&first).unwrap(), Seen::Otherwise(_)));
+    stage.apply(&[]).unwrap();
+    assert_eq!(
+        stage.files().into_keys().collect::<Vec<_>>(),
+        ["aami-handmade.yaml"]
+    );
+    assert!(played.reloads.load(Ordering::SeqCst) >= 3);
+}
+
+#[test]
+fn what_prometheus_refuses_is_taken_back_whole() {
+    let (stage, played) = Stage::new();
+    stage.apply(&[file("aami-group-a.yaml", "A")]).unwrap();
+    let before = stage.files();
+    played.refuses.store(true, Ordering::SeqCst);
+    let error = stage
+        .apply(&[
+            file("aami-group-a.yaml", "Changed"),
+            file("aami-group-b.yaml", "B"),
+        ])
+        .unwrap_err();
+    assert_eq!(error.code(), code::ALERT_RULES_NOT_LOADED);
+    assert_eq!(stage.files(), before);
+    played.refuses.store(false, Ordering::SeqCst);
+    let same = [file("aami-group-a.yaml", "A")];
+    assert_eq!(stage.site().seen(&same).unwrap(), Seen::Loaded(vec![]));
+}
+
+#[test]
+fn who_dies_in_the_middle_leaves_the_way_back() {
+    // Given rules, and a process that dies with others in place: after they were seen to be loaded, and before;
+    let (stage, played) = Stage::new();
+    let first = [file("aami-group-a.yaml", "A")];
+    let second = [
+        file("aami-group-a.yaml", "Changed"),
+        file("aami-group-b.yaml", "B"),
+    ];
+    stage.apply(&first).unwrap();
+    let before = stage.files();
+    drop(stage.site().apply(&second).unwrap());
+    assert_ne!(stage.files(), before);
+    assert!(matches!(stage.site().seen(&second).unwrap(), Seen::Otherwise(_)));
+    // when the next one comes and Prometheus takes nothing, then what is there is what was there first,
+    played.refuses.store(true, Ordering::SeqCst);
+    stage.apply(&second).unwrap_err();
+    assert_eq!(stage.files(), before);
+    // also where only some of the files had been placed;
+    let mut folder = Folder::open(&stage.folder()).unwrap();
+    let was = folder.before().unwrap();
+    folder.begin(&stage.owner, &was, &second).unwrap();
+    fs::write(stage.folder().join("aami-group-b.yaml"), "B\n").unwrap();
+    stage.apply(&second).unwrap_err();
+    assert_eq!(stage.files(), before);
+    // and when it takes them, then they are there.
+    played.refuses.store(false, Ordering::SeqCst);
+    stage.apply(&second).unwrap();
+    assert_eq!(stage.site().seen(&second).unwrap(), Seen::Loaded(vec![]));
+}
+
+#[test]
+fn a_folder_has_one_owner_and_the_note_is_the_way_out() {
+    let (mut stage, _played) = Stage::new();
+    let rules = [file("aami-group-a.yaml", "A")];
+    stage.apply(&rules).unwrap();
+    // Another's rules are refused, and so is the look at them,
+    stage.owner = configuration("/home/ada/try.yaml");
+    let error = stage.apply(&[]).unwrap_err();
+    assert_eq!(error.code(), code::ALERT_RULES_ELSEWHERE);
+    assert!(error.to_string().contains("/etc/aami/config.yaml"), "{error}");
+    assert!(error.hint().unwrap().contains(NOTE));
+    assert!(stage.site().seen(&rules).is_err());
+    assert_eq!(stage.files().len(), 1);
+    // unless it follows the other one, or the note is gone.
+    let mut site = stage.site();
+    site.follows = &|owner| matches!(owner, Owner::Configuration { cluster, .. } if cluster == "main");
+    site.look().unwrap();
+    fs::remove_file(stage.folder().join(NOTE)).unwrap();
+    stage.apply(&rules).unwrap();
+    // A note nobody can read is no free folder.
+    for text in ["", "{", "{\"version\": 2}", "[]"] {
+        fs::write(stage.folder().join(NOTE), text).unwrap();
+        let error = stage.apply(&rules).unwrap_err();
+        assert_eq!(error.code(), code::ALERT_RULES_NOT_PLACED, "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_note_that_names_files_elsewhere_leads_nowhere() {
+    let (stage, _played) = Stage::new();
+    fs::create_dir(stage.folder()).unwrap();
+    let victim = stage.root.path().join("aami-victim.yaml");
+    fs::write(&victim, "keep\n").unwrap();
+    let evil = r#"{"version": 1, "files": ["../aami-victim.yaml"],
+        "before": {"owner": null, "files": {"../aami-planted.yaml": "eA=="}}}"#;
+    fs::write(stage.folder().join(NOTE), evil).unwrap();
+    stage.apply(&[file("aami-group-a.yaml", "A")]).unwrap();
+    assert!(victim.exists());
+    assert!(!stage.root.path().join("aami-planted.yaml").exists());
+}
+
+#[test]
+fn what_promtool_refuses_is_never_placed_and_nobody_there_is_waited_for() {
+    let (mut stage, _played) = Stage::new();
+    let rules = [file("aami-group-a.yaml", "A")];
+    stage.promtool.says = Some(Output {
+        status: Some(1),
+        stderr: "FAILED: bad rule\n".to_owned(),
+        ..Output::default()
+    });
+    let error = stage.apply(&rules).unwrap_err();
+    assert_eq!(error.code(), code::ALERT_RULE_INVALID);
+    assert!(error.to_string().contains("bad rule"), "{error}");
+    assert!(!stage.folder().exists());
+    stage.promtool.says = Some(Output {
+        status: Some(0),
+        ..Output::default()
+    });
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    stage.prometheus = Engine::here(free);
+    let (applied, judged) = stage.apply(&rules).unwrap();
+    assert!(matches!(applied, Applied::Waiting(_)), "{applied:?}");
+    assert_eq!(judged, Judged::Sound);
+    assert!(stage.promtool.asked.borrow()[0].starts_with("promtool check rules /"));
+    assert!(matches!(stage.site().seen(&rules).unwrap(), Seen::Waiting(_)));
+    // Names that lead elsewhere are refused before anybody is asked.
+    let error = stage.apply(&[file("aami-../../x.yaml", "A")]).unwrap_err();
+    assert_eq!(error.code(), code::ALERT_RULE_INVALID);
+}
+
+#[test]
+fn kept_and_taken_back_are_what_they_say() {
+    let (stage, _played) = Stage::new();
+    let first = [file("aami-group-a.yaml", "A")];
+    stage.apply(&first).unwrap();
+    let second = [file("aami-group-b.yaml", "B")];
+    let site = stage.site();
+    let placed = site.apply(&second).unwrap();
+    assert_eq!(placed.applied(), &Applied::Loaded(vec![]));
+    assert_eq!(placed.judged(), Judged::Nobody);
+    placed.take_back().unwrap();
+    assert_eq!(site.seen(&first).unwrap(), Seen::Loaded(vec![]));
+}
