@@ -28,6 +28,8 @@ pub const SUMS: &str = "SHA256SUMS";
 pub const SIGNATURE: &str = "SHA256SUMS.minisig";
 /// The largest list and the largest signature taken, in bytes.
 const LARGEST_TEXT: u64 = 1024 * 1024;
+/// What begins the line of minisign's files that nobody signs.
+const UNTRUSTED: &str = "untrusted comment:";
 /// What the signed comment says before the version.
 const COMMENT: &str = "aami ";
 /// Folders below this depth are not part of any release.
@@ -35,7 +37,10 @@ const DEEPEST: usize = 8;
 
 /// Who signs releases.
 #[derive(Clone)]
-pub struct PublicKey(minisign_verify::PublicKey);
+pub struct PublicKey {
+    key: minisign_verify::PublicKey,
+    line: String,
+}
 
 impl PublicKey {
     /// Reads a key as minisign writes it: the file with its comment, or the one line of base64.
@@ -46,13 +51,30 @@ impl PublicKey {
         } else {
             minisign_verify::PublicKey::from_base64(text)
         };
-        key.map(Self).map_err(|_| ReleaseError::NotAKey)
+        let line = text.lines().find(|line| !line.starts_with(UNTRUSTED));
+        match (key, line) {
+            (Ok(key), Some(line)) => Ok(Self {
+                key,
+                line: line.trim().to_owned(),
+            }),
+            _ => Err(ReleaseError::NotAKey),
+        }
+    }
+
+    /// The key as one line of base64.
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// The file of a key whose line is known, as minisign writes it and a release carries it.
+    pub fn file_of(line: &str) -> String {
+        format!("{UNTRUSTED} public key of AAMI releases\n{line}\n")
     }
 
     /// The comment that is signed with `bytes`, where `signature` is this key's over them; else what is wrong.
     pub(crate) fn comment_of(&self, bytes: &[u8], signature: &str) -> Result<String, &'static str> {
         let signature = minisign_verify::Signature::decode(signature).map_err(|_| "it is not a signature")?;
-        match self.0.verify(bytes, &signature, false) {
+        match self.key.verify(bytes, &signature, false) {
             Ok(()) => Ok(signature.trusted_comment().to_owned()),
             Err(minisign_verify::Error::UnexpectedKeyId) => Err("it was made by another key"),
             Err(_) => Err("it was changed after it was signed, or by somebody else"),

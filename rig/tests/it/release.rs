@@ -54,6 +54,11 @@ fn one_line_installs_a_server(release: Release) -> Result<()> {
             format!("/var/lib/aami/server/dist/{ARCH}/aami-agent"),
             "aami-agent",
         ),
+        // Whose releases nodes that enrol here believe.
+        (
+            "/var/lib/aami/server/dist/minisign.pub".to_owned(),
+            "../minisign.pub",
+        ),
     ] {
         let released = std::fs::read(shelf.release().join(ARCH).join(released))?;
         ensure!(

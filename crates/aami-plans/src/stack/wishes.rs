@@ -83,6 +83,10 @@ pub struct Wishes {
     /// Whether the control plane shows a certificate of the operator's own.
     #[serde(default)]
     pub own_certificate: bool,
+    /// Who signed the release it was installed from: the public key's line. Nodes that enrol take updates of their
+    /// agent from nobody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_key: Option<String>,
 }
 
 const fn yes() -> bool {
@@ -110,6 +114,7 @@ impl Wishes {
             components_dir: None,
             image: "docker.io/library/debian:12-slim".to_owned(),
             own_certificate: false,
+            release_key: None,
         })
     }
 

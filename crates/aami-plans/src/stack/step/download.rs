@@ -15,6 +15,7 @@ use super::super::session::{AGENT, NODE_EXPORTER, Session};
 use super::super::wishes::Note;
 use super::super::{Purpose, dist, fetch, folders};
 use super::needs;
+use crate::release::PublicKey;
 
 /// Step 2.
 pub(super) struct Download(pub(super) Arc<Session>);
@@ -58,8 +59,25 @@ impl Download {
             0o755,
             Some(targets_owner(session.wishes())),
         ));
-        effects.extend(session.wishes().control_plane.then(|| folder(&layout.release)));
+        if session.wishes().control_plane {
+            effects.push(folder(&layout.release));
+            effects.extend(self.release_key()?);
+        }
         Ok(effects)
+    }
+
+    /// Who signs releases, for nodes that enrol; nothing where it was installed from none.
+    fn release_key(&self) -> Result<Vec<Effect>, StepError> {
+        let Some(line) = &self.0.wishes().release_key else {
+            return Ok(Vec::new());
+        };
+        let dist = &self.0.layout.dist;
+        let path = dist.join("minisign.pub").map_err(broken)?;
+        let text = Content::bytes(PublicKey::file_of(line));
+        Ok(vec![
+            folder(dist),
+            Effect::file(path, text, 0o644, Some(Owner::root())),
+        ])
     }
 
     /// This program, as it is, where a control plane runs from it.

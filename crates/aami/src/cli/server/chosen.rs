@@ -168,6 +168,9 @@ fn take(flags: &Install, wishes: &mut Wishes) -> Result<(), Failure> {
     if let Some(leave) = flags.skip_firewall {
         wishes.leave_firewall = leave;
     }
+    if let (Some(_), Some(key)) = (&flags.release, &flags.public_key) {
+        wishes.release_key = Some(crate::cli::release::key(key)?.line().to_owned());
+    }
     // Where components come from is one choice: a new one replaces the old as a whole.
     if flags.mirror.is_some() || flags.components_dir.is_some() || flags.offline.is_given() {
         wishes.mirror.clone_from(&flags.mirror);
