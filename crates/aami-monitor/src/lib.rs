@@ -1,7 +1,7 @@
 //! What Prometheus, Alertmanager and Grafana are told: which exporters there are, under which labels, how they are
 //! asked, what alerts, whom it is told to, and what is shown.
 //!
-//! [`rules`] and [`presets`] render what Prometheus alerts on, [`alertmanager`] whom it is told to, [`dashboard`] and
+//! [`rules`], [`presets`] and [`rule_sets`] render what Prometheus alerts on, [`alertmanager`] whom it is told to, [`dashboard`] and
 //! [`grafana`] what Grafana shows. [`file_sd`] lists a fleet that is declared in a file.
 //!
 //! Start at [`catalogue::Catalogue`]: it holds every listed node in rendered form and answers service
@@ -25,6 +25,7 @@ pub mod presets;
 pub mod prometheus;
 pub mod promql;
 pub mod rollout;
+pub mod rule_sets;
 pub mod rules;
 pub mod scope;
 pub mod scrape_path;

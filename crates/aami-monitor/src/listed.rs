@@ -1,7 +1,7 @@
 //! One node as Prometheus is told of it.
 //!
 //! Labels, from weakest to strongest: those of the node's groups, the node's own, then what AAMI itself
-//! says: `job`, `node`, `node_id`, `cluster` and, for any tenant but the default one, `org`. What a
+//! says: `job`, `node`, `node_id`, `cluster`, the groups it is in, and, for any tenant but the default one, `org`. What a
 //! node says of itself can therefore never change who it is or where it is scraped.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use aami_model::node_status::NodeStatus;
 use aami_model::{GroupId, NodeId, OrgId};
 
 use crate::node_info;
+use crate::scope::{GROUPS, groups_label};
 use crate::scrape_path;
 
 /// How long a scrape may take unless said otherwise; Prometheus' own default. It drops a target whose
@@ -75,7 +76,8 @@ impl Listed {
         if !node.status.is_discovered() || !node.exporters.iter().any(|exporter| exporter.enabled) {
             return None;
         }
-        let all = labels_of(cluster, node, group_labels);
+        let groups = groups_label(&node.groups);
+        let all = labels_of(cluster, node, group_labels, groups.as_deref());
         let shared: Sorted<'_> = all
             .iter()
             .filter(|(name, _)| is_shared(name, group_labels))
@@ -140,7 +142,12 @@ impl Listed {
 ///
 /// The node's and its groups' labels were judged when they came in; what could change identity or
 /// address is left out here all the same.
-fn labels_of<'a>(cluster: &'a str, node: &'a Node, group_labels: &'a Labels) -> Sorted<'a> {
+fn labels_of<'a>(
+    cluster: &'a str,
+    node: &'a Node,
+    group_labels: &'a Labels,
+    groups: Option<&'a str>,
+) -> Sorted<'a> {
     let mut all: BTreeMap<&str, &str> = group_labels
         .0
         .iter()
@@ -151,6 +158,9 @@ fn labels_of<'a>(cluster: &'a str, node: &'a Node, group_labels: &'a Labels) -> 
     all.insert("cluster", cluster);
     all.insert("node", node.hostname.as_str());
     all.insert("node_id", node.id.as_str());
+    if let Some(groups) = groups {
+        all.insert(GROUPS, groups);
+    }
     if node.org != OrgId::default() {
         all.insert("org", node.org.as_str());
     }
@@ -158,7 +168,9 @@ fn labels_of<'a>(cluster: &'a str, node: &'a Node, group_labels: &'a Labels) -> 
 }
 
 fn is_shared(name: &str, group_labels: &Labels) -> bool {
-    matches!(name, "cluster" | "org") || PLACEMENT.contains(&name) || group_labels.0.contains_key(name)
+    matches!(name, "cluster" | "org" | GROUPS)
+        || PLACEMENT.contains(&name)
+        || group_labels.0.contains_key(name)
 }
 
 fn with<'a>(labels: &Sorted<'a>, more: impl IntoIterator<Item = (&'a str, &'a str)>) -> Sorted<'a> {

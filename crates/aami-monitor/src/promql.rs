@@ -17,6 +17,7 @@ use std::fmt;
 use std::ops::Range;
 
 pub use matcher::{Compared, Matcher};
+use token::Token;
 
 /// The longest expression, in bytes.
 pub const LONGEST: usize = 10_000;
@@ -105,6 +106,45 @@ impl Expression {
     /// Whether it looks at any series; what looks at none cannot be restricted.
     pub const fn looks_at_series(&self) -> bool {
         !self.selectors.is_empty()
+    }
+
+    /// The same expression, compared with another number; nothing where it does not end in a comparison with one.
+    pub fn compared_with(&self, number: f64) -> Option<String> {
+        let tokens = token::tokens(&self.text).ok()?;
+        let (place, before) = match tokens.as_slice() {
+            [before @ .., (Token::Sign("-"), sign), (Token::Number, number)] => {
+                (sign.start..number.end, before)
+            }
+            [before @ .., (Token::Number, number)] => (number.clone(), before),
+            _ => return None,
+        };
+        let before = match before {
+            [before @ .., (Token::Word(word), _)] if word.eq_ignore_ascii_case("bool") => before,
+            before => before,
+        };
+        let compares = matches!(
+            before.last(),
+            Some((Token::Sign("==" | "!=" | "<" | ">" | "<=" | ">="), _))
+        );
+        // What stands between brackets, or beside another condition, is a part of it and not what it comes to.
+        let mut depth = 0_i32;
+        for (token, _) in before {
+            match token {
+                Token::Sign("(" | "[" | "{") => depth += 1,
+                Token::Sign(")" | "]" | "}") => depth -= 1,
+                Token::Word(word)
+                    if depth == 0
+                        && ["and", "or", "unless"]
+                            .iter()
+                            .any(|set| word.eq_ignore_ascii_case(set)) =>
+                {
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        (compares && depth == 0)
+            .then(|| format!("{}{number}{}", &self.text[..place.start], &self.text[place.end..]))
     }
 
     /// The same expression over those series alone whose labels also fit these matchers.

@@ -10,9 +10,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aami_model::GroupId;
+
 use crate::presets::RenderError;
 use crate::promql::{Compared, Expression, Matcher};
 use crate::rules::Rule;
+
+/// The label by which discovery says which groups a node is in: their ids, each between commas, as `,a,b,`.
+pub const GROUPS: &str = "aami_groups";
 
 /// Which nodes a rule is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,47 +55,92 @@ impl Scope {
 pub struct GroupRules {
     /// The group's name, for the label `aami_group` of its alerts.
     pub group: String,
-    /// The label that tells its nodes: one that discovery puts on them, or `node` with their names.
-    pub label: String,
-    /// The values of that label; a group without any has no alerts.
-    pub values: Vec<String>,
+    /// Which nodes are its.
+    pub nodes: Members,
     /// Its rules.
     pub rules: Vec<Rule>,
+    /// The names of alerts its nodes do not have, whoever else has rules of that name.
+    pub without: BTreeSet<String>,
 }
 
-impl GroupRules {
-    fn matcher(&self, compared: Compared) -> Option<Matcher> {
-        Matcher::new(&self.label, compared, self.values.iter().cloned())
+/// How the nodes of a group are told from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Members {
+    /// By a label that discovery puts on them, or `node` with their names; a group without any value has no alerts.
+    Labelled {
+        /// The label.
+        label: String,
+        /// Its values.
+        values: Vec<String>,
+    },
+    /// By the label [`GROUPS`], where the group's id is listed.
+    InGroup(GroupId),
+}
+
+impl Members {
+    /// Those that are, and those that are not.
+    fn matchers(&self) -> Option<(Matcher, Matcher)> {
+        match self {
+            Self::Labelled { label, values } => Some((
+                Matcher::new(label, Compared::In, values.iter().cloned())?,
+                Matcher::new(label, Compared::NotIn, values.iter().cloned())?,
+            )),
+            Self::InGroup(id) => Some((
+                Matcher::new(GROUPS, Compared::Lists, [id.as_str()])?,
+                Matcher::new(GROUPS, Compared::ListsNone, [id.as_str()])?,
+            )),
+        }
     }
 }
+
+/// The value of [`GROUPS`] of a node in these groups; nothing for one that is in none.
+pub fn groups_label(groups: &[GroupId]) -> Option<String> {
+    let ids: BTreeSet<&GroupId> = groups.iter().collect();
+    if ids.is_empty() {
+        return None;
+    }
+    let mut value = ",".to_owned();
+    for id in ids {
+        value.push_str(id.as_str());
+        value.push(',');
+    }
+    Some(value)
+}
+
+/// A rule with the group it is of; none for what is left of the rules for all.
+pub type Layer<'a> = (Option<&'a GroupRules>, Rule);
 
 /// Rules for all and rules of groups as one list, in which no alert of one name is about a node twice.
 ///
 /// In: the rules for all, and the groups', the strongest first. Out: for each name of an alert the strongest group's rules
-/// about its nodes, the next group's about those that are left, and the rules for all about the rest. The same groups in the
+/// about its nodes, the next group's about those that are left, and the rules for all about the rest; each with the group it
+/// is of. The same groups in the
 /// same order always give the same list. Fails where a rule that has to be kept to some nodes looks at no series.
-pub fn layered(global: &[Rule], groups: &[GroupRules]) -> Result<Vec<Rule>, RenderError> {
+pub fn layered<'a>(global: &[Rule], groups: &'a [GroupRules]) -> Result<Vec<Layer<'a>>, RenderError> {
     let mut rules = Vec::new();
-    // By name of an alert: whose nodes have it already.
+    // By name of an alert: whose nodes have it already, or do not want it.
     let mut taken: BTreeMap<&str, Vec<Matcher>> = BTreeMap::new();
     for group in groups {
-        let (Some(only), Some(others)) = (group.matcher(Compared::In), group.matcher(Compared::NotIn)) else {
+        let Some((only, others)) = group.nodes.matchers() else {
             continue;
         };
         for rule in &group.rules {
             let before = taken.get(rule.alert.as_str()).cloned().unwrap_or_default();
             let scope = Scope::of(std::iter::once(only.clone()).chain(before));
-            rules.push(scope.keep(rule.clone())?.labelled("aami_group", &group.group));
+            let kept = scope.keep(rule.clone())?.labelled("aami_group", &group.group);
+            rules.push((Some(group), kept));
         }
         // Only now: a group may have several rules of one name, which are about the same nodes.
-        let names: BTreeSet<&str> = group.rules.iter().map(|rule| rule.alert.as_str()).collect();
+        let names: BTreeSet<&str> = (group.rules.iter().map(|rule| rule.alert.as_str()))
+            .chain(group.without.iter().map(String::as_str))
+            .collect();
         for name in names {
             taken.entry(name).or_default().push(others.clone());
         }
     }
     for rule in global {
         let rest = taken.get(rule.alert.as_str()).cloned().unwrap_or_default();
-        rules.push(Scope::of(rest).keep(rule.clone())?);
+        rules.push((None, Scope::of(rest).keep(rule.clone())?));
     }
     Ok(rules)
 }
@@ -110,9 +160,12 @@ mod tests {
     fn group(name: &str, label: &str, values: &[&str], rules: Vec<Rule>) -> GroupRules {
         GroupRules {
             group: name.to_owned(),
-            label: label.to_owned(),
-            values: values.iter().map(|value| (*value).to_owned()).collect(),
+            nodes: Members::Labelled {
+                label: label.to_owned(),
+                values: values.iter().map(|value| (*value).to_owned()).collect(),
+            },
             rules,
+            without: BTreeSet::new(),
         }
     }
 
@@ -134,7 +187,7 @@ mod tests {
         let told: Vec<(String, String, Option<String>)> = layered(&global, &groups)
             .unwrap()
             .into_iter()
-            .map(|rule| (rule.alert, rule.expr, rule.labels.get("aami_group").cloned()))
+            .map(|(_, rule)| (rule.alert, rule.expr, rule.labels.get("aami_group").cloned()))
             .collect();
         // then no node has an alert of one name from two of them.
         let of = |alert: &str, expr: &str, group: Option<&str>| {
@@ -153,10 +206,41 @@ mod tests {
     }
 
     #[test]
+    fn nodes_of_a_group_are_told_by_the_list_of_their_groups() {
+        // Given a group whose nodes are not to have an alert that all have, and have another,
+        let id: GroupId = "b2".parse().unwrap();
+        let groups = [GroupRules {
+            nodes: Members::InGroup(id),
+            without: BTreeSet::from(["A".to_owned()]),
+            ..group("lab", "", &[], vec![rule("B", "b > 1")])
+        }];
+        // when they are laid over each other,
+        let told: Vec<String> = layered(&[rule("A", "a > 1")], &groups)
+            .unwrap()
+            .into_iter()
+            .map(|(_, rule)| rule.expr)
+            .collect();
+        // then the label discovery gives them says whose is what.
+        assert_eq!(
+            told,
+            [
+                "b{aami_groups=~\".*,b2,.*\"} > 1",
+                "a{aami_groups!~\".*,b2,.*\"} > 1"
+            ]
+        );
+        let of = |ids: &[&str]| {
+            let ids: Vec<GroupId> = ids.iter().map(|id| id.parse().unwrap()).collect();
+            groups_label(&ids)
+        };
+        assert_eq!(of(&["b2", "a1", "b2"]).as_deref(), Some(",a1,b2,"));
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
     fn what_looks_at_nothing_cannot_be_kept_to_some_nodes() {
         let always = rule("A", "vector(1)");
         let all = layered(std::slice::from_ref(&always), &[]).unwrap();
-        assert_eq!(all, std::slice::from_ref(&always));
+        assert_eq!(all, [(None, always.clone())]);
         let group = group("g", "node", &["n"], vec![always]);
         assert!(matches!(layered(&[], &[group]), Err(RenderError::Everywhere(alert)) if alert == "A"));
     }

@@ -9,10 +9,10 @@ use super::GPU;
 use crate::rules::{Recording, Rule};
 
 /// The share of GPU memory in use.
-pub(super) const USED: &str = "aami:gpu_fb_used:ratio";
+pub(crate) const USED: &str = "aami:gpu_fb_used:ratio";
 
 /// What is recorded for these rules.
-pub(super) fn used() -> Recording {
+pub(crate) fn used() -> Recording {
     Recording {
         record: USED.to_owned(),
         expr: "DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE)".to_owned(),

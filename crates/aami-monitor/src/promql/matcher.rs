@@ -9,6 +9,10 @@ pub enum Compared {
     In,
     /// It is none of them.
     NotIn,
+    /// It is a list between commas (`,a,b,`) that holds one of the values.
+    Lists,
+    /// It is no list that holds any of them.
+    ListsNone,
 }
 
 /// A label and the values it may, or may not, have.
@@ -47,21 +51,23 @@ impl Matcher {
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let one = self.values.len() == 1;
-        let sign = match (self.compared, one) {
-            (Compared::In, true) => "=",
-            (Compared::NotIn, true) => "!=",
-            (Compared::In, false) => "=~",
-            (Compared::NotIn, false) => "!~",
-        };
-        let value = if one {
-            self.values.concat()
-        } else {
+        let any = || {
             let plain: Vec<String> = self
                 .values
                 .iter()
                 .map(|value| regex_syntax::escape(value))
                 .collect();
             plain.join("|")
+        };
+        let (sign, value) = match (self.compared, one) {
+            (Compared::In, true) => ("=", self.values.concat()),
+            (Compared::NotIn, true) => ("!=", self.values.concat()),
+            (Compared::In, false) => ("=~", any()),
+            (Compared::NotIn, false) => ("!~", any()),
+            (Compared::Lists, true) => ("=~", format!(".*,{},.*", any())),
+            (Compared::ListsNone, true) => ("!~", format!(".*,{},.*", any())),
+            (Compared::Lists, false) => ("=~", format!(".*,({}),.*", any())),
+            (Compared::ListsNone, false) => ("!~", format!(".*,({}),.*", any())),
         };
         write!(f, "{}{sign}\"", self.label)?;
         for c in value.chars() {
