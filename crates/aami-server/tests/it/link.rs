@@ -228,15 +228,21 @@ fn heartbeats_write_nothing() {
     let house = House::new();
     let (machine, id) = enrolled(&house, "gpu-01", 1);
     let (mut agent, _) = Agent::connect(&house, &machine);
-    let before = at_rest(&house.admin());
-    for n in 1..=300 {
-        agent.say_text(&format!(r#"{{"type":"heartbeat","resources":{{"load1":{n}}}}}"#));
-    }
-    until("the last one is shown", || {
-        let load = node(&house, &id).resources.map(|resources| resources.load1);
-        if load == Some(300.0) { Ok(()) } else { Err(load) }
+    let mut beat = 0;
+    // The control plane's own upkeep may write in between, but not every time.
+    let wrote_nothing = (0..5).any(|_| {
+        let before = at_rest(&house.admin());
+        for _ in 0..300 {
+            beat += 1;
+            agent.say_text(&format!(r#"{{"type":"heartbeat","resources":{{"load1":{beat}}}}}"#));
+        }
+        until("the last one is shown", || {
+            let load = node(&house, &id).resources.map(|resources| resources.load1);
+            if load == Some(f64::from(beat)) { Ok(()) } else { Err(load) }
+        });
+        at_rest(&house.admin()) == before
     });
-    assert_eq!(at_rest(&house.admin()), before);
+    assert!(wrote_nothing);
 }
 
 #[test]
