@@ -228,17 +228,19 @@ fn heartbeats_write_nothing() {
     let house = House::new();
     let (machine, id) = enrolled(&house, "gpu-01", 1);
     let (mut agent, _) = Agent::connect(&house, &machine);
-    let mut beat = 0;
+    let mut beat = 0.0_f32;
     // The control plane's own upkeep may write in between, but not every time.
     let wrote_nothing = (0..5).any(|_| {
         let before = at_rest(&house.admin());
         for _ in 0..300 {
-            beat += 1;
-            agent.say_text(&format!(r#"{{"type":"heartbeat","resources":{{"load1":{beat}}}}}"#));
+            beat += 1.0;
+            agent.say_text(&format!(
+                r#"{{"type":"heartbeat","resources":{{"load1":{beat}}}}}"#
+            ));
         }
         until("the last one is shown", || {
             let load = node(&house, &id).resources.map(|resources| resources.load1);
-            if load == Some(f64::from(beat)) { Ok(()) } else { Err(load) }
+            if load == Some(beat) { Ok(()) } else { Err(load) }
         });
         at_rest(&house.admin()) == before
     });
