@@ -31,6 +31,8 @@ pub struct Config {
     /// How nodes and people reach this control plane; empty means https, the address of the default
     /// route, and the port.
     pub public_url: String,
+    /// How other control planes that share the store reach this one; empty means https, its own address, and the port.
+    pub peer_url: String,
     /// A certificate (PEM chain) of the operator's own.
     pub tls_cert: Option<PathBuf>,
     /// Its key.
@@ -75,6 +77,10 @@ pub struct Config {
     pub prometheus_authorization_file: Option<PathBuf>,
     /// The only CA its certificate is believed from.
     pub prometheus_ca_file: Option<PathBuf>,
+    /// The folder of rules which that Prometheus reads, and this control plane fills.
+    pub prometheus_rules: Option<PathBuf>,
+    /// Where programs are installed, a promtool among them.
+    pub programs: PathBuf,
     /// How long one delivery of an event may take.
     pub delivery_timeout: Duration,
     /// How long the next attempt waits at most.
@@ -133,19 +139,22 @@ impl Config {
         {
             return Err(bad("cluster", "it is 1 to 64 of A-Z a-z 0-9 . _ -".to_owned()));
         }
-        let public_url = text("public_url").trim_end_matches('/');
-        if !public_url.is_empty() {
-            let uri: Result<http::Uri, _> = public_url.parse();
+        let (public_url, peer_url) = (
+            text("public_url").trim_end_matches('/'),
+            text("peer_url").trim_end_matches('/'),
+        );
+        for (name, url, schemes) in [
+            ("public_url", public_url, &["http", "https"][..]),
+            ("peer_url", peer_url, &["https"]),
+        ] {
+            let uri: Result<http::Uri, _> = url.parse();
             let fits = uri.is_ok_and(|uri| {
-                matches!(uri.scheme_str(), Some("http" | "https"))
+                uri.scheme_str().is_some_and(|scheme| schemes.contains(&scheme))
                     && uri.host().is_some_and(|host| !host.is_empty())
                     && matches!(uri.path(), "" | "/")
             });
-            if !fits {
-                return Err(bad(
-                    "public_url",
-                    "it is https://host or https://host:port".to_owned(),
-                ));
+            if !url.is_empty() && !fits {
+                return Err(bad(name, "it is https://host or https://host:port".to_owned()));
             }
         }
         let noti_service_url = Some(text("noti_service_url")).filter(|url| !url.is_empty());
@@ -191,6 +200,7 @@ impl Config {
             store: text("store").to_owned(),
             cluster: cluster.to_owned(),
             public_url: public_url.to_owned(),
+            peer_url: peer_url.to_owned(),
             tls_cert,
             tls_key,
             plain_http: flag("plain_http")?,
@@ -213,6 +223,8 @@ impl Config {
             prometheus_url: service("prometheus_url")?,
             prometheus_authorization_file: path("prometheus_authorization_file"),
             prometheus_ca_file: path("prometheus_ca_file"),
+            prometheus_rules: path("prometheus_rules"),
+            programs: PathBuf::from(text("programs")),
             delivery_timeout: duration("delivery_timeout")?,
             delivery_retry_max: duration("delivery_retry_max")?,
             delivery_give_up: duration("delivery_give_up")?,

@@ -22,20 +22,23 @@ mod reader;
 mod rows;
 pub(crate) mod socket;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aami_model::access::Caller;
-use aami_model::run::{RunEvent, RunEventKind};
 use aami_model::{RunId, Timestamp};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use board::Picture;
 use hall::Hall;
-use progress::{Fraction, Fractions};
+pub(crate) use progress::Fraction;
+use progress::Fractions;
 
 use crate::view::Snapshot;
 
+/// Of how many runs other replicas may tell between two looks.
+const MOST_TOLD: usize = 20_000;
 /// How many dashboards read old events from the history at once.
 const REPLAYS: usize = 4;
 
@@ -47,6 +50,8 @@ pub(crate) struct Dashboards {
     /// Rings when somebody came.
     bell: Notify,
     fractions: Mutex<Fractions>,
+    /// Runs whose progress another replica told of since it was last looked.
+    told: Mutex<BTreeSet<RunId>>,
     replays: Semaphore,
     /// How many wait to have seen everything there was when they came.
     unsynced: AtomicUsize,
@@ -75,28 +80,36 @@ impl Dashboards {
             picture: watch::Sender::new(None),
             bell: Notify::new(),
             fractions: Mutex::default(),
+            told: Mutex::default(),
             replays: Semaphore::new(REPLAYS),
             unsynced: AtomicUsize::new(0),
         }
     }
 
-    /// Notes how far the step of a run is, of what its installer reports. Nothing is kept while nobody looks.
-    pub(crate) fn reported(&self, run: &RunId, events: &[RunEvent]) {
+    /// Notes how far the step of a run is, as its installer reports. Nothing is kept while nobody looks.
+    pub(crate) fn reported(&self, run: &RunId, fraction: Fraction) {
         if self.hall.open() == 0 {
             return;
         }
-        let last = events.iter().rev().find_map(|event| match &event.kind {
-            RunEventKind::StepProgress {
-                step,
-                fraction,
-                message,
-            } => Some(Fraction::new(step, *fraction, message)),
-            _ => None,
-        });
-        if let Some(fraction) = last {
-            let mut fractions = self.fractions.lock().unwrap_or_else(PoisonError::into_inner);
-            fractions.note(run, fraction);
+        let mut fractions = self.fractions.lock().unwrap_or_else(PoisonError::into_inner);
+        fractions.note(run, fraction);
+    }
+
+    /// The same, as another replica tells. The store says nothing about it here, so it is told without that.
+    pub(crate) fn told_of(&self, run: &RunId, fraction: Fraction) {
+        if self.hall.open() == 0 {
+            return;
         }
+        self.reported(run, fraction);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < MOST_TOLD {
+            told.insert(run.clone());
+        }
+    }
+
+    /// What was told so since the last look.
+    fn take_told(&self) -> BTreeSet<RunId> {
+        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Somebody came: where there is no board yet, there is to be one.

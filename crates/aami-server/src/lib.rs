@@ -25,6 +25,7 @@ mod listener;
 mod live;
 mod metrics;
 mod notify;
+mod peers;
 mod reach;
 mod secret_file;
 mod services;
@@ -192,6 +193,10 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
     } else {
         config.public_url.clone()
     };
+    let peer_url = match config.peer_url.as_str() {
+        "" => reach::url_of(address),
+        told => told.to_owned(),
+    };
     let (names, addresses) = bootstrap::subjects(&public_url, address);
     let identity = tls::identity(&config, &names, &addresses)?;
 
@@ -207,6 +212,7 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
     let app = Arc::new(App {
         live: live.clone(),
         dashboards: dashboards::Dashboards::new(),
+        peers: peers::Peers::new(&world, peer_url, identity.fingerprint),
         replica,
         world,
         store: store.clone(),
@@ -216,6 +222,7 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
         verifier: app::verify::Queue::default(),
         services: services::Services::of(&config, &desk.roots),
         scraped: app::scraped::Scraped::default(),
+        bundles: app::bundles::Bundles::default(),
         notify: desk,
         strangers_room: Arc::new(Semaphore::new(http::STRANGERS_ROOM)),
         counters: metrics::Counters::new(),

@@ -21,6 +21,7 @@ use aami_model::{NodeId, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::peers::NodeHeard;
 use crate::view::Snapshot;
 use crate::view::feed::Follower;
 use crate::view::linked::CommandDocument;
@@ -37,6 +38,8 @@ const ATTEMPTS_A_SECOND: f64 = 0.5;
 pub(crate) struct Live {
     shards: Vec<Mutex<HashMap<NodeId, Presence>>>,
     hasher: RandomState,
+    /// What other replicas said of nodes.
+    elsewhere: Mutex<HashMap<NodeId, NodeHeard>>,
     /// How many nodes have their place.
     connected: AtomicUsize,
     /// How many sockets there are, those that are greeted or closed included.
@@ -88,7 +91,6 @@ pub(crate) struct Seen {
 /// What is shown of a node's present.
 #[derive(Default)]
 pub(crate) struct Shown {
-    pub(crate) connected: bool,
     pub(crate) last_seen: Option<Timestamp>,
     pub(crate) resources: Option<Resources>,
 }
@@ -107,6 +109,7 @@ impl Live {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
+            elsewhere: Mutex::default(),
             connected: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
             left: Notify::new(),
@@ -266,14 +269,51 @@ impl Live {
         Some((presence.seen?, presence.bye.as_deref().map(str::to_owned)))
     }
 
-    /// What is shown of a node's present.
+    /// What is shown of a node's present: what was heard last, here or elsewhere.
     pub(crate) fn shown(&self, node: &NodeId) -> Shown {
-        let shard = self.shard(node);
-        shard.get(node).map_or_else(Shown::default, |presence| Shown {
-            connected: presence.link.is_some(),
-            last_seen: presence.seen.map(|seen| seen.at),
-            resources: presence.resources.as_deref().cloned(),
-        })
+        let here = self
+            .shard(node)
+            .get(node)
+            .map_or_else(Shown::default, |presence| Shown {
+                last_seen: presence.seen.map(|seen| seen.at),
+                resources: presence.resources.as_deref().cloned(),
+            });
+        let elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        match elsewhere.get(node) {
+            Some(heard) if here.last_seen < Some(heard.at) => Shown {
+                last_seen: Some(heard.at),
+                resources: heard.resources.as_deref().cloned().or(here.resources),
+            },
+            _ => here,
+        }
+    }
+
+    /// The nodes that were heard here since then, each with what it said last.
+    pub(crate) fn heard_since(&self, since: Duration) -> Vec<NodeHeard> {
+        let mut heard = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.extend(shard.iter().filter_map(|(id, presence)| {
+                let seen = presence.seen.filter(|seen| seen.elapsed >= since)?;
+                Some(NodeHeard {
+                    id: id.clone(),
+                    at: seen.at,
+                    resources: presence.resources.clone(),
+                })
+            }));
+        }
+        heard
+    }
+
+    /// Another replica heard a node. What is older than what it said before does not count.
+    pub(crate) fn heard_elsewhere(&self, heard: NodeHeard) {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        match elsewhere.get(&heard.id) {
+            Some(known) if known.at > heard.at => {}
+            _ => {
+                elsewhere.insert(heard.id.clone(), heard);
+            }
+        }
     }
 
     /// Ends every connection, as a control plane that stops does; those that take their place later end then.
@@ -353,6 +393,9 @@ impl Follower for Live {
             self.hold_to(snapshot, node);
             // A node that is gone for good is forgotten here as well.
             if snapshot.node(node, &Orgs::All).is_none() {
+                let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+                elsewhere.remove(node);
+                drop(elsewhere);
                 let mut shard = self.shard(node);
                 if shard.get(node).is_some_and(|presence| presence.link.is_none()) {
                     shard.remove(node);

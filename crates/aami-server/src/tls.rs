@@ -25,6 +25,8 @@ pub(crate) struct Identity {
     pub(crate) pin: Option<String>,
     /// The CA, PEM, where it is our own.
     pub(crate) ca: Option<String>,
+    /// The SHA-256 of the certificate, hexadecimal.
+    pub(crate) fingerprint: String,
 }
 
 /// Why there is no certificate to show.
@@ -76,6 +78,8 @@ pub(crate) fn identity(
             )
         }
     };
+    // A chain that is read is not empty.
+    let fingerprint = chain.first().map(crate::peers::fingerprint).unwrap_or_default();
     let mut server = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
@@ -85,6 +89,7 @@ pub(crate) fn identity(
         config: Arc::new(server),
         pin,
         ca,
+        fingerprint,
     })
 }
 

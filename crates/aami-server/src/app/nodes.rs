@@ -126,7 +126,7 @@ impl App {
         let live = self.live.shown(&node.id);
         let mut view = NodeView::from(node);
         view.stuck = view.expected_until.is_some_and(|until| self.world.now() > until);
-        view.connected = live.connected || self.is_connected(snapshot, &node.id);
+        view.connected = self.is_connected(snapshot, &node.id);
         (view.last_seen, view.resources) = (live.last_seen, live.resources);
         view.last_seen = view.last_seen.or_else(|| self.scraped.last(&node.id));
         view.silence = self.silence_of(snapshot, node);

@@ -21,6 +21,7 @@ use serde_json::json;
 use self::picture::{Failure, absorb};
 use super::commit::{Change, Wanted, Written, Wrote, node_data};
 use super::{App, Asking, Refusal, access};
+use crate::dashboards::Fraction;
 use crate::view::document::{RunDocument, encode};
 use crate::view::{Held, Snapshot};
 
@@ -171,7 +172,10 @@ impl App {
             ));
         }
         // Before it is written: what is told of the run then shows this as well.
-        self.dashboards.reported(id, reported);
+        if let Some(fraction) = Fraction::last_of(reported) {
+            self.peers.note(id, &fraction);
+            self.dashboards.reported(id, fraction);
+        }
         let wrote = self
             .write(asking, |snapshot, now| {
                 let held = snapshot.run(id).ok_or_else(|| Refusal::not_found("run"))?;

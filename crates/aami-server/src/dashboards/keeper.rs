@@ -68,6 +68,7 @@ async fn keep(app: Arc<App>, stop: CancellationToken) {
         app.dashboards.picture.send_replace(None);
         let fractions = app.dashboards.fractions.lock();
         fractions.unwrap_or_else(PoisonError::into_inner).clear();
+        drop(app.dashboards.take_told());
     }
 }
 
@@ -214,6 +215,10 @@ impl Keeper<'_> {
 
     /// Tells how far those are whose time has come.
     fn live(&mut self) {
+        let now = self.app.world.elapsed();
+        for run in self.app.dashboards.take_told() {
+            self.pace.ask(&run, now);
+        }
         for run in self.pace.take(self.app.world.elapsed()) {
             let held = self
                 .seen

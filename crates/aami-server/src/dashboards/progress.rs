@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use aami_model::RunId;
+use aami_model::run::{RunEvent, RunEventKind};
+use serde::{Deserialize, Serialize};
 
 /// How often one subject is told.
 const EVERY: Duration = Duration::from_secs(1);
@@ -14,8 +16,8 @@ const MOST: usize = 20_000;
 const LONGEST_MESSAGE: usize = 200;
 
 /// How far a step is, as its installer said last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fraction {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fraction {
     pub(super) step: String,
     pub(super) thousandths: u16,
     pub(super) message: String,
@@ -23,7 +25,7 @@ pub(super) struct Fraction {
 
 impl Fraction {
     /// What a stranger says of a step: a number that is one, and one line.
-    pub(super) fn new(step: &str, fraction: f64, message: &str) -> Self {
+    fn new(step: &str, fraction: f64, message: &str) -> Self {
         let whole = if fraction.is_finite() {
             fraction.clamp(0.0, 1.0) * 1000.0
         } else {
@@ -39,6 +41,23 @@ impl Fraction {
                 .take(LONGEST_MESSAGE)
                 .collect(),
         }
+    }
+
+    /// The last one in a report.
+    pub(crate) fn last_of(events: &[RunEvent]) -> Option<Self> {
+        events.iter().rev().find_map(|event| match &event.kind {
+            RunEventKind::StepProgress {
+                step,
+                fraction,
+                message,
+            } => Some(Self::new(step, *fraction, message)),
+            _ => None,
+        })
+    }
+
+    /// The same, as it would be here had it been reported here.
+    pub(crate) fn checked(&self) -> Self {
+        Self::new(&self.step, f64::from(self.thousandths) / 1000.0, &self.message)
     }
 }
 

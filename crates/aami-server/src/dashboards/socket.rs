@@ -373,7 +373,7 @@ impl Talk<'_> {
                     node_id: Some(watched.node.clone()),
                     ..About::default()
                 },
-                connected: shown.connected,
+                connected: self.app.is_connected(&snapshot, &watched.node),
                 last_seen: shown.last_seen,
                 resources: shown.resources,
             };

@@ -223,6 +223,13 @@ fn admit(gate: &Gate, request: &mut Request) -> Result<IpAddr, Refusal> {
         Access::RoleOrTicket(_) if bearer(request.headers()).is_none() => {
             gate.failures.has(peer.client, now).map_err(wait)?;
         }
+        Access::Replica => {
+            gate.failures.has(peer.client, now).map_err(wait)?;
+            if let Err(refusal) = crate::peers::admit(&gate.app, request.headers()) {
+                gate.failures.take(peer.client, now).map_err(wait)?;
+                return Err(refusal);
+            }
+        }
         _ => {
             let caller = match bearer(request.headers()) {
                 Some(credential) => sign_in(gate, credential, access, request),
@@ -264,6 +271,8 @@ fn permit(caller: &Caller, access: Access, request: &Request) -> Result<(), Refu
     let id = node_of(request);
     let (role, scoped) = match access {
         Access::Open | Access::Token => return Ok(()),
+        // It carries no credential of ours.
+        Access::Replica => (None, false),
         Access::Role(role) | Access::RoleOrTicket(role) => (Some(role), false),
         Access::RoleOrDiscovery(role) => (Some(role), caller.has_scope(&Scope::Discovery)),
         Access::RoleOrOwnNode(role) | Access::RoleOrOwnNodeOrItsToken(role) => (

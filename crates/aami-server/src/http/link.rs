@@ -1,4 +1,4 @@
-//! The request for a node's socket.
+//! The requests for a node's socket, and for another replica's.
 
 use std::sync::Arc;
 
@@ -18,11 +18,21 @@ pub(super) async fn open(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     let node = own_node(&caller).ok_or_else(|| Refusal::plain(code::FORBIDDEN))?;
-    let upgrade = upgrade.map_err(|_| {
-        Refusal::new(
-            code::MALFORMED,
-            "here a node opens a WebSocket (RFC 6455), over HTTP/1.1",
-        )
-    })?;
+    let upgrade = upgrade.map_err(|_| not_a_socket("a node"))?;
     crate::link::open(app, node, upgrade)
+}
+
+pub(super) async fn open_peer(
+    State(app): State<Arc<App>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Refusal> {
+    let upgrade = upgrade.map_err(|_| not_a_socket("another control plane"))?;
+    Ok(crate::peers::open(app, upgrade))
+}
+
+fn not_a_socket(who: &str) -> Refusal {
+    Refusal::new(
+        code::MALFORMED,
+        format!("here {who} opens a WebSocket (RFC 6455), over HTTP/1.1"),
+    )
 }

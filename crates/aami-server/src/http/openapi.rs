@@ -115,6 +115,7 @@ fn described(access: Access) -> String {
         Access::EventsIn => "Needs the scope events-in.".to_owned(),
         Access::OwnRun => "Is the run itself.".to_owned(),
         Access::OwnNode => "Is a node, by its own credential.".to_owned(),
+        Access::Replica => "Is another control plane on the same store.".to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::view::document::encode;
+use crate::view::linked::ReplicaDocument;
 
 const TTL: Duration = Duration::from_secs(15);
 const BEAT: Duration = Duration::from_secs(5);
@@ -43,7 +44,11 @@ async fn beat(app: &App, lease: Option<LeaseId>) -> Option<LeaseId> {
         return Some(lease);
     }
     let lease = app.store.grant(TTL).await.ok()?.id;
-    let document = encode(&serde_json::json!({ "reads": 1, "url": app.reach.public_url }));
+    let document = encode(&ReplicaDocument {
+        reads: 1,
+        url: app.reach.public_url.clone(),
+        peer: app.peers.calling.clone(),
+    });
     let txn = Txn::new().put_leased(keys::replica(&app.replica), document, lease);
     match app.store.txn(txn).await {
         Ok(TxnOutcome::Committed(_)) => Some(lease),

@@ -18,9 +18,10 @@ use flate2::write::DeflateEncoder;
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
-use super::document::DocumentError;
+use super::document::{DocumentError, decode};
 use super::snapshot::{Held, Touched};
 use super::table::{Table, apply};
+use crate::peers::Calling;
 
 /// The most a packed text unfolds to; more than anything that is ever packed.
 const MOST_UNPACKED: u64 = 4 * 1024 * 1024;
@@ -185,6 +186,18 @@ impl Packed {
     }
 }
 
+/// A control plane among those that share the store, on its lease.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ReplicaDocument {
+    /// The version of documents it reads.
+    pub(crate) reads: u32,
+    /// How nodes and people reach it.
+    pub(crate) url: String,
+    /// How the others call it; one of before they did has nothing here.
+    #[serde(default)]
+    pub(crate) peer: Calling,
+}
+
 /// What is known of connected nodes.
 #[derive(Clone, Default)]
 pub(crate) struct Linked {
@@ -195,7 +208,7 @@ pub(crate) struct Linked {
     /// The same by node: there are many in the fleet and few of each.
     commands_by_node: OrdSet<(NodeId, CommandId)>,
     pub(crate) rollouts: Table<GroupId, RolloutDocument>,
-    replicas: OrdMap<String, ()>,
+    replicas: OrdMap<String, Arc<Calling>>,
 }
 
 impl Linked {
@@ -207,6 +220,16 @@ impl Linked {
     /// Whether a replica's lease holds.
     pub(crate) fn is_alive(&self, replica: &str) -> bool {
         self.replicas.contains_key(replica)
+    }
+
+    /// How a replica is called whose lease holds.
+    pub(crate) fn replica(&self, id: &str) -> Option<&Arc<Calling>> {
+        self.replicas.get(id)
+    }
+
+    /// All of them.
+    pub(crate) fn replicas(&self) -> impl Iterator<Item = (&String, &Arc<Calling>)> {
+        self.replicas.iter()
     }
 
     /// The commands of a node, the newest first.
@@ -272,8 +295,9 @@ impl Linked {
                 touched.groups.extend(id.parse::<GroupId>());
             }
             "replicas" => match entry {
-                Some(_) => {
-                    self.replicas.insert(id.to_owned(), ());
+                Some(entry) => {
+                    let document: ReplicaDocument = decode(key, &entry.value)?;
+                    self.replicas.insert(id.to_owned(), Arc::new(document.peer));
                 }
                 None => {
                     self.replicas.remove(id);
