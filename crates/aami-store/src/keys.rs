@@ -5,7 +5,9 @@
 
 use std::fmt::Display;
 
-use aami_model::{CheckId, CommandId, GroupId, KeyId, NodeId, OrgId, RunId, TaskId, TokenId};
+use aami_model::{
+    CheckId, CommandId, GroupId, KeyId, NodeId, OrgId, PrometheusId, RuleSetId, RunId, TaskId, TokenId,
+};
 
 use crate::key::{Key, Prefix};
 
@@ -157,19 +159,24 @@ pub fn webhooks() -> Prefix {
     under(&["webhooks"])
 }
 
-/// An alert rule set.
-pub fn rule(id: &str) -> Key {
-    key(&["rules", id])
+/// The alerts of one scope.
+pub fn rule(id: &RuleSetId) -> Key {
+    key(&["rules", id.as_str()])
 }
 
-/// All alert rule sets.
+/// All of them.
 pub fn rules() -> Prefix {
     under(&["rules"])
 }
 
-/// A Prometheus that is told what to scrape and to alert on.
-pub fn prometheus(id: &str) -> Key {
-    key(&["prometheuses", id])
+/// A Prometheus that is told what to alert on.
+pub fn prometheus(id: &PrometheusId) -> Key {
+    key(&["prometheuses", id.as_str()])
+}
+
+/// What was last said of loading rules there.
+pub fn prometheus_loaded(id: &PrometheusId) -> Key {
+    key(&["prometheuses", id.as_str(), "loaded"])
 }
 
 /// All Prometheuses.

@@ -1,0 +1,283 @@
+//! Alerts: the presets there are, and what is pending or fires now.
+//!
+//! What fires is asked of every Prometheus the caller's nodes are watched by, all at once, each by a deadline; one that
+//! does not answer says why, and the others' alerts are listed all the same. A Prometheus that watches several
+//! organisations tells each caller of their own alone, by the label `org`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use aami_api::rules::{
+    ActiveAlert, ActiveAlerts, AlertState, AskedPrometheus, PresetRule, PresetView, Presets,
+};
+use aami_model::access::{Caller, Orgs, Role};
+use aami_model::finding::Severity;
+use aami_model::prometheus::Prometheus;
+use aami_model::{GroupId, OrgId, Timestamp};
+use aami_monitor::presets::{self, Preset};
+use aami_monitor::scope::GROUPS;
+use futures::StreamExt as _;
+
+use super::prometheuses::local_id;
+use super::{App, Refusal, access};
+use crate::services::alertmanager::Suppressed;
+use crate::services::prometheus::Alert;
+
+/// How many alerts one answer lists.
+const MOST: usize = 2000;
+/// How many Prometheuses are asked at once.
+const TOGETHER: usize = 8;
+/// How long all of it may take: less than a request may.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Which alerts are asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) state: Option<AlertState>,
+    /// A node's hostname.
+    pub(crate) node: Option<String>,
+    /// A group, by id or name.
+    pub(crate) group: Option<String>,
+}
+
+/// What one Prometheus said, and its Alertmanager.
+struct Said {
+    asked: AskedPrometheus,
+    everything: bool,
+    alerts: Vec<Alert>,
+    suppressed: Option<HashMap<BTreeMap<String, String>, bool>>,
+}
+
+fn shown(preset: &Preset) -> PresetView {
+    let text = |map: &BTreeMap<String, String>, name: &str| map.get(name).cloned().unwrap_or_default();
+    PresetView {
+        id: preset.id.to_owned(),
+        sentence: preset.sentence.to_owned(),
+        ids: preset.ids.iter().map(|id| (*id).to_owned()).collect(),
+        rules: preset
+            .rules()
+            .into_iter()
+            .map(|(id, rule)| PresetRule {
+                id: id.to_owned(),
+                severity: rule.severity().to_owned(),
+                summary: text(&rule.annotations, "summary"),
+                description: text(&rule.annotations, "description"),
+                alert: rule.alert,
+                expr: rule.expr,
+                lasting: rule.lasting,
+            })
+            .collect(),
+    }
+}
+
+/// Every preset and pack.
+pub(crate) fn all_presets() -> Presets {
+    Presets {
+        items: presets::all().iter().map(shown).collect(),
+    }
+}
+
+/// One of them.
+pub(crate) fn preset(id: &str) -> Result<PresetView, Refusal> {
+    presets::find(id).map(shown).ok_or_else(|| {
+        let all: Vec<&str> = presets::all().iter().map(|preset| preset.id).collect();
+        Refusal::new(
+            aami_model::code::NOT_FOUND,
+            format!("there is no such preset; there are {}", all.join(", ")),
+        )
+    })
+}
+
+fn severity(labels: &BTreeMap<String, String>) -> Option<Severity> {
+    match labels.get("severity").map(String::as_str) {
+        Some("info") => Some(Severity::Info),
+        Some("warning") => Some(Severity::Warning),
+        Some("critical") => Some(Severity::Critical),
+        _ => None,
+    }
+}
+
+/// Whether an alert is one of the caller's nodes.
+fn is_seen(labels: &BTreeMap<String, String>, orgs: &Orgs) -> bool {
+    let org = match labels.get("org") {
+        // Discovery names every organisation but this one.
+        None => OrgId::default(),
+        Some(text) => match text.parse() {
+            Ok(org) => org,
+            Err(_) => return *orgs == Orgs::All,
+        },
+    };
+    orgs.includes(&org)
+}
+
+impl App {
+    /// What is pending or fires.
+    pub(crate) async fn active_alerts(
+        &self,
+        caller: &Caller,
+        wanted: &Wanted,
+    ) -> Result<ActiveAlerts, Refusal> {
+        access::require(caller, Role::Viewer)?;
+        let snapshot = self.view.current();
+        let group: Option<GroupId> = match &wanted.group {
+            None => None,
+            Some(name) => Some(
+                (snapshot.groups(&caller.orgs))
+                    .find(|held| held.doc.id.as_str() == name || held.doc.name == *name)
+                    .map(|held| held.doc.id.clone())
+                    .ok_or_else(|| Refusal::not_found("group"))?,
+            ),
+        };
+        let prometheuses: Vec<Prometheus> = (snapshot.ruled.prometheuses(&Orgs::All))
+            .map(|held| &held.doc)
+            .filter(|one| one.everything || caller.orgs.includes(&one.org))
+            .cloned()
+            .collect();
+        let until = tokio::time::Instant::now() + PATIENCE;
+        let mut answers: Vec<Said> = futures::stream::iter(prometheuses.clone())
+            .map(|prometheus| self.ask_for_alerts(prometheus, until))
+            .buffered(TOGETHER)
+            .collect()
+            .await;
+        let mut items = Vec::new();
+        for said in &mut answers {
+            let alerts = std::mem::take(&mut said.alerts).into_iter();
+            let seen = alerts.filter(|alert| !said.everything || is_seen(&alert.labels, &caller.orgs));
+            items.extend(seen.filter_map(|alert| {
+                let suppressed = said.suppressed.as_ref();
+                listed(alert, &said.asked.name, |labels| {
+                    Some(suppressed?.get(labels).copied().unwrap_or(false))
+                })
+            }));
+            // Where a Prometheus of somebody else's is, is theirs to know.
+            let own = prometheuses.iter().find(|one| one.id == said.asked.id);
+            if !own.is_some_and(|one| caller.orgs.includes(&one.org)) {
+                said.asked.url.clear();
+                said.asked.error = said.asked.error.take().map(|_| "it does not answer".to_owned());
+                said.asked.alertmanager_error =
+                    (said.asked.alertmanager_error.take()).map(|_| "it does not answer".to_owned());
+            }
+        }
+        items.retain(|alert: &ActiveAlert| {
+            let in_group = |id: &GroupId| {
+                let listed = alert.labels.get(GROUPS);
+                listed.is_some_and(|groups| groups.split(',').any(|group| group == id.as_str()))
+            };
+            wanted.state.is_none_or(|state| alert.state == state)
+                && (wanted.node.as_ref()).is_none_or(|node| alert.node.as_ref() == Some(node))
+                && group.as_ref().is_none_or(in_group)
+        });
+        items.sort_by(|one, other| {
+            let grave = |alert: &ActiveAlert| std::cmp::Reverse(alert.severity);
+            let key = |alert: &ActiveAlert| (alert.state, grave(alert));
+            (key(one).cmp(&key(other)))
+                .then_with(|| one.alert.cmp(&other.alert))
+                .then_with(|| one.labels.cmp(&other.labels))
+                .then_with(|| one.prometheus.cmp(&other.prometheus))
+        });
+        let truncated = items.len() > MOST;
+        items.truncate(MOST);
+        Ok(ActiveAlerts {
+            items,
+            truncated,
+            prometheuses: answers.into_iter().map(|said| said.asked).collect(),
+        })
+    }
+
+    /// Asks one Prometheus and its Alertmanager, both by the deadline.
+    async fn ask_for_alerts(&self, prometheus: Prometheus, until: tokio::time::Instant) -> Said {
+        let made;
+        let (ours, theirs) = match &self.services {
+            services if prometheus.id == local_id() => {
+                (services.prometheus.as_ref(), services.alertmanager.as_ref())
+            }
+            _ => {
+                made = crate::services::Services::at(
+                    &prometheus.url,
+                    prometheus.alertmanager_url.as_deref(),
+                    &self.notify.roots,
+                );
+                (made.prometheus.as_ref(), made.alertmanager.as_ref())
+            }
+        };
+        let late = || "it did not answer in time".to_owned();
+        let alerts = async {
+            match ours {
+                None => Err("the control plane's configuration does not name it any more".to_owned()),
+                Some(engine) => match tokio::time::timeout_at(until, engine.alerts()).await {
+                    Ok(answer) => answer.map_err(|error| error.without_their_words()),
+                    Err(_) => Err(late()),
+                },
+            }
+        };
+        let suppressed = async {
+            let engine = theirs?;
+            Some(match tokio::time::timeout_at(until, engine.suppressed()).await {
+                Ok(answer) => answer.map_err(|error| error.without_their_words()),
+                Err(_) => Err(late()),
+            })
+        };
+        let (alerts, suppressed) = futures::join!(alerts, suppressed);
+        self.counters.asked("prometheus", alerts.is_ok());
+        let (alerts, error) = alerts.map_or_else(|why| (Vec::new(), Some(why)), |alerts| (alerts, None));
+        let (suppressed, alertmanager_error) = match suppressed {
+            None => (None, None),
+            Some(Err(why)) => (None, Some(why)),
+            Some(Ok(held)) => {
+                let of = |one: Suppressed| (without_ours(one.labels), one.is_suppressed);
+                (Some(held.into_iter().map(of).collect()), None)
+            }
+        };
+        Said {
+            asked: AskedPrometheus {
+                id: prometheus.id,
+                name: prometheus.name,
+                url: prometheus.url,
+                error,
+                alertmanager_error,
+            },
+            everything: prometheus.everything,
+            alerts,
+            suppressed,
+        }
+    }
+}
+
+/// Labels as both sides know them: a Prometheus adds those for everything that leaves it, `cluster` among them, which
+/// its own list of alerts may lack.
+fn without_ours(mut labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    labels.remove("cluster");
+    labels
+}
+
+fn listed(
+    alert: Alert,
+    prometheus: &str,
+    suppressed: impl Fn(&BTreeMap<String, String>) -> Option<bool>,
+) -> Option<ActiveAlert> {
+    let state = match alert.state.as_str() {
+        "firing" => AlertState::Firing,
+        "pending" => AlertState::Pending,
+        _ => return None,
+    };
+    let known = match state {
+        AlertState::Firing => suppressed(&without_ours(alert.labels.clone())),
+        // Alertmanager has not heard of it.
+        AlertState::Pending => None,
+    };
+    Some(ActiveAlert {
+        alert: alert.labels.get("alertname").cloned().unwrap_or_default(),
+        state,
+        severity: severity(&alert.labels),
+        node: alert.labels.get("node").cloned(),
+        annotations: alert.annotations,
+        since: alert
+            .active_at
+            .as_deref()
+            .and_then(|text| text.parse::<Timestamp>().ok()),
+        value: alert.value,
+        suppressed: known,
+        prometheus: prometheus.to_owned(),
+        labels: alert.labels,
+    })
+}

@@ -1,0 +1,179 @@
+//! Bringing the Prometheus on this machine to the rules it should have, by the control plane that runs beside it.
+//!
+//! What is wanted is read off the view, the work is `aami_plans::rules`: judged, placed, loaded, seen to be loaded, or
+//! taken back. Whatever came of it is noted where people see it. What failed is tried again, more and more rarely, and at
+//! once when something else is wanted; what holds is looked at again now and then, since somebody may have changed the
+//! folder, or Prometheus may have come back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aami_api::prometheus::{LoadReport, RuleBundle};
+use aami_model::access::Orgs;
+use aami_model::prometheus::LoadResult;
+use aami_model::{PrometheusId, code};
+use aami_plans::rules::{Applied, Engine, Owner, RulesError, Seen, Site};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::app::prometheuses::local_id;
+use crate::world::World;
+
+/// How often it is looked whether what holds still holds.
+const RECHECK: Duration = Duration::from_secs(60);
+/// How often it is looked whether a Prometheus has come that was not there.
+const COMING: Duration = Duration::from_secs(2);
+/// How long it is waited after the first failure, and at most.
+const REST: Duration = Duration::from_secs(2);
+const LONGEST_REST: Duration = Duration::from_secs(300);
+
+/// Where it is, and what it is told by.
+#[derive(Clone)]
+struct Place {
+    folder: PathBuf,
+    url: String,
+    programs: PathBuf,
+    world: World,
+}
+
+pub(super) async fn deliver(app: Arc<App>, stop: CancellationToken) {
+    let config = &app.config;
+    let (Some(folder), Some(url)) = (config.prometheus_rules.clone(), config.prometheus_url.clone()) else {
+        return;
+    };
+    let place = Place {
+        folder,
+        url,
+        programs: config.programs.clone(),
+        world: app.world.clone(),
+    };
+    let id = local_id();
+    let mut failures = 0_u32;
+    loop {
+        let generation = app.view.current().ruled.generation;
+        let result = tokio::select! {
+            () = stop.cancelled() => return,
+            result = round(&app, &place, &id) => result,
+        };
+        let rest = match result {
+            Some(LoadResult::Loaded) => RECHECK,
+            Some(LoadResult::Waiting) => COMING,
+            Some(LoadResult::Failed) | None => {
+                let rest = (REST * 2_u32.saturating_pow(failures.min(10))).min(LONGEST_REST);
+                failures = failures.saturating_add(1);
+                // Apart from others that wait for the same thing.
+                let [random] = app.world.random::<1>();
+                rest / 2 + rest * u32::from(random) / 512
+            }
+        };
+        if !matches!(result, Some(LoadResult::Failed) | None) {
+            failures = 0;
+        }
+        let news = tokio::select! {
+            () = stop.cancelled() => return,
+            news = changed(&app, generation, rest) => news,
+        };
+        if news {
+            // Something else is wanted: what failed before need not fail now.
+            failures = 0;
+        }
+    }
+}
+
+/// Waits until sets or Prometheuses changed since, for so long at most; answers whether they did.
+async fn changed(app: &App, generation: u64, rest: Duration) -> bool {
+    let until = Instant::now() + rest;
+    loop {
+        let seen = app.view.revision();
+        if app.view.current().ruled.generation != generation {
+            return true;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        app.view.reached(seen.next(), left).await;
+    }
+}
+
+/// One try; nothing where it is not known what came of it.
+async fn round(app: &App, place: &Place, id: &PrometheusId) -> Option<LoadResult> {
+    if let Err(error) = app.keep_local().await {
+        tracing::warn!(%error, "the Prometheus on this machine cannot be noted");
+        return None;
+    }
+    let snapshot = app.view.current();
+    let prometheus = snapshot.ruled.prometheus(id, &Orgs::All)?.doc.clone();
+    let bundle = app.bundle_of(&snapshot, &prometheus).ok()?;
+    drop(snapshot);
+    let work = (place.clone(), id.clone(), bundle.clone());
+    let brought = tokio::task::spawn_blocking(move || bring(&work.0, &work.1, &work.2)).await;
+    let report = match brought {
+        Ok(Ok(Applied::Loaded(failing))) => report(&bundle, LoadResult::Loaded, None, failing),
+        Ok(Ok(Applied::Waiting(why))) => {
+            let why = Some((code::ALERT_RULES_NOT_LOADED.symbol, why));
+            report(&bundle, LoadResult::Waiting, why, Vec::new())
+        }
+        Ok(Err(error)) => {
+            let why = Some((error.code().symbol, error.sentence()));
+            report(&bundle, LoadResult::Failed, why, Vec::new())
+        }
+        // The thread panicked, or the process is ending.
+        Err(_) => return None,
+    };
+    if let Some(sentence) = &report.sentence {
+        tracing::warn!(
+            sentence,
+            "the Prometheus on this machine does not have the rules it should have"
+        );
+    }
+    if let Err(error) = app.note_local(id, &report).await {
+        tracing::warn!(%error, "what came of the rules of the Prometheus on this machine cannot be noted");
+    }
+    Some(report.result)
+}
+
+fn report(
+    bundle: &RuleBundle,
+    result: LoadResult,
+    why: Option<(&str, String)>,
+    failing: Vec<String>,
+) -> LoadReport {
+    let (code, sentence) = why.unzip();
+    LoadReport {
+        sha256: bundle.sha256.clone(),
+        result,
+        code: code.map(str::to_owned),
+        sentence,
+        failing,
+    }
+}
+
+/// Brings the folder to a bundle where it is not there yet, and Prometheus to the folder.
+fn bring(place: &Place, id: &PrometheusId, bundle: &RuleBundle) -> Result<Applied, RulesError> {
+    let site = Site {
+        folder: place.folder.clone(),
+        owner: Owner::Server {
+            prometheus: id.to_string(),
+        },
+        follows: &|_| false,
+        prometheus: Engine::at(&place.url),
+        commands: place.world.commands(),
+        installed: place.programs.clone(),
+        unit: None,
+    };
+    match site.seen(&bundle.files)? {
+        Seen::Loaded(failing) => Ok(Applied::Loaded(failing)),
+        Seen::Waiting(why) => Ok(Applied::Waiting(why)),
+        Seen::Otherwise(why) => {
+            tracing::info!(
+                why,
+                sha256 = bundle.sha256,
+                "rules are brought to the Prometheus on this machine"
+            );
+            let (applied, _) = site.apply(&bundle.files)?.keep()?;
+            Ok(applied)
+        }
+    }
+}
