@@ -77,4 +77,10 @@ codes! { Fleet;
     "A command ended on a node with an exit code other than 0.";
     "Read what it said; `-b` shows together what nodes said alike.";
     "The node was reached and the command ran there to its end. What the exit code means is the command's own affair."
+
+    NODE_NOT_INSTALLED = 13, NotHealthy, 424;
+    "Nothing was installed on a node, so nothing there is scraped.";
+    "Run `aami nodes install NODE`.";
+    "A node that is declared is watched once exporters were installed on it: for a file fleet /var/lib/aami/fleet.json notes \
+     that, a control plane hears it from the node. Exporters that were there before are adopted by the installation."
 }

@@ -1,0 +1,148 @@
+//! Rules that are wanted against rules that a Prometheus has loaded, all of them told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use aami_monitor::presets::RuleFile;
+use aami_monitor::promql::Expression;
+use serde::Deserialize;
+
+use super::engines::LoadedGroup;
+
+/// How wanted rules stand.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Compared {
+    /// How many alerts are loaded as they are wanted.
+    pub(crate) loaded: usize,
+    /// Groups and alerts that are not there: `GPULost of aami-preset-gpu-production.yaml`.
+    pub(crate) missing: Vec<String>,
+    /// The names of the files they belong to.
+    pub(crate) files: BTreeSet<String>,
+    /// Rules that cannot be evaluated, each with the reason.
+    pub(crate) failing: Vec<String>,
+}
+
+/// Compares what is loaded with the files that are wanted.
+pub(crate) fn compared(loaded: &[LoadedGroup], files: &[RuleFile]) -> Compared {
+    let mut compared = Compared::default();
+    for file in files {
+        let ours: Vec<&LoadedGroup> = (loaded.iter())
+            .filter(|group| Path::new(&group.file).ends_with(&file.name) && file.groups.contains(&group.name))
+            .collect();
+        let has_group = |name: &String| ours.iter().any(|group| group.name == *name);
+        let rules = || ours.iter().flat_map(|group| &group.rules);
+        let before = compared.missing.len();
+        for group in file.groups.iter().filter(|name| !has_group(name)) {
+            compared
+                .missing
+                .push(format!("the group {group} of {}", file.name));
+        }
+        for alert in &file.alerts {
+            if rules().any(|rule| rule.name == *alert) {
+                compared.loaded += 1;
+            } else {
+                compared.missing.push(format!("{alert} of {}", file.name));
+            }
+        }
+        if compared.missing.len() > before {
+            compared.files.insert(file.name.clone());
+        }
+        for rule in rules().filter(|rule| !rule.last_error.is_empty()) {
+            compared
+                .failing
+                .push(format!("{}: {}", rule.name, rule.last_error));
+        }
+    }
+    compared
+}
+
+#[derive(Deserialize)]
+struct Written {
+    #[serde(default)]
+    groups: Vec<WrittenGroup>,
+}
+
+#[derive(Deserialize)]
+struct WrittenGroup {
+    #[serde(default)]
+    rules: Vec<WrittenRule>,
+}
+
+#[derive(Deserialize)]
+struct WrittenRule {
+    alert: Option<String>,
+    #[serde(default)]
+    expr: String,
+}
+
+/// The series that these rules look at, and the alerts that do. A file that cannot be understood has none.
+pub(crate) fn series(files: &[RuleFile]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut series: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in files {
+        let Ok(written) = serde_saphyr::from_str::<Written>(&file.text) else {
+            continue;
+        };
+        for rule in written.groups.into_iter().flat_map(|group| group.rules) {
+            let Ok(expression) = Expression::parse(&rule.expr) else {
+                continue;
+            };
+            for metric in expression.metrics() {
+                let alerts = series.entry(metric.to_owned()).or_default();
+                alerts.extend(rule.alert.clone());
+            }
+        }
+    }
+    series
+}
+
+#[cfg(test)]
+mod tests {
+    use aami_monitor::presets::{self, Options};
+
+    use super::*;
+
+    fn group(file: &str, name: &str, rules: &[(&str, &str)]) -> LoadedGroup {
+        let rules: Vec<serde_json::Value> = (rules.iter())
+            .map(|(name, error)| serde_json::json!({"name": name, "lastError": error}))
+            .collect();
+        serde_json::from_value(serde_json::json!({"name": name, "file": file, "rules": rules})).unwrap()
+    }
+
+    fn file(alerts: &[&str]) -> RuleFile {
+        RuleFile {
+            name: "aami-a.yaml".to_owned(),
+            text: String::new(),
+            groups: vec!["aami".to_owned()],
+            alerts: alerts.iter().map(|alert| (*alert).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn everything_that_is_not_there_is_told_and_what_cannot_be_evaluated() {
+        let loaded = [
+            group("/r/aami-a.yaml", "aami", &[("One", ""), ("Two", "many-to-many")]),
+            group("/r/other.yaml", "aami", &[("Three", "")]),
+        ];
+        let told = compared(&loaded, &[file(&["One", "Two", "Three"])]);
+        assert_eq!(told.loaded, 2);
+        assert_eq!(told.missing, ["Three of aami-a.yaml"]);
+        assert_eq!(told.failing, ["Two: many-to-many"]);
+        let told = compared(&[], &[file(&["One"])]);
+        assert_eq!(
+            told.missing,
+            ["the group aami of aami-a.yaml", "One of aami-a.yaml"]
+        );
+        assert!(told.files.contains("aami-a.yaml"));
+    }
+
+    #[test]
+    fn every_preset_says_what_it_looks_at() {
+        let basic = presets::find("gpu-basic").unwrap();
+        let files = presets::render(&[basic], &[], &Options::default()).unwrap();
+        let series = series(&files);
+        assert!(series.contains_key("DCGM_FI_DEV_GPU_TEMP"), "{:?}", series.keys());
+        let alerts = &series["DCGM_FI_DEV_GPU_TEMP"];
+        assert!(!alerts.is_empty());
+        assert!(super::series(&[file(&[])]).is_empty());
+    }
+}
