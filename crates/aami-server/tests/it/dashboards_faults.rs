@@ -99,16 +99,22 @@ fn those_who_read_slowly_delay_nobody_cost_nothing_and_catch_up() {
     );
     assert!(grown < 500_000_000, "{grown}");
     // Those that were overtaken are told so, and then see what there is: the row as it is, and every event they missed.
-    let mut overtaken = 0;
+    let (mut overtaken, mut sent_away) = (0, 0);
     for dashboard in slow.iter_mut().take(3) {
         let mut row = String::new();
         let mut events = 0;
-        let mut begun_again = false;
+        let (mut begun_again, mut came_back) = (false, false);
         loop {
-            let frame = dashboard.hear().expect("it was read in time");
+            let Some(frame) = dashboard.hear() else {
+                // On a machine so slow that it took nothing for too long, it comes back with what it remembers.
+                assert!(!came_back, "it was sent away while it was reading");
+                *dashboard = Dashboard::back(&house, &dashboard.remembered());
+                (came_back, sent_away) = (true, sent_away + 1);
+                continue;
+            };
             match frame.what {
                 What::Snapshot { reason, .. } => {
-                    assert_eq!(reason, Why::Slow);
+                    assert!(came_back || reason == Why::Slow, "{reason:?}");
                     begun_again = true;
                 }
                 What::Event(told) if told.notice.kind == "site.told" => events += 1,
@@ -121,8 +127,8 @@ fn those_who_read_slowly_delay_nobody_cost_nothing_and_catch_up() {
         assert_eq!((row.as_str(), events), ("inactive", TOLD));
         overtaken += usize::from(begun_again);
     }
-    assert!(overtaken > 0, "it was not enough to overtake anybody");
-    assert!(metric(&house, "aami_dashboard_resyncs_total") >= 1.0);
+    assert!(overtaken + sent_away > 0, "it was not enough to overtake anybody");
+    assert!(sent_away > 0 || metric(&house, "aami_dashboard_resyncs_total") >= 1.0);
 }
 
 #[test]
