@@ -33,6 +33,10 @@ pub struct Status {
     pub nodes: std::collections::BTreeMap<String, u64>,
     /// How many scrape targets Prometheus is told of, only those seen by the caller.
     pub targets: u64,
+    /// Prometheuses by how their alert rules stand (`loaded`, `pending`, `waiting`, `failed`), only those seen by the
+    /// caller.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub rules: std::collections::BTreeMap<String, u64>,
     /// How long ago Prometheus last asked, in seconds; absent when it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discovery_asked_seconds: Option<u64>,

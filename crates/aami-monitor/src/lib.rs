@@ -26,6 +26,7 @@ pub mod prometheus;
 pub mod promql;
 pub mod rollout;
 pub mod rule_sets;
+pub mod rule_state;
 pub mod rules;
 pub mod scope;
 pub mod scrape_path;

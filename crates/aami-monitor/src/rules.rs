@@ -7,11 +7,13 @@
 mod agents;
 mod deliveries;
 mod installation;
+mod loading;
 mod rule;
 
 pub use agents::agents;
 pub use deliveries::deliveries;
 pub use installation::installation;
+pub use loading::loading;
 pub use rule::{File, Recording, Rule, severity_name};
 pub(crate) use rule::{Group, Line, text_of};
 
@@ -24,12 +26,15 @@ pub const DELIVERIES_FILE: &str = "aami-deliveries.yaml";
 /// What the file with [`agents()`] is called in a rules folder.
 pub const AGENTS_FILE: &str = "aami-agents.yaml";
 
+/// What the file with [`loading()`] is called in a rules folder.
+pub const LOADING_FILE: &str = "aami-loading.yaml";
+
 /// The files of rules a server's Prometheus is given.
-pub const FILES: [&str; 3] = [INSTALLATION_FILE, DELIVERIES_FILE, AGENTS_FILE];
+pub const FILES: [&str; 4] = [INSTALLATION_FILE, DELIVERIES_FILE, AGENTS_FILE, LOADING_FILE];
 
 /// What stands in each of [`FILES`], in their order.
-pub fn texts() -> Result<[String; 3], RulesError> {
-    Ok([installation()?, deliveries()?, agents()?])
+pub fn texts() -> Result<[String; 4], RulesError> {
+    Ok([installation()?, deliveries()?, agents()?, loading()?])
 }
 
 /// Why rules cannot be written.

@@ -6,7 +6,9 @@
 
 pub(crate) mod access;
 pub(crate) mod address;
+pub(crate) mod alerts;
 pub(crate) mod batches;
+pub(crate) mod bundles;
 pub(crate) mod checks;
 pub(crate) mod commands;
 pub(crate) mod commit;
@@ -23,13 +25,16 @@ pub(crate) mod groups;
 pub(crate) mod installations;
 pub(crate) mod inventories;
 pub(crate) mod keys;
+pub(crate) mod loadings;
 pub(crate) mod node_tokens;
 pub(crate) mod nodes;
+pub(crate) mod prometheuses;
 pub(crate) mod readiness;
 pub(crate) mod refusal;
 pub(crate) mod register;
 pub(crate) mod reports;
 pub(crate) mod rollout;
+pub(crate) mod rules;
 pub(crate) mod runs;
 pub(crate) mod scraped;
 pub(crate) mod silences;
@@ -65,6 +70,8 @@ pub(crate) struct App {
     pub(crate) live: Arc<Live>,
     /// Who looks on at this moment, and what they see.
     pub(crate) dashboards: crate::dashboards::Dashboards,
+    /// The others that share the store, and what they are told.
+    pub(crate) peers: crate::peers::Peers,
     /// Which replica this is, among those that share the store; another one after each start.
     pub(crate) replica: String,
     pub(crate) verifier: verify::Queue,
@@ -72,6 +79,8 @@ pub(crate) struct App {
     pub(crate) notify: crate::notify::Desk,
     /// Those it asks: Alertmanager and Prometheus.
     pub(crate) services: crate::services::Services,
+    /// What each Prometheus should have loaded.
+    pub(crate) bundles: bundles::Bundles,
     /// When nodes without an agent were last scraped.
     pub(crate) scraped: scraped::Scraped,
     /// How many bytes more may be held of what those send who are not signed in.

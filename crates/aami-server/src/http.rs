@@ -4,6 +4,7 @@
 //! function. A route that is not in the table is not answered, so nothing can be reachable by accident.
 //! Every refusal is `application/problem+json`.
 
+mod alerts;
 mod batches;
 pub(crate) mod call;
 mod checks;
@@ -26,10 +27,12 @@ mod nodes;
 pub(crate) mod openapi;
 mod pages;
 mod problem;
+mod prometheuses;
 mod reply;
 mod rollout;
 pub(crate) mod router;
 pub(crate) mod routes;
+mod rules;
 mod runs;
 mod scripts;
 mod sd;

@@ -57,6 +57,21 @@ impl Services {
     }
 }
 
+impl Services {
+    /// Those at these addresses, which whoever may name them has named.
+    pub(crate) fn at(prometheus: &str, alertmanager: Option<&str>, roots: &Roots) -> Self {
+        let service = |name, url: &str| Service {
+            name,
+            terms: terms(url, None, roots),
+            authorization: None,
+        };
+        Self {
+            alertmanager: alertmanager.map(|url| Alertmanager::new(service("Alertmanager", url))),
+            prometheus: Some(Prometheus::new(service("Prometheus", prometheus))),
+        }
+    }
+}
+
 fn terms(url: &str, ca: Option<&std::path::Path>, roots: &Roots) -> Result<Terms, String> {
     let place = Place::parse(url).map_err(|why| format!("its URL cannot be used: {why}"))?;
     let pem = match ca {
@@ -103,6 +118,15 @@ pub(crate) enum ServiceError {
 }
 
 impl ServiceError {
+    /// The sentence without what the other side said: whoever named its address need not be told what lies there.
+    pub(crate) fn without_their_words(&self) -> String {
+        match self {
+            Self::Status { service, status, .. } => format!("{service} answered with status {status}"),
+            Self::Answer { service, .. } => format!("{service} answered something else than was asked for"),
+            Self::Setup { .. } | Self::Wire { .. } => self.to_string(),
+        }
+    }
+
     /// Whether it is about what was asked, so that another question may well be answered.
     pub(crate) fn is_about_the_question(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! What the control plane does by its own clock. Each task does a bounded piece of work, then waits.
 //!
 //! Where several replicas share a store, only the one that holds the lead does them (see [`lead`]);
-//! verifying and our own target file are each replica's own.
+//! verifying, our own target file and the rules of the Prometheus beside it are each replica's own.
 
 mod batches;
 mod history;
@@ -11,6 +11,7 @@ mod nodes;
 mod pace;
 mod replica;
 mod rollout;
+mod rules;
 mod silences;
 mod targets;
 mod up;
@@ -48,6 +49,7 @@ pub(crate) fn start(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: 
     });
     links::start(tasks, app, lead, stop);
     tasks.spawn(silences::keep(app.clone(), lead.clone(), stop.clone()));
+    tasks.spawn(rules::deliver(app.clone(), stop.clone()));
     tasks.spawn(up::ask(app.clone(), lead.clone(), stop.clone()));
     tasks.spawn(batches::work(app.clone(), lead.clone(), stop.clone()));
     every(tasks, Duration::from_secs(300), stop, {
@@ -60,6 +62,7 @@ pub(crate) fn start(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: 
         move || links::sweep_tickets(app.clone(), lead.clone())
     });
     replica::keep(tasks, app, stop);
+    crate::peers::keep(tasks, app, stop);
     every(tasks, Duration::from_secs(2), stop, {
         let (app, lead) = (app.clone(), lead.clone());
         move || links::sweep(app.clone(), lead.clone())

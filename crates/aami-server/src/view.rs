@@ -13,6 +13,7 @@ pub(crate) mod document;
 pub(crate) mod feed;
 pub(crate) mod linked;
 mod mark;
+pub(crate) mod ruled;
 pub(crate) mod snapshot;
 mod table;
 pub(crate) mod upkeep;

@@ -1,9 +1,10 @@
-//! The clock and the random source, as values, so that tests can drive them.
+//! The clock, the random source and other programs, as values, so that tests can drive them.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use aami_inventory::{Commands, SystemCommands};
 use aami_model::Timestamp;
 
 /// What the present time is.
@@ -29,6 +30,7 @@ pub trait Random: Send + Sync {
 pub struct World {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    commands: Arc<dyn Commands + Send + Sync>,
 }
 
 impl World {
@@ -37,6 +39,7 @@ impl World {
         Self {
             clock: Arc::new(SystemClock),
             random: Arc::new(OsRandom),
+            commands: Arc::new(SystemCommands::default()),
         }
     }
 
@@ -45,6 +48,7 @@ impl World {
         Self {
             clock,
             random: Arc::new(OsRandom),
+            commands: Arc::new(SystemCommands::default()),
         }
     }
 
@@ -56,6 +60,11 @@ impl World {
     /// How long the process has been running, by a clock that nobody sets.
     pub fn elapsed(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    /// Other programs of this machine.
+    pub fn commands(&self) -> &dyn Commands {
+        &*self.commands
     }
 
     /// Unpredictable bytes.

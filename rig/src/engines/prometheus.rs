@@ -51,6 +51,14 @@ impl<'net> Prometheus<'net> {
         Self::run(place.into(), configured, folder, None)
     }
 
+    /// The same, on this port.
+    pub fn start_at(place: impl Into<Place<'net>>, configured: &Path, port: u16) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("aami-rig-prometheus-")
+            .tempdir()?;
+        Self::run(place.into(), configured, folder, Some(port))
+    }
+
     fn run(place: Place<'net>, configured: &Path, folder: TempDir, receiving: Option<u16>) -> Result<Self> {
         let file = configured.join("prometheus.yml");
         promtool(&["check", "config", &file.to_string_lossy()])?;

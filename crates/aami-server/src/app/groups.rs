@@ -217,6 +217,32 @@ impl App {
                         ),
                     ));
                 }
+                if snapshot
+                    .ruled
+                    .sets(&Orgs::All)
+                    .any(|set| set.doc.group.as_ref() == Some(&id))
+                {
+                    return Err(Refusal::new(
+                        code::CONFLICT,
+                        format!(
+                            "there are alert rules of the group {:?}; delete them first",
+                            held.doc.name
+                        ),
+                    ));
+                }
+                let watched = snapshot
+                    .ruled
+                    .prometheuses(&Orgs::All)
+                    .find(|one| one.doc.groups.contains(&id));
+                if let Some(one) = watched {
+                    return Err(Refusal::new(
+                        code::CONFLICT,
+                        format!(
+                            "the Prometheus {:?} watches the group {:?}; change that first",
+                            one.doc.name, held.doc.name
+                        ),
+                    ));
+                }
                 // A machine that enrols with such a token would join a group that is not there.
                 let now = self.world.now();
                 let named = snapshot
@@ -245,6 +271,7 @@ impl App {
                         txn.when_unchanged(keys::group(&id), held.revision)
                             .delete(keys::group(&id))
                             .delete(keys::rollout(&id))
+                            .delete(keys::rule(&super::rules::id_of(&held.doc.org, Some(&id))))
                     });
                 Ok(Wanted::Write(Box::new(change), ()))
             })

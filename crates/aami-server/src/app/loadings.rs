@@ -9,6 +9,7 @@ use aami_api::prometheus::{LoadReport, NodePrometheus, NodePrometheuses, Prometh
 use aami_model::access::{Caller, Orgs, Role, Scope};
 use aami_model::prometheus::{LONGEST_SENTENCE, LoadResult, Loading, MOST_FAILING, Prometheus, RuleState};
 use aami_model::{Code, NodeId, PrometheusId, Timestamp, code};
+use aami_monitor::rule_state::{self, OfPrometheus};
 use aami_store::keys;
 use serde_json::json;
 
@@ -91,6 +92,23 @@ impl App {
             node_id: node.clone(),
             items,
         }
+    }
+
+    /// How the rules of each Prometheus stand, for `/metrics`.
+    pub(crate) fn rule_metrics(&self, orgs: &Orgs) -> String {
+        let snapshot = self.view.current();
+        let all: Vec<OfPrometheus> = (snapshot.ruled.prometheuses(orgs))
+            .map(|held| {
+                let shown = self.shown_prometheus(&snapshot, &held.doc);
+                OfPrometheus {
+                    org: shown.prometheus.org.to_string(),
+                    prometheus: shown.prometheus.name,
+                    loaded: shown.state == RuleState::Loaded,
+                    failing: shown.last.map_or(0, |last| last.failing.len()),
+                }
+            })
+            .collect();
+        rule_state::metrics(&all)
     }
 
     /// All rules a Prometheus should have.

@@ -25,6 +25,11 @@ impl App {
                     .count() as u64;
             }
         }
+        let mut rules = BTreeMap::new();
+        for held in snapshot.ruled.prometheuses(&caller.orgs) {
+            let state = self.shown_prometheus(&snapshot, &held.doc).state;
+            *rules.entry(state.name().to_owned()).or_default() += 1;
+        }
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cluster: self.cluster_name(),
@@ -32,6 +37,7 @@ impl App {
             uptime_seconds: self.started.elapsed().as_secs(),
             nodes,
             targets,
+            rules,
             discovery_asked_seconds: self.discovery.asked_ago().map(|ago| ago.as_secs()),
         })
     }

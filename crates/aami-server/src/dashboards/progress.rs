@@ -25,7 +25,7 @@ pub(crate) struct Fraction {
 
 impl Fraction {
     /// What a stranger says of a step: a number that is one, and one line.
-    fn new(step: &str, fraction: f64, message: &str) -> Self {
+    pub(super) fn new(step: &str, fraction: f64, message: &str) -> Self {
         let whole = if fraction.is_finite() {
             fraction.clamp(0.0, 1.0) * 1000.0
         } else {

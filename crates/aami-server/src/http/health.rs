@@ -56,6 +56,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, Who(caller): Who) -> Re
     }
     text.push_str(&app.installations(&orgs));
     text.push_str(&app.rollout_metrics(&orgs));
+    text.push_str(&app.rule_metrics(&orgs));
     let info = app.discovery.node_info(&app.view, orgs);
     let mut bytes = text.into_bytes();
     for piece in info.pieces() {

@@ -9,8 +9,9 @@ use axum::routing::{delete, get, patch, post};
 
 use super::gate::{self, Gate};
 use super::{
-    batches, checks, commands, dashboards, deliveries, dist, events, exporters, found, groups, health,
-    inventory, keys, link, node_tokens, nodes, openapi, pages, rollout, runs, scripts, sd, tokens, webhooks,
+    alerts, batches, checks, commands, dashboards, deliveries, dist, events, exporters, found, groups,
+    health, inventory, keys, link, node_tokens, nodes, openapi, pages, prometheuses, rollout, rules, runs,
+    scripts, sd, tokens, webhooks,
 };
 use crate::app::{App, Refusal};
 
@@ -24,6 +25,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/ws", get(dashboards::open))
         .route("/ws/node", get(link::open))
+        .route("/ws/peer", get(link::open_peer))
         .route("/events", post(deliveries::receive))
         .route("/", get(pages::status))
         .route("/bootstrap.sh", get(scripts::bootstrap))
@@ -86,6 +88,27 @@ fn api() -> Router<Arc<App>> {
             "/checks/{id}",
             get(checks::show).patch(checks::edit).delete(checks::delete),
         )
+        .route("/alerts/presets", get(alerts::presets))
+        .route("/alerts/presets/{id}", get(alerts::preset))
+        .route("/alerts/active", get(alerts::active))
+        .route("/alerts/rules", post(rules::create).get(rules::list))
+        .route(
+            "/alerts/rules/{id}",
+            get(rules::show).patch(rules::edit).delete(rules::delete),
+        )
+        .route(
+            "/prometheuses",
+            post(prometheuses::create).get(prometheuses::list),
+        )
+        .route("/prometheuses/node", get(prometheuses::node))
+        .route(
+            "/prometheuses/{id}",
+            get(prometheuses::show)
+                .patch(prometheuses::edit)
+                .delete(prometheuses::delete),
+        )
+        .route("/prometheuses/{id}/bundle", get(prometheuses::bundle))
+        .route("/prometheuses/{id}/loaded", post(prometheuses::loaded))
         .route("/sd/prometheus", get(sd::all))
         .route("/sd/prometheus/active", get(sd::active))
         .route("/sd/prometheus/group/{id}", get(sd::group))

@@ -1,11 +1,12 @@
 //! Every route there is, who may call it, and what goes in and out. The gate enforces it, the OpenAPI
 //! document is written from it, and the authorisation matrix is tested along it.
 
+mod alerts;
 mod batches;
+mod checks;
 mod dashboards;
 mod fleet;
 
-use aami_api::check::{CreateCheck, NodeChecks, PatchCheck};
 use aami_api::command::{CommandView, Commands, GiveCommand};
 use aami_api::delivery::Delivery;
 use aami_api::discovery::TargetGroup;
@@ -21,7 +22,6 @@ use aami_api::run::{ReportEvents, Reported, RunView};
 use aami_api::token::{CreateToken, CreatedToken, PatchToken, TokenView, Validated};
 use aami_api::webhook::{CreateWebhook, CreatedWebhook, PatchWebhook, WebhookView};
 use aami_model::access::Role;
-use aami_model::check::Check;
 use aami_model::group::Group;
 use http::Method;
 use serde_json::{Value, json};
@@ -54,6 +54,8 @@ pub(crate) enum Access {
     EventsIn,
     /// A node, by its own credential and no other.
     OwnNode,
+    /// Another control plane on the same store, by its badge.
+    Replica,
 }
 
 /// What a body looks like.
@@ -143,7 +145,6 @@ fn list<T: ToSchema>(all: &mut Vec<(String, Value)>) -> Value {
 
 const PAGE: &[&str] = &["limit", "page_token"];
 const NODES: &[&str] = &["hostname", "status", "group", "label", "q", "limit", "page_token"];
-const CHECKS: &[&str] = &["hostname", "have"];
 const SHAPE: &[&str] = &["shape"];
 const DELIVERIES: &[&str] = &["webhook", "result", "limit", "page_token"];
 const AFTER: &[&str] = &["after", "limit"];
@@ -284,27 +285,6 @@ pub(crate) fn all() -> Vec<Route> {
             O,
             "Remove a group nobody is in",
         ),
-        // Checks
-        route(post.clone(), "/api/v1/checks", A, "Define a check")
-            .takes(of::<CreateCheck>)
-            .gives(of::<Check>)
-            .created(),
-        route(get.clone(), "/api/v1/checks", V, "List checks")
-            .gives(page::<Check>)
-            .query(PAGE),
-        route(
-            get.clone(),
-            "/api/v1/checks/node",
-            Access::RoleOrAnyNode(Role::Operator),
-            "The checks meant for one node",
-        )
-        .gives(of::<NodeChecks>)
-        .query(CHECKS),
-        route(get.clone(), "/api/v1/checks/{id}", V, "One check, by id or name").gives(of::<Check>),
-        route(patch.clone(), "/api/v1/checks/{id}", A, "Change a check")
-            .takes(of::<PatchCheck>)
-            .gives(of::<Check>),
-        route(delete.clone(), "/api/v1/checks/{id}", A, "Remove a check"),
         // Discovery
         route(get.clone(), "/api/v1/sd/prometheus", SD, "Every target")
             .gives(list::<TargetGroup>)
@@ -345,6 +325,12 @@ pub(crate) fn all() -> Vec<Route> {
             "/ws/node",
             Access::OwnNode,
             "The socket of a node's agent (WebSocket)",
+        ),
+        route(
+            get.clone(),
+            "/ws/peer",
+            Access::Replica,
+            "The socket of another control plane on the same store (WebSocket)",
         ),
         // What happened
         route(get.clone(), "/api/v1/events", V, "Events after a number")
@@ -439,6 +425,8 @@ pub(crate) fn all() -> Vec<Route> {
         route(get.clone(), "/docs/explain/{id}", OPEN, "What a code means"),
         route(get.clone(), "/docs/guide/{id}", OPEN, "A page of the guide"),
     ];
+    routes.extend(alerts::routes());
+    routes.extend(checks::routes());
     routes.extend(batches::routes());
     routes.extend(fleet::routes());
     routes.extend(dashboards::routes());

@@ -57,7 +57,7 @@ pub(crate) fn keep(tasks: &mut JoinSet<()>, app: &Arc<App>, stop: &CancellationT
                 if *id == app.replica || calling.url.is_empty() || called.contains_key(id) {
                     continue;
                 }
-                let call = calls.spawn(call(app.clone(), id.clone(), calling.clone()));
+                let call = calls.spawn(call(app.clone(), id.clone(), Calling::clone(calling)));
                 called.insert(id.clone(), call);
             }
         }

@@ -1,6 +1,7 @@
-//! Alertmanager's silences, by its API version 2.
+//! Alertmanager's silences, and which alerts it holds back, by its API version 2.
 //! <https://github.com/prometheus/alertmanager/blob/v0.25.0/api/v2/openapi.yaml>
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use super::{Service, ServiceError};
 const AUTHOR: &str = "aami";
 /// How long its answers may be. A node has a handful of silences, and each is about a kilobyte.
 const MOST: usize = 1024 * 1024;
+/// How long its list of alerts may be: each is a few kilobytes.
+const MOST_ALERTS: usize = 32 * 1024 * 1024;
 /// When ours begin: what begins in the past begins now, by Alertmanager's own clock, which need not agree with ours.
 const LONG_AGO: Timestamp = Timestamp::EPOCH;
 /// By how much the end of a silence may be off before it is set anew.
@@ -132,6 +135,19 @@ struct Taken {
     id: String,
 }
 
+#[derive(Debug, Deserialize)]
+struct HeldAlert {
+    labels: BTreeMap<String, String>,
+    status: HeldStatus,
+}
+
+/// An alert it holds, and whether a silence or another alert holds it back.
+#[derive(Debug)]
+pub(crate) struct Suppressed {
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) is_suppressed: bool,
+}
+
 /// An Alertmanager.
 pub(crate) struct Alertmanager(Service);
 
@@ -184,6 +200,22 @@ impl Alertmanager {
             }
         }
         Ok(())
+    }
+
+    /// The alerts it holds, and whether each is held back.
+    pub(crate) async fn suppressed(&self) -> Result<Vec<Suppressed>, ServiceError> {
+        let answer = self
+            .0
+            .ask(Method::GET, "/api/v2/alerts", None, MOST_ALERTS)
+            .await?;
+        let alerts: Vec<HeldAlert> = self.0.read(answer.body())?;
+        Ok(alerts
+            .into_iter()
+            .map(|alert| Suppressed {
+                labels: alert.labels,
+                is_suppressed: alert.status.state == "suppressed",
+            })
+            .collect())
     }
 
     /// Our silences for these matchers that have not ended, and what time it is there.

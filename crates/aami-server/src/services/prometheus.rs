@@ -1,6 +1,6 @@
-//! Prometheus, asked which scrape targets are up. <https://prometheus.io/docs/prometheus/2.42/querying/api/>
+//! Prometheus, asked which scrape targets are up, and what alerts. <https://prometheus.io/docs/prometheus/2.42/querying/api/>
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aami_api::url::encoded;
 use bytes::Bytes;
@@ -40,6 +40,29 @@ struct Metric {
     instance: Option<String>,
 }
 
+#[derive(Debug, Deserialize)]
+struct AlertsAnswer {
+    data: AlertsData,
+}
+
+#[derive(Debug, Deserialize)]
+struct AlertsData {
+    alerts: Vec<Alert>,
+}
+
+/// One alert, as it tells of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Alert {
+    pub(crate) labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) state: String,
+    pub(crate) active_at: Option<String>,
+    #[serde(default)]
+    pub(crate) value: String,
+}
+
 /// A Prometheus.
 pub(crate) struct Prometheus {
     service: Service,
@@ -68,6 +91,16 @@ impl Prometheus {
             .ask(Method::POST, "/api/v1/query", Some(body), MOST)
             .await?;
         self.read(answer.body())
+    }
+
+    /// What is pending or fires.
+    pub(crate) async fn alerts(&self) -> Result<Vec<Alert>, ServiceError> {
+        let answer = self
+            .service
+            .ask(Method::GET, "/api/v1/alerts", None, MOST)
+            .await?;
+        let answer: AlertsAnswer = self.service.read(answer.body())?;
+        Ok(answer.data.alerts)
     }
 
     fn read(&self, body: &[u8]) -> Result<HashMap<String, bool>, ServiceError> {

@@ -5,7 +5,9 @@
 //! once when something else is wanted; what holds is looked at again now and then, since somebody may have changed the
 //! folder, or Prometheus may have come back.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -150,6 +152,20 @@ fn report(
     }
 }
 
+/// Makes the folder where it is missing: for whoever runs Prometheus to read, whatever this process' mask says.
+fn make_folder(folder: &Path) -> Result<(), RulesError> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let failed = |source| RulesError::File {
+        path: folder.to_owned(),
+        doing: "made",
+        source,
+    };
+    fs::create_dir_all(folder).map_err(failed)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(failed)
+}
+
 /// Brings the folder to a bundle where it is not there yet, and Prometheus to the folder.
 fn bring(place: &Place, id: &PrometheusId, bundle: &RuleBundle) -> Result<Applied, RulesError> {
     let site = Site {
@@ -163,6 +179,7 @@ fn bring(place: &Place, id: &PrometheusId, bundle: &RuleBundle) -> Result<Applie
         installed: place.programs.clone(),
         unit: None,
     };
+    make_folder(&place.folder)?;
     match site.seen(&bundle.files)? {
         Seen::Loaded(failing) => Ok(Applied::Loaded(failing)),
         Seen::Waiting(why) => Ok(Applied::Waiting(why)),

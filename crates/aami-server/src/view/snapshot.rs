@@ -21,6 +21,7 @@ use super::document::{
 };
 use super::linked::{ConnDocument, Linked};
 use super::mark::Mark;
+use super::ruled::Ruled;
 use super::table::{Table, apply, held};
 use super::upkeep::Upkeep;
 
@@ -94,6 +95,8 @@ pub(crate) struct Snapshot {
     pub(crate) linked: Linked,
     /// Bulk actions and silences.
     pub(crate) upkeep: Upkeep,
+    /// Rule sets, and the Prometheuses they go to.
+    pub(crate) ruled: Ruled,
     cluster: Option<Arc<ClusterDocument>>,
     epoch: Option<Arc<EpochDocument>>,
 }
@@ -382,6 +385,8 @@ impl Snapshot {
                 self.upkeep.apply_batch(key, id, page, entry)?;
             }
             "silences" => self.upkeep.apply_silence(key, id, entry)?,
+            "rules" => self.ruled.apply_rule(key, id, entry)?,
+            "prometheuses" => self.ruled.apply_prometheus(key, id, parts.next(), entry)?,
             room => self.linked.apply(room, key, id, entry, touched)?,
         }
         Ok(())
@@ -410,6 +415,7 @@ impl Snapshot {
         match entry {
             Some(entry) => {
                 let node: Node = decode(key, &entry.value)?;
+                self.ruled.is_shared |= node.org != OrgId::default();
                 if let Some(hash) = node.identity.credential_hash.as_deref() {
                     self.credentials.insert(Mark::of(hash), id.clone());
                 }

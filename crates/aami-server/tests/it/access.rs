@@ -57,6 +57,23 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("DELETE", "/api/v1/checks/{check}", "a"),
     // The name of the node is in the query; a foreign key finds no such node.
     ("GET", "/api/v1/checks/node", "foaNR"),
+    ("GET", "/api/v1/alerts/presets", "fvoa"),
+    ("GET", "/api/v1/alerts/presets/{preset}", "fvoa"),
+    ("GET", "/api/v1/alerts/active", "fvoa"),
+    ("POST", "/api/v1/alerts/rules", "foa"),
+    ("GET", "/api/v1/alerts/rules", "fvoa"),
+    ("GET", "/api/v1/alerts/rules/{set}", "voa"),
+    ("PATCH", "/api/v1/alerts/rules/{set}", "oa"),
+    ("DELETE", "/api/v1/alerts/rules/{set}", "oa"),
+    ("POST", "/api/v1/prometheuses", "fa"),
+    ("GET", "/api/v1/prometheuses", "fvoa"),
+    // By its own credential and no other: a run is not its node.
+    ("GET", "/api/v1/prometheuses/node", "N"),
+    ("GET", "/api/v1/prometheuses/{prometheus}", "voa"),
+    ("PATCH", "/api/v1/prometheuses/{prometheus}", "a"),
+    ("DELETE", "/api/v1/prometheuses/{prometheus}", "a"),
+    ("GET", "/api/v1/prometheuses/{prometheus}/bundle", "voaNR"),
+    ("POST", "/api/v1/prometheuses/{prometheus}/loaded", "N"),
     ("GET", "/api/v1/sd/prometheus", "fvoad"),
     ("GET", "/api/v1/sd/prometheus/active", "fvoad"),
     ("GET", "/api/v1/sd/prometheus/group/{group}", "voad"),
@@ -166,6 +183,18 @@ fn scene() -> Scene {
             Some(&json!({ "name": "c", "script": "exit 0" })),
         )
         .unwrap();
+    let set = admin
+        .create_rule_set(&aami_api::rules::CreateRuleSet {
+            group: Some("g".into()),
+            ..Default::default()
+        })
+        .unwrap();
+    let prometheus: Value = admin
+        .post(
+            "/api/v1/prometheuses",
+            Some(&json!({ "name": "p", "url": "http://127.0.0.1:1", "node": "gpu-01" })),
+        )
+        .unwrap();
     let spare = key(role("spare", Role::Viewer));
     // An agent holds its node's socket, so that there is a command, and an inventory.
     let (agent, _) = Agent::connect(&house, &machine);
@@ -221,6 +250,9 @@ fn scene() -> Scene {
         ("{token}", token.view.id.to_string()),
         ("{exporter}", node.exporters[0].id.clone()),
         ("{group}", group.id.to_string()),
+        ("{set}", set.body.set.id.to_string()),
+        ("{prometheus}", prometheus["id"].as_str().unwrap().to_owned()),
+        ("{preset}", "gpu-basic".to_owned()),
         ("{check}", check.id.to_string()),
         ("{command}", command.id.to_string()),
         ("{run}", run.id.to_string()),
