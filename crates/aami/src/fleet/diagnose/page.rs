@@ -206,7 +206,7 @@ mod tests {
         // Given one that never ends, and one that says a byte now and then,
         let endless = |stream: &mut TcpStream| {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-            let line = b"node_load1 1\n".repeat(5_000);
+            let line = [b"#".repeat(60_000), b"\n".to_vec()].concat();
             while stream.write_all(&line).is_ok() {}
         };
         let drip = |stream: &mut TcpStream| {

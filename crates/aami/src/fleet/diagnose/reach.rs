@@ -312,3 +312,6 @@ pub(super) fn unit(kind: aami_model::exporter::ExporterKind) -> Option<&'static 
         ExporterKind::Custom => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
