@@ -1,6 +1,6 @@
 //! `aami-agent daemon`: the node stays connected, and says what happens on it.
 //!
-//! Four loops, each a thread; they share [`state::Shared`] and nothing else:
+//! Five loops, each a thread; they share [`state::Shared`] and nothing else:
 //!
 //! | loop | listens to | gives |
 //! |---|---|---|
@@ -8,9 +8,10 @@
 //! | [`watch`] | `/proc`, `/sys`, vendor tools, the files that rounds of checks leave | reports, resources |
 //! | [`kernel`] | `/dev/kmsg` | Xids and SXids, folded and counted |
 //! | [`command`] | the closed list of commands | each done once, with its result |
+//! | [`rules`] | the control plane, where a Prometheus runs here | its alert rules in place, or why not |
 //!
-//! A node without a control plane has no uplink: then [`link`] and [`command`] do not run, nothing is kept to be told,
-//! and what [`watch`] and [`kernel`] see is told by the [`metrics`] alone.
+//! A node without a control plane has no uplink: then [`link`], [`command`] and [`rules`] do not run, nothing is kept to
+//! be told, and what [`watch`] and [`kernel`] see is told by the [`metrics`] alone.
 //!
 //! [`connection`] and [`pause`] decide when to connect and how long to stay away; they are pure. What must not be lost
 //! goes through the [`spool`]; everything else is replaced by what comes next. Every queue is bounded, every wait has
@@ -30,6 +31,7 @@ mod notify;
 mod pause;
 pub(crate) mod replace;
 mod resources;
+mod rules;
 mod spool;
 mod state;
 mod update;
@@ -48,6 +50,7 @@ use aami_plans::node::Form;
 
 pub(crate) use identity::Unusable;
 pub(crate) use notify::Notify;
+pub(crate) use rules::take_rules_back;
 
 use identity::Identity;
 use state::Shared;
@@ -131,6 +134,8 @@ fn connect(shared: &Arc<Shared>, identity: Identity) -> Result<Option<JoinHandle
     if uplink.road.is_in_the_open() {
         shared.say("the connection is plain HTTP, as this node was enrolled: whoever is in between reads its credential");
     }
+    let (rules, road, credential) = (shared.clone(), uplink.road.clone(), uplink.credential.clone());
+    begin("rules", move || rules::run(&rules, &road, &credential))?;
     let shared = shared.clone();
     let talk = move || link::run(&shared, &uplink.road, &uplink.credential, &desk);
     begin("link", talk).map(Some)

@@ -34,7 +34,7 @@ pub use engine::{
     on_this_machine,
 };
 pub use error::RulesError;
-pub use folder::{NOTE, Owner};
+pub use folder::{NOTE, Owner, forget, owner_of};
 
 use folder::{Before, Folder};
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,9 +22,9 @@ pub struct Held(#[expect(dead_code, reason = "the lock lasts as long as the file
 /// Why a folder cannot be held.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
-    /// Another writer keeps it for longer than a change takes.
-    #[error("another command is changing {}", .0.display())]
-    Busy(PathBuf),
+    /// Another writer keeps it for longer than a change takes: of what, and which process, where it says so.
+    #[error("another command{} is changing {}", .1.map_or_else(String::new, |process| format!(" (process {process})")), .0.display())]
+    Busy(PathBuf, Option<u32>),
     /// The lock cannot be had.
     #[error("{} could not be locked", path.display())]
     File {
@@ -51,11 +51,16 @@ fn hold_within(path: &Path, patience: Duration) -> Result<Held, HoldError> {
     let begun = Instant::now();
     loop {
         match flock(&open, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Held(open)),
+            Ok(()) => {
+                note_holder(&open);
+                return Ok(Held(open));
+            }
             Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < patience => {
                 std::thread::sleep(Duration::from_millis(20));
             }
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(HoldError::Busy(path.to_owned())),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(HoldError::Busy(path.to_owned(), holder(&open)));
+            }
             Err(error) => {
                 return Err(HoldError::File {
                     path: lock,
@@ -64,6 +69,22 @@ fn hold_within(path: &Path, patience: Duration) -> Result<Held, HoldError> {
             }
         }
     }
+}
+
+/// Writes down who holds a lock, for those who wait for it. That it cannot be written changes nothing about the lock.
+fn note_holder(lock: &File) {
+    let text = format!("{}\n", std::process::id());
+    let _ = lock
+        .set_len(0)
+        .and_then(|()| lock.write_all_at(text.as_bytes(), 0));
+}
+
+/// The process that holds a lock, where it wrote that down.
+fn holder(lock: &File) -> Option<u32> {
+    let mut text = [0; 16];
+    let length = lock.read_at(&mut text, 0).ok()?;
+    let text = std::str::from_utf8(text.get(..length)?).ok()?;
+    text.strip_suffix('\n')?.parse().ok()
 }
 
 /// Opens the file that is locked, and makes it where it is not there. It is never removed: somebody may wait for it.
@@ -170,7 +191,10 @@ mod tests {
         let path = folder.path().join("config.yaml");
         let held = hold(&path).unwrap();
         let error = hold_within(&path, Duration::from_millis(50)).unwrap_err();
-        assert!(matches!(error, HoldError::Busy(_)), "{error}");
+        // Whoever waits is told for whom.
+        let own = std::process::id();
+        assert!(matches!(error, HoldError::Busy(_, Some(process)) if process == own), "{error}");
+        assert!(error.to_string().contains(&format!("process {own}")), "{error}");
         drop(held);
         hold(&path).unwrap();
     }
@@ -194,6 +218,16 @@ mod tests {
         std::os::unix::fs::symlink(&elsewhere, &lock).unwrap();
         assert!(hold(&folder.path().join("config.yaml")).is_err());
         assert!(!elsewhere.exists());
+    }
+
+    #[test]
+    fn what_is_no_process_is_not_named() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["", "\n", "12", "x\n", "\u{1b}[2J\n", "99999999999999999999\n"] {
+            let lock = folder.path().join("lock");
+            fs::write(&lock, text).unwrap();
+            assert_eq!(holder(&File::open(&lock).unwrap()), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -15,12 +15,14 @@ mod bundle;
 mod checks;
 mod completions;
 mod config;
+mod diagnose;
+mod diff;
 mod duration;
 pub(crate) mod each;
 mod events;
 mod explain;
 pub(crate) mod failure;
-mod find;
+pub(crate) mod find;
 mod groups;
 mod init;
 mod keys;
@@ -31,6 +33,7 @@ pub(crate) mod nodes;
 mod offline;
 pub(crate) mod paging;
 mod preflight;
+mod prometheuses;
 pub(crate) mod query;
 mod random;
 pub(crate) mod reach;
@@ -85,12 +88,15 @@ enum Command {
     Init(Box<init::Init>),
     Server(server::Server),
     Status(status::Status),
+    Diagnose(diagnose::Diagnose),
+    Diff(diff::Diff),
     Nodes(nodes::Nodes),
     Groups(groups::Groups),
     Batches(batches::Batches),
     Agents(agents::Agents),
     Checks(checks::Checks),
     Alerts(alerts::Alerts),
+    Prometheuses(prometheuses::Prometheuses),
     Tokens(tokens::Tokens),
     Keys(keys::Keys),
     Runs(runs::Runs),
@@ -114,12 +120,15 @@ impl Command {
             Self::Init(command) => command.run(surroundings),
             Self::Server(command) => command.run(surroundings),
             Self::Status(command) => command.run(surroundings),
+            Self::Diagnose(command) => command.run(surroundings),
+            Self::Diff(command) => command.run(surroundings),
             Self::Nodes(command) => command.run(surroundings),
             Self::Groups(command) => command.run(surroundings),
             Self::Batches(command) => command.run(surroundings),
             Self::Agents(command) => command.run(surroundings),
             Self::Checks(command) => command.run(surroundings),
             Self::Alerts(command) => command.run(surroundings),
+            Self::Prometheuses(command) => command.run(surroundings),
             Self::Tokens(command) => command.run(surroundings),
             Self::Keys(command) => command.run(surroundings),
             Self::Runs(command) => command.run(surroundings),
@@ -143,12 +152,15 @@ impl Command {
             Self::Init(command) => command.format(),
             Self::Server(command) => command.format(),
             Self::Status(command) => command.common.format(),
+            Self::Diagnose(command) => command.common.format(),
+            Self::Diff(command) => command.common.format(),
             Self::Nodes(command) => command.common.format(),
             Self::Groups(command) => command.common.format(),
             Self::Batches(command) => command.common.format(),
             Self::Agents(command) => command.common.format(),
             Self::Checks(command) => command.common.format(),
             Self::Alerts(command) => command.common.format(),
+            Self::Prometheuses(command) => command.common.format(),
             Self::Tokens(command) => command.common.format(),
             Self::Keys(command) => command.common.format(),
             Self::Runs(command) => command.common.format(),
@@ -178,7 +190,10 @@ fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 
 /// Runs the command the arguments name.
 pub(crate) fn main() -> ExitCode {
-    ExitCode::from(run(std::env::args_os().collect()).number())
+    let exit = run(std::env::args_os().collect());
+    // Somebody may still be asked for a password that nobody waits for.
+    ask::give_up();
+    ExitCode::from(exit.number())
 }
 
 fn run(arguments: Vec<OsString>) -> Exit {

@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::node::{Which, api_of, settings};
 use super::screen;
 use super::surroundings::Surroundings;
+use crate::daemon::take_rules_back;
 
 /// Take back everything that bootstrap changed on this machine, and its registration
 #[derive(Debug, Args)]
@@ -101,6 +102,9 @@ impl Uninstall {
         let report = installer.uninstall((!self.keep_registration).then_some(&unregisterer as _))?;
         if report.code().is_none() {
             super::run::forget(&self.which)?;
+            for why in take_rules_back(self.which.root()) {
+                screen::warn(&format!("alert rules are left: {why}"), self.json);
+            }
         }
         show(&report, self.json, "This machine is as it was before AAMI.");
         if !self.json && report.code().is_none() && !report.undone.is_empty() {

@@ -46,4 +46,11 @@ codes! { Alerts;
     "Rules lie in a folder that Prometheus reads, and a note beside them says whose they are and what was there before \
      a change. Both are written whole or not at all, so what is there is the rules from before or the new ones. An \
      agent writes only below /etc/aami/rules, and its unit lets it do so only where that folder is there when it starts."
+
+    ALERT_RULES_PENDING = 8, Pending, 504;
+    "A Prometheus was not seen to load the rules in time.";
+    "`aami prometheuses list` says how far each is, and who brings it its rules.";
+    "The control plane keeps the rules and hands them on: to the Prometheus beside it itself, to others through the \
+     agent of the node each runs on. It was not heard in time that one of them has loaded what is wanted now. The rules \
+     stay wanted, and are brought there when whoever delivers them comes back."
 }

@@ -260,6 +260,57 @@ fn promtool_has_nothing_to_say_about_any_file() {
 }
 
 #[test]
+fn a_declared_node_is_missed_when_nobody_looks_at_it_and_its_gpus_are_counted() {
+    // Given three declared nodes as a fleet renders them, of which one is scraped whole, one has lost a GPU and one is
+    // no target at all,
+    let declared = |node: &str| presets::Declared {
+        node: node.to_owned(),
+        cluster: "prod".to_owned(),
+        gpus: Some(2),
+        ..presets::Declared::default()
+    };
+    let options = Options {
+        declared: ["gpu-01", "gpu-02", "gpu-03"].into_iter().map(declared).collect(),
+        ..Options::default()
+    };
+    let preset = presets::find("gpu-production").unwrap();
+    let folder = written(&presets::render(&[preset], &[], &options).unwrap());
+    let series = |series: &str, values: &str| json!({"series": series, "values": values});
+    let gpu = |node: &str, uuid: &str| {
+        format!("DCGM_FI_DEV_GPU_TEMP{{cluster=\"prod\",node=\"{node}\",job=\"dcgm\",UUID=\"{uuid}\"}}")
+    };
+    let up = |node: &str| format!("up{{cluster=\"prod\",node=\"{node}\",job=\"dcgm\",instance=\"{node}:9400\"}}");
+    let input = [
+        series(&up("gpu-01"), "1x30"),
+        series(&up("gpu-02"), "1x30"),
+        series(&gpu("gpu-01", "a"), "50x30"),
+        series(&gpu("gpu-01", "b"), "50x30"),
+        series(&gpu("gpu-02", "c"), "50x30"),
+    ];
+    let firing = |alert: &str, at: &str, nodes: &[&str]| {
+        let samples: Vec<Value> = nodes
+            .iter()
+            .map(|node| json!({"labels": format!("{{node=\"{node}\"}}"), "value": 1}))
+            .collect();
+        let expr = format!("count by (node) (ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}})");
+        json!({"expr": expr, "eval_time": at, "exp_samples": samples})
+    };
+    // when Prometheus has looked for long enough and not before, then exactly those are told.
+    let tests = json!({
+        "rule_files": ["aami-*.yaml"], "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": input, "promql_expr_test": [
+            firing("NodeMissing", "4m", &[]),
+            firing("GPULost", "1m", &[]),
+            firing("NodeMissing", "15m", &["gpu-03"]),
+            firing("GPULost", "15m", &["gpu-02"]),
+        ]}],
+    });
+    let file = folder.path().join("test.yaml");
+    std::fs::write(&file, tests.to_string()).unwrap();
+    run(promtool().args(["test", "rules"]).arg(&file));
+}
+
+#[test]
 fn texts_are_filled_in_without_a_gap() {
     // Given all files with their texts, and tests that expect other texts,
     let all: Vec<&Preset> = presets::all().iter().collect();

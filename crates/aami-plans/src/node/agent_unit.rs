@@ -29,6 +29,8 @@ NoNewPrivileges=yes
 ProtectSystem=strict
 # Reports that wait, and which commands were done.
 ReadWritePaths=/var/lib/aami/agent/spool
+# Alert rules, where a Prometheus runs here and its operator made the folder.
+ReadWritePaths=-/etc/aami/rules
 ProtectHome=yes
 PrivateTmp=yes
 PrivateMounts=yes
@@ -88,6 +90,7 @@ mod tests {
             "CapabilityBoundingSet=CAP_SYSLOG",
             "PrivateMounts=yes",
             "ReadWritePaths=/var/lib/aami/agent/spool",
+            "ReadWritePaths=-/etc/aami/rules",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}: {text}");
         }

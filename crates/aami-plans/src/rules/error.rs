@@ -108,7 +108,7 @@ impl RulesError {
 impl From<HoldError> for RulesError {
     fn from(error: HoldError) -> Self {
         match error {
-            HoldError::Busy(path) => Self::Busy(path.parent().map_or(path.clone(), ToOwned::to_owned)),
+            HoldError::Busy(path, _) => Self::Busy(path.parent().map_or(path.clone(), ToOwned::to_owned)),
             HoldError::File { path, source } => Self::File {
                 path,
                 doing: "locked",

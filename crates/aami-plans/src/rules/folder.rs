@@ -33,10 +33,17 @@ pub enum Owner {
         /// Its cluster.
         cluster: String,
     },
-    /// A control plane's, by the id of the Prometheus it keeps.
-    ControlPlane {
+    /// A control plane's, on its own machine, by the id of the Prometheus it keeps.
+    Server {
         /// The id.
         prometheus: String,
+    },
+    /// A control plane's, brought by a node's agent.
+    Agent {
+        /// The id of the Prometheus.
+        prometheus: String,
+        /// Where that answers here, for whoever takes the rules away again.
+        address: String,
     },
 }
 
@@ -44,10 +51,29 @@ impl std::fmt::Display for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Configuration { file, .. } => write!(f, "the configuration {}", file.display()),
-            Self::ControlPlane { prometheus } => {
-                write!(f, "the control plane, for its Prometheus {prometheus}")
+            Self::Server { prometheus } => {
+                write!(f, "the control plane on this machine, for its Prometheus {prometheus}")
+            }
+            Self::Agent { prometheus, .. } => {
+                write!(f, "the control plane this node is enrolled with, for its Prometheus {prometheus}")
             }
         }
+    }
+}
+
+/// Whose rules are in a folder; nobody's where there is none, or no note.
+pub fn owner_of(folder: &Path) -> Result<Option<Owner>, RulesError> {
+    Ok(read(&folder.join(NOTE))?.and_then(|note| note.owner))
+}
+
+/// Gives a folder up that holds no rules of ours any more: its note goes, and whoever comes next takes it over. A folder
+/// with rules keeps its note.
+pub fn forget(folder: &Path) -> Result<(), RulesError> {
+    let note = folder.join(NOTE);
+    let _held = whole_file::hold(&note)?;
+    match read(&note)? {
+        Some(there) if there.files.is_empty() && there.before.is_none() => gone(&note),
+        _ => Ok(()),
     }
 }
 
@@ -245,7 +271,7 @@ impl Folder {
 
 /// Whether a name leads nowhere else. The note may have been written by hand.
 fn is_plain(name: &str) -> bool {
-    rule_file::is_name(name) || (!name.contains('/') && name.starts_with("aami-") && name.ends_with(".yaml"))
+    !name.contains('/') && name.starts_with("aami-") && name.ends_with(".yaml")
 }
 
 /// The note; none where there is no file.

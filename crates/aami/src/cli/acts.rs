@@ -32,8 +32,9 @@ impl Acts {
 /// longer row stands over a shorter one.
 const TABLE: &[(&str, Acts)] = &[
     ("agents", Acts::Plane),
-    ("alerts", Acts::File),
+    ("alerts", Acts::Both),
     ("alerts list-presets", Acts::Neither),
+    ("alerts rules", Acts::Plane),
     ("alerts show-preset", Acts::Neither),
     ("audit", Acts::Plane),
     ("batches", Acts::Plane),
@@ -41,6 +42,8 @@ const TABLE: &[(&str, Acts)] = &[
     ("config", Acts::Neither),
     ("config import", Acts::Plane),
     ("config prometheus", Acts::Plane),
+    ("diagnose", Acts::Both),
+    ("diff", Acts::Both),
     ("events", Acts::Plane),
     ("groups", Acts::Plane),
     ("init", Acts::File),
@@ -52,6 +55,7 @@ const TABLE: &[(&str, Acts)] = &[
     ("nodes list", Acts::Both),
     ("nodes remove", Acts::File),
     ("nodes test", Acts::Both),
+    ("prometheuses", Acts::Plane),
     ("runs", Acts::Plane),
     ("status", Acts::Both),
     ("tokens", Acts::Plane),

@@ -3,6 +3,7 @@
 mod apply_preset;
 mod list;
 mod list_presets;
+mod rules;
 mod show_preset;
 mod test;
 
@@ -29,6 +30,7 @@ enum Verb {
     ApplyPreset(apply_preset::ApplyPreset),
     List(list::List),
     Test(test::Test),
+    Rules(rules::Rules),
 }
 
 impl Alerts {
@@ -39,6 +41,7 @@ impl Alerts {
             Verb::ApplyPreset(verb) => verb.run(self.common.fleet(surroundings)?.as_mut()),
             Verb::List(verb) => verb.run(self.common.fleet(surroundings)?.as_mut()),
             Verb::Test(verb) => verb.run(self.common.fleet(surroundings)?.as_mut()),
+            Verb::Rules(verb) => verb.run(self.common.fleet(surroundings)?.plane("aami alerts rules")?),
         }
     }
 }

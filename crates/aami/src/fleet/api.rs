@@ -1,5 +1,8 @@
 //! The fleet of a control plane.
 
+pub(crate) mod alerts;
+mod diagnose;
+mod diff;
 mod introduction;
 mod nodes;
 
@@ -15,6 +18,9 @@ use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 use crate::cli::session::Session;
 use crate::cli::status;
+use crate::fleet::alerts::{Alertmanager, Alerts, PresetsWanted};
+use crate::fleet::diagnose::{Asked, Subject};
+use crate::fleet::diff::Differences;
 use crate::fleet::health::Health;
 
 /// A fleet that a control plane keeps.
@@ -73,6 +79,26 @@ impl Fleet for ApiFleet {
 
     fn status(&mut self) -> Result<Health, Failure> {
         status::of(&self.session)
+    }
+
+    fn apply_presets(&mut self, wanted: &PresetsWanted) -> Result<Vec<String>, Failure> {
+        alerts::apply_presets(&self.session, wanted)
+    }
+
+    fn alerts(&mut self) -> Result<Alerts, Failure> {
+        alerts::listed(&self.session)
+    }
+
+    fn alertmanager(&mut self, prometheus: Option<&str>) -> Result<Alertmanager, Failure> {
+        alerts::alertmanager(&self.session, prometheus)
+    }
+
+    fn subject(&mut self, node: &str, asked: &Asked) -> Result<Subject, Failure> {
+        diagnose::subject(self, node, asked)
+    }
+
+    fn diff(&mut self, _: bool) -> Result<Differences, Failure> {
+        diff::differences(self)
     }
 
     fn introducer(&self) -> Arc<dyn Introduce> {

@@ -2,6 +2,9 @@
 
 mod alerts;
 mod change;
+mod diagnose;
+mod diff;
+mod gone;
 mod nodes;
 mod noting;
 mod status;
@@ -19,9 +22,14 @@ use super::{
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 use crate::cli::session::Session;
+use crate::fleet::alerts::{Alertmanager, Alerts, PresetsWanted};
+use crate::fleet::diagnose::{Asked, Subject};
+use crate::fleet::diff::Differences;
 use crate::fleet::health::Health;
 
-pub(crate) use alerts::{Applied, Judged};
+pub(crate) use alerts::Applied;
+pub(crate) use gone::{forget_configuration, forget_nodes, forget_rules};
+pub(crate) use targets::is_noted;
 
 /// A fleet that a file declares. The file is read when it is first needed.
 pub(crate) struct FileFleet {
@@ -89,6 +97,26 @@ impl Fleet for FileFleet {
 
     fn status(&mut self) -> Result<Health, Failure> {
         status::status(self)
+    }
+
+    fn apply_presets(&mut self, wanted: &PresetsWanted) -> Result<Vec<String>, Failure> {
+        alerts::apply(self, wanted)
+    }
+
+    fn alerts(&mut self) -> Result<Alerts, Failure> {
+        self.listed()
+    }
+
+    fn alertmanager(&mut self, prometheus: Option<&str>) -> Result<Alertmanager, Failure> {
+        alerts::alertmanager(self, prometheus)
+    }
+
+    fn subject(&mut self, node: &str, asked: &Asked) -> Result<Subject, Failure> {
+        diagnose::subject(self, node, asked)
+    }
+
+    fn diff(&mut self, full: bool) -> Result<Differences, Failure> {
+        diff::differences(self, full)
     }
 
     fn introducer(&self) -> Arc<dyn Introduce> {

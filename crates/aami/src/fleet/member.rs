@@ -37,7 +37,7 @@ pub(crate) struct Member {
     pub(crate) user: String,
     /// The key named for it.
     pub(crate) key: Option<PathBuf>,
-    /// The hosts to go through.
+    /// The hosts to go through, none of them where it is reached directly; nothing where nothing is said.
     pub(crate) jump: Option<ProxyJump>,
     /// Its labels.
     pub(crate) labels: Labels,
@@ -46,6 +46,11 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// Whether the configuration names a host to go through.
+    pub(crate) fn has_jump(&self) -> bool {
+        self.jump.as_ref().is_some_and(|jump| !jump.hops().is_empty())
+    }
+
     /// A node of the configuration.
     pub(crate) fn of(login: &Login<'_>, labels: &Labels) -> Self {
         Self {

@@ -401,6 +401,23 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_is_reached_directly_is_so_whatever_the_files_say() {
+        let files = "Host gpu-*\n  ProxyJump bastion\n";
+        let nodes = "cluster: {name: x}\nnodes:\n  - {name: gpu-01, ip: 10.0.0.1, proxy_jump: none}\n  - {name: gpu-02, ip: \
+                     10.0.0.2}\n";
+        let found = hosts(nodes, files);
+        assert_eq!((found[0].jumps.len(), found[1].jumps.len()), (0, 1));
+        // For all nodes at once as well, and one of them may say otherwise.
+        let nodes = "cluster: {name: x}\nssh: {proxy_jump: none}\nnodes:\n  - {name: gpu-01, ip: 10.0.0.1}\n  - {name: gpu-02, \
+                     ip: 10.0.0.2, proxy_jump: gate}\n";
+        let found = hosts(nodes, files);
+        assert_eq!((found[0].jumps.len(), found[1].jumps[0].name.as_str()), (0, "gate"));
+        // A program in between is not asked for either.
+        let proxied = "Host gpu-01\n  ProxyCommand nc %h %p\n";
+        assert!(hosts("cluster: {name: x}\nnodes: [{name: gpu-01, ip: 10.0.0.1, proxy_jump: none}]\n", proxied)[0].jumps.is_empty());
+    }
+
+    #[test]
     fn root_without_a_way_to_it_is_refused() {
         let never = |user: &str| format!("{NODES}ssh: {{user: {user}, sudo: {{mode: never}}}}\n");
         assert!(

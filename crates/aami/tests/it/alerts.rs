@@ -78,8 +78,8 @@ fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        // The lock of whoever writes is no rule and stays.
-        .filter(|name| name != ".aami.lock")
+        // The lock of whoever writes and the note of whose they are is no rule.
+        .filter(|name| !name.starts_with(".aami"))
         .collect();
     names.sort();
     names
@@ -221,4 +221,116 @@ fn a_test_alert_without_an_alertmanager_says_so() {
     let said = machine.aami(&["alerts", "test"]);
     assert_eq!(said.exit, 1, "{said:?}");
     assert!(said.err.contains("ALERTMANAGER_SILENT"), "{said:?}");
+}
+
+#[test]
+fn another_configuration_never_replaces_the_rules_of_this_one() {
+    // Given rules of this machine's configuration,
+    let machine = Machine::with_prometheus();
+    assert_eq!(
+        machine.aami(&["alerts", "apply-preset", "gpu-production"]).exit,
+        0
+    );
+    let before = names(&machine.rules());
+    // when somebody tries something with another one, then that is refused, with whose they are and the way out;
+    let other = machine.path("home/try.yaml");
+    fs::create_dir_all(other.parent().unwrap()).unwrap();
+    fs::write(&other, machine.config()).unwrap();
+    let other = other.to_str().unwrap();
+    for arguments in [
+        &["alerts", "apply-preset", "infiniband", "--config", other][..],
+        &[
+            "alerts",
+            "apply-preset",
+            "infiniband",
+            "--dry-run",
+            "--config",
+            other,
+        ],
+    ] {
+        let said = machine.aami(arguments);
+        assert_eq!(said.exit, 6, "{said:?}");
+        assert!(
+            said.err.contains("ALERT_RULES_ELSEWHERE")
+                && said.err.contains("/etc/aami/config.yaml")
+                && said.err.contains(".aami-rules.json"),
+            "{said:?}"
+        );
+    }
+    assert_eq!(names(&machine.rules()), before);
+    assert!(!fs::read_to_string(other).unwrap().contains("infiniband"));
+    // nor do nodes of the other one change them.
+    let said = machine.aami(&["nodes", "add", "gpu-77", "--ip", "10.9.9.9", "--config", other]);
+    assert_eq!(said.exit, 0, "{said:?}");
+    assert_eq!(names(&machine.rules()), before);
+    // A configuration that was moved takes its rules along,
+    let moved = machine.path("etc/aami/moved.yaml");
+    fs::rename(machine.path("etc/aami/config.yaml"), &moved).unwrap();
+    let said = machine.aami(&[
+        "alerts",
+        "apply-preset",
+        "storage",
+        "--config",
+        moved.to_str().unwrap(),
+    ]);
+    assert_eq!(said.exit, 0, "{said:?}");
+    // and the way out is one.
+    fs::remove_file(machine.rules().join(".aami-rules.json")).unwrap();
+    let said = machine.aami(&["alerts", "apply-preset", "infiniband", "--config", other]);
+    assert_eq!(said.exit, 0, "{said:?}");
+}
+
+#[test]
+fn rules_follow_the_nodes_that_are_declared() {
+    // Given rules in place,
+    let machine = Machine::with_prometheus();
+    let declared = || fs::read_to_string(machine.rules().join("aami-declared.yaml")).unwrap_or_default();
+    let said = machine.aami(&["nodes", "add", "gpu-01", "--ip", "10.0.0.1"]);
+    assert_eq!(said.exit, 0, "{said:?}");
+    assert!(
+        !machine.rules().join("aami-declared.yaml").exists(),
+        "nobody applied any yet"
+    );
+    assert_eq!(machine.aami(&["alerts", "apply-preset", "gpu-basic"]).exit, 0);
+    assert!(declared().contains("gpu-01"), "{}", declared());
+    // when nodes come, then Prometheus is told of them;
+    let said = machine.aami(&["nodes", "add", "gpu-02", "--ip", "10.0.0.2"]);
+    assert_eq!(
+        (said.exit, said.err.contains("alert rules")),
+        (0, false),
+        "{said:?}"
+    );
+    assert!(declared().contains("gpu-02"), "{}", declared());
+    assert_eq!(machine.aami(&["alerts", "list"]).exit, 0);
+    // when one goes, then it is missed by nobody any more.
+    let said = machine.aami(&["nodes", "remove", "gpu-01", "--yes"]);
+    assert_eq!(said.exit, 0, "{said:?}");
+    assert!(!declared().contains("gpu-01"), "{}", declared());
+    // A Prometheus that takes nothing keeps nobody from declaring nodes, and that is said.
+    fs::write(
+        machine.rules().join("foreign.yaml"),
+        "groups: [{name: a, rules: [{alert: B, expr: '((('}]}]\n",
+    )
+    .unwrap();
+    let said = machine.aami(&["nodes", "add", "gpu-03", "--ip", "10.0.0.3"]);
+    assert_eq!(said.exit, 0, "{said:?}");
+    assert!(said.err.contains("still know the nodes from before"), "{said:?}");
+    assert!(!declared().contains("gpu-03"), "{}", declared());
+}
+
+#[test]
+fn what_only_a_control_plane_knows_is_said_to_need_one() {
+    let machine = Machine::bare();
+    for arguments in [
+        &["alerts", "apply-preset", "thermal", "--group", "h100"][..],
+        &["alerts", "test", "--prometheus", "mon-1"],
+        &["alerts", "rules", "list"],
+    ] {
+        let said = machine.aami(arguments);
+        assert!(
+            said.exit != 0 && said.err.contains("NEEDS_CONTROL_PLANE"),
+            "{said:?}"
+        );
+    }
+    assert!(!machine.rules().join("aami-preset-thermal.yaml").exists());
 }

@@ -4,11 +4,14 @@
 
 mod acceptance;
 mod alerts;
+mod alerts_of_plane;
 mod batches;
 mod bundle;
 mod checks;
 mod config;
 mod daemon;
+mod diagnose;
+mod diff;
 mod explain;
 mod file_fleet;
 mod fleet;

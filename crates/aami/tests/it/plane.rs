@@ -43,13 +43,23 @@ impl Said {
 pub(crate) struct Plane {
     pub(crate) folder: tempfile::TempDir,
     child: Option<Child>,
+    /// What its environment says beside nothing.
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Plane {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With these settings in its environment.
+    pub(crate) fn start_with(settings: &[(&'static str, &str)]) -> Self {
         let mut plane = Self {
             folder: tempfile::tempdir().unwrap(),
             child: None,
+            settings: (settings.iter())
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
         };
         plane.start_again();
         plane
@@ -61,6 +71,7 @@ impl Plane {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let child = aami(&["server", "--listen", "127.0.0.1:0", "--log", "json", "--data-dir"])
             .arg(self.data())
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

@@ -36,7 +36,7 @@ impl Pulse {
 /// Those of all loops.
 #[derive(Debug)]
 pub(in super::super) struct Pulses {
-    /// Whether there is a control plane, so that the link and its commands are at work at all.
+    /// Whether there is a control plane, so that the link, its commands and rules are at work at all.
     has_uplink: bool,
     /// A turn may take as long as looking up a name and opening a connection.
     pub(in super::super) link: Pulse,
@@ -45,6 +45,8 @@ pub(in super::super) struct Pulses {
     pub(in super::super) kernel: Pulse,
     /// A turn may take as long as a command.
     pub(in super::super) command: Pulse,
+    /// A turn may take as long as a slow Prometheus, several times.
+    pub(in super::super) rules: Pulse,
 }
 
 impl Pulses {
@@ -56,12 +58,13 @@ impl Pulses {
             watch: Pulse::new(Duration::from_secs(400)),
             kernel: Pulse::new(Duration::from_secs(150)),
             command: Pulse::new(LONGEST_COMMAND + Duration::from_secs(150)),
+            rules: Pulse::new(Duration::from_secs(400)),
         }
     }
 
     /// Whether every loop moves that there is.
     pub(in super::super) fn all_beat(&self, now: Duration) -> bool {
-        let of_link = [&self.link, &self.command]
+        let of_link = [&self.link, &self.command, &self.rules]
             .into_iter()
             .filter(|_| self.has_uplink);
         let mut all = of_link.chain([&self.watch, &self.kernel]);
@@ -78,7 +81,13 @@ mod tests {
         let pulses = Pulses::of(true);
         let later = LONGEST_COMMAND * 2;
         assert!(pulses.all_beat(Duration::from_secs(1)));
-        let loops = [&pulses.link, &pulses.watch, &pulses.kernel, &pulses.command];
+        let loops = [
+            &pulses.link,
+            &pulses.watch,
+            &pulses.kernel,
+            &pulses.command,
+            &pulses.rules,
+        ];
         for hangs in loops {
             for pulse in loops {
                 pulse.beat(later);

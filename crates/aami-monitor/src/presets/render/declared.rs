@@ -15,7 +15,7 @@ use crate::rules::{Recording, RulesError, text_of};
 /// Whatever begins like this is recorded here.
 pub(super) const PREFIX: &str = "aami_declared_";
 /// More nodes are not told of: a Prometheus says all its rules in one answer.
-pub const MOST: usize = 50_000;
+pub(super) const MOST: usize = 50_000;
 /// From so many nodes on, only names are told: their other labels are for routes, and each is told as often as there are
 /// nodes.
 const MOST_WITH_LABELS: usize = 5_000;

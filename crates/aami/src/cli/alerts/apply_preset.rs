@@ -1,28 +1,38 @@
 //! `aami alerts apply-preset`.
 
+use std::time::Duration;
+
 use aami_model::{Exit, code};
 use aami_monitor::presets;
 use clap::Args;
 
 use crate::cli::each::{Done, told};
 use crate::cli::failure::Failure;
-use crate::cli::screen::Screen;
-use crate::fleet::{Applied, Fleet, Judged};
+use crate::fleet::Fleet;
+use crate::fleet::alerts::PresetsWanted;
 
-/// Write a preset's rules where Prometheus reads them, and see that it loads them
+/// Have a preset's rules where Prometheus reads them, and see that it loads them
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   aami alerts apply-preset gpu-production
   aami alerts apply-preset gpu-production infiniband
   aami alerts apply-preset gpu-production --dry-run
+  aami alerts apply-preset thermal --group h100
 
-Rules of your own, under `alerts.custom` in the configuration, are applied with it. Rules are judged by promtool where it
-is here. When Prometheus does not take them, everything is as before.")]
+Rules of your own, under `alerts.custom` in the configuration, are applied with it; a control plane keeps them in its rule
+sets, `aami alerts rules`. Rules are judged by promtool where it is. When Prometheus does not take them, it goes on with
+those from before; of a declared fleet the configuration is as before as well.")]
 pub(crate) struct ApplyPreset {
     /// Presets or packs; `aami alerts list-presets` lists them
     #[arg(required = true, value_name = "PRESET")]
     presets: Vec<String>,
+    /// The group whose nodes are watched so; every node without it
+    #[arg(long)]
+    group: Option<String>,
+    /// How many seconds every Prometheus has to load them
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    within: u64,
     /// Judge the rules, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -39,46 +49,22 @@ impl ApplyPreset {
                 )
             })?);
         }
-        let file = fleet.file(
-            "aami alerts apply-preset",
-            "Apply presets on the machine of that Prometheus: `aami alerts show-preset NAME` prints the rules for its folder.",
-        )?;
-        if self.dry_run {
-            let (files, judged) = file.judge_presets(&self.presets)?;
-            note_of(judged, file.screen());
-            for rules in &files {
-                file.screen()
-                    .note(&format!("aami: {} would be written", rules.name));
-            }
-            return Ok(Exit::Ok);
+        let remarks = fleet.apply_presets(&PresetsWanted {
+            presets: self.presets,
+            group: self.group,
+            dry: self.dry_run,
+            within: Duration::from_secs(self.within),
+        })?;
+        for remark in remarks {
+            fleet.screen().note(&format!("aami: {remark}"));
         }
-        let (applied, judged) = file.apply_presets(&self.presets)?;
-        note_of(judged, file.screen());
-        match applied {
-            Applied::Waiting(why) => file.screen().note(&format!(
-                "aami: the rules are in place and wait for Prometheus, which was not told: {why}"
-            )),
-            Applied::Loaded(failing) => {
-                for rule in failing {
-                    file.screen()
-                        .note(&format!("aami: loaded, and cannot be evaluated: {rule}"));
-                }
-            }
+        if self.dry_run {
+            return Ok(Exit::Ok);
         }
         let attempts = wanted.into_iter().map(|preset| {
             let line = format!("✅ Applied preset {} ({} rules)", preset.id, preset.ids.len());
             Ok(Done::new(preset.id, line))
         });
-        told(file.screen(), attempts.collect())
-    }
-}
-
-fn note_of(judged: Judged, screen: &mut Screen) {
-    match judged {
-        Judged::Sound => {}
-        Judged::Nobody => {
-            screen
-                .note("aami: there is no promtool on this machine, so the rules were not judged beforehand");
-        }
+        told(fleet.screen(), attempts.collect())
     }
 }

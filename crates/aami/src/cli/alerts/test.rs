@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use aami_config::Config;
 use aami_model::{Exit, code};
 use clap::Args;
 use serde::Serialize;
@@ -12,7 +11,7 @@ use serde_json::json;
 use crate::cli::failure::Failure;
 use crate::cli::table::Table;
 use crate::fleet::Fleet;
-use crate::fleet::engines::{Engine, Tried, notifications};
+use crate::fleet::engines::{EngineError, Tried, notifications};
 
 /// How long an alert stands that is only a test.
 const STANDS: Duration = Duration::from_secs(60);
@@ -27,8 +26,9 @@ Examples:
   aami alerts test --severity warning --within 120
 
 The alert is called AamiTest and ends by itself after a minute. Alertmanager gathers alerts for as long as its
-configuration says before it sends any. Every way that is enabled in the configuration is waited for. Exit code 3 when a
-way failed, 8 when one was not tried in time.")]
+configuration says before it sends any. Every way that is enabled in the configuration of a declared fleet is waited for;
+of a control plane's Alertmanager, which is asked from here, one is enough. Exit code 3 when a way failed, 8 when one was
+not tried in time.")]
 pub(crate) struct Test {
     /// How grave it pretends to be
     #[arg(long, default_value = "critical", value_parser = ["critical", "warning", "info"])]
@@ -36,6 +36,9 @@ pub(crate) struct Test {
     /// How many seconds to wait
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
     within: u64,
+    /// Which Prometheus' Alertmanager, where a control plane knows several
+    #[arg(long, value_name = "NAME")]
+    prometheus: Option<String>,
 }
 
 /// One way of telling people.
@@ -48,23 +51,16 @@ struct Way {
 
 impl Test {
     pub(super) fn run(self, fleet: &mut dyn Fleet) -> Result<Exit, Failure> {
-        let file = fleet.file(
-            "aami alerts test",
-            "Run it on the machine of that Alertmanager, with a configuration that names its port.",
-        )?;
-        let settings = file.read()?;
-        let config = settings.config();
-        let alertmanager = Engine::here(config.alertmanager.port);
-        let failed = |error: crate::fleet::engines::EngineError| {
-            Failure::found(code::ALERTMANAGER_SILENT, error.to_string())
-        };
+        let there = fleet.alertmanager(self.prometheus.as_deref())?;
+        let alertmanager = there.engine;
+        let failed = |error: EngineError| Failure::found(code::ALERTMANAGER_SILENT, error.to_string());
         let before = notifications(&alertmanager).map_err(failed)?;
-        let now = file.screen().now();
+        let now = fleet.screen().now();
         let alert = json!([{
             "labels": {
                 "alertname": "AamiTest",
                 "severity": self.severity,
-                "cluster": config.cluster.name,
+                "cluster": there.cluster,
                 // Every test is an alert of its own, which waits for no earlier one.
                 "test": now.to_string(),
             },
@@ -78,12 +74,12 @@ impl Test {
         alertmanager
             .post("/api/v2/alerts", &alert.to_string())
             .map_err(failed)?;
-        file.screen().note(&format!(
+        fleet.screen().note(&format!(
             "aami: sent to {}; waiting up to {} s for it to be passed on",
             alertmanager.url(),
             self.within
         ));
-        let enabled = enabled(config);
+        let enabled = there.ways;
         let until = Instant::now() + Duration::from_secs(self.within);
         let mut earlier = Vec::new();
         let ways = loop {
@@ -96,7 +92,7 @@ impl Test {
             earlier = ways;
             std::thread::sleep(OFTEN);
         };
-        file.screen().show(&ways, |_| {
+        fleet.screen().show(&ways, |_| {
             let mut table = Table::new(&["WAY", "SENT", "FAILED"], "nothing was sent");
             for way in &ways {
                 table.row([way.way.clone(), way.sent.to_string(), way.failed.to_string()]);
@@ -126,22 +122,9 @@ impl Test {
                 ),
             ));
         }
-        file.screen().note("✅ The test alert was passed on");
+        fleet.screen().note("✅ The test alert was passed on");
         Ok(Exit::Ok)
     }
-}
-
-/// The ways that the configuration enables, by the names Alertmanager gives them.
-fn enabled(config: &Config) -> Vec<&'static str> {
-    let told = &config.notifications;
-    [
-        ("slack", told.slack.enabled),
-        ("email", told.email.enabled),
-        ("webhook", told.webhook.enabled),
-    ]
-    .into_iter()
-    .filter_map(|(way, is_enabled)| is_enabled.then_some(way))
-    .collect()
 }
 
 /// Those of the enabled ways that were not tried yet.

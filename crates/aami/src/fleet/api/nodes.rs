@@ -1,7 +1,9 @@
 //! Nodes as a control plane keeps them.
 
+use std::collections::HashSet;
+
 use aami_api::node::{CreateNode, NodeView};
-use aami_config::Config;
+use aami_config::{Config, Node};
 use aami_model::code;
 use aami_model::node_status::NodeStatus;
 use aami_model::nodeset::{NodeSet, natural};
@@ -96,10 +98,11 @@ pub(super) fn find(session: &Session, which: &Which) -> Result<Vec<NodeView>, Fa
         return Ok(nodes);
     };
     nodes.retain(|node| names.contains(&node.hostname) || names.contains(node.id.as_str()));
-    let missing = names.iter().filter(|&name| {
-        let is_it = |node: &NodeView| node.hostname == name || node.id.as_str() == name;
-        !nodes.iter().any(is_it)
-    });
+    let found: HashSet<&str> = nodes
+        .iter()
+        .flat_map(|node| [node.hostname.as_str(), node.id.as_str()])
+        .collect();
+    let missing = names.iter().filter(|name| !found.contains(name));
     let missing = NodeSet::from_names(missing).map_err(|error| Failure::invalid(error.to_string()))?;
     if !missing.is_empty() {
         return Err(Failure::found(
@@ -119,10 +122,24 @@ pub(super) fn members(session: &Session, which: &Which, config: &Config) -> Resu
         node.status != NodeStatus::Inactive || which.names.is_some() || which.status.is_some()
     });
     nodes.sort_by(|one, other| natural(&one.hostname, &other.hostname));
-    nodes.into_iter().map(|node| member(node, config)).collect()
+    let known = config.by_name();
+    nodes
+        .into_iter()
+        .map(|node| {
+            let declared = known.node(&node.hostname);
+            reached(node, declared, config)
+        })
+        .collect()
 }
 
-fn member(node: NodeView, config: &Config) -> Result<Member, Failure> {
+/// A node, with the way to it by the operator's own SSH settings.
+pub(super) fn member(node: NodeView, config: &Config) -> Result<Member, Failure> {
+    let declared = config.node(&node.hostname);
+    reached(node, declared, config)
+}
+
+/// A node, with the way to it: as it is declared, or as every node is reached.
+fn reached(node: NodeView, declared: Option<&Node>, config: &Config) -> Result<Member, Failure> {
     let address = node.ip_address.parse().map_err(|_| {
         let what = format!(
             "{} has no address that can be connected to: {:?}",
@@ -131,18 +148,14 @@ fn member(node: NodeView, config: &Config) -> Result<Member, Failure> {
         Failure::found(code::INVALID, what)
     })?;
     // What the configuration says of the node itself comes first: a fleet that was moved here keeps its ways.
-    let known = config.node(&node.hostname).map(|known| config.login(known));
+    let known = declared.map(|known| config.login(known));
     let (user, port, key, jump) = match &known {
         Some(login) => (login.user, login.port, login.key, login.proxy_jump),
         None => (
             config.ssh.user.as_str(),
             config.ssh.port,
             config.ssh.key.as_deref(),
-            config
-                .ssh
-                .proxy_jump
-                .as_ref()
-                .filter(|jump| !jump.hops().is_empty()),
+            config.ssh.proxy_jump.as_ref(),
         ),
     };
     Ok(Member {

@@ -1,18 +1,22 @@
 //! Rules of the configuration in the folder that Prometheus reads. How they get there, and back out, is `aami-plans`'
 //! room `rules`; here is whose they are and when.
 
+mod listed;
+
 use std::path::Path;
 use std::time::Duration;
 
 use aami_config::Config;
 use aami_inventory::SystemCommands;
+use aami_model::code;
 use aami_model::rule_file::RuleFile;
-use aami_plans::rules::{self, Owner, Placed, RulesError, Seen, Site};
+use aami_plans::rules::{self, Judged, Owner, Placed, RulesError, Seen, Site};
 
-pub(crate) use aami_plans::rules::{Applied, Judged};
+pub(crate) use aami_plans::rules::Applied;
 
 use super::{FileFleet, Settings, change, targets, write};
 use crate::cli::failure::Failure;
+use crate::fleet::alerts::{Alertmanager, PresetsWanted};
 use crate::fleet::engines::Engine;
 use crate::fleet::monitor;
 
@@ -28,6 +32,53 @@ impl From<RulesError> for Failure {
                 None => Self::found(error.code(), error.to_string()),
             },
         }
+    }
+}
+
+/// Presets in the words of the trait; answers what an operator should know.
+pub(super) fn apply(fleet: &FileFleet, wanted: &PresetsWanted) -> Result<Vec<String>, Failure> {
+    if let Some(group) = &wanted.group {
+        return Err(Failure::found_with(
+            code::NEEDS_CONTROL_PLANE,
+            format!("the preset is to be for the group {group} alone, and this is a file fleet"),
+            "Apply it to all nodes, or write rules of your own that name a label (`alerts.custom`). A control plane keeps \
+             rules for groups.",
+        ));
+    }
+    let nobody = "there is no promtool on this machine, so the rules were not judged beforehand";
+    let mut remarks = Vec::new();
+    if wanted.dry {
+        let (files, judged) = fleet.judge_presets(&wanted.presets)?;
+        remarks.extend((judged == Judged::Nobody).then(|| nobody.to_owned()));
+        remarks.extend(
+            files
+                .iter()
+                .map(|rules| format!("{} would be written", rules.name)),
+        );
+        return Ok(remarks);
+    }
+    let (applied, judged) = fleet.apply_presets(&wanted.presets)?;
+    remarks.extend((judged == Judged::Nobody).then(|| nobody.to_owned()));
+    match applied {
+        Applied::Waiting(why) => remarks.push(format!(
+            "the rules are in place and wait for Prometheus, which was not told: {why}"
+        )),
+        Applied::Loaded(failing) => {
+            remarks.extend((failing.iter()).map(|rule| format!("loaded, and cannot be evaluated: {rule}")));
+        }
+    }
+    Ok(remarks)
+}
+
+/// The Alertmanager beside it; there is one.
+pub(super) fn alertmanager(fleet: &FileFleet, prometheus: Option<&str>) -> Result<Alertmanager, Failure> {
+    match prometheus {
+        None => fleet.alertmanager(),
+        Some(name) => Err(Failure::found_with(
+            code::NEEDS_CONTROL_PLANE,
+            format!("--prometheus {name}: only a control plane knows several"),
+            "Leave it out: the configuration names the port of its one Alertmanager.",
+        )),
     }
 }
 
@@ -125,7 +176,7 @@ impl FileFleet {
                 // The cluster may have another name now; or the file was moved.
                 *theirs == file || (is_gone(&self.place.path(theirs)) && named == cluster)
             }
-            Owner::ControlPlane { .. } => false,
+            Owner::Server { .. } | Owner::Agent { .. } => false,
         };
         let commands = SystemCommands {
             limit: TOLD,

@@ -65,7 +65,8 @@ fn fitting<'a>(config: &'a Config, which: &Which) -> Result<Vec<(&'a Node, Login
         ));
     }
     if let Some(names) = &which.names {
-        let missing = names.iter().filter(|name| config.node(name).is_none());
+        let known = config.by_name();
+        let missing = names.iter().filter(|name| known.node(name).is_none());
         let missing = NodeSet::from_names(missing).map_err(|error| Failure::invalid(error.to_string()))?;
         if !missing.is_empty() {
             return Err(Failure::found_with(

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use aami_config::Config;
 use aami_model::code;
-use aami_model::exporter::Exporter;
+use aami_model::exporter::{Exporter, ExporterKind};
 use aami_model::hostname::Hostname;
 use aami_monitor::file_sd;
 use serde::{Deserialize, Serialize};
@@ -140,7 +140,8 @@ pub(super) fn refresh(place: &Place, config: &Config) -> Result<(), Failure> {
         return Ok(());
     }
     let before = note.nodes.len();
-    note.nodes.retain(|name, _| config.node(name).is_some());
+    let known = config.by_name();
+    note.nodes.retain(|name, _| known.node(name).is_some());
     if note.nodes.len() != before {
         keep(place, config, &mut note)?;
     }
@@ -230,8 +231,40 @@ fn make_folder(file: &Path) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
+/// What was installed where, by a sound note of this configuration's.
+pub(super) struct Noted {
+    /// Where the note lies.
+    pub(super) path: PathBuf,
+    /// The exporters of each node, by its name.
+    pub(super) nodes: BTreeMap<String, Vec<Exporter>>,
+    /// This machine, and its own exporters.
+    pub(super) here: Option<(Hostname, Vec<Exporter>)>,
+    /// The lists as they should be now, by where they lie.
+    pub(super) lists: BTreeMap<PathBuf, String>,
+}
+
+/// What was installed where. Nothing is changed. Fails where the note cannot be read or is another configuration's.
+pub(super) fn noted(place: &Place, config: &Config) -> Result<Noted, Failure> {
+    let path = place.path(NOTE);
+    let note = read(&path)?.unwrap_or_default();
+    own(place, &note)?;
+    let folder = place.path(TARGETS);
+    let lists = texts(config, &note)?.into_iter();
+    Ok(Noted {
+        path,
+        lists: lists.map(|file| (folder.join(file.name), file.text)).collect(),
+        nodes: note.nodes,
+        here: note.here.map(|here| (here.name, here.exporters)),
+    })
+}
+
+/// Where the list of a kind lies.
+pub(super) fn list_of(place: &Place, kind: ExporterKind) -> PathBuf {
+    place.path(TARGETS).join(file_sd::file_name(kind))
+}
+
 /// A list of every kind, also an empty one: that is how what is gone leaves.
-fn lists(place: &Place, config: &Config, note: &Note) -> Result<(), Failure> {
+fn texts(config: &Config, note: &Note) -> Result<Vec<file_sd::TargetFile>, Failure> {
     let mut nodes: Vec<file_sd::Node> = (config.nodes.iter())
         .filter_map(|node| {
             let exporters = note.nodes.get(node.name.as_str())?;
@@ -257,8 +290,12 @@ fn lists(place: &Place, config: &Config, note: &Note) -> Result<(), Failure> {
             labels: file_sd::TargetLabels::default(),
         });
     }
-    let files = file_sd::render(&config.cluster.name, &nodes)
-        .map_err(|error| Failure::found(code::INVALID, format!("the lists for Prometheus: {error}")))?;
+    file_sd::render(&config.cluster.name, &nodes)
+        .map_err(|error| Failure::found(code::INVALID, format!("the lists for Prometheus: {error}")))
+}
+
+fn lists(place: &Place, config: &Config, note: &Note) -> Result<(), Failure> {
+    let files = texts(config, note)?;
     let folder = place.path(TARGETS);
     for file in files {
         let path = folder.join(file.name);

@@ -11,7 +11,7 @@ use crate::cli::secret::written;
 /// Takes the folder of `path`. Fails where another writer keeps it for longer than a change takes.
 pub(super) fn hold(path: &Path) -> Result<Held, Failure> {
     whole_file::hold(path).map_err(|error| match error {
-        HoldError::Busy(_) => Failure::found_with(
+        HoldError::Busy(..) => Failure::found_with(
             code::LOCKED,
             error.to_string(),
             "Wait for it to end, then run the command again.",

@@ -1,0 +1,60 @@
+//! `aami prometheuses`: who evaluates rules, what each should have loaded, and what it has. One file per verb.
+
+mod add;
+mod edit;
+mod list;
+mod remove;
+mod show;
+
+use aami_api::client::ClientError;
+use aami_api::prometheus::PrometheusView;
+use aami_model::{Exit, code};
+use clap::{Args, Subcommand};
+
+use super::failure::Failure;
+use super::session::{Common, Session};
+use super::surroundings::Surroundings;
+
+/// The Prometheuses that are given alert rules, and how far each is
+#[derive(Debug, Args)]
+pub(crate) struct Prometheuses {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    List(list::List),
+    Show(show::Show),
+    Add(add::Add),
+    Edit(edit::Edit),
+    Remove(remove::Remove),
+}
+
+impl Prometheuses {
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
+        let mut session = self.common.session(surroundings)?;
+        match self.verb {
+            Verb::List(verb) => verb.run(&mut session),
+            Verb::Show(verb) => verb.run(&mut session),
+            Verb::Add(verb) => verb.run(&mut session),
+            Verb::Edit(verb) => verb.run(&mut session),
+            Verb::Remove(verb) => verb.run(&mut session),
+        }
+    }
+}
+
+/// The one of this name or id, with what to send to change exactly this.
+fn find(session: &Session, name: &str) -> Result<(PrometheusView, Option<String>), Failure> {
+    match session.client.prometheus(name) {
+        Ok(answer) => Ok((answer.body, answer.etag)),
+        Err(ClientError::Refused(problem)) if problem.status == 404 => Err(Failure::found_with(
+            code::NOT_FOUND,
+            format!("there is no Prometheus called {name:?}"),
+            "`aami prometheuses list` shows those there are.",
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
