@@ -212,7 +212,12 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
     let app = Arc::new(App {
         live: live.clone(),
         dashboards: dashboards::Dashboards::new(),
-        peers: peers::Peers::new(&world, peer_url, identity.fingerprint),
+        peers: peers::Peers::new(
+            &world,
+            peer_url,
+            identity.fingerprint,
+            config.store_kind() == "etcd",
+        ),
         replica,
         world,
         store: store.clone(),

@@ -17,10 +17,12 @@ mod frame;
 mod pinned;
 mod tell;
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use aami_model::RunId;
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
 
 pub(crate) use badge::admit;
 pub(crate) use call::keep;
@@ -31,8 +33,8 @@ pub(crate) use tell::open;
 use crate::dashboards::Fraction;
 use crate::world::World;
 
-/// How many steps' progress may wait for the replicas that are told; what is more is told with the next.
-const MOST_WAITING: usize = 1024;
+/// Of how many runs is remembered how far they are. Beyond that the older half is forgotten: they report again.
+const MOST: usize = 20_000;
 
 /// How a replica is called by the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,13 +54,22 @@ pub(crate) struct Peers {
     key: SigningKey,
     /// How the others call it.
     pub(crate) calling: Calling,
+    /// Whether there can be others.
+    is_shared: bool,
     /// How far runs are that report here.
-    progress: broadcast::Sender<(RunId, Fraction)>,
+    reported: Mutex<Reported>,
+}
+
+/// The last that each run reported, and when: counted, so that whoever is told knows what is new.
+#[derive(Default)]
+struct Reported {
+    count: u64,
+    runs: HashMap<RunId, (u64, Fraction)>,
 }
 
 impl Peers {
     /// A replica that is called at `url` and shows the certificate with this SHA-256.
-    pub(crate) fn new(world: &World, url: String, certificate: String) -> Self {
+    pub(crate) fn new(world: &World, url: String, certificate: String, is_shared: bool) -> Self {
         let key = SigningKey::from_bytes(&world.random());
         Self {
             calling: Calling {
@@ -67,13 +78,71 @@ impl Peers {
                 key: data_encoding::HEXLOWER.encode(key.verifying_key().as_bytes()),
             },
             key,
-            progress: broadcast::Sender::new(MOST_WAITING),
+            is_shared,
+            reported: Mutex::default(),
         }
     }
 
     /// Notes how far a run is that reports here.
     pub(crate) fn note(&self, run: &RunId, fraction: &Fraction) {
-        // Nobody may be there.
-        let _ = self.progress.send((run.clone(), fraction.clone()));
+        if !self.is_shared {
+            return;
+        }
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.count += 1;
+        let count = reported.count;
+        reported.runs.insert(run.clone(), (count, fraction.clone()));
+        if reported.runs.len() > MOST {
+            let mut counts: Vec<u64> = reported.runs.values().map(|(count, _)| *count).collect();
+            let (_, middle, _) = counts.select_nth_unstable(MOST / 2);
+            let middle = *middle;
+            reported.runs.retain(|_, (count, _)| *count > middle);
+        }
+    }
+
+    /// A run is over.
+    pub(crate) fn forget(&self, run: &RunId) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.runs.remove(run);
+    }
+
+    /// What was noted after the first `since` notes, and how many there are now.
+    fn noted_after(&self, since: u64) -> (Vec<(RunId, Fraction)>, u64) {
+        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = reported.runs.iter().filter(|(_, (count, _))| *count > since);
+        let news = news.map(|(run, (_, fraction))| (run.clone(), fraction.clone()));
+        (news.collect(), reported.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_report_is_told_once_and_remembered_within_bounds() {
+        let peers = Peers::new(&World::system(), String::new(), String::new(), true);
+        let id = |n: usize| format!("r{n}").parse::<RunId>().unwrap();
+        let at = |thousandths| Fraction {
+            step: "s".to_owned(),
+            thousandths,
+            message: String::new(),
+        };
+        peers.note(&id(1), &at(1));
+        peers.note(&id(2), &at(2));
+        let (all, told) = peers.noted_after(0);
+        assert_eq!((all.len(), told), (2, 2));
+        peers.note(&id(1), &at(3));
+        assert_eq!(peers.noted_after(told), (vec![(id(1), at(3))], 3));
+        peers.forget(&id(1));
+        assert_eq!(peers.noted_after(0).0, [(id(2), at(2))]);
+        (0..MOST + 10).for_each(|n| peers.note(&id(n), &at(4)));
+        let (kept, _) = peers.noted_after(0);
+        assert!((MOST / 2 - 10..=MOST).contains(&kept.len()), "{}", kept.len());
+        assert!(kept.iter().any(|(run, _)| *run == id(MOST + 9)));
+        // Where nobody shares the store nothing is kept.
+        let alone = Peers::new(&World::system(), String::new(), String::new(), false);
+        alone.note(&id(1), &at(1));
+        assert_eq!(alone.noted_after(0), (vec![], 0));
     }
 }

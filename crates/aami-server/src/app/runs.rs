@@ -231,6 +231,14 @@ impl App {
                 Ok(Wanted::Write(Box::new(change), through))
             })
             .await?;
+        if self
+            .view
+            .current()
+            .run(id)
+            .is_none_or(|held| held.doc.status.is_final())
+        {
+            self.peers.forget(id);
+        }
         match wrote {
             Wrote::Fresh(through, written) => Ok((through, written)),
             Wrote::Replayed(_) => {

@@ -132,7 +132,11 @@ fn take(app: &App, frame: Frame) {
             app.live.heard_elsewhere(heard);
         }
     }
-    for run in frame.runs.into_iter().filter(|run| snapshot.run(&run.id).is_some()) {
+    for run in frame
+        .runs
+        .into_iter()
+        .filter(|run| snapshot.run(&run.id).is_some())
+    {
         app.dashboards.told_of(&run.id, run.fraction.checked());
     }
 }

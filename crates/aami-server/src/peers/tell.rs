@@ -1,19 +1,14 @@
 //! Telling a replica that called: `/ws/peer`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aami_model::RunId;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use futures::{SinkExt as _, StreamExt as _};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::TryRecvError;
 
 use super::frame::{Frame, NODES, RUNS, RunAt};
 use crate::app::App;
-use crate::dashboards::Fraction;
 
 /// How often it is told what is new.
 const EVERY: Duration = Duration::from_millis(500);
@@ -37,10 +32,9 @@ pub(crate) fn open(app: Arc<App>, upgrade: WebSocketUpgrade) -> Response {
 
 async fn tell(app: &App, socket: WebSocket) {
     let (mut sink, mut said) = socket.split();
-    let mut progress = app.peers.progress.subscribe();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut since, mut quiet) = (Duration::ZERO, 0);
+    let (mut since, mut noted, mut quiet) = (Duration::ZERO, 0, 0);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -52,7 +46,7 @@ async fn tell(app: &App, socket: WebSocket) {
         }
         // What is heard while this is gathered is told again the next time.
         let now = app.world.elapsed();
-        let mut frames = gathered(app, since, &mut progress);
+        let mut frames = gathered(app, since, &mut noted);
         since = now;
         quiet = if frames.is_empty() { quiet + 1 } else { 0 };
         if quiet >= QUIET {
@@ -71,24 +65,11 @@ async fn tell(app: &App, socket: WebSocket) {
     }
 }
 
-/// What is new since then: the nodes that were heard, and of each run the last that was reported.
-fn gathered(app: &App, since: Duration, progress: &mut Receiver<(RunId, Fraction)>) -> Vec<Frame> {
-    let mut latest = HashMap::new();
-    loop {
-        match progress.try_recv() {
-            Ok((run, fraction)) => {
-                latest.insert(run, fraction);
-            }
-            // What was overtaken is told with the run's next step.
-            Err(TryRecvError::Lagged(_)) => {}
-            Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-        }
-    }
-    let runs: Vec<RunAt> = latest
-        .into_iter()
-        .take(RUNS)
-        .map(|(id, fraction)| RunAt { id, fraction })
-        .collect();
+/// What is new since then: the nodes that were heard, and of each run what it reported last.
+fn gathered(app: &App, since: Duration, noted: &mut u64) -> Vec<Frame> {
+    let (news, now) = app.peers.noted_after(*noted);
+    *noted = now;
+    let mut runs = news.into_iter().map(|(id, fraction)| RunAt { id, fraction });
     let mut frames = Vec::new();
     let mut heard = app.live.heard_since(since).into_iter();
     loop {
@@ -101,11 +82,14 @@ fn gathered(app: &App, since: Duration, progress: &mut Receiver<(RunId, Fraction
             runs: Vec::new(),
         });
     }
-    if !runs.is_empty() {
+    loop {
+        let some: Vec<RunAt> = runs.by_ref().take(RUNS).collect();
+        if some.is_empty() {
+            return frames;
+        }
         frames.push(Frame {
             nodes: Vec::new(),
-            runs,
+            runs: some,
         });
     }
-    frames
 }
