@@ -31,6 +31,13 @@ pub const TEST_LABEL: &str = "test";
 /// webhook's URL stands in the text itself, because Alertmanager 0.25 reads none from a file.
 pub const MODE: u32 = 0o640;
 
+/// The names of the files that secrets given as text go into.
+pub const SECRET_FILES: [&str; 3] = [SLACK_URL, SMTP_PASSWORD, WEBHOOK_BEARER];
+
+const SLACK_URL: &str = "alertmanager-slack-url";
+const SMTP_PASSWORD: &str = "alertmanager-smtp-password";
+const WEBHOOK_BEARER: &str = "alertmanager-webhook-bearer";
+
 /// The port on which Alertmanager speaks TLS from the first byte.
 const IMPLICIT_TLS: u16 = 465;
 
@@ -231,7 +238,7 @@ struct SecretFiles<'a> {
 
 impl SecretFiles<'_> {
     /// The path of a secret; one that came as text is put into the file `name`.
-    fn path(&mut self, name: &str, secret: &Secret) -> String {
+    fn path(&mut self, name: &'static str, secret: &Secret) -> String {
         match secret {
             Secret::File(path) => path.clone(),
             Secret::Text(content) => {

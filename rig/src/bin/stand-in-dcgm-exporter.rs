@@ -1,5 +1,6 @@
 //! Stands where NVIDIA's dcgm-exporter would: it takes the same arguments (`-a`, `-f`), reads the same file of
-//! counters, and serves one series for each of them, without a GPU. Nothing in it knows AAMI.
+//! counters, and serves one series for each of them, without a GPU: 0, unless `/etc/stand-in-gpu` says otherwise with a
+//! line `COUNTER VALUE`, read anew each time it is asked. Nothing in it knows AAMI.
 #![allow(clippy::print_stderr)]
 
 use std::fmt::Write as _;
@@ -7,6 +8,9 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// What the GPU that is not there would say.
+const FIXTURE: &str = "/etc/stand-in-gpu";
 
 fn main() -> ExitCode {
     match serve() {
@@ -35,7 +39,7 @@ fn serve() -> Result<(), String> {
         }
     }
     let text = std::fs::read_to_string(&counters).map_err(|error| format!("{counters}: {error}"))?;
-    let metrics = metrics(&text)?;
+    metrics(&text)?;
     // Go's form for "everywhere".
     let address = match address.strip_prefix(':') {
         Some(port) => format!("[::]:{port}"),
@@ -45,7 +49,7 @@ fn serve() -> Result<(), String> {
     let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
     for stream in listener.incoming().flatten() {
         // Whoever goes away early has what they wanted.
-        let _ = answer(stream, &metrics);
+        let _ = metrics(&text).map(|metrics| answer(stream, &metrics));
     }
     Ok(())
 }
@@ -53,6 +57,13 @@ fn serve() -> Result<(), String> {
 /// One series for each counter. A line that dcgm-exporter would not take ends the program, as it does there.
 fn metrics(counters: &str) -> Result<String, String> {
     let mut text = String::new();
+    let fixture = std::fs::read_to_string(FIXTURE).unwrap_or_default();
+    let says = |name: &str| {
+        let mut lines = fixture.lines().filter_map(|line| line.split_once(' '));
+        lines
+            .find(|(counter, _)| *counter == name)
+            .map_or("0", |(_, value)| value)
+    };
     for line in counters.lines().map(str::trim) {
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -71,7 +82,8 @@ fn metrics(counters: &str) -> Result<String, String> {
                     "gpu=\"0\",UUID=\"GPU-0\",pci_bus_id=\"00000000:18:00.0\",modelName=\"stand-in\"";
                 let _ = write!(
                     text,
-                    "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{{labels}}} 0\n"
+                    "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{{labels}}} {}\n",
+                    says(name)
                 );
             }
             other => return Err(format!("could not find Prometheus metric type {other}")),

@@ -300,3 +300,52 @@ fn a_host_key_that_changed_is_told_and_nothing_is_done() -> Result<()> {
     ensure!(node.sh("test -e /root/was-here")?.code != 0);
     Ok(())
 }
+
+#[test]
+fn a_diagnosis_looks_at_the_node_itself_where_it_is_asked_to() -> Result<()> {
+    // Given a node whose exporter was installed and answers,
+    let operator = Operator::new()?;
+    let node = operator.node("gpu-1")?;
+    operator.well(&["nodes", "add", "gpu-1", "--ip", &node.address().to_string()])?;
+    operator.well(&["config", "set", "prometheus.port", "9"])?;
+    let (agent, components) = operator.carried();
+    let said = operator.install(&["--all", "--agent", &agent, "--components", &components])?;
+    ensure!(said.code == 0, "{}", said.all());
+    operator.scrapes(&node)?;
+    let diagnosed = || -> Result<Value> {
+        let said = operator.aami(&["diagnose", "gpu-1", "--ssh", "-o", "json"])?;
+        ensure!(said.code == 3, "{}", said.all());
+        Ok(serde_json::from_str(&said.stdout)?)
+    };
+    let hop = |told: &Value, name: &str| -> Result<Value> {
+        let hops = told["hops"].as_array().context("no hops")?;
+        let found = hops.iter().find(|link| link["hop"] == name);
+        Ok(found.with_context(|| format!("no hop {name} in {told}"))?.clone())
+    };
+    // when it is looked at, then all of it is well but that nobody scrapes it here.
+    let told = diagnosed()?;
+    ensure!(told["broken"] == "prometheus", "{told}");
+    ensure!(hop(&told, "exporter")?["standing"] == "ok", "{told}");
+    let seen = hop(&told, "node")?;
+    ensure!(
+        seen["standing"] == "ok" && seen.to_string().contains("aami-node-exporter.service is active"),
+        "{told}"
+    );
+    // When the exporter is stopped there, then the port is what is broken, and the next command starts it.
+    node.sh("systemctl stop aami-node-exporter.service")?.ok()?;
+    let told = diagnosed()?;
+    ensure!(told["broken"] == "port", "{told}");
+    ensure!(hop(&told, "node")?.to_string().contains("is inactive there"), "{told}");
+    let next = told["next"].as_str().context("no next command")?.to_owned();
+    ensure!(next.ends_with("systemctl start aami-node-exporter.service"), "{told}");
+    // It is a command that can be typed as it stands.
+    let words: Vec<&str> = next.split(' ').skip(1).collect();
+    operator.well(&words)?;
+    operator.scrapes(&node)?;
+    // With its cable out it is the route, and the look by SSH is only unknown.
+    node.connected(false)?;
+    let told = diagnosed()?;
+    ensure!(told["broken"] == "route", "{told}");
+    ensure!(hop(&told, "node")?["standing"] == "unknown", "{told}");
+    Ok(())
+}

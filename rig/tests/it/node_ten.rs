@@ -29,7 +29,8 @@ fn ten_nodes_enrol_at_once_with_one_token() -> Result<()> {
     Ok(())
 }
 
-fn all_at_once<T: Send, R: Send>(these: Vec<T>, what: impl Fn(T) -> Result<R> + Sync) -> Result<Vec<R>> {
+/// Does the same with each of these, all at the same time.
+pub(crate) fn all_at_once<T: Send, R: Send>(these: Vec<T>, what: impl Fn(T) -> Result<R> + Sync) -> Result<Vec<R>> {
     std::thread::scope(|scope| {
         let begun: Vec<_> = these
             .into_iter()

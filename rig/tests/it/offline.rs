@@ -1,92 +1,22 @@
 //! A bundle made on a machine with everything, and a server made of it on a machine whose cable is out.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use rig::{Net, Node, Release, wait_until};
 
-use crate::server_install::stage::{Stage, load};
+use crate::server_install::stage::Stage;
 use crate::site::{ARCH, Typing as _, built, is_as_before};
+use crate::workshop::Workshop;
 
 /// What is typed; more options may follow.
 const INSTALL: &str =
     "/root/aami server install --unattended --domain server --offline /root/aami-offline.tar.zst";
 
-/// A machine on which bundles are made.
-struct Workshop {
-    folder: tempfile::TempDir,
-}
-
-impl Workshop {
-    /// One with this build's programs and a folder of components, as a site has them.
-    fn open() -> Result<Self> {
-        let workshop = Self {
-            folder: tempfile::Builder::new().prefix("aami-workshop-").tempdir()?,
-        };
-        load(&mut |path, bytes, _| {
-            let path = workshop.at(path.trim_start_matches('/'));
-            fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
-            fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-        })?;
-        let programs = workshop.at("root").join(ARCH);
-        fs::create_dir(&programs)?;
-        for name in ["aami", "aami-agent"] {
-            fs::rename(workshop.at("root").join(name), programs.join(name))?;
-        }
-        Ok(workshop)
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Runs `aami bundle` here.
-    fn bundle(&self, words: &[&str]) -> Result<String> {
-        let output = Command::new(built("aami")?)
-            .arg("bundle")
-            .args(words)
-            .current_dir(self.folder.path())
-            .env("HOME", self.folder.path())
-            .env_remove("SOURCE_DATE_EPOCH")
-            .output()
-            .context("cannot start aami")?;
-        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if !output.status.success() {
-            bail!("aami bundle {words:?}: {}", said(&output.stderr));
-        }
-        Ok(said(&output.stdout))
-    }
-}
-
-/// A machine that has this build's program, a bundle and the key of whoever made it, and nothing else.
-fn machine(net: &Net, workshop: &Workshop) -> Result<Stage> {
-    let node = Node::boot(net, Release::Bookworm, "server")?;
-    let put = |from: PathBuf, to: &str, mode| node.write(to, &fs::read(from)?, mode);
-    put(workshop.at("root").join(ARCH).join("aami"), "/root/aami", 0o755)?;
-    put(
-        workshop.at("aami-offline.tar.zst"),
-        "/root/aami-offline.tar.zst",
-        0o644,
-    )?;
-    put(workshop.at("bundle.pub"), "/root/bundle.pub", 0o644)?;
-    // Debian's Alertmanager looks for these where its package has them; the publisher's carries them inside.
-    let templates = "usr/share/prometheus/alertmanager";
-    for entry in fs::read_dir(workshop.at(templates))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        put(
-            workshop.at(templates).join(&name),
-            &format!("/{templates}/{name}"),
-            0o644,
-        )?;
-    }
-    Ok(Stage { node })
-}
-
 /// How many questions came to this machine's own name server, at which nobody listens.
-fn questions(node: &Node) -> Result<u64> {
+pub(crate) fn questions(node: &Node) -> Result<u64> {
     let text = node.sh("cat /proc/net/snmp")?.ok()?;
     let mut lines = text.lines().filter(|line| line.starts_with("Udp: "));
     let (names, values) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
@@ -119,7 +49,9 @@ fn a_machine_without_a_network_becomes_a_server_that_has_all_its_nodes_need() ->
 
     // and a machine whose cable is out, and whose questions for names can be counted,
     let net = Net::new()?;
-    let stage = machine(&net, &workshop)?;
+    let stage = Stage {
+        node: workshop.machine(&net, "server", "/root/aami")?,
+    };
     let node = &stage.node;
     node.write("/etc/resolv.conf", b"nameserver 127.0.0.1\n", 0o644)?;
     let before = node.picture()?;

@@ -3,7 +3,7 @@
 
 mod broken;
 mod compose;
-mod interrupted;
+pub(crate) mod interrupted;
 pub(crate) mod stage;
 
 use std::time::{Duration, Instant};

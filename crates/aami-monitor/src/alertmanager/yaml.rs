@@ -27,15 +27,15 @@ impl<'a> Destinations<'a> {
         let slack = configuration
             .slack
             .as_ref()
-            .map(|slack| (slack, files.path("alertmanager-slack-url", &slack.url)));
+            .map(|slack| (slack, files.path(super::SLACK_URL, &slack.url)));
         let email = configuration.email.as_ref().map(|email| {
             let account = email.account.as_ref();
-            let password = account.map(|account| files.path("alertmanager-smtp-password", &account.password));
+            let password = account.map(|account| files.path(super::SMTP_PASSWORD, &account.password));
             (email, password)
         });
         let webhook = configuration.webhook.as_ref().map(|webhook| {
             let bearer = webhook.bearer.as_ref();
-            let bearer = bearer.map(|bearer| files.path("alertmanager-webhook-bearer", bearer));
+            let bearer = bearer.map(|bearer| files.path(super::WEBHOOK_BEARER, bearer));
             (webhook, bearer)
         });
         Self {

@@ -86,9 +86,9 @@ impl Step for Claim {
             let content = aami_install::Content::bytes(text);
             effects.push(Effect::file(path, content, 0o644, Some(Owner::root())));
         }
-        // The operator's own routing of alerts.
+        // The operator's own routing of alerts; a declared fleet's is made from its configuration each time.
         let routing = layout.file_of(Part::Alertmanager).map_err(broken)?;
-        if is_there(&routing)? {
+        if self.wishes.control_plane && is_there(&routing)? {
             let content = aami_install::Content::once(|_| Err(std::io::ErrorKind::NotFound.into()));
             let owner = Some(super::place::reader(Part::Alertmanager));
             effects.push(Effect::file(routing, content, 0o640, owner));

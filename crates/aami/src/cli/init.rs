@@ -1,9 +1,10 @@
 //! `aami init`: the configuration of a fleet, then the programs that watch it, on this machine.
 
-mod local;
+pub(super) mod local;
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use aami_model::{Exit, code};
@@ -15,7 +16,7 @@ use super::screen::{Format, Screen};
 use super::secret::written;
 use super::server::declared::{self, Asked};
 use super::surroundings::Surroundings;
-use crate::fleet::{FileFleet, Place};
+use crate::fleet::{Applied, FileFleet, Place, monitor};
 
 /// The configuration as it is first written.
 const FIRST: &str = include_str!("init/config.yaml");
@@ -25,6 +26,8 @@ const CLUSTER: &str = "@CLUSTER@";
 const USUAL_CLUSTER: &str = "my-gpu-cluster";
 /// The exporter that tells of this machine itself.
 const NODE_EXPORTER: &str = "node_exporter";
+/// Who loads rules.
+const PROMETHEUS: &str = "prometheus";
 
 /// Make this machine the one that watches a GPU cluster over SSH: its configuration, then Prometheus and the like
 #[derive(Debug, Args)]
@@ -36,7 +39,8 @@ Examples:
   aami init --no-install --config ~/fleet.yaml
 
 A configuration that is there stays as it is; running it again adds what is missing. A component that cannot be had is
-named, the others run, and the command ends with 7. `aami server uninstall` takes the programs back.
+named, the others run, and the command ends with 7. `aami server uninstall` takes the programs back; with --purge-data
+also what they wrote, and the configuration.
 
 Then: `aami nodes add`, `aami nodes test --all`, `aami nodes install --all`, `aami status`.")]
 pub(crate) struct Init {
@@ -105,7 +109,11 @@ impl Init {
             ));
         }
         let programs = self.programs()?;
-        self.configure(&place, &mut screen)?;
+        if installs {
+            // Whatever is wrong with it is said before anything is written.
+            self.offline.open()?;
+        }
+        self.configure(&place, installs, &mut screen)?;
         if !installs {
             if !self.no_install {
                 screen.note("aami: nothing is installed below another root");
@@ -124,7 +132,7 @@ impl Init {
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
             .collect();
-        let known = ["prometheus", "alertmanager", "grafana", NODE_EXPORTER];
+        let known = [PROMETHEUS, "alertmanager", "grafana", NODE_EXPORTER];
         if let Some(stranger) = names.iter().find(|name| !known.contains(&name.as_str())) {
             return Err(Failure::invalid(format!(
                 "--components: {stranger:?} is none of {}",
@@ -136,7 +144,7 @@ impl Init {
     }
 
     /// Folders and a first configuration. What is there stays as it is.
-    fn configure(&self, place: &Place, screen: &mut Screen) -> Result<(), Failure> {
+    fn configure(&self, place: &Place, installs: bool, screen: &mut Screen) -> Result<(), Failure> {
         let path = place.config.display().to_string();
         let is_there = fs::symlink_metadata(&place.config).is_ok();
         if is_there {
@@ -154,8 +162,9 @@ impl Init {
             return Ok(());
         }
         let mut folders = vec![place.config.parent().map(Path::to_owned).unwrap_or_default()];
-        // A configuration that lies elsewhere is nobody's reason to make folders here.
-        if self.config.is_none() || !self.no_install {
+        // A configuration that lies elsewhere is nobody's reason to make folders here, and what is installed makes its
+        // own, for its own users.
+        if !installs && (self.config.is_none() || !self.no_install) {
             folders.extend(
                 [
                     "/var/lib/aami/prometheus",
@@ -194,7 +203,12 @@ impl Init {
             Some(settings) => settings,
             None => place.usual()?,
         };
+        // Rules that nobody could load and secrets that are not there are told before anything is installed.
+        monitor::rules(settings.config())?;
+        monitor::alertmanager(settings.config())?;
         let wants_any = programs.as_ref().is_none_or(|names| !names.is_empty());
+        let has_prometheus =
+            (programs.as_ref()).is_none_or(|names| names.iter().any(|name| name == PROMETHEUS));
         let dry = self.dry_run;
         let (mirror, folder, offline) = (
             self.mirror.clone(),
@@ -216,26 +230,54 @@ impl Init {
             };
             outcome = declared::install(asked, settings.read.config, surroundings);
         }
-        // Something that is missing of the others is no reason to leave this out.
+        // Something that is missing of the others is no reason to leave out the rest.
         let goes_on = match &outcome {
             Ok(_) => true,
             Err(failure) => failure.code() == Some(code::STACK_INCOMPLETE),
         };
-        if own && goes_on && !dry {
-            let fleet = FileFleet::new(place.clone(), Screen::new(Format::Table));
+        if !goes_on || dry {
+            if own && dry {
+                screen.note("aami: node_exporter would be installed on this machine, too");
+            }
+            return outcome;
+        }
+        let fleet = FileFleet::new(place.clone(), Screen::new(Format::Table));
+        let mut done = Vec::new();
+        if own {
             let installed = local::Source::of(mirror.as_deref(), folder.as_deref(), &offline)
                 .and_then(|source| local::install(&source, &fleet, surroundings));
-            match (installed, &outcome) {
-                (Ok(()), _) => screen.note("aami: node_exporter tells of this machine itself"),
+            done.push(match installed {
+                Ok(told) => Ok(told.to_owned()),
+                Err(failure) => Err(incomplete(&failure)),
+            });
+        }
+        if wants_any {
+            done.push(load_rules(&fleet, has_prometheus));
+        }
+        for one in done {
+            match (one, &outcome) {
+                (Ok(told), _) if told.is_empty() => {}
+                (Ok(told), _) => screen.note(&format!("aami: {told}")),
                 // Told with what is missing besides.
-                (Err(failure), Err(_)) => {
-                    screen.note(&format!("aami: {NODE_EXPORTER} on this machine: {failure}"));
-                }
-                (Err(failure), Ok(_)) => return Err(incomplete(&failure)),
+                (Err(failure), Err(_)) => screen.note(&format!("aami: {failure}")),
+                (Err(failure), Ok(_)) => outcome = Err(failure),
             }
         }
         outcome
     }
+}
+
+/// Brings rules to what the configuration says, and Prometheus to them. Says what is worth a word.
+fn load_rules(fleet: &FileFleet, has_prometheus: bool) -> Result<String, Failure> {
+    Ok(match fleet.rules_as_configured()? {
+        Some(Applied::Waiting(why)) if has_prometheus => {
+            format!("the rules of alerts are in place, and Prometheus has not loaded them: {why}")
+        }
+        Some(Applied::Loaded(failing)) if !failing.is_empty() => {
+            format!("Prometheus cannot evaluate some rules: {}", failing.join("; "))
+        }
+        Some(Applied::Waiting(_) | Applied::Loaded(_)) | None => String::new(),
+    })
 }
 
 /// This machine's exporter could not be had.
@@ -268,20 +310,23 @@ fn quoted(name: &str) -> String {
     }
 }
 
-/// Writes a file that is not there yet, for its owner alone.
+/// Writes a file that is not there yet, for its owner alone: whole, or not at all.
 fn create(path: &Path, text: &str) -> Result<(), Failure> {
     use std::io::Write as _;
 
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        })
-        .map_err(written(path))
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let put = || -> io::Result<()> {
+        // Readable for its owner alone, and gone again where it cannot be written whole.
+        let mut draft = tempfile::Builder::new().prefix(".config.").tempfile_in(folder)?;
+        draft.write_all(text.as_bytes())?;
+        draft.as_file().sync_all()?;
+        draft.persist_noclobber(path).map_err(|error| error.error)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    put().map_err(written(path))
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl Server {
         match self.verb {
             Some(Verb::Install(verb)) => return verb.run(surroundings),
             Some(Verb::Status(verb)) => return verb.run(),
-            Some(Verb::Uninstall(verb)) => return verb.run(),
+            Some(Verb::Uninstall(verb)) => return verb.run(surroundings),
             None => {}
         }
         let resolved = self.layers(surroundings)?.resolve()?;

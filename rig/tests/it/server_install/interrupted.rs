@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use rig::{Net, Process, Release, wait_until};
+use rig::{Net, Node, Process, Release, wait_until};
 use serde_json::Value;
 
 use super::stage::{INSTALL, Stage};
@@ -54,10 +54,15 @@ fn killed_in_any_step_the_same_command_continues() -> Result<()> {
 
 /// Starts an install and kills it as soon as it says that it is in `step`.
 fn cut_in(stage: &Stage, step: &str) -> Result<()> {
+    cut(&stage.node, INSTALL, step)
+}
+
+/// Starts a command that installs, and kills it as soon as it says that it is in `step`.
+pub(crate) fn cut(node: &Node, command: &str, step: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut installer = Process::start(
         "the installer",
-        stage.node.background(&format!("{INSTALL} --json")),
+        node.background(&format!("{command} --json")),
         &folder.path().join("log"),
     )?;
     let begun = |line: &str| {
@@ -69,9 +74,8 @@ fn cut_in(stage: &Stage, step: &str) -> Result<()> {
         ensure!(log.lines().any(begun), "{log}");
         Ok(())
     })?;
-    stage
-        .node
-        .sh("pkill --signal KILL --full '^/root/aami server install'")?;
+    let words: Vec<&str> = command.split(' ').take(3).collect();
+    node.sh(&format!("pkill --signal KILL --full '^{}'", words.join(" ")))?;
     installer.wait(Duration::from_secs(30))?;
     Ok(())
 }

@@ -248,8 +248,13 @@ fn entry(packed: &Packed) -> String {
             format!("{name} = \"{stem}/{path}\"")
         })
         .collect();
+    // What is carried to nodes, and what is not.
+    let kind = match packed.name.as_str() {
+        "node_exporter" => "exporter\"\nports = [9100]",
+        _ => "server\"",
+    };
     format!(
-        "\n[[component]]\nname = \"{}\"\nversion = \"{}\"\nkind = \"server\"\nlicense = \"Apache-2.0\"\n\
+        "\n[[component]]\nname = \"{}\"\nversion = \"{}\"\nkind = \"{kind}\nlicense = \"Apache-2.0\"\n\
          archive = \"tar.gz\"\n\n[component.build.{ARCH}]\nfile = \"{}\"\nsha256 = \"{}\"\nprograms = {{ {} }}\n{}",
         packed.name,
         packed.version,

@@ -91,7 +91,40 @@ fn a_command_ends_in_time_on_a_host_whose_cable_was_pulled() -> Result<()> {
             Ok(())
         },
     )?;
-    let watches = node.sh("pgrep -fa '[k]ill -KILL'")?;
+    let watches = node.sh("pgrep -fa '[k]ill -KILL|^[t]imeout '")?;
     ensure!(watches.stdout.is_empty(), "no watch is left: {}", watches.stdout);
     Ok(())
+}
+
+#[test]
+fn what_is_cut_off_is_ended_on_a_real_server_before_the_program_ends() -> Result<()> {
+    let world = World::new()?;
+    let node = world.node("twice")?;
+    let client = world.client(HostKeyPolicy::AcceptNew);
+    let host = world.host(&node, "root");
+    // Given a command at work, and one that has just been sent,
+    let untold = world.operate(async || {
+        let connection = client.connect(&host).await?;
+        let other = connection.clone();
+        let running = tokio::spawn(async move { other.output(&Command::script(STUBBORN), 10).await });
+        wait_until(Duration::from_secs(10), "it runs", || {
+            ensure!(!left(&node)?.is_empty());
+            Ok(())
+        })
+        .expect("it runs");
+        let sent = tokio::spawn(async move { connection.output(&Command::script(STUBBORN), 10).await });
+        tokio::task::yield_now().await;
+        // when nobody waits for them any more,
+        running.abort();
+        sent.abort();
+        let _ = tokio::join!(running, sent);
+        Ok::<_, SshError>(client.settle(Duration::from_secs(10)).await)
+    })??;
+    // then the host has heard of it, and nothing is left there.
+    ensure!(untold.is_empty(), "{untold:?}");
+    wait_until(Duration::from_secs(10), "nothing is left", || {
+        let left = left(&node)?;
+        ensure!(left.is_empty(), "{left}");
+        Ok(())
+    })
 }

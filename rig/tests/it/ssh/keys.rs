@@ -170,7 +170,7 @@ fn a_passphrase_a_password_and_a_certificate_let_their_user_in() -> Result<()> {
     ensure!(text(&world.run(&client, &host, &whoami)??.stdout) == "ada\n");
     let asked = person.asked.lock().expect("not poisoned").clone();
     ensure!(
-        matches!(asked.as_slice(), [Question::Challenge { echo: false, .. }]),
+        matches!(asked.as_slice(), [Question::Password { host: None, .. }]),
         "{asked:?}"
     );
     let (client, person) = world.client_of(HostKeyPolicy::AcceptNew, &["wrong", "secret word"]);

@@ -64,7 +64,7 @@ fn a_command_becomes_root_with_its_input_its_output_and_its_code() -> Result<()>
         ensure!(asked.len() == expected, "{user}: {asked:?}");
         if let Some(question) = asked.first() {
             ensure!(
-                matches!(question, Question::Sudo { user } if user == "asked"),
+                matches!(question, Question::Sudo { user, host: None } if user == "asked"),
                 "{question:?}"
             );
         }

@@ -1,7 +1,5 @@
 //! The same plan where no control plane is wanted: a declared fleet's texts, and the programs that read them.
 
-use std::collections::BTreeMap;
-
 use aami_monitor::alertmanager;
 use aami_plans::stack::{Part, Rendered};
 
@@ -17,7 +15,6 @@ fn house() -> House {
                 content: "hunter2".to_owned(),
             }],
         },
-        rules: BTreeMap::from([("gpu-production.yaml".to_owned(), "groups: []\n".to_owned())]),
     };
     let mut house = House::new();
     house.declared = Some(rendered);
@@ -40,11 +37,7 @@ fn a_fleet_without_a_control_plane_has_the_other_parts_and_nothing_of_it() {
         );
     }
     assert!(house.read("etc/aami/prometheus.yml").ends_with("global: {}\n"));
-    assert!(
-        house
-            .read("etc/aami/rules/gpu-production.yaml")
-            .ends_with("groups: []\n")
-    );
+    assert!(house.exists("etc/aami/rules"), "rules have a folder");
     assert!(
         house
             .read("etc/aami/grafana/json/aami-fleet.json")
@@ -78,10 +71,24 @@ fn a_fleet_without_a_control_plane_has_the_other_parts_and_nothing_of_it() {
     let unit = house.read("etc/systemd/system/aami-prometheus.service");
     assert!(!unit.contains("aami-server"), "{unit}");
     assert_eq!(*house.tokens.lock().unwrap(), 0);
+    // what only looks finds it well, secrets included,
+    assert!(house.status().is_healthy(), "{:#?}", house.status());
     // and once more changes nothing.
     let picture = house.picture();
     assert!(!house.install().0.wrote);
     house.picture().must_be(&picture, "two runs");
+}
+
+#[test]
+fn data_of_a_declared_fleet_stays_unless_it_is_asked_for_and_its_routing_goes() {
+    let house = house();
+    let before = house.picture();
+    house.install();
+    let taken = house.uninstall(false);
+    assert!(house.exists("var/lib/aami/prometheus"), "{taken:#?}");
+    assert!(!house.exists("etc/aami/alertmanager.yml"));
+    house.uninstall(true);
+    house.picture().must_be(&before, "the data went too");
 }
 
 #[test]

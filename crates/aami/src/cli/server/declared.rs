@@ -104,11 +104,9 @@ fn render(config: &Config, parts: &[Part]) -> Result<Rendered, Failure> {
     let alertmanager = monitor::alertmanager(config)?
         .render(monitor::SECRETS)
         .map_err(|error| Failure::found(code::FLEET_INVALID, format!("notifications: {error}")))?;
-    let rules = monitor::rules(config)?;
     Ok(Rendered {
         prometheus,
         alertmanager,
-        rules: rules.into_iter().map(|file| (file.name, file.text)).collect(),
     })
 }
 

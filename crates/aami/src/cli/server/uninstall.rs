@@ -1,4 +1,6 @@
-//! `aami server uninstall`.
+//! `aami server uninstall`: what was installed on this machine, with a control plane or for a [declared fleet](fleet).
+
+mod fleet;
 
 use aami_install::receipt::Receipt;
 use aami_install::{EffectError, Host, InstallError};
@@ -11,6 +13,8 @@ use serde_json::json;
 use super::{build, options_for, shown};
 use crate::cli::ask::question;
 use crate::cli::failure::Failure;
+use crate::cli::surroundings::Surroundings;
+use fleet::Declared;
 
 /// The largest receipt that is read.
 const LONGEST: u64 = 64 * 1024 * 1024;
@@ -18,7 +22,8 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 /// Take back everything that install changed on this machine; data stays unless told otherwise
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Uninstall {
-    /// Remove the data too: nodes, keys, tokens, metrics, dashboards, routing of alerts; it cannot be had back
+    /// Remove the data too: nodes, keys, tokens, metrics, dashboards, routing of alerts, and of a declared fleet its
+    /// configuration; it cannot be had back
     #[arg(long)]
     purge_data: bool,
     /// Do not ask before data is removed
@@ -33,23 +38,37 @@ pub(crate) struct Uninstall {
 }
 
 impl Uninstall {
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         if !rustix::process::geteuid().is_root() {
             return Err(Failure::found(code::NOT_ROOT, code::NOT_ROOT.sentence));
         }
         let host = Host::system().map_err(Failure::Runtime)?;
-        let (stack, _) = build::look(&host)?;
+        let (stack, note) = build::look(&host)?;
         let wishes = stack.session().wishes();
+        let declared = Declared::here(note.as_ref(), surroundings);
         if self.dry_run {
-            return self.plan(&host, wishes);
+            return self.plan(&host, wishes, declared.as_ref());
         }
         let what = format!(
-            "All data in {} is removed for good. Type yes to go on: ",
-            wishes.data_dir
+            "All data in {}{} is removed for good. Type yes to go on: ",
+            wishes.data_dir,
+            declared
+                .as_ref()
+                .map_or_else(String::new, Declared::and_its_configuration)
         );
         self.agreed(|| question(&what))?;
         let cancel = shown::cancel_on_signals()?;
-        let taken = take_back(&host, &stack, &options_for(wishes), self.purge_data, &cancel)?;
+        let mut taken = TakenBack::default();
+        if let Some(declared) = &declared {
+            declared.take_back(&host, self.purge_data, &cancel, &mut taken)?;
+        }
+        if !taken.report.interrupted {
+            let stack = take_back(&host, &stack, &options_for(wishes), self.purge_data, &cancel)?;
+            fleet::add(&mut taken, stack);
+        }
+        if let Some(declared) = declared.filter(|_| self.purge_data && taken.report.code().is_none()) {
+            taken.purged.extend(declared.forget()?);
+        }
         self.show(&taken);
         Ok(taken.report.code().map_or(Exit::Ok, |code| code.exit))
     }
@@ -72,11 +91,11 @@ impl Uninstall {
     }
 
     /// What is recorded, last first: the order it is taken back in.
-    fn plan(&self, host: &Host, wishes: &Wishes) -> Result<Exit, Failure> {
+    fn plan(&self, host: &Host, wishes: &Wishes, declared: Option<&Declared>) -> Result<Exit, Failure> {
         let path = receipt(&wishes.cluster, NAME).map_err(|error| Failure::invalid(error.to_string()))?;
         let bytes = host.root.read(&path, LONGEST).map_err(EffectError::from);
         let bytes = bytes.map_err(InstallError::from)?.unwrap_or_default();
-        let recorded: Vec<String> = if bytes.is_empty() {
+        let stack: Vec<String> = if bytes.is_empty() {
             Vec::new()
         } else {
             let receipt: Receipt = serde_json::from_slice(&bytes)
@@ -84,6 +103,8 @@ impl Uninstall {
             let records = receipt.effects.iter().rev();
             records.map(|record| record.effect.key().to_string()).collect()
         };
+        let mut recorded = declared.map_or_else(|| Ok(Vec::new()), |declared| declared.recorded(host))?;
+        recorded.extend(stack);
         if self.json {
             shown::json(&json!({
                 "type": "uninstall_plan", "takes_back": recorded, "purges": self.purge_data, "data": wishes.data_dir,
@@ -99,8 +120,9 @@ impl Uninstall {
             "stays, with its users"
         };
         shown::line(&format!(
-            "  The data in {} {data}. Nothing was changed.",
-            wishes.data_dir
+            "  The data in {}{} {data}. Nothing was changed.",
+            wishes.data_dir,
+            declared.map_or_else(String::new, Declared::and_its_configuration)
         ));
         Ok(Exit::Ok)
     }
