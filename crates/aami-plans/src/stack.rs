@@ -25,6 +25,7 @@ mod part;
 mod place;
 mod publishers;
 mod purge;
+mod reload;
 mod service;
 mod session;
 mod step;
@@ -32,7 +33,6 @@ pub mod uninstall;
 mod unit;
 mod wishes;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -114,8 +114,6 @@ pub struct Rendered {
     pub prometheus: String,
     /// `alertmanager.yml`, and the secrets it reads from files of their own.
     pub alertmanager: aami_monitor::alertmanager::Rendered,
-    /// Prometheus' rules, by the name of their file.
-    pub rules: BTreeMap<String, String>,
 }
 
 /// A certificate of the operator's own, PEM.

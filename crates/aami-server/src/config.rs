@@ -79,6 +79,8 @@ pub struct Config {
     pub prometheus_ca_file: Option<PathBuf>,
     /// The folder of rules which that Prometheus reads, and this control plane fills.
     pub prometheus_rules: Option<PathBuf>,
+    /// The file that is written when it is to read them again, where it does not let itself be told: somebody watches it.
+    pub prometheus_reload: Option<PathBuf>,
     /// Where programs are installed, a promtool among them.
     pub programs: PathBuf,
     /// How long one delivery of an event may take.
@@ -179,6 +181,12 @@ impl Config {
         if tls_cert.is_some() != tls_key.is_some() {
             return Err(bad("tls_cert", "tls_cert and tls_key belong together".to_owned()));
         }
+        if path("prometheus_rules").is_some() && text("prometheus_url").is_empty() {
+            return Err(bad(
+                "prometheus_rules",
+                "it needs prometheus_url, the Prometheus that reads the folder".to_owned(),
+            ));
+        }
         let trusted_proxies = text("trusted_proxies")
             .split(',')
             .map(str::trim)
@@ -224,6 +232,7 @@ impl Config {
             prometheus_authorization_file: path("prometheus_authorization_file"),
             prometheus_ca_file: path("prometheus_ca_file"),
             prometheus_rules: path("prometheus_rules"),
+            prometheus_reload: path("prometheus_reload"),
             programs: PathBuf::from(text("programs")),
             delivery_timeout: duration("delivery_timeout")?,
             delivery_retry_max: duration("delivery_retry_max")?,

@@ -127,7 +127,7 @@ fn a_set_that_is_switched_off_is_as_if_it_were_not_there() {
     assert_ne!(files(Some(&global), &[("g", &group)]), before);
     group.enabled = false;
     assert_eq!(files(Some(&global), &[("g", &group)]), before);
-    let mut off = global.clone();
+    let mut off = global;
     off.enabled = false;
     assert!(files(Some(&off), &[]).is_empty());
 }
@@ -284,7 +284,7 @@ proptest! {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(random >> 33).unwrap_or(0) % most.max(1)
         };
-        let mut mixed = sets.clone();
+        let mut mixed = sets;
         for set in &mut mixed {
             let at = next(set.presets.len());
             set.presets.rotate_left(at);

@@ -21,8 +21,8 @@ pub fn loading() -> Result<String, RulesError> {
             )
             .saying(
                 "The Prometheus {{ $labels.prometheus }} does not have the alert rules it should have",
-                "What was changed is in force nowhere, or only in part. `aami alerts list` and \
-                 `GET /api/v1/prometheuses/{{ $labels.prometheus }}` say what it has and why it does not take the rest.",
+                "What was changed is in force nowhere, or only in part. `aami prometheuses list -o wide` says what it has \
+                 and why it does not take the rest.",
             ),
             Rule::new(
                 "AamiRulesFailing",
@@ -32,7 +32,7 @@ pub fn loading() -> Result<String, RulesError> {
             )
             .saying(
                 "The Prometheus {{ $labels.prometheus }} cannot evaluate {{ $value }} of its rules",
-                "Their alerts cannot fire. `GET /api/v1/prometheuses/{{ $labels.prometheus }}` names them with the reason.",
+                "Their alerts cannot fire. `aami prometheuses show {{ $labels.prometheus }}` names them with the reason.",
             ),
         ],
     )

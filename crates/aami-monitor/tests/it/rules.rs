@@ -106,3 +106,28 @@ fn many_agents_in_trouble_alert_and_one_node_or_a_restart_does_not() {
         assert!(!promtool().output().unwrap().status.success(), "{part}");
     }
 }
+
+#[test]
+fn a_prometheus_that_does_not_take_its_rules_alerts_and_a_slow_one_does_not() {
+    // Given the rules as they are written, beside their unit test
+    let folder = tempfile::tempdir().unwrap();
+    let rules = aami_monitor::rules::loading().unwrap();
+    let file = folder.path().join(aami_monitor::rules::LOADING_FILE);
+    std::fs::write(&file, &rules).unwrap();
+    let test = folder.path().join("loading.test.yaml");
+    std::fs::write(&test, include_str!("rules/loading.test.yaml")).unwrap();
+    let promtool = || {
+        let mut command = Command::new(prometheus().join("promtool"));
+        command.args(["test", "rules"]).arg(&test);
+        command
+    };
+    // when promtool runs it, then all of it holds;
+    run(&mut promtool());
+    // and each rule is looked at: with another threshold the test fails.
+    for (part, other) in [("== 0", "== 1"), ("> 0", "> 5"), ("10m", "0m")] {
+        let wrong = rules.replace(part, other);
+        assert_ne!(wrong, rules, "{part}");
+        std::fs::write(&file, wrong).unwrap();
+        assert!(!promtool().output().unwrap().status.success(), "{part}");
+    }
+}

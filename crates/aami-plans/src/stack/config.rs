@@ -8,6 +8,7 @@ use aami_monitor::{alertmanager, grafana as provisioning};
 
 use super::layout::Layout;
 use super::part::Part;
+use super::reload;
 use super::wishes::Wishes;
 
 /// The name of the file the control plane writes its targets to.
@@ -32,6 +33,13 @@ pub(crate) fn server(wishes: &Wishes, layout: &Layout, beside: &[Part]) -> Resul
             settings.push((setting, format!("http://127.0.0.1:{}", wishes.port(part))));
         }
     }
+    if beside.contains(&Part::Prometheus) {
+        settings.push(("prometheus_rules", layout.delivered.to_string()));
+        settings.push(("programs", layout.install.to_string()));
+        if reload::is_by_file(wishes) {
+            settings.push(("prometheus_reload", layout.reload.to_string()));
+        }
+    }
     settings.extend(wishes.public_url().map(|url| ("public_url", url)));
     if wishes.own_certificate {
         settings.push(("tls_cert", format!("{}/server.crt", layout.tls)));
@@ -50,6 +58,7 @@ pub(crate) fn prometheus(wishes: &Wishes, layout: &Layout, alertmanager: bool) -
         rule_files: vec![
             format!("{}/*.yaml", layout.rules),
             format!("{}/*.yml", layout.rules),
+            format!("{}/*.yaml", layout.delivered),
         ],
         alertmanagers: alertmanager
             .then(|| local(Part::Alertmanager))
@@ -166,6 +175,7 @@ mod tests {
             server(&wishes, &layout, &[Part::Prometheus]).unwrap(),
             "listen: \"0.0.0.0:8080\"\ndata_dir: \"/var/lib/aami/server\"\ncluster: \"default\"\n\
              file_sd: \"/var/lib/aami/targets/nodes.json\"\nprometheus_url: \"http://127.0.0.1:9090\"\n\
+             prometheus_rules: \"/var/lib/aami/targets/rules\"\nprograms: \"/opt/aami\"\n\
              public_url: \"https://aami.example.com:8080\"\n"
         );
         let both = [Part::Prometheus, Part::Alertmanager];
@@ -187,6 +197,7 @@ mod tests {
             "127.0.0.1:9090",
             "127.0.0.1:9093",
             "/etc/aami/rules/*.yaml",
+            "/var/lib/aami/targets/rules/*.yaml",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }

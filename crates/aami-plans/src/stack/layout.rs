@@ -19,7 +19,7 @@ pub struct Layout {
     pub configuration: HostPath,
     /// Passwords and keys, each for one reader.
     pub secrets: HostPath,
-    /// Prometheus' rules; what is put there is the operator's.
+    /// Prometheus' rules; what is put there is the operator's, or a declared fleet's.
     pub rules: HostPath,
     /// Where Prometheus keeps its data.
     pub prometheus_data: HostPath,
@@ -27,6 +27,10 @@ pub struct Layout {
     pub provisioning: HostPath,
     /// The list of targets the control plane writes for Prometheus.
     pub targets: HostPath,
+    /// The rules the control plane brings to Prometheus; it makes this folder itself.
+    pub delivered: HostPath,
+    /// What the control plane writes when Prometheus is to read its rules again, where it cannot tell it otherwise.
+    pub reload: HostPath,
     /// What nodes download from the control plane.
     pub dist: HostPath,
     /// The control plane's first admin key.
@@ -62,6 +66,8 @@ impl Layout {
             rules: configuration.join("rules")?,
             provisioning: configuration.join("grafana")?,
             targets: wishes.data_dir.join("targets")?,
+            delivered: wishes.data_dir.join("targets/rules")?,
+            reload: wishes.data_dir.join("targets/reload")?,
             dist: server.join("dist")?,
             admin_key: server.join("admin.key")?,
             discovery_key: secrets.join("discovery.key")?,

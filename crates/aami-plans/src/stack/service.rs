@@ -63,9 +63,11 @@ impl Service {
                 arguments.extend(
                     (wishes.retention.as_ref()).map(|time| format!("--storage.tsdb.retention.time={time}")),
                 );
-                // What installations tell of themselves is written by this machine alone.
+                // What installations tell of themselves is written by this machine alone, and so is it told to read its
+                // rules again.
                 if !wishes.expose {
                     arguments.push("--web.enable-remote-write-receiver".to_owned());
+                    arguments.push("--web.enable-lifecycle".to_owned());
                 }
                 arguments
             }
@@ -88,17 +90,15 @@ impl Service {
             Part::ControlPlane => writes.push(layout.targets.clone()),
             // It is the operator's to edit, and read again when they say so.
             Part::Alertmanager if wishes.control_plane => inputs.clear(),
-            // What a declared fleet's says is made anew each time, and so are the secrets it names.
-            Part::Alertmanager => inputs.extend(declared_secrets(session)?),
-            Part::Prometheus => {
-                // A declared fleet's rules change often, and Prometheus reads them again when it is told to.
-                for name in aami_monitor::rules::FILES
-                    .into_iter()
-                    .filter(|_| wishes.control_plane)
-                {
-                    inputs.push(layout.rules.join(name).map_err(broken)?);
+            // What a declared fleet's says is made anew each time, and so are the secrets it names. One that is not
+            // there is an input as well: it may come.
+            Part::Alertmanager => {
+                for name in aami_monitor::alertmanager::SECRET_FILES {
+                    inputs.push(layout.secrets.join(name).map_err(broken)?);
                 }
             }
+            // Rules change often, and Prometheus reads them again when it is told to.
+            Part::Prometheus => {}
             // What it is configured with before `grafana.ini` is read.
             Part::Grafana => inputs.push(home.join("conf/defaults.ini").map_err(broken)?),
         }
@@ -176,20 +176,4 @@ impl Service {
             .chain(self.inputs.clone());
         Ok(Effect::UnitState(UnitState::up(self.part.unit(), inputs)))
     }
-}
-
-/// The files of secrets that a declared fleet's Alertmanager reads.
-fn declared_secrets(session: &Session) -> Result<Vec<HostPath>, StepError> {
-    let Some(render) = &session.options.render else {
-        return Ok(Vec::new());
-    };
-    let parts: Vec<Part> = session
-        .parts()?
-        .into_iter()
-        .filter(|part| Part::FOREIGN.contains(part))
-        .collect();
-    let rendered = render(&parts).map_err(|(code, message)| StepError::new(code, message))?;
-    (rendered.alertmanager.secrets.iter())
-        .map(|secret| HostPath::new(&secret.path).map_err(broken))
-        .collect()
 }

@@ -50,9 +50,13 @@ fn a_server_is_installed_and_a_second_run_has_nothing_to_do() {
             .contains("http://127.0.0.1:9090")
     );
     assert!(house.exists("etc/aami/grafana/json/aami-installation.json"));
-    for rules in ["aami-installation.yaml", "aami-deliveries.yaml"] {
-        assert!(house.exists(&format!("etc/aami/rules/{rules}")), "{rules}");
-    }
+    // The control plane brings Prometheus its rules: none lie where an operator's are.
+    assert!(!house.exists("etc/aami/rules/aami-installation.yaml"));
+    assert!(
+        house
+            .read("etc/aami/server.yaml")
+            .contains("prometheus_rules: \"/var/lib/aami/targets/rules\"\n")
+    );
     assert!(
         house
             .read("var/lib/aami/server/dist/amd64/components.toml")

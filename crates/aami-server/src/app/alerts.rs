@@ -4,7 +4,7 @@
 //! does not answer says why, and the others' alerts are listed all the same. A Prometheus that watches several
 //! organisations tells each caller of their own alone, by the label `org`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use aami_api::rules::{
@@ -158,10 +158,20 @@ impl App {
                     (said.asked.alertmanager_error.take()).map(|_| "it does not answer".to_owned());
             }
         }
+        // Some alerts keep no more of their node than its name.
+        let members: BTreeSet<&str> = (snapshot.nodes(&caller.orgs, None))
+            .filter(|held| {
+                group
+                    .as_ref()
+                    .is_some_and(|group| held.doc.groups.contains(group))
+            })
+            .map(|held| held.doc.hostname.as_str())
+            .collect();
         items.retain(|alert: &ActiveAlert| {
             let in_group = |id: &GroupId| {
                 let listed = alert.labels.get(GROUPS);
                 listed.is_some_and(|groups| groups.split(',').any(|group| group == id.as_str()))
+                    || (alert.node.as_deref()).is_some_and(|node| members.contains(node))
             };
             wanted.state.is_none_or(|state| alert.state == state)
                 && (wanted.node.as_ref()).is_none_or(|node| alert.node.as_ref() == Some(node))

@@ -31,8 +31,8 @@ pub(crate) struct Bundles {
 
 #[derive(Default)]
 struct Kept {
-    /// Of which picture: the count of its changes, and whether organisations share Prometheuses.
-    of: Option<(u64, bool)>,
+    /// Of which sets and Prometheuses.
+    of: Option<u64>,
     /// By organisation; of all of them where there is none.
     bundles: BTreeMap<Option<OrgId>, Made>,
 }
@@ -67,13 +67,9 @@ impl App {
     /// What a Prometheus should have now.
     pub(crate) fn bundle_of(&self, snapshot: &Snapshot, prometheus: &Prometheus) -> Made {
         let org = (!prometheus.everything).then(|| prometheus.org.clone());
-        let of = (snapshot.ruled.generation, snapshot.ruled.is_shared);
+        let of = snapshot.ruled.mark();
         let mut kept = self.bundles.made.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.of != Some(of) {
-            // Whoever holds an older picture gets what that one says, and does not keep it from others.
-            if kept.of.is_some_and(|(newest, _)| newest > of.0) {
-                return make(snapshot, org.as_ref());
-            }
             *kept = Kept {
                 of: Some(of),
                 bundles: BTreeMap::new(),

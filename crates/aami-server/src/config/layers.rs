@@ -69,6 +69,7 @@ settings! {
     "prometheus_authorization_file" = "": "A file with what it is sent as Authorization, e.g. Bearer ..."
     "prometheus_ca_file" = "": "The only CA its certificate is believed from, PEM"
     "prometheus_rules" = "": "The folder of rules that this Prometheus reads; the control plane keeps it"
+    "prometheus_reload" = "": "A file that is written when it is to read them again, where it cannot be told by HTTP"
     "programs" = "/opt/aami": "Where programs are installed, a promtool among them"
     "delivery_timeout" = "10s": "How long one delivery of an event may take"
     "delivery_retry_max" = "5m": "How long the next attempt of a delivery waits at most"

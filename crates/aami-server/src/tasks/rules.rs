@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aami_api::prometheus::{LoadReport, RuleBundle};
+use aami_inventory::{CommandError, Commands, Output};
 use aami_model::access::Orgs;
 use aami_model::prometheus::LoadResult;
 use aami_model::{PrometheusId, code};
-use aami_plans::rules::{Applied, Engine, Owner, RulesError, Seen, Site};
+use aami_plans::rules::{Applied, Engine, Owner, RulesError, Seen, Site, UNIT};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -36,7 +37,33 @@ struct Place {
     folder: PathBuf,
     url: String,
     programs: PathBuf,
+    /// What is written when it is to read its rules again, where somebody watches that.
+    watched: Option<PathBuf>,
     world: World,
+}
+
+/// Runs programs; reloading a unit, which this process may not, is asked of whoever watches a file.
+struct Asking<'a> {
+    others: &'a dyn Commands,
+    watched: &'a Path,
+}
+
+impl Commands for Asking<'_> {
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<Output, CommandError> {
+        let ["reload", unit] = arguments else {
+            return self.others.run(program, arguments);
+        };
+        match fs::write(self.watched, format!("{unit}\n")) {
+            Ok(()) => Ok(Output {
+                status: Some(0),
+                ..Output::default()
+            }),
+            Err(source) => Err(CommandError::NotStarted {
+                program: format!("what watches {}", self.watched.display()),
+                source,
+            }),
+        }
+    }
 }
 
 pub(super) async fn deliver(app: Arc<App>, stop: CancellationToken) {
@@ -48,12 +75,13 @@ pub(super) async fn deliver(app: Arc<App>, stop: CancellationToken) {
         folder,
         url,
         programs: config.programs.clone(),
+        watched: config.prometheus_reload.clone(),
         world: app.world.clone(),
     };
     let id = local_id();
     let mut failures = 0_u32;
     loop {
-        let generation = app.view.current().ruled.generation;
+        let mark = app.view.current().ruled.mark();
         let result = tokio::select! {
             () = stop.cancelled() => return,
             result = round(&app, &place, &id) => result,
@@ -74,7 +102,7 @@ pub(super) async fn deliver(app: Arc<App>, stop: CancellationToken) {
         }
         let news = tokio::select! {
             () = stop.cancelled() => return,
-            news = changed(&app, generation, rest) => news,
+            news = changed(&app, mark, rest) => news,
         };
         if news {
             // Something else is wanted: what failed before need not fail now.
@@ -84,11 +112,11 @@ pub(super) async fn deliver(app: Arc<App>, stop: CancellationToken) {
 }
 
 /// Waits until sets or Prometheuses changed since, for so long at most; answers whether they did.
-async fn changed(app: &App, generation: u64, rest: Duration) -> bool {
+async fn changed(app: &App, mark: u64, rest: Duration) -> bool {
     let until = Instant::now() + rest;
     loop {
         let seen = app.view.revision();
-        if app.view.current().ruled.generation != generation {
+        if app.view.current().ruled.mark() != mark {
             return true;
         }
         let left = until.saturating_duration_since(Instant::now());
@@ -168,6 +196,10 @@ fn make_folder(folder: &Path) -> Result<(), RulesError> {
 
 /// Brings the folder to a bundle where it is not there yet, and Prometheus to the folder.
 fn bring(place: &Place, id: &PrometheusId, bundle: &RuleBundle) -> Result<Applied, RulesError> {
+    let asking = place.watched.as_deref().map(|watched| Asking {
+        others: place.world.commands(),
+        watched,
+    });
     let site = Site {
         folder: place.folder.clone(),
         owner: Owner::Server {
@@ -175,9 +207,11 @@ fn bring(place: &Place, id: &PrometheusId, bundle: &RuleBundle) -> Result<Applie
         },
         follows: &|_| false,
         prometheus: Engine::at(&place.url),
-        commands: place.world.commands(),
+        commands: asking
+            .as_ref()
+            .map_or(place.world.commands(), |asking| asking as &dyn Commands),
         installed: place.programs.clone(),
-        unit: None,
+        unit: asking.as_ref().map(|_| UNIT),
     };
     make_folder(&place.folder)?;
     match site.seen(&bundle.files)? {
@@ -192,5 +226,35 @@ fn bring(place: &Place, id: &PrometheusId, bundle: &RuleBundle) -> Result<Applie
             let (applied, _) = site.apply(&bundle.files)?.keep()?;
             Ok(applied)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Commands for Nobody {
+        fn run(&self, program: &str, _: &[&str]) -> Result<Output, CommandError> {
+            Err(CommandError::NotInstalled(program.to_owned()))
+        }
+    }
+
+    #[test]
+    fn a_reload_is_asked_for_by_a_file_and_nothing_else_is() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("reload");
+        let asking = Asking {
+            others: &Nobody,
+            watched: &folder,
+        };
+        assert!(asking.run("promtool", &["check", "rules"]).is_err());
+        assert!(!folder.exists());
+        assert_eq!(
+            asking.run("systemctl", &["reload", UNIT]).unwrap().status,
+            Some(0)
+        );
+        assert_eq!(fs::read_to_string(&folder).unwrap(), format!("{UNIT}\n"));
     }
 }

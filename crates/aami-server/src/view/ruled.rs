@@ -1,6 +1,7 @@
 //! The part of the picture that alerts are made from: rule sets, the Prometheuses they go to, and what was last said of
 //! loading them.
 
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use aami_model::access::Orgs;
@@ -19,8 +20,6 @@ pub(crate) struct Ruled {
     sets: Table<RuleSetId, RuleSet>,
     prometheuses: Table<PrometheusId, Prometheus>,
     loadings: Table<PrometheusId, Loading>,
-    /// Grows with each change of a set or a Prometheus.
-    pub(crate) generation: u64,
     /// Whether there was ever a node of another organisation than the default one, as far as is known.
     pub(crate) is_shared: bool,
 }
@@ -55,6 +54,19 @@ impl Ruled {
         (self.prometheuses.values()).filter(move |held| held.doc.node.as_ref() == Some(node))
     }
 
+    /// Tells one state of sets and Prometheuses from another, whatever the picture was read from.
+    pub(crate) fn mark(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        for (id, held) in &self.sets {
+            (id, held.revision.get()).hash(&mut hasher);
+        }
+        for (id, held) in &self.prometheuses {
+            (id, held.revision.get()).hash(&mut hasher);
+        }
+        self.is_shared.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// What was last said of loading rules there.
     pub(crate) fn loading(&self, id: &PrometheusId) -> Option<&Arc<Held<Loading>>> {
         self.loadings.get(id)
@@ -66,7 +78,6 @@ impl Ruled {
         id: &str,
         entry: Option<&Entry>,
     ) -> Result<(), DocumentError> {
-        self.generation += 1;
         apply(&mut self.sets, key, id, entry)
     }
 
@@ -78,10 +89,7 @@ impl Ruled {
         entry: Option<&Entry>,
     ) -> Result<(), DocumentError> {
         match part {
-            None => {
-                self.generation += 1;
-                apply(&mut self.prometheuses, key, id, entry)
-            }
+            None => apply(&mut self.prometheuses, key, id, entry),
             Some("loaded") => apply(&mut self.loadings, key, id, entry),
             // What a later version keeps there.
             Some(_) => Ok(()),

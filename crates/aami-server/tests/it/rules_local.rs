@@ -2,6 +2,7 @@
 //! and comes back.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -205,6 +206,40 @@ fn a_prometheus_that_refuses_keeps_what_it_had_and_is_tried_again() {
     let told = admin.events(0, 1000).unwrap().events;
     let failures = told.iter().filter(|event| event.kind == "rules.failed").count();
     assert_eq!(failures, 1, "what fails again the same way is told once");
+}
+
+#[test]
+fn what_promtool_refuses_touches_nothing() {
+    // Given a promtool that has something against everything,
+    let seat = Seat::new();
+    let programs = seat.folder.path().join("programs");
+    let promtool = programs.join("prometheus-9.0.0/promtool");
+    fs::create_dir_all(promtool.parent().unwrap()).unwrap();
+    let says = |script: &str| {
+        let draft = promtool.with_extension("new");
+        fs::write(&draft, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(&draft, &promtool).unwrap();
+    };
+    says("echo 'not these' >&2; exit 1");
+    let prometheus = seat.start();
+    let house = House::with(|config| {
+        config.prometheus_url = Some(seat.url());
+        config.prometheus_rules = Some(seat.rules());
+        config.programs = programs.clone();
+    });
+    let admin = house.admin();
+    // then its words are told, and nothing is placed.
+    until_state(&admin, RuleState::Failed);
+    let last = local(&admin).last.unwrap();
+    assert_eq!(last.code.as_deref(), Some("ALERT_RULE_INVALID"));
+    assert!(last.sentence.unwrap().contains("not these"));
+    assert!(!is_placed(&seat.rules(), "aami-agents.yaml"));
+    assert!(loaded(&prometheus).is_empty());
+    // When it is mended, then what is wanted is tried again.
+    says("exit 0");
+    until_state(&admin, RuleState::Loaded);
+    assert!(is_placed(&seat.rules(), "aami-agents.yaml"));
 }
 
 #[test]

@@ -87,8 +87,18 @@ impl Up {
         let stop = Stop::on(&runtime, signals);
 
         let mut ports = Remembered::read(&places.data);
-        let plane = Plane::start(&runtime, &places, self.port, &mut ports, &mut screen)?;
-        let ended = self.beside(&plane, &places, surroundings, &mut ports, &stop, &mut screen);
+        // Known before anybody listens there: the control plane asks it, and keeps its rules.
+        let prometheus = prometheus::Seat::find(&places, self.prometheus_port, &mut ports, &mut screen)?;
+        let plane = Plane::start(&runtime, &places, self.port, &prometheus, &mut ports, &mut screen)?;
+        let ended = self.beside(
+            &plane,
+            &places,
+            &prometheus,
+            surroundings,
+            &mut ports,
+            &stop,
+            &mut screen,
+        );
         screen.note("aami: stopping");
         let drained = runtime.block_on(plane.stop(&stop));
         runtime.shutdown_background();
@@ -103,6 +113,7 @@ impl Up {
         &self,
         plane: &Plane,
         places: &Places,
+        seat: &prometheus::Seat,
         surroundings: &Surroundings,
         ports: &mut Remembered,
         stop: &Stop,
@@ -110,8 +121,7 @@ impl Up {
     ) -> Result<Exit, Failure> {
         dist::fill(places)?;
         let program = programs::prometheus(places, surroundings, screen)?;
-        let prometheus =
-            prometheus::Prometheus::start(plane, places, &program, self.prometheus_port, ports, screen)?;
+        let prometheus = prometheus::Prometheus::start(plane, places, &program, seat)?;
         let mut node = node::Node::start(plane, places, surroundings, self.exporter_port, ports, screen)?;
         ports.write(&places.data)?;
         if !prometheus.until_ready(stop)? {

@@ -7,9 +7,8 @@ use aami_install::HostPath;
 use aami_install::effect::Placement;
 use aami_install::host::Random;
 use aami_install::{Content, Effect, Mark, Owner, Probe, Step, StepContext, StepError, Survey};
-use aami_model::code;
 use aami_model::run::StepOutcome;
-use aami_monitor::{alertmanager, grafana, rules};
+use aami_monitor::{alertmanager, grafana};
 
 use super::super::config::{self, broken};
 use super::super::part::Part;
@@ -48,13 +47,8 @@ impl Configure {
             0o644,
         ));
         if has(Part::Prometheus) {
+            // What the control plane has for it, the control plane brings there.
             effects.push(folder(&layout.rules));
-            let texts =
-                rules::texts().map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))?;
-            for (name, rules) in rules::FILES.into_iter().zip(texts) {
-                let path = layout.rules.join(name).map_err(broken)?;
-                effects.push(text(path, rules, Owner::root(), 0o644));
-            }
             effects.push(text(
                 file(Part::Prometheus)?,
                 config::prometheus(wishes, layout, has(Part::Alertmanager))?,
@@ -76,7 +70,8 @@ impl Configure {
         Ok(effects)
     }
 
-    /// What the parts are told where a declared fleet is all there is.
+    /// What the parts are told where a declared fleet is all there is. Rules are not among it: they change often, and
+    /// whoever changes them judges, places and loads them.
     fn declared(&self, parts: &[Part]) -> Result<Vec<Effect>, StepError> {
         let layout = &self.0.layout;
         let has = |part| parts.contains(&part);
@@ -88,15 +83,7 @@ impl Configure {
             return Ok(effects);
         };
         let rendered = render(parts).map_err(|(code, message)| StepError::new(code, message))?;
-        let below = |folder: &HostPath, name: &str| {
-            folder
-                .join(name)
-                .map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))
-        };
         if has(Part::Prometheus) {
-            for (name, rules) in rendered.rules {
-                effects.push(text(below(&layout.rules, &name)?, rules, Owner::root(), 0o644));
-            }
             let path = layout.file_of(Part::Prometheus).map_err(broken)?;
             effects.push(text(path, rendered.prometheus, reader(Part::Prometheus), 0o640));
         }

@@ -10,6 +10,7 @@ use aami_model::run::StepOutcome;
 
 use super::super::part::Part;
 use super::super::place::owner;
+use super::super::reload;
 use super::super::service::Service;
 use super::super::session::Session;
 use super::super::wishes::Runtime;
@@ -73,6 +74,10 @@ impl StartServices {
                 &mut rest
             };
             into.push(service.unit_state()?);
+        }
+        let has_prometheus = services.iter().any(|service| service.part == Part::Prometheus);
+        if has_prometheus && reload::is_by_file(session.wishes()) {
+            rest.extend(reload::effects(&session.layout)?);
         }
         Ok(Strokes { first, key, rest })
     }

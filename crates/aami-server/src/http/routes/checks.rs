@@ -14,7 +14,7 @@ pub(super) fn routes() -> Vec<Route> {
     const A: Access = Access::Role(Role::Admin);
     let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
     vec![
-        route(post.clone(), "/api/v1/checks", A, "Define a check")
+        route(post, "/api/v1/checks", A, "Define a check")
             .takes(of::<CreateCheck>)
             .gives(of::<Check>)
             .created(),
@@ -29,8 +29,8 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .gives(of::<NodeChecks>)
         .query(CHECKS),
-        route(get.clone(), "/api/v1/checks/{id}", V, "One check, by id or name").gives(of::<Check>),
-        route(patch.clone(), "/api/v1/checks/{id}", A, "Change a check")
+        route(get, "/api/v1/checks/{id}", V, "One check, by id or name").gives(of::<Check>),
+        route(patch, "/api/v1/checks/{id}", A, "Change a check")
             .takes(of::<PatchCheck>)
             .gives(of::<Check>),
         route(delete, "/api/v1/checks/{id}", A, "Remove a check"),

@@ -8,6 +8,7 @@ use aami_model::{Exit, code};
 use aami_server::{Config, Running, World};
 use tokio::runtime::Runtime;
 
+use super::prometheus::Seat;
 use super::remembered::Remembered;
 use super::stop::Stop;
 use super::{Places, ports};
@@ -30,10 +31,13 @@ impl Plane {
         runtime: &Runtime,
         places: &Places,
         usual: u16,
+        prometheus: &Seat,
         remembered: &mut Remembered,
         screen: &mut Screen,
     ) -> Result<Self, Failure> {
         let mut config = Config::for_data_dir(&places.data)?;
+        config.prometheus_url = Some(prometheus.url());
+        config.prometheus_rules = Some(prometheus.rules.clone());
         let candidates = ports::candidates(remembered.server, usual);
         let mut last = None;
         for port in candidates {

@@ -35,26 +35,53 @@ pub(super) struct Prometheus {
     pub(super) version: String,
 }
 
+/// Where it will be: a port for this machine alone, and the folder its rules are brought to.
+pub(super) struct Seat {
+    port: u16,
+    /// The folder of rules.
+    pub(super) rules: PathBuf,
+}
+
+impl Seat {
+    /// The first port that can be had.
+    pub(super) fn find(
+        places: &Places,
+        usual: u16,
+        remembered: &mut Remembered,
+        screen: &mut Screen,
+    ) -> Result<Self, Failure> {
+        let port = ports::free(HERE, remembered.prometheus, usual).map_err(Failure::Runtime)?;
+        ports::say(screen, "Prometheus", usual, port, HERE);
+        remembered.prometheus = Some(port);
+        Ok(Self {
+            port,
+            rules: places.data.join("prometheus/rules"),
+        })
+    }
+
+    /// Where it will answer.
+    pub(super) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
 impl Prometheus {
-    /// Writes its configuration and starts it on the first port that can be had, for this machine alone.
+    /// Writes its configuration and starts it.
     pub(super) fn start(
         plane: &Plane,
         places: &Places,
         program: &Program,
-        usual: u16,
-        remembered: &mut Remembered,
-        screen: &mut Screen,
+        seat: &Seat,
     ) -> Result<Self, Failure> {
         let folder = places.data.join("prometheus");
         make_folder(&folder).map_err(written(&folder))?;
         let key = folder.join("discovery.key");
         discovery_key::ensure(plane, &key)?;
-        let port = ports::free(HERE, remembered.prometheus, usual).map_err(Failure::Runtime)?;
-        ports::say(screen, "Prometheus", usual, port, HERE);
-        remembered.prometheus = Some(port);
+        let port = seat.port;
 
         let configuration = Configuration {
             itself: Some(format!("127.0.0.1:{port}")),
+            rule_files: vec![format!("{}/*.yaml", seat.rules.display())],
             // One node and somebody who watches: soon rather than sparingly.
             scrape_interval: Duration::from_secs(5),
             ..Configuration::new(plane.cluster(), plane.url(), key.display().to_string(), 1)
@@ -71,6 +98,8 @@ impl Prometheus {
                 format!("--config.file={}", file.display()),
                 format!("--storage.tsdb.path={}", folder.join("data").display()),
                 format!("--web.listen-address=127.0.0.1:{port}"),
+                // The control plane tells it of its rules.
+                "--web.enable-lifecycle".to_owned(),
             ],
             log: log.clone(),
         };
@@ -79,7 +108,7 @@ impl Prometheus {
             _children: children,
             client: Client::new(&Settings {
                 timeout: Duration::from_secs(5),
-                ..Settings::new(format!("http://127.0.0.1:{port}"))
+                ..Settings::new(seat.url())
             })?,
             log,
             version: program.version.clone(),
