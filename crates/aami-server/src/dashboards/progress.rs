@@ -18,9 +18,9 @@ const LONGEST_MESSAGE: usize = 200;
 /// How far a step is, as its installer said last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fraction {
-    pub(super) step: String,
-    pub(super) thousandths: u16,
-    pub(super) message: String,
+    pub(crate) step: String,
+    pub(crate) thousandths: u16,
+    pub(crate) message: String,
 }
 
 impl Fraction {
