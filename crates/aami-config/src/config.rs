@@ -27,6 +27,8 @@ pub use prometheus::{Prometheus, RemoteWrite};
 pub use server::Server;
 pub use ssh::{HostKeyPolicy, Retry, Ssh, Sudo, SudoMode};
 
+use std::collections::HashMap;
+
 use crate::section::section;
 
 /// Where the configuration is unless somebody says otherwise.
@@ -59,8 +61,28 @@ section! {
 /// At most this many nodes one file may declare; a larger fleet wants a control plane.
 pub const MOST_NODES: usize = 100_000;
 
-impl Config {
+/// The nodes of a configuration by their names, for whoever asks for many of them.
+#[derive(Debug, Clone)]
+pub struct NodesByName<'a>(HashMap<&'a str, &'a Node>);
+
+impl<'a> NodesByName<'a> {
     /// The node of this name, in either case.
+    pub fn node(&self, name: &str) -> Option<&'a Node> {
+        let found = self.0.get(name);
+        // Names are kept in lower case.
+        let found = found.or_else(|| self.0.get(name.to_ascii_lowercase().as_str()));
+        found.copied()
+    }
+}
+
+impl Config {
+    /// The nodes by their names: made once, it finds each of a hundred thousand at once.
+    pub fn by_name(&self) -> NodesByName<'_> {
+        let named = self.nodes.iter().map(|node| (node.name.as_str(), node));
+        NodesByName(named.collect())
+    }
+
+    /// The node of this name, in either case. Whoever asks for many of them asks [`by_name`](Self::by_name).
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes
             .iter()

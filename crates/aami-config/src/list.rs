@@ -13,7 +13,8 @@ mod plain;
 mod tests;
 mod yaml;
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 pub use format::{Format, NotAFormat};
@@ -22,6 +23,7 @@ use crate::config::MOST_NODES;
 use crate::newnode::NewNode;
 use crate::problem::{Gathered, Problem, Problems};
 use crate::tree::decode;
+use draft::Draft;
 
 /// The largest list that is read, in bytes.
 pub const MOST_BYTES: usize = 16 << 20;
@@ -35,8 +37,24 @@ pub struct Listed {
     pub line: usize,
 }
 
-/// Looks up the address of a name, for lists that give names alone.
-pub type Resolve<'a> = &'a dyn Fn(&str) -> Option<IpAddr>;
+/// Looks up the addresses of names, all of a list at once, for lists that give names alone. A name that is left out has
+/// none.
+pub type Resolve<'a> = &'a dyn Fn(&BTreeSet<String>) -> Addresses;
+
+/// What was found for names.
+pub type Addresses = HashMap<String, Result<IpAddr, NoAddress>>;
+
+/// Why there is no address for a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAddress {
+    /// Nobody knows the name.
+    Unknown,
+    /// It could not be asked for in time.
+    Late,
+}
+
+/// Looks up one name among those that were looked up.
+type Find<'a> = &'a dyn Fn(&str) -> Result<IpAddr, NoAddress>;
 
 /// Reads a list.
 ///
@@ -53,10 +71,16 @@ pub fn read(bytes: &[u8], format: Option<Format>, resolve: Resolve<'_>) -> Resul
         Format::Ansible => ansible::ini(decoded.text, &mut problems),
         Format::AnsibleYaml => ansible::yaml(bytes, &mut problems),
     };
+    let names = to_look_up(&drafts);
+    let found = match names.is_empty() {
+        true => Addresses::new(),
+        false => resolve(&names),
+    };
+    let find = |name: &str| found.get(name).copied().unwrap_or(Err(NoAddress::Unknown));
     let mut listed = Vec::new();
     let mut room = MOST_NODES;
     for draft in drafts {
-        if !draft.nodes(&mut room, resolve, &mut listed, &mut problems) {
+        if !draft.nodes(&mut room, &find, &mut listed, &mut problems) {
             break;
         }
     }
@@ -73,6 +97,24 @@ pub fn read(bytes: &[u8], format: Option<Format>, resolve: Resolve<'_>) -> Resul
         Some(problems) => Err(problems),
         None => Ok(listed),
     }
+}
+
+/// The names of a list that stand where an address is wanted: known before any of them is looked up, so that twenty
+/// thousand are not asked for one after the other.
+fn to_look_up(drafts: &[Draft]) -> BTreeSet<String> {
+    let names = RefCell::new(BTreeSet::new());
+    let note = |name: &str| {
+        names.borrow_mut().insert(name.to_owned());
+        Err(NoAddress::Unknown)
+    };
+    // What is wrong with the list is told when it is read with what was found.
+    let (mut room, mut listed, mut problems) = (MOST_NODES, Vec::new(), Gathered::default());
+    for draft in drafts.iter().filter(|draft| draft.may_need_look_up()) {
+        if !draft.clone().nodes(&mut room, &note, &mut listed, &mut problems) {
+            break;
+        }
+    }
+    names.into_inner()
 }
 
 /// Names the lines that list a name or an address again.

@@ -64,8 +64,14 @@ impl<'t> Change<'t> {
         if says.as_ref() != Some(&self.wanted) {
             return Err(EditError::NotReadBack);
         }
-        let kept =
-            comments(self.text).filter(|(at, _)| !self.forgotten.iter().any(|range| range.contains(at)));
+        self.forgotten.sort_by_key(|range| range.start);
+        let is_forgotten = |at: usize| {
+            // The last one that begins before it; they do not overlap.
+            let after = self.forgotten.partition_point(|range| range.start <= at);
+            let before = after.checked_sub(1).and_then(|last| self.forgotten.get(last));
+            before.is_some_and(|range| range.contains(&at))
+        };
+        let kept = comments(self.text).filter(|(at, _)| !is_forgotten(*at));
         if !kept
             .map(|(_, text)| text)
             .eq(comments(&made).map(|(_, text)| text))

@@ -6,7 +6,7 @@ use aami_model::hostname::Hostname;
 use aami_model::label::{Labels, check_name};
 use aami_model::nodeset::{NodeSet, NodeSetError};
 
-use super::{Listed, Resolve};
+use super::{Find, Listed, NoAddress};
 use crate::config::MOST_NODES;
 use crate::kind::address;
 use crate::newnode::NewNode;
@@ -116,6 +116,11 @@ impl Draft {
         }
     }
 
+    /// Whether a name of it may have to be looked up: said quickly, and rather too often.
+    pub(super) fn may_need_look_up(&self) -> bool {
+        self.ip.is_empty() || self.ip.bytes().any(|b| b.is_ascii_alphabetic())
+    }
+
     /// Takes a value of a column. Fails with what is wrong with it.
     pub(super) fn set(&mut self, column: Column, value: &str) -> Result<(), String> {
         let value = value.trim();
@@ -151,7 +156,7 @@ impl Draft {
     pub(super) fn nodes(
         self,
         room: &mut usize,
-        resolve: Resolve<'_>,
+        find: Find<'_>,
         listed: &mut Vec<Listed>,
         problems: &mut Gathered,
     ) -> bool {
@@ -277,9 +282,16 @@ impl Draft {
                 continue;
             };
             let found = match addresses.get(at) {
-                Some(text) => address_or_name(text, resolve),
-                None => resolve(hostname.as_str())
-                    .ok_or_else(|| format!("no address is given, and {hostname} is not found by its name"))
+                Some(text) => address_or_name(text, find),
+                None => find(hostname.as_str())
+                    .map_err(|why| match why {
+                        NoAddress::Unknown => {
+                            format!("no address is given, and {hostname} is not found by its name")
+                        }
+                        NoAddress::Late => {
+                            format!("no address is given, and {hostname} could not be looked up in time")
+                        }
+                    })
                     .and_then(|ip| address(&ip.to_string()).map_err(|why| format!("{ip}: {why}"))),
             };
             match found {
@@ -305,14 +317,19 @@ impl Draft {
 }
 
 /// An address, or a name that has one.
-fn address_or_name(text: &str, resolve: Resolve<'_>) -> Result<IpAddr, String> {
+fn address_or_name(text: &str, find: Find<'_>) -> Result<IpAddr, String> {
     match address(text) {
         Ok(ip) => Ok(ip),
         Err(why) => {
             let looks_like_a_name = text.bytes().any(|b| b.is_ascii_alphabetic()) && !text.contains(':');
             if looks_like_a_name && let Ok(name) = text.parse::<Hostname>() {
-                let ip = resolve(name.as_str()).ok_or_else(|| {
-                    format!("`{}` is no address, and no name that is found", shown(text, 60))
+                let ip = find(name.as_str()).map_err(|why| match why {
+                    NoAddress::Unknown => {
+                        format!("`{}` is no address, and no name that is found", shown(text, 60))
+                    }
+                    NoAddress::Late => {
+                        format!("the name `{}` could not be looked up in time", shown(text, 60))
+                    }
                 })?;
                 return address(&ip.to_string()).map_err(|why| format!("{ip}: {why}"));
             }

@@ -4,8 +4,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn nobody(_: &str) -> Option<IpAddr> {
-    None
+fn nobody(_: &BTreeSet<String>) -> Addresses {
+    Addresses::new()
+}
+
+/// Looks up each of them.
+fn each(find: impl Fn(&str) -> Option<IpAddr>) -> impl Fn(&BTreeSet<String>) -> Addresses {
+    move |names| {
+        let found = |name: &String| (name.clone(), find(name).ok_or(NoAddress::Unknown));
+        names.iter().map(found).collect()
+    }
 }
 
 fn listed(text: &str) -> Vec<String> {
@@ -157,7 +165,7 @@ all:
         nas:
           ansible_host: 10.0.1.1
 ";
-    let found = |name: &str| (name == "gpu02").then(|| "10.0.0.2".parse().unwrap());
+    let found = each(|name: &str| (name == "gpu02").then(|| "10.0.0.2".parse().unwrap()));
     let told: Vec<String> = match read(yaml.as_bytes(), None, &found) {
         Err(problems) => problems.list().iter().map(ToString::to_string).collect(),
         Ok(listed) => panic!("{listed:?}"),
@@ -184,11 +192,11 @@ all:
 
 #[test]
 fn names_alone_are_looked_up() {
-    let found = |name: &str| match name {
+    let found = each(|name: &str| match name {
         "gpu1" => Some("10.0.0.1".parse().unwrap()),
         "gpu2" => Some("fe80::1".parse().unwrap()),
         _ => None,
-    };
+    });
     assert_eq!(
         read(b"gpu1\n", None, &found).unwrap()[0].node.ip.to_string(),
         "10.0.0.1"
@@ -197,6 +205,33 @@ fn names_alone_are_looked_up() {
     let lines: Vec<usize> = problems.list().iter().map(|problem| problem.line).collect();
     assert_eq!(lines, [2, 3]);
     assert!(problems.to_string().contains("link-local"), "{problems}");
+}
+
+#[test]
+fn all_names_of_a_list_are_looked_up_at_once_and_no_address_is() {
+    // Given a list of names, addresses and names as addresses, one of them twice,
+    let text = "gpu[1-3]\ngpu4 10.0.0.4\ngpu5 storage.example\ngpu6 2001:db8::6\ngpu7 storage.example\n";
+    let asked = RefCell::new(Vec::new());
+    let late = |names: &BTreeSet<String>| -> Addresses {
+        asked.borrow_mut().push(names.clone());
+        names
+            .iter()
+            .map(|name| (name.clone(), Err(NoAddress::Late)))
+            .collect()
+    };
+    // when none of them is found in time, then they were asked for in one go, and each line says so.
+    let problems = read(text.as_bytes(), None, &late).unwrap_err();
+    let wanted = ["gpu1", "gpu2", "gpu3", "storage.example"].map(str::to_owned);
+    assert_eq!(*asked.borrow(), [BTreeSet::from(wanted)]);
+    let told = problems.to_string();
+    assert!(told.contains("gpu3 could not be looked up in time"), "{told}");
+    assert!(
+        told.contains("`storage.example` could not be looked up in time"),
+        "{told}"
+    );
+    // A list of addresses asks for nothing.
+    let nothing = |_: &BTreeSet<String>| -> Addresses { panic!("nothing is asked for") };
+    assert_eq!(read(b"gpu1 10.0.0.1\n", None, &nothing).unwrap().len(), 1);
 }
 
 #[test]

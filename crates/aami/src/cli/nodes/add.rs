@@ -1,8 +1,9 @@
 //! `aami nodes add`: one node, a range of them, or a list. What a list holds is read by `listed`, what addresses a range has by
-//! `addresses`; whether nodes may be declared is the fleet's to judge, and nothing is written here.
+//! `addresses`, names that stand for addresses are looked up by `look_up`; whether nodes may be declared is the fleet's to judge, and nothing is written here.
 
 mod addresses;
 mod listed;
+mod look_up;
 
 use std::path::PathBuf;
 

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::Path;
 
 use aami_config::NewNode;
 use aami_config::list::Format;
 use aami_model::code;
 
+use super::look_up;
 use crate::cli::failure::Failure;
 
 /// The longest list that is read.
@@ -37,7 +37,7 @@ pub(super) fn read(path: &Path, format: Option<Format>) -> Result<Vec<NewNode>, 
     if bytes.len() as u64 > LONGEST {
         return Err(Failure::invalid(format!("{name} is longer than {LONGEST} bytes")));
     }
-    let listed = aami_config::list::read(&bytes, format, &address).map_err(|problems| {
+    let listed = aami_config::list::read(&bytes, format, &look_up::all).map_err(|problems| {
         let mut places: Vec<String> = problems.list().iter().map(ToString::to_string).collect();
         let count = places.len() + problems.left_out();
         if problems.left_out() > 0 {
@@ -53,14 +53,4 @@ pub(super) fn read(path: &Path, format: Option<Format>) -> Result<Vec<NewNode>, 
         }
     })?;
     Ok(listed.into_iter().map(|one| one.node).collect())
-}
-
-/// The address of a name, for lists that give names alone: IPv4 before IPv6, as the system's resolver knows them.
-fn address(name: &str) -> Option<IpAddr> {
-    let found: Vec<IpAddr> = (name, 0)
-        .to_socket_addrs()
-        .ok()?
-        .map(|found| found.ip())
-        .collect();
-    found.iter().find(|ip| ip.is_ipv4()).or(found.first()).copied()
 }
