@@ -411,10 +411,20 @@ mod tests {
         let nodes = "cluster: {name: x}\nssh: {proxy_jump: none}\nnodes:\n  - {name: gpu-01, ip: 10.0.0.1}\n  - {name: gpu-02, \
                      ip: 10.0.0.2, proxy_jump: gate}\n";
         let found = hosts(nodes, files);
-        assert_eq!((found[0].jumps.len(), found[1].jumps[0].name.as_str()), (0, "gate"));
+        assert_eq!(
+            (found[0].jumps.len(), found[1].jumps[0].name.as_str()),
+            (0, "gate")
+        );
         // A program in between is not asked for either.
         let proxied = "Host gpu-01\n  ProxyCommand nc %h %p\n";
-        assert!(hosts("cluster: {name: x}\nnodes: [{name: gpu-01, ip: 10.0.0.1, proxy_jump: none}]\n", proxied)[0].jumps.is_empty());
+        assert!(
+            hosts(
+                "cluster: {name: x}\nnodes: [{name: gpu-01, ip: 10.0.0.1, proxy_jump: none}]\n",
+                proxied
+            )[0]
+            .jumps
+            .is_empty()
+        );
     }
 
     #[test]

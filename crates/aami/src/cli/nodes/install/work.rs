@@ -22,6 +22,8 @@ use crate::fleet::{Installed, Introduce, Introduction, Member};
 
 /// How much of an answer is kept.
 const ENOUGH: usize = 64 * 1024;
+/// How the agent is told of its token.
+const TOKEN_FILE: &str = "--token-file";
 /// What differs from node to node: its processor, and where this machine stands as it sees it.
 const FACTS: &str = "uname -m\nset -- $SSH_CONNECTION\necho \"$1\"\n";
 
@@ -93,6 +95,9 @@ pub(super) async fn on(job: &Job, turn: &Turn, output: &Output) -> Result<Instal
     let words = command(job, turn, &connection, here.as_deref(), output).await?;
     start(job, &connection, &words).await?;
     let ended = follow::to_the_end(job, turn, output, connection, &job.run).await?;
+    if words.iter().any(|word| word == TOKEN_FILE) {
+        forget_token(job, &ended.connection, output).await;
+    }
     let exporters = ended.verdict()?;
     ended.connection.close().await;
     let installed = Installed {
@@ -176,10 +181,10 @@ async fn command(
         Introduction::Alone => words.push("--standalone".to_owned()),
         Introduction::Register { server, pin, token } => {
             output.progress("carrying its token").await;
-            let path = format!("{PUSHED}/token");
+            let path = token_there();
             let upload = Upload::bytes(format!("{}\n", token.reveal()), &path, 0o600);
             send(job, turn, connection, upload).await?;
-            words.extend(["--server".to_owned(), server, "--token-file".to_owned(), path]);
+            words.extend(["--server".to_owned(), server, TOKEN_FILE.to_owned(), path]);
             words.extend(pin.into_iter().flat_map(|pin| ["--pin".to_owned(), pin]));
         }
     }
@@ -191,7 +196,7 @@ async fn command(
     if let Some(folder) = job.load.components_there() {
         words.extend(["--components".to_owned(), folder]);
     }
-    let direct = member.jump.is_none();
+    let direct = !member.has_jump();
     let scrapers: Vec<String> = match job.scrape_from.is_empty() {
         // Behind a jump host the node sees that one and not this machine.
         true => here.filter(|_| direct).map(str::to_owned).into_iter().collect(),
@@ -201,6 +206,21 @@ async fn command(
         words.extend(["--scrape-from".to_owned(), scraper]);
     }
     Ok(words)
+}
+
+/// Where a node's token lies while it is needed.
+fn token_there() -> String {
+    format!("{PUSHED}/token")
+}
+
+/// Removes it when the run has ended, however that was: the next one brings its own. One that stays is of no use to
+/// anybody once the node is enrolled, so that it stays fails nothing.
+async fn forget_token(job: &Job, connection: &Connection, output: &Output) {
+    let remove = job.ways.as_root(Command::program(["rm", "-f", &token_there()]));
+    let gone = connection.output(&remove, ENOUGH).await;
+    if !gone.is_ok_and(|ended| ended.exit.success()) {
+        output.progress("its token could not be removed there").await;
+    }
 }
 
 /// Asks in a thread of its own: who answers may be a control plane.
