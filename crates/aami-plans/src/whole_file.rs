@@ -193,7 +193,10 @@ mod tests {
         let error = hold_within(&path, Duration::from_millis(50)).unwrap_err();
         // Whoever waits is told for whom.
         let own = std::process::id();
-        assert!(matches!(error, HoldError::Busy(_, Some(process)) if process == own), "{error}");
+        assert!(
+            matches!(error, HoldError::Busy(_, Some(process)) if process == own),
+            "{error}"
+        );
         assert!(error.to_string().contains(&format!("process {own}")), "{error}");
         drop(held);
         hold(&path).unwrap();
