@@ -19,7 +19,7 @@ pub(crate) mod work;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use aami_api::detached::{Ended, Standing, is_run_name};
@@ -29,6 +29,8 @@ use serde::{Deserialize, Serialize};
 
 /// No request is longer.
 const LONGEST_REQUEST: u64 = 256 * 1024;
+/// How long the lock of a run is tried for, to forget it: whoever looks at the run holds it for an instant.
+const FORGETTING: std::time::Duration = std::time::Duration::from_secs(1);
 /// What is held while a run is being started; no run has such a name.
 const STARTING: &str = ".starting";
 
@@ -264,13 +266,27 @@ impl Run {
         Ok(standing)
     }
 
-    /// Removes what is left of it, unless it is at work.
+    /// Removes what is left of it, unless it is at work. It holds the run's lock meanwhile, so that no process begins in
+    /// a folder that goes.
     pub(crate) fn forget(&self) -> Result<(), DetachedError> {
+        let at_work = || DetachedError::Busy(format!("the run {} is at work", self.id));
         let standing = self.known()?;
         if standing.status == RunStatus::Running {
-            return Err(DetachedError::Busy(format!("the run {} is at work", self.id)));
+            return Err(at_work());
         }
+        let lock = take(&self.lock(), "forgotten", FORGETTING).map_err(DetachedError::file(&self.lock()))?;
+        let _lock = lock.ok_or_else(at_work)?;
         fs::remove_dir_all(&self.folder).map_err(DetachedError::file(&self.folder))
+    }
+
+    /// Whether a lock that is held is the run's own: the file of one that was forgotten is locked, and nobody's.
+    fn is_locked_by(&self, lock: &File) -> bool {
+        let same =
+            |held: fs::Metadata, here: fs::Metadata| (held.dev(), held.ino()) == (here.dev(), here.ino());
+        match (lock.metadata(), fs::metadata(self.lock())) {
+            (Ok(held), Ok(here)) => same(held, here),
+            _ => false,
+        }
     }
 
     /// How an attempt ended that left no word: a power cut, or somebody killed it, or it was called off twice.

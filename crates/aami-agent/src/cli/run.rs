@@ -144,6 +144,9 @@ struct Forget {
 struct Work {
     /// Its name
     run: String,
+    /// Which attempt
+    #[arg(long)]
+    attempt: u32,
     #[command(flatten)]
     place: Place,
 }
@@ -193,7 +196,7 @@ impl Detached {
                 Ok(Exit::Ok)
             }
             What::Forget(forget) => forget.run(),
-            What::Work(task) => Ok(work(&task.place.run(&task.run)?, command)?),
+            What::Work(task) => Ok(work(&task.place.run(&task.run)?, task.attempt, command)?),
         }
     }
 }

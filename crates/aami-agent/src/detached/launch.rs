@@ -38,8 +38,8 @@ pub(super) struct Process<'a> {
 impl Process<'_> {
     /// Its arguments.
     fn arguments(&self) -> Vec<String> {
-        let runs = self.runs.display().to_string();
-        ["run", "work", self.id, "--runs", &runs]
+        let (attempt, runs) = (self.attempt.to_string(), self.runs.display().to_string());
+        ["run", "work", self.id, "--attempt", &attempt, "--runs", &runs]
             .map(str::to_owned)
             .into()
     }
@@ -123,7 +123,15 @@ mod tests {
         assert_eq!(process(2).unit(), "aami-run-r1.2");
         assert_eq!(
             process(2).arguments(),
-            ["run", "work", "r1", "--runs", "/var/lib/aami/runs"]
+            [
+                "run",
+                "work",
+                "r1",
+                "--attempt",
+                "2",
+                "--runs",
+                "/var/lib/aami/runs"
+            ]
         );
     }
 }

@@ -132,6 +132,7 @@ pub(crate) fn start(
     let attempt = before
         .as_ref()
         .map_or(1, |before| before.attempt.saturating_add(1));
+    let earlier = run.request()?;
     let request = Request {
         command: wanted.arguments(),
         variables: wanted.variables.clone(),
@@ -147,11 +148,9 @@ pub(crate) fn start(
         runs: runs.folder(),
     };
     let begun = process.begin(launcher).and_then(|()| wait(&run, attempt));
-    if let Err(why) = begun {
-        if before.is_none() {
-            // It never was.
-            let _ = fs::remove_dir_all(&run.folder);
-        }
+    if let Err(why) = begun
+        && give_up(&run, attempt, earlier.as_ref()).map_err(DetachedError::file(&run.folder))?
+    {
         return Err(DetachedError::NotStarted(why));
     }
     prune(runs);
@@ -211,6 +210,25 @@ fn wait(run: &Run, attempt: u32) -> Result<(), String> {
         }
         std::thread::park_timeout(LOOK);
     }
+}
+
+/// Gives up an attempt whose process did not begin in time, so that it does nothing when it comes late. The run's lock
+/// decides: answers no where the process has it by now, or had it and has ended.
+fn give_up(run: &Run, attempt: u32, earlier: Option<&Request>) -> io::Result<bool> {
+    let Some(_lock) = take(&run.lock(), "given up", super::FORGETTING)? else {
+        return Ok(false);
+    };
+    let (_, ended) = events::last(&run.events())?;
+    if ended.is_some_and(|ended| ended.attempt == attempt) {
+        return Ok(false);
+    }
+    match earlier {
+        // What was known before is what is known now.
+        Some(earlier) => keep(run, earlier)?,
+        // It never was.
+        None => fs::remove_dir_all(&run.folder)?,
+    }
+    Ok(true)
 }
 
 /// Forgets the oldest of those that have ended.
@@ -310,6 +328,62 @@ mod tests {
         };
         let error = start(&runs, &other, &Launcher::Session, || None).unwrap_err();
         assert!(matches!(error, DetachedError::Taken { .. }), "{error}");
+    }
+
+    /// A run that was asked for and whose process has not begun.
+    fn asked_for(attempt: u32) -> (tempfile::TempDir, Run, Request) {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Runs::at(folder.path().to_owned()).run("r1").unwrap();
+        let request = Request {
+            command: wanted(&["preflight"]).arguments(),
+            variables: BTreeMap::new(),
+            folder: PathBuf::from("/"),
+            started_at: Timestamp::EPOCH,
+            attempt,
+        };
+        keep(&run, &request).unwrap();
+        (folder, run, request)
+    }
+
+    #[test]
+    fn one_that_begins_late_is_not_taken_away_under_its_feet() {
+        // Given a run that took longer to begin than anybody waits, and has begun by now,
+        let (_folder, run, _) = asked_for(1);
+        let (lock, _) = super::super::work::begin(&run, 1).unwrap();
+        // when it is given up, then it goes on.
+        assert!(!give_up(&run, 1, None).unwrap());
+        assert_eq!(run.known().unwrap().status, RunStatus::Running);
+        assert!(run.is_locked_by(&lock));
+    }
+
+    #[test]
+    fn one_that_was_given_up_does_nothing_when_it_comes_late() {
+        // Given a run that has not begun when it is given up,
+        let (_folder, run, _) = asked_for(1);
+        let opened = take(&run.lock(), "opened early", Duration::ZERO)
+            .unwrap()
+            .unwrap();
+        opened.unlock().unwrap();
+        assert!(give_up(&run, 1, None).unwrap());
+        assert!(!run.folder.exists());
+        // when its process comes, then there is nothing for it to do, whatever it had opened before.
+        let late = super::super::work::begin(&run, 1).unwrap_err();
+        assert!(matches!(late, DetachedError::Unknown(_)), "{late}");
+        assert!(!run.folder.exists());
+        opened.try_lock().unwrap();
+        assert!(!run.is_locked_by(&opened));
+    }
+
+    #[test]
+    fn a_second_attempt_that_was_given_up_leaves_what_was_known_of_the_first() {
+        let (_folder, run, mut request) = asked_for(1);
+        let earlier = run.request().unwrap();
+        request.attempt = 2;
+        keep(&run, &request).unwrap();
+        assert!(give_up(&run, 2, earlier.as_ref()).unwrap());
+        assert_eq!(run.known().unwrap().attempt, 1);
+        let late = super::super::work::begin(&run, 2).unwrap_err();
+        assert!(matches!(late, DetachedError::Unknown(_)), "{late}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The process of a run: it holds the run's lock, runs its command, and writes down what that says and how it ends.
 //!
-//! The command runs in this very process, so that the lock ends with it however it ends. What it and its children write
+//! Whoever holds the lock decides what becomes of the run: a process that comes to it late, when whoever started it has
+//! given it up, finds another attempt or none, and does nothing. The command runs in this very process, so that the lock
+//! ends with it however it ends. What it and its children write
 //! to either output comes through a pipe and is numbered there.
 
 use std::fs::File;
@@ -36,21 +38,15 @@ pub(crate) struct Job {
     pub(crate) variables: std::collections::BTreeMap<String, String>,
 }
 
-/// Runs it, and answers how it ended.
-pub(crate) fn work(run: &Run, command: impl FnOnce(Job) -> Exit) -> Result<Exit, DetachedError> {
+/// Runs this attempt of it, and answers how it ended.
+pub(crate) fn work(
+    run: &Run,
+    attempt: u32,
+    command: impl FnOnce(Job) -> Exit,
+) -> Result<Exit, DetachedError> {
     // Outside of the session it was started from, where that is still ours to do.
     let _ = setsid();
-    let request = run
-        .request()?
-        .ok_or_else(|| DetachedError::Unknown(run.id.clone()))?;
-    let who = std::process::id().to_string();
-    let lock = take(&run.lock(), &who, LOCK).map_err(DetachedError::file(&run.lock()))?;
-    let Some(_lock) = lock else {
-        return Err(DetachedError::Busy(format!(
-            "the run {} is at work already",
-            run.id
-        )));
-    };
+    let (_lock, request) = begin(run, attempt)?;
     // A command with a relative path means the place where it was asked for.
     let _ = std::env::set_current_dir(&request.folder);
     let events = run.events();
@@ -98,6 +94,28 @@ pub(crate) fn work(run: &Run, command: impl FnOnce(Job) -> Exit) -> Result<Exit,
         writer.end(&ended, clock.now()).map_err(failed())?;
     }
     Ok(exit)
+}
+
+/// Takes the lock of a run that is still to be worked on by this attempt.
+pub(super) fn begin(run: &Run, attempt: u32) -> Result<(File, Request), DetachedError> {
+    if run.request()?.is_none() {
+        // Not even a lock is left of one that was given up.
+        return Err(DetachedError::Unknown(run.id.clone()));
+    }
+    let who = std::process::id().to_string();
+    let lock = take(&run.lock(), &who, LOCK).map_err(DetachedError::file(&run.lock()))?;
+    let Some(lock) = lock else {
+        return Err(DetachedError::Busy(format!(
+            "the run {} is at work already",
+            run.id
+        )));
+    };
+    // Only now nobody can give it up any more; before that, somebody may have.
+    let request = run.request()?.filter(|request| request.attempt == attempt);
+    match request {
+        Some(request) if run.is_locked_by(&lock) => Ok((lock, request)),
+        _ => Err(DetachedError::Unknown(run.id.clone())),
+    }
 }
 
 /// How an exit code is told.
