@@ -1,5 +1,6 @@
 //! `aami-agent bootstrap`: this machine becomes a node.
 
+mod hidden;
 mod plan;
 mod plane;
 pub(crate) mod signals;

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use aami_model::code;
 use aami_model::secret::{NotASecret, Secret, SecretKind};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::super::failure::Failure;
+use super::hidden::Hidden;
 
 /// The longest file that is read as a token, in bytes.
 const LONGEST: u64 = 4096;
@@ -68,29 +68,6 @@ pub(super) fn ask() -> Option<Result<Secret, Failure>> {
     let _ = writeln!(writer);
     read.ok()?;
     Some(parse(&line))
-}
-
-/// A terminal that does not show what is typed, until this is gone.
-struct Hidden<'a> {
-    terminal: &'a File,
-    before: Termios,
-}
-
-impl<'a> Hidden<'a> {
-    fn on(terminal: &'a File) -> rustix::io::Result<Self> {
-        let before = tcgetattr(terminal)?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        silent.local_modes.insert(LocalModes::ECHONL);
-        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
-        Ok(Self { terminal, before })
-    }
-}
-
-impl Drop for Hidden<'_> {
-    fn drop(&mut self) {
-        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
-    }
 }
 
 #[cfg(test)]
