@@ -20,6 +20,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aami_model::{Code, code, nodeset};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that is written, and the only one that is read.
@@ -70,6 +71,11 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Whether a file could not be made because there is one.
+    pub fn is_there(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists)
+    }
+
     /// The condition.
     pub const fn code(&self) -> Code {
         match self {
@@ -113,8 +119,9 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Makes the file, in place of one that may be there. In: what is being done, in words a later command can
-    /// compare (no secrets), and all hosts.
+    /// Makes the file. In: what is being done, in words a later command can compare (no secrets), and all hosts. Fails
+    /// where a file is there already ([`JournalError::is_there`]): it says who is left of something else, and is never
+    /// replaced.
     pub fn create(path: &Path, command: &str, hosts: &[String]) -> Result<Self, JournalError> {
         let failed = |source| JournalError::File {
             path: path.to_owned(),
@@ -152,7 +159,7 @@ impl Journal {
             file.lock()?;
             file.write_all(line.as_bytes())?;
             file.sync_all()?;
-            std::fs::rename(&beside, path)?;
+            place(&beside, path)?;
             File::open(folder)?.sync_all()?;
             Ok(file)
         };
@@ -224,7 +231,7 @@ impl Journal {
     }
 
     /// The end. Out: the file, which is still there as long as somebody is left.
-    pub(super) fn finish(self) -> Result<Option<PathBuf>, JournalError> {
+    pub fn finish(self) -> Result<Option<PathBuf>, JournalError> {
         if self.left.is_empty() {
             std::fs::remove_file(&self.path).map_err(|source| self.failed(source))?;
             return Ok(None);
@@ -239,6 +246,20 @@ impl Journal {
             doing: "written",
             source,
         }
+    }
+}
+
+/// Gives a file its name, unless that is taken.
+fn place(beside: &Path, path: &Path) -> io::Result<()> {
+    use rustix::io::Errno;
+    match renameat_with(CWD, beside, CWD, path, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        // Not every file system knows it; a second name says the same where the first is taken.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            std::fs::hard_link(beside, path)?;
+            std::fs::remove_file(beside)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -298,104 +319,4 @@ fn read(path: &Path, text: &[u8]) -> Result<(Left, u64), JournalError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    fn hosts(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
-    #[test]
-    fn what_is_not_done_is_left() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("resume");
-        let mut journal = Journal::create(&path, "nodes install", &hosts(&["a", "b", "c"])).unwrap();
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        journal.done("b").unwrap();
-        let kept = journal.finish().unwrap();
-        assert_eq!(kept.as_deref(), Some(path.as_path()));
-
-        let (left, mut journal) = Journal::resume(&path, "nodes install").unwrap();
-        assert_eq!((left.hosts, left.done), (hosts(&["a", "c"]), 1));
-        journal.done("a").unwrap();
-        journal.done("c").unwrap();
-        assert_eq!(journal.finish().unwrap(), None);
-        assert_eq!(
-            std::fs::read_dir(folder.path()).unwrap().count(),
-            0,
-            "nothing is left behind"
-        );
-    }
-
-    #[test]
-    fn a_line_that_was_cut_off_does_not_count_and_harms_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("resume");
-        let mut journal = Journal::create(&path, "x", &hosts(&["a", "b"])).unwrap();
-        journal.done("a").unwrap();
-        drop(journal);
-        let whole = std::fs::read(&path).unwrap();
-        let torn = [&whole[..], b"{\"done\":\"b"].concat();
-        std::fs::write(&path, &torn).unwrap();
-        let (left, mut journal) = Journal::resume(&path, "x").unwrap();
-        assert_eq!(left.hosts, ["b"]);
-        journal.done("b").unwrap();
-        drop(journal);
-        assert_eq!(Journal::resume(&path, "x").unwrap().0.done, 2);
-        // Wherever the file ends, it is read or refused, and what it calls done was done.
-        for length in 0..whole.len() {
-            std::fs::write(&path, &whole[..length]).unwrap();
-            if let Ok((left, _)) = Journal::resume(&path, "x") {
-                assert_eq!(left.hosts, ["a", "b"], "{length}");
-            }
-        }
-    }
-
-    #[test]
-    fn another_files_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("resume");
-        for (text, expected) in [
-            ("", "line 1"),
-            ("gpu1\ngpu2\n", "line 1"),
-            (
-                "{\"aami_resume\":2,\"command\":\"x\",\"hosts\":[]}\n",
-                "version 2 is not known",
-            ),
-            (
-                "{\"aami_resume\":1,\"command\":\"x\",\"hosts\":[\"a\"]}\n{\"done\":\"b\"}\n",
-                "line 2",
-            ),
-            (
-                "{\"aami_resume\":1,\"command\":\"x\",\"hosts\":[\"a\"]}\n\n{\"done\":\"a\"}\n",
-                "line 2",
-            ),
-            (
-                "{\"aami_resume\":1,\"command\":\"rm\",\"hosts\":[\"a\"]}\n",
-                "is of `rm`, and this is `x`",
-            ),
-        ] {
-            std::fs::write(&path, text).unwrap();
-            let error = Journal::resume(&path, "x").unwrap_err();
-            assert!(error.to_string().contains(expected), "{text}: {error}");
-            assert_eq!(error.code(), code::RESUME_FILE_INVALID);
-        }
-        let error = Journal::resume(&folder.path().join("none"), "x").unwrap_err();
-        assert_eq!(error.code(), code::RESUME_FILE_UNUSABLE);
-        let error = Journal::create(&folder.path().join("no/folder"), "x", &[]).unwrap_err();
-        assert_eq!(error.code(), code::RESUME_FILE_UNUSABLE);
-    }
-
-    #[test]
-    fn two_commands_do_not_share_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("resume");
-        let journal = Journal::create(&path, "x", &hosts(&["a"])).unwrap();
-        let error = Journal::resume(&path, "x").unwrap_err();
-        assert_eq!(error.code(), code::RESUME_FILE_IN_USE);
-        drop(journal);
-        assert!(Journal::resume(&path, "x").is_ok());
-    }
-}
+mod tests;
