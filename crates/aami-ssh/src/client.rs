@@ -1,8 +1,10 @@
 //! Opens connections; shares those to jump hosts among their targets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::connection::Connection;
+use crate::endings::Endings;
 use crate::jumps::Jumps;
 use crate::{Host, Identities, Settings, SshError, Trust};
 
@@ -18,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) trust: Trust,
     pub(crate) identities: Identities,
     pub(crate) jumps: Jumps,
+    pub(crate) endings: Arc<Endings>,
 }
 
 impl Client {
@@ -29,6 +32,7 @@ impl Client {
                 trust,
                 identities,
                 jumps: Jumps::default(),
+                endings: Arc::default(),
             }),
         }
     }
@@ -51,5 +55,14 @@ impl Client {
     /// Dropped half-way, it leaves nothing behind.
     pub async fn connect(&self, host: &Host) -> Result<Connection, SshError> {
         Connection::open(&self.shared, host).await
+    }
+
+    /// Waits until every command that was cut off, or whose time was up, has been ended on its host; for so long at
+    /// most. Out: the hosts that did not say by then that they heard of it, sorted. There the command ends when its
+    /// time is up.
+    ///
+    /// To be awaited before a runtime is shut down: whatever ends commands runs in tasks of it.
+    pub async fn settle(&self, limit: Duration) -> Vec<String> {
+        self.shared.endings.over(limit).await
     }
 }

@@ -128,6 +128,11 @@ pub struct Chunk {
 pub trait Sink: Send {
     /// Takes a piece.
     fn take(&mut self, chunk: Chunk) -> impl Future<Output = ()> + Send;
+
+    /// The command has ended and its output has not: what is still to come is not waited for.
+    fn cut(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Sends each piece on; once nobody listens, the rest is dropped.
@@ -147,6 +152,8 @@ pub struct Capture {
     pub stderr: Vec<u8>,
     /// How many bytes were dropped.
     pub dropped: u64,
+    /// Whether there may be more, which was not waited for.
+    pub cut: bool,
 }
 
 impl Capture {
@@ -157,6 +164,7 @@ impl Capture {
             stdout: Vec::new(),
             stderr: Vec::new(),
             dropped: 0,
+            cut: false,
         }
     }
 }
@@ -171,6 +179,10 @@ impl Sink for Capture {
         kept.extend_from_slice(&chunk.bytes[..room]);
         self.dropped = self.dropped.saturating_add((chunk.bytes.len() - room) as u64);
     }
+
+    async fn cut(&mut self) {
+        self.cut = true;
+    }
 }
 
 /// What a command said, and how it ended.
@@ -184,4 +196,6 @@ pub struct Output {
     pub stderr: Vec<u8>,
     /// How many bytes were not kept.
     pub dropped: u64,
+    /// Whether the output was still open when the command had ended: what came later is not here.
+    pub cut: bool,
 }

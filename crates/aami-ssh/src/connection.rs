@@ -7,6 +7,8 @@ mod dial;
 mod end;
 mod envelope;
 mod handshake;
+mod input;
+mod linger;
 mod login;
 mod marker;
 mod sudo;
@@ -15,6 +17,7 @@ mod upload;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -24,6 +27,7 @@ use crate::command::{Capture, Command, Exit, Output, Sink};
 use crate::{Host, Known, SshError};
 
 pub(crate) use dial::Place;
+use envelope::Keeper;
 pub(crate) use handshake::Session;
 pub use upload::{Upload, Uploaded};
 
@@ -44,20 +48,38 @@ pub(crate) struct Link {
     pub(crate) host: Host,
     pub(crate) session: Session,
     pub(crate) commands: Semaphore,
+    /// Whether `timeout` is not there as expected.
+    lacks_timeout: AtomicBool,
     /// Keeps the place on the jump host, and the connection to it.
     _place: Option<Place>,
+}
+
+impl Link {
+    /// What keeps the time of commands there.
+    fn keeper(&self) -> Keeper {
+        match self.lacks_timeout.load(Ordering::Relaxed) {
+            true => Keeper::Supervisor,
+            false => Keeper::Timeout,
+        }
+    }
+
+    /// No command begins below `timeout` there.
+    fn no_timeout(&self) {
+        self.lacks_timeout.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Connection {
     /// Connects and signs in.
     pub(crate) async fn open(shared: &Arc<Shared>, host: &Host) -> Result<Self, SshError> {
-        let (session, place) = sign_in(shared, host).await?;
+        let (session, place) = sign_in(shared, host, Role::Target).await?;
         Ok(Self {
             link: Arc::new(Link {
                 shared: Arc::clone(shared),
                 host: host.clone(),
                 session,
                 commands: Semaphore::new(COMMANDS_AT_ONCE),
+                lacks_timeout: AtomicBool::new(false),
                 _place: place,
             }),
         })
@@ -85,7 +107,11 @@ impl Connection {
     /// and with [`SshError::TimedOut`] when its time was up: then it was ended on the host, with its process group.
     /// What it had said by then is in the sink.
     ///
-    /// Dropped half-way, it ends the command on the host as well, as far as the connection allows.
+    /// What it left running in the background may hold its output open: after its end that is listened to for
+    /// seconds only, and the sink is told that there may be more ([`Sink::cut`]).
+    ///
+    /// Dropped half-way, it ends the command on the host as well, as far as the connection allows; see
+    /// [`Client::settle`](crate::Client::settle).
     pub async fn run<S: Sink>(&self, command: &Command, sink: &mut S) -> Result<Exit, SshError> {
         talk::run(&self.link, command, sink).await
     }
@@ -99,6 +125,7 @@ impl Connection {
             stdout: capture.stdout,
             stderr: capture.stderr,
             dropped: capture.dropped,
+            cut: capture.cut,
         })
     }
 
@@ -114,10 +141,23 @@ impl Connection {
     }
 }
 
+/// What a host is connected to for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// For itself.
+    Target,
+    /// To go through it.
+    Jump,
+}
+
 /// Connects to a host, judges its key and signs in: to a target as well as to a jump host.
-pub(crate) async fn sign_in(shared: &Arc<Shared>, host: &Host) -> Result<(Session, Option<Place>), SshError> {
+pub(crate) async fn sign_in(
+    shared: &Arc<Shared>,
+    host: &Host,
+    role: Role,
+) -> Result<(Session, Option<Place>), SshError> {
     let (stream, place) = dial::dial(shared, host).await?;
     let mut session = handshake::greet(shared, host, stream).await?;
-    login::sign_in(shared, host, &mut session).await?;
+    login::sign_in(shared, host, role, &mut session).await?;
     Ok((session, place))
 }

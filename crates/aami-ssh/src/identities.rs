@@ -1,20 +1,22 @@
 //! With what one signs in: keys of an agent, key files, passwords.
 //!
-//! Shared by all connections of a client, so that a passphrase is asked for once however many hosts there are.
+//! Shared by all connections of a client, so that a passphrase or a password is asked for once however many hosts there
+//! are.
 //! What is asked for is kept in memory that is wiped when the client goes.
 
 mod key_file;
+mod password;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 pub(crate) use key_file::KeyFile;
+use password::Password;
+pub(crate) use password::{Account, Lending, Lent, Opens};
 
 /// A secret that a person gave. It is wiped when it is dropped, and debug output hides it.
 #[derive(Clone)]
@@ -52,8 +54,8 @@ pub enum Question {
     Password {
         /// Who signs in.
         user: String,
-        /// Where.
-        host: String,
+        /// Where, if it is for this host alone; otherwise it is for all hosts this user signs in to.
+        host: Option<String>,
     },
     /// What a host wants to know. The words are the host's: show them as such.
     Challenge {
@@ -68,6 +70,8 @@ pub enum Question {
     Sudo {
         /// Whose.
         user: String,
+        /// Where, if it is for this host alone.
+        host: Option<String>,
     },
 }
 
@@ -95,26 +99,8 @@ pub struct Identities {
     /// One question at a time.
     asking: Arc<tokio::sync::Mutex<()>>,
     loaded: Mutex<HashMap<PathBuf, Arc<KeyFile>>>,
-    sudo: Mutex<HashMap<String, Arc<SudoOf>>>,
+    passwords: Mutex<HashMap<Account, Arc<Password>>>,
     given: Option<Passphrase>,
-}
-
-/// The password of a user for sudo, and what hosts said to it.
-#[derive(Default)]
-struct SudoOf {
-    answer: OnceCell<Option<Passphrase>>,
-    accepted: AtomicBool,
-    refused: AtomicBool,
-}
-
-/// What there is to give to sudo.
-#[derive(Debug)]
-pub(crate) enum SudoPassword {
-    Known(Passphrase),
-    /// Nobody knows one.
-    None,
-    /// A host refused it, and none took it: sent to more, it would lock the account everywhere.
-    Refused,
 }
 
 impl fmt::Debug for Identities {
@@ -135,7 +121,7 @@ impl Identities {
             ask,
             asking: Arc::default(),
             loaded: Mutex::default(),
-            sudo: Mutex::default(),
+            passwords: Mutex::default(),
             given: None,
         }
     }
@@ -188,42 +174,24 @@ impl Identities {
             .collect()
     }
 
-    /// The password that sudo wants from a user: asked for once, whatever the answer is.
-    ///
-    /// One that a host refused and none has taken is not handed out any more. Hosts that got it before that answer
-    /// came cannot be called back.
-    pub(crate) async fn sudo_password_of(&self, user: &str) -> SudoPassword {
-        let of = self.sudo_of(user);
-        let question = Question::Sudo {
-            user: user.to_owned(),
+    /// The password of an account: asked for once, whatever the answer is, and tried by one host before all others.
+    pub(crate) async fn lend(&self, account: &Account) -> Lending {
+        let password = {
+            let mut passwords = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(passwords.entry(account.clone()).or_default())
         };
-        let password = match &self.given {
-            Some(given) => Some(given.clone()),
-            None => of.answer.get_or_init(|| self.ask(question)).await.clone(),
+        let (user, host) = (account.user.clone(), account.host.clone());
+        let question = match account.opens {
+            Opens::Login => Question::Password { user, host },
+            Opens::Sudo => Question::Sudo { user, host },
         };
-        // Looked at last: others may have heard an answer while a person was asked.
-        match password {
-            _ if of.refused.load(Ordering::SeqCst) && !of.accepted.load(Ordering::SeqCst) => {
-                SudoPassword::Refused
+        let ask = async {
+            match (&self.given, account.opens) {
+                (Some(given), Opens::Sudo) => Some(given.clone()),
+                _ => self.ask(question).await,
             }
-            Some(password) => SudoPassword::Known(password),
-            None => SudoPassword::None,
-        }
-    }
-
-    /// A host took the password of this user: another that does not is a matter of that host.
-    pub(crate) fn sudo_password_accepted(&self, user: &str) {
-        self.sudo_of(user).accepted.store(true, Ordering::SeqCst);
-    }
-
-    /// A host did not take the password of this user.
-    pub(crate) fn sudo_password_refused(&self, user: &str) {
-        self.sudo_of(user).refused.store(true, Ordering::SeqCst);
-    }
-
-    fn sudo_of(&self, user: &str) -> Arc<SudoOf> {
-        let mut users = self.sudo.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(users.entry(user.to_owned()).or_default())
+        };
+        password.lend(ask).await
     }
 
     /// Asks a person, who answers in a thread of its own.
@@ -234,27 +202,5 @@ impl Identities {
             .await
             .ok()
             .flatten()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_password_that_sudo_refused_goes_to_no_further_host_unless_one_took_it() {
-        let given = Passphrase::new("secret".to_owned());
-        let identities = Identities::new(Arc::new(Silent)).sudo_password(Some(given));
-        let known = identities.sudo_password_of("ada").await;
-        assert!(matches!(known, SudoPassword::Known(_)));
-        identities.sudo_password_refused("ada");
-        let refused = identities.sudo_password_of("ada").await;
-        assert!(matches!(refused, SudoPassword::Refused));
-        // Another user's is another password; and one that is right somewhere is not wrong by itself.
-        let other = identities.sudo_password_of("ops").await;
-        assert!(matches!(other, SudoPassword::Known(_)));
-        identities.sudo_password_accepted("ada");
-        let known = identities.sudo_password_of("ada").await;
-        assert!(matches!(known, SudoPassword::Known(_)));
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use crate::client::Shared;
-use crate::connection::{Place, Session, sign_in};
+use crate::connection::{Place, Role, Session, sign_in};
 use crate::{Host, SshError};
 
 /// All jump hosts of a client.
@@ -69,7 +69,7 @@ impl Jumps {
             }
             let mut jump = last.clone();
             jump.jumps = before.to_vec();
-            let opened = sign_in(shared, &jump).await;
+            let opened = sign_in(shared, &jump, Role::Jump).await;
             let hop = opened
                 .map(|(session, place)| {
                     Arc::new(Hop {

@@ -14,6 +14,7 @@
 mod client;
 mod command;
 mod connection;
+mod endings;
 mod error;
 pub mod fanout;
 mod host;

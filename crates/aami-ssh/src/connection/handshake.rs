@@ -61,6 +61,11 @@ impl Session {
         let _ = timeout(limit, goodbye).await;
     }
 
+    /// Whether the other end answers to what is sent now. To be given a limit.
+    pub(crate) async fn answers(&self) -> bool {
+        self.handle.send_ping().await.is_ok() && !self.handle.is_closed()
+    }
+
     /// The connection broke: why, as far as it is known.
     pub(crate) fn lost(&self, began: bool) -> SshError {
         SshError::Lost {

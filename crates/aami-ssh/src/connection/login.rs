@@ -5,27 +5,26 @@
 //! key. Nothing is tried twice.
 
 mod agent;
+mod password;
 mod patience;
 mod signer;
 
 use std::sync::Arc;
 
-use russh::client::{AuthResult, KeyboardInteractiveAuthResponse};
+use russh::client::AuthResult;
 use russh::keys::agent::AgentIdentity;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
 
-use super::handshake::{Session, printable};
+use super::Role;
+use super::handshake::Session;
 use crate::client::Shared;
 use crate::identities::KeyFile;
-use crate::{Host, Identities, Known, Question, SshError};
+use crate::{Host, Identities, Known, SshError};
 use agent::Agent;
 use patience::Patience;
 use signer::{Signing, Unsigned};
 
-/// How many times a host may ask in one challenge, and how much at once.
-const ROUNDS: usize = 10;
-const PROMPTS: usize = 16;
 /// How many of the keys tried are named in an error.
 const NAMED: usize = 8;
 
@@ -60,6 +59,7 @@ impl Candidate {
 struct Login<'a> {
     identities: &'a Identities,
     host: &'a Host,
+    role: Role,
     session: &'a mut Session,
     patience: Patience,
     /// By what RSA keys sign, once it was asked.
@@ -80,11 +80,13 @@ enum Step {
 pub(super) async fn sign_in(
     shared: &Arc<Shared>,
     host: &Host,
+    role: Role,
     session: &mut Session,
 ) -> Result<(), SshError> {
     let mut login = Login {
         identities: &shared.identities,
         host,
+        role,
         session,
         patience: Patience::new(shared.settings.handshake_timeout),
         rsa: None,
@@ -119,13 +121,8 @@ impl Login<'_> {
         if self.host.password && self.unchecked() {
             self.tried
                 .push("(no password: nobody looked at the host's key)".to_owned());
-        } else if self.host.password {
-            if self.may(MethodKind::KeyboardInteractive) && matches!(self.challenge().await?, Step::In) {
-                return Ok(());
-            }
-            if self.may(MethodKind::Password) && matches!(self.password().await?, Step::In) {
-                return Ok(());
-            }
+        } else if self.host.password && matches!(self.by_password().await?, Step::In) {
+            return Ok(());
         }
         Err(self.refused())
     }
@@ -279,63 +276,6 @@ impl Login<'_> {
         };
         self.rsa = Some(hash);
         Ok(hash)
-    }
-
-    async fn password(&mut self) -> Result<Step, SshError> {
-        let question = Question::Password {
-            user: self.host.user.clone(),
-            host: self.host.name.clone(),
-        };
-        let Some(password) = self.patience.asking(self.identities.ask(question)).await else {
-            return Ok(Step::Next);
-        };
-        self.tried.push("a password".to_owned());
-        let answer = self
-            .session
-            .handle
-            .authenticate_password(self.host.user.clone(), password.reveal());
-        let answer = self.patience.within(answer).await?;
-        self.answered(answer)
-    }
-
-    async fn challenge(&mut self) -> Result<Step, SshError> {
-        self.tried.push("answers to its questions".to_owned());
-        let begun = self
-            .session
-            .handle
-            .authenticate_keyboard_interactive_start(self.host.user.clone(), None::<String>);
-        let mut response = self.patience.within(begun).await?;
-        for _ in 0..ROUNDS {
-            let prompts = match response {
-                Ok(KeyboardInteractiveAuthResponse::Success) => return Ok(Step::In),
-                Ok(KeyboardInteractiveAuthResponse::Failure {
-                    remaining_methods, ..
-                }) => {
-                    self.methods = Some(remaining_methods);
-                    return Ok(Step::Next);
-                }
-                Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => prompts,
-                Err(_) => return Err(self.ended()),
-            };
-            let mut answers = Vec::new();
-            for prompt in prompts.iter().take(PROMPTS) {
-                let question = Question::Challenge {
-                    host: self.host.name.clone(),
-                    prompt: printable(&prompt.prompt, 200),
-                    echo: prompt.echo,
-                };
-                match self.patience.asking(self.identities.ask(question)).await {
-                    Some(answer) => answers.push(answer.reveal().to_owned()),
-                    None => return Ok(Step::Next),
-                }
-            }
-            let answered = self
-                .session
-                .handle
-                .authenticate_keyboard_interactive_respond(answers);
-            response = self.patience.within(answered).await?;
-        }
-        Ok(Step::Next)
     }
 
     fn answered(&mut self, answer: Result<AuthResult, russh::Error>) -> Result<Step, SshError> {

@@ -39,11 +39,6 @@ impl SudoTalk {
         })
     }
 
-    /// Whether it was given a password, or would have been.
-    pub(super) const fn asked(&self) -> bool {
-        self.seen > 0
-    }
-
     /// Why sudo did not run the command, with its words; none where it was not even reached.
     pub(super) fn refusal(&self) -> Option<(SudoRefusal, String)> {
         let text = String::from_utf8_lossy(&self.text);

@@ -1,38 +1,30 @@
 //! A command is run: its input goes there, its output comes back, and its time is kept.
 
-use std::future::pending;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
-use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::end::Running;
-use super::envelope::Envelope;
+use super::envelope::{Envelope, Keeper};
 use super::handshake::printable;
+use super::input::{Feeding, fed, feed};
+use super::linger::Linger;
 use super::marker::{Finder, Piece};
 use super::sudo::SudoTalk;
 use super::{Link, end};
 use crate::command::{Chunk, Command, Exit, Sink, Stdin, Stream};
 use crate::error::SudoRefusal;
-use crate::identities::SudoPassword;
+use crate::identities::{Account, Lending, Lent, Opens};
 use crate::{Known, SshError, Waiting};
 
 /// How long a login shell may take to its first word, start files included.
 const SHELL: Duration = Duration::from_secs(60);
-/// How long a channel may stay open and silent after the command's end: what the command left running in the
-/// background may hold it for ever.
-const LINGER: Duration = Duration::from_secs(2);
-/// How much is read of a local file at a time.
-const PIECE: usize = 32 * 1024;
 /// How much of what came instead of a command stands in an error.
 const SHOWN: usize = 300;
-
-type Feeding<'a> = Pin<Box<dyn Future<Output = Result<(), SshError>> + Send + 'a>>;
 
 /// Runs a command; see [`super::Connection::run`].
 pub(super) async fn run<S: Sink>(
@@ -49,27 +41,66 @@ pub(super) async fn run<S: Sink>(
             why: "too many commands run over this connection".to_owned(),
         })?;
     // Boxed, since there is one for every host under way.
-    let running = Running::new(link, command.root);
-    Box::pin(converse(link, command, limit, running, sink)).await
+    Box::pin(converse(link, command, limit, true, sink)).await
 }
 
-/// Runs a command without waiting for a turn.
-pub(super) async fn converse<S: Sink>(
+/// Runs what ends another command: without waiting for a turn, and nobody ends it.
+pub(super) async fn unattended<S: Sink>(
     link: &Arc<Link>,
     command: &Command,
     limit: Duration,
-    mut running: Running,
+    sink: &mut S,
+) -> Result<Exit, SshError> {
+    Box::pin(converse(link, command, limit, false, sink)).await
+}
+
+/// Runs a command; one that is `attended` is ended when nobody waits for it any more.
+async fn converse<S: Sink>(
+    link: &Arc<Link>,
+    command: &Command,
+    limit: Duration,
+    attended: bool,
+    sink: &mut S,
+) -> Result<Exit, SshError> {
+    let keeper = link.keeper();
+    let envelope = |keeper| {
+        let kill_after = link.shared.settings.kill_after;
+        Envelope::new(command, &link.host, keeper, limit, kill_after)
+    };
+    let first = envelope(keeper)?;
+    let kept_by = first.keeper;
+    match speak(link, command, first, limit, attended, sink).await {
+        // It did not begin: by what keeps its time, or for another reason, which the second time tells.
+        Err(SshError::NoShell { .. }) if kept_by == Keeper::Timeout => {
+            link.no_timeout();
+            let second = envelope(Keeper::Supervisor)?;
+            speak(link, command, second, limit, attended, sink).await
+        }
+        spoken => spoken,
+    }
+}
+
+/// Sends a command in its envelope, and follows it to its end.
+async fn speak<S: Sink>(
+    link: &Arc<Link>,
+    command: &Command,
+    envelope: Envelope,
+    limit: Duration,
+    attended: bool,
     sink: &mut S,
 ) -> Result<Exit, SshError> {
     let settings = &link.shared.settings;
-    let envelope = Envelope::new(command, &link.host, limit, settings.kill_after)?;
     let (reader, writer) = open(link).await?;
     let writer = Arc::new(writer);
-    running.sent(&writer);
-    writer
-        .exec(true, envelope.line)
-        .await
-        .map_err(|_| link.session.lost(false))?;
+    let mut running = Running::new(link, command.root, &envelope.begin);
+    running.sent(reader, &writer);
+    if !attended {
+        running.over();
+    }
+    if writer.exec(true, envelope.line).await.is_err() {
+        running.over();
+        return Err(link.session.lost(false));
+    }
     let patience = if envelope.sudo.is_some() {
         (Waiting::Sudo, settings.sudo_timeout)
     } else {
@@ -79,14 +110,14 @@ pub(super) async fn converse<S: Sink>(
         link,
         limit,
         patience,
-        reader,
         deadline: Instant::now() + patience.1,
-        stdout: Finder::new(&envelope.begin),
         stderr: Finder::new(&envelope.begin),
         sudo: envelope
             .sudo
             .map(|marks| SudoTalk::new(marks.before, marks.prompt)),
+        lent: None,
         exit: None,
+        lingers: None,
         running,
         writer: &writer,
     };
@@ -117,13 +148,15 @@ struct Talk<'a> {
     limit: Duration,
     /// What is waited for until it begins, and how long.
     patience: (Waiting, Duration),
-    reader: ChannelReadHalf,
     writer: &'a ChannelWriteHalf<Msg>,
     deadline: Instant,
-    stdout: Finder,
     stderr: Finder,
     sudo: Option<SudoTalk>,
+    /// The password sudo has, until it is clear what it makes of it.
+    lent: Option<Lent>,
     exit: Option<Exit>,
+    /// How long the channel is listened to once the command has ended.
+    lingers: Option<Linger>,
     running: Running,
 }
 
@@ -139,15 +172,15 @@ impl<'a> Talk<'a> {
         let mut feeding: Option<Feeding<'a>> = None;
         loop {
             let next = tokio::select! {
-                message = self.reader.wait() => Next::Message(message),
+                message = self.running.heard() => Next::Message(message),
                 fed = fed(&mut feeding) => Next::Fed(fed),
                 () = sleep_until(self.deadline) => Next::Late,
             };
             match next {
                 Next::Message(Some(ChannelMsg::Data { data })) => {
-                    let begun = self.stdout.found();
+                    let begun = self.running.stdout.found();
                     self.output(data, sink).await;
-                    if !begun && self.stdout.found() {
+                    if !begun && self.running.stdout.found() {
                         feeding = Some(Box::pin(feed(self.writer, stdin.clone())));
                     }
                 }
@@ -172,7 +205,12 @@ impl<'a> Talk<'a> {
                     end::end(&mut self.running).await;
                     return Err(error);
                 }
-                Next::Late if self.exit.is_some() => break,
+                Next::Late if self.exit.is_some() => {
+                    if self.running.stdout.found() {
+                        sink.cut().await;
+                    }
+                    break;
+                }
                 Next::Late => return Err(self.late().await),
             }
         }
@@ -180,13 +218,12 @@ impl<'a> Talk<'a> {
     }
 
     async fn output<S: Sink>(&mut self, data: Bytes, sink: &mut S) {
-        match self.stdout.feed(data) {
+        match self.running.stdout.feed(data) {
             Piece::Noise => {}
             Piece::Begins(group, first) => {
                 self.running.begun(&group);
-                if self.sudo.as_ref().is_some_and(SudoTalk::asked) {
-                    let host = &self.link.host;
-                    self.link.shared.identities.sudo_password_accepted(&host.user);
+                if let Some(lent) = self.lent.take() {
+                    lent.accepted();
                 }
                 self.deadline = Instant::now() + self.limit;
                 self.hand(Stream::Stdout, first, sink).await;
@@ -225,25 +262,30 @@ impl<'a> Talk<'a> {
             return Err(self.without_password(SudoRefusal::Distrusted).await);
         }
         let asked = Instant::now();
-        let password = self
-            .link
-            .shared
-            .identities
-            .sudo_password_of(&self.link.host.user)
-            .await;
-        // A person took that time, not the host.
-        self.deadline += asked.elapsed();
-        let password = match password {
-            SudoPassword::Known(password) => password,
-            SudoPassword::None => return Err(self.without_password(SudoRefusal::PasswordNeeded).await),
-            SudoPassword::Refused => return Err(self.without_password(SudoRefusal::WrongElsewhere).await),
+        let account = Account {
+            opens: Opens::Sudo,
+            user: self.link.host.user.clone(),
+            host: None,
         };
-        let line = zeroize::Zeroizing::new(format!("{}\n", password.reveal()));
+        let lending = self.link.shared.identities.lend(&account).await;
+        // A person took that time, or the host that tried it first.
+        self.deadline += asked.elapsed();
+        let lent = match lending {
+            Lending::Known(lent) => lent,
+            Lending::None => return Err(self.without_password(SudoRefusal::PasswordNeeded).await),
+            Lending::Refused => return Err(self.without_password(SudoRefusal::WrongElsewhere).await),
+        };
+        let line = zeroize::Zeroizing::new(format!("{}\n", lent.reveal()));
         let sent = self
             .writer
             .data_bytes(Bytes::copy_from_slice(line.as_bytes()))
             .await;
-        sent.map_err(|_| self.link.session.lost(false))
+        if sent.is_err() {
+            self.running.over();
+            return Err(self.link.session.lost(false));
+        }
+        self.lent = Some(lent);
+        Ok(())
     }
 
     /// Ends a sudo that asks and gets nothing.
@@ -254,10 +296,11 @@ impl<'a> Talk<'a> {
         self.refused_by_sudo(why)
     }
 
-    /// The password that was sent is wrong: it goes to no further host.
-    fn wrong_password(&self) {
-        let host = &self.link.host;
-        self.link.shared.identities.sudo_password_refused(&host.user);
+    /// The password that was sent is wrong: it goes to no further host, unless one took it.
+    fn wrong_password(&mut self) {
+        if let Some(lent) = self.lent.take() {
+            lent.refused();
+        }
     }
 
     /// Hands a piece over. Who takes too long only makes the command late.
@@ -265,31 +308,32 @@ impl<'a> Talk<'a> {
         if bytes.is_empty() {
             return;
         }
+        let came = Instant::now();
         let deadline = match self.exit {
-            Some(_) => Instant::now() + self.limit,
+            Some(_) => came + self.limit,
             None => self.deadline,
         };
         let _ = timeout_at(deadline, sink.take(Chunk { stream, bytes })).await;
-        if self.exit.is_some() {
-            // What was still on its way after the end is a sign of life.
-            self.deadline = Instant::now() + LINGER;
+        if let Some(lingers) = &mut self.lingers {
+            self.deadline = lingers.heard(came, Instant::now());
         }
     }
 
     fn ended(&mut self, exit: Exit) {
         self.exit = Some(exit);
         self.running.over();
-        self.deadline = Instant::now() + LINGER;
+        let lingers = self.lingers.insert(Linger::new(Instant::now(), self.limit));
+        self.deadline = lingers.until();
     }
 
     /// The time is up.
     async fn late(&mut self) -> SshError {
-        end::end(&mut self.running).await;
-        let (waiting, after) = if self.stdout.found() {
+        let (waiting, after) = if self.running.stdout.found() {
             (Waiting::Command, self.limit)
         } else {
             self.patience
         };
+        end::end(&mut self.running).await;
         SshError::TimedOut { waiting, after }
     }
 
@@ -297,9 +341,9 @@ impl<'a> Talk<'a> {
     fn over(mut self) -> Result<Exit, SshError> {
         self.running.over();
         match self.exit.take() {
-            Some(exit) if self.stdout.found() => Ok(exit),
+            Some(exit) if self.running.stdout.found() => Ok(exit),
             None if self.link.session.handle.is_closed() => Err(self.link.session.lost(true)),
-            None if self.stdout.found() => Err(SshError::Lost {
+            None if self.running.stdout.found() => Err(SshError::Lost {
                 why: "the host closed the channel without saying how the command ended".to_owned(),
                 began: true,
             }),
@@ -314,9 +358,9 @@ impl<'a> Talk<'a> {
             }
             return SshError::Sudo { refusal, said };
         }
-        self.stdout.end();
+        self.running.stdout.end();
         self.stderr.end();
-        let said = [self.stderr.noise(), b"\n", self.stdout.noise()].concat();
+        let said = [self.stderr.noise(), b"\n", self.running.stdout.noise()].concat();
         SshError::NoShell {
             said: printable(&String::from_utf8_lossy(&said), SHOWN),
         }
@@ -332,42 +376,6 @@ impl<'a> Talk<'a> {
                 .map_or_else(String::new, |(_, said)| said),
         }
     }
-}
-
-/// Waits for the input to be sent, where there is some being sent.
-async fn fed(feeding: &mut Option<Feeding<'_>>) -> Result<(), SshError> {
-    let fed = match feeding {
-        Some(future) => future.await,
-        None => pending().await,
-    };
-    *feeding = None;
-    fed
-}
-
-/// Sends a command its input. A command that does not read it is not at fault: that it is gone shows elsewhere.
-async fn feed(writer: &ChannelWriteHalf<Msg>, stdin: Stdin) -> Result<(), SshError> {
-    match stdin {
-        Stdin::Empty => {}
-        Stdin::Bytes(bytes) => {
-            let _ = writer.data_bytes(bytes).await;
-        }
-        Stdin::File(path) => {
-            let unreadable = |error: std::io::Error| SshError::Local {
-                why: format!("{}: {error}", path.display()),
-            };
-            let mut file = tokio::fs::File::open(&path).await.map_err(unreadable)?;
-            loop {
-                let mut piece = bytes::BytesMut::with_capacity(PIECE);
-                if file.read_buf(&mut piece).await.map_err(unreadable)? == 0
-                    || writer.data_bytes(piece.freeze()).await.is_err()
-                {
-                    break;
-                }
-            }
-        }
-    }
-    let _ = writer.eof().await;
-    Ok(())
 }
 
 fn name_of(signal: &Sig) -> String {

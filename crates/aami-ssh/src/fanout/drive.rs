@@ -1,4 +1,6 @@
-//! Does what the schedule says, with tasks and the real clock.
+//! Does what the schedule says, with tasks and the real clock; what is cut off in the middle is [`abort`]'s.
+
+mod abort;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -44,6 +46,7 @@ struct Ended<T> {
     took: Duration,
     stdout: Text,
     stderr: Text,
+    cut: bool,
 }
 
 /// A fan-out under way.
@@ -280,6 +283,7 @@ where
             took: known.first.map_or(Duration::ZERO, |first| first.elapsed()),
             stdout: Text::nothing(),
             stderr: Text::nothing(),
+            cut: false,
         });
         if outcome.is_ok()
             && let Some(journal) = &mut self.journal
@@ -295,48 +299,10 @@ where
         let (Some(output), Some(ended)) = (known.output.take(), &mut known.ended) else {
             return Vec::new();
         };
-        let (stdout, stderr, events) = output.close();
-        (ended.stdout, ended.stderr) = (self.texts.add(stdout), self.texts.add(stderr));
-        events
-    }
-
-    /// Cuts off what runs, and says of everything how far it came. Waits for nobody who draws.
-    async fn abort(&mut self) {
-        self.schedule.stop(Stop::Told);
-        // What has ended meanwhile, and was not heard yet, counts.
-        self.tasks.abort_all();
-        let enough = Instant::now() + GRACE;
-        while let Ok(Some(ended)) = timeout_at(enough, self.tasks.join_next_with_id()).await {
-            let Ok((id, result)) = ended else { continue };
-            match (self.working.remove(&id), result) {
-                (Some(host), Ok(answer)) => self.cut(host, Outcome::Ok, Some(answer)),
-                (Some(host), Err(fault)) => self.cut(host, Outcome::Failed(fault), None),
-                (None, _) => {}
-            }
-        }
-        for host in 0..self.hosts.len() {
-            let known = &self.hosts[host];
-            if known.ended.is_none() {
-                let outcome = if known.attempts == 0 {
-                    Outcome::NotStarted(Stop::Told)
-                } else {
-                    Outcome::Interrupted
-                };
-                self.cut(host, outcome, None);
-            }
-        }
-    }
-
-    fn cut(&mut self, host: usize, outcome: Outcome, answer: Option<T>) {
-        self.note(host, &outcome, answer);
-        let mut last = self.close(host);
-        last.push(Event::Ended { host, outcome });
-        if let Some(events) = &self.teller.events {
-            for event in last {
-                // Where there is no room for it nobody is looking.
-                let _ = events.try_send(event);
-            }
-        }
+        let closed = output.close();
+        (ended.stdout, ended.stderr) = (self.texts.add(closed.out), self.texts.add(closed.err));
+        ended.cut = closed.cut;
+        closed.events
     }
 
     fn last_failure(&mut self, host: usize) -> Outcome {
@@ -367,6 +333,7 @@ where
                 took: Duration::ZERO,
                 stdout: Text::nothing(),
                 stderr: Text::nothing(),
+                cut: false,
             });
             HostReport {
                 name: host.name,
@@ -376,6 +343,7 @@ where
                 took: ended.took,
                 stdout: ended.stdout,
                 stderr: ended.stderr,
+                cut: ended.cut,
             }
         });
         Report {
@@ -384,6 +352,7 @@ where
             took: self.began.elapsed(),
             resume,
             resume_broken: broken,
+            untold: Vec::new(),
         }
     }
 }

@@ -50,6 +50,11 @@ pub enum Event {
         /// The system's words.
         why: String,
     },
+    /// The command has ended there, and something it left running holds its output: that is not waited for.
+    Cut {
+        /// Where.
+        host: usize,
+    },
     /// From now on so many at once, because of congestion or its end.
     Parallel {
         /// How many.

@@ -70,7 +70,18 @@ struct Said {
     err: Kept,
     out_line: Vec<u8>,
     err_line: Vec<u8>,
+    /// Whether there may be more, which was not waited for.
+    cut: bool,
     log: Log,
+}
+
+/// What is left of an output at its end.
+pub(super) struct Closed {
+    pub(super) out: Kept,
+    pub(super) err: Kept,
+    pub(super) cut: bool,
+    /// What is still to be told.
+    pub(super) events: Vec<Event>,
 }
 
 enum Log {
@@ -99,6 +110,7 @@ impl Output {
                 err: Kept::new(per_host, budget.clone()),
                 out_line: Vec::new(),
                 err_line: Vec::new(),
+                cut: false,
                 log: if logs.is_some() { Log::Silent } else { Log::None },
             }),
             logs,
@@ -131,6 +143,7 @@ impl Output {
         let mut said = self.0.said();
         said.out.clear();
         said.err.clear();
+        said.cut = false;
         (said.out_line, said.err_line) = (Vec::new(), Vec::new());
         if let Log::Open(log) = &mut said.log {
             // A log that cannot be written is told when the host says something.
@@ -138,9 +151,8 @@ impl Output {
         }
     }
 
-    /// The end: the log is closed, and a clone that outlives it says nothing any more. Out: what is kept of both
-    /// streams, and what is still to be told.
-    pub(super) fn close(&self) -> (Kept, Kept, Vec<Event>) {
+    /// The end: the log is closed, and a clone that outlives it says nothing any more.
+    pub(super) fn close(&self) -> Closed {
         self.0.close()
     }
 }
@@ -149,6 +161,13 @@ impl Sink for Output {
     async fn take(&mut self, chunk: Chunk) {
         let bytes: Bytes = chunk.bytes;
         self.say(chunk.stream, &bytes).await;
+    }
+
+    async fn cut(&mut self) {
+        let (broken, teller) = self.0.cut();
+        for event in broken.into_iter().chain([Event::Cut { host: self.0.host }]) {
+            teller.tell(event).await;
+        }
     }
 }
 
@@ -200,6 +219,13 @@ impl Shared {
         (self.write(&mut said.log, text.as_bytes()), said.teller.clone())
     }
 
+    fn cut(&self) -> (Option<Event>, Teller) {
+        let said = &mut *self.said();
+        said.cut = true;
+        let text = "--- what was left running there still holds the output; it is not waited for\n";
+        (self.write(&mut said.log, text.as_bytes()), said.teller.clone())
+    }
+
     /// Writes to the log, which is opened when it is first needed. What fails is told once; then there is none.
     ///
     /// This is a file of this machine: that it is written in the midst of async work costs microseconds, a thread
@@ -222,7 +248,7 @@ impl Shared {
         })
     }
 
-    fn close(&self) -> (Kept, Kept, Vec<Event>) {
+    fn close(&self) -> Closed {
         let said = &mut *self.said();
         let mut events = Vec::new();
         for (stream, line) in [
@@ -244,6 +270,11 @@ impl Shared {
         said.log = Log::None;
         // Who listens learns by this that nothing more comes.
         said.teller = Teller::default();
-        (said.out.taken(), said.err.taken(), events)
+        Closed {
+            out: said.out.taken(),
+            err: said.err.taken(),
+            cut: said.cut,
+            events,
+        }
     }
 }

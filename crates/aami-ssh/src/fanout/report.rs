@@ -20,6 +20,9 @@ pub struct Report<T> {
     pub resume: Option<PathBuf>,
     /// Why it could not be kept up to date.
     pub resume_broken: Option<String>,
+    /// Hosts that could not be told that what was cut off there has to end. Filled in by who knows the connections:
+    /// see [`Client::settle`](crate::Client::settle).
+    pub untold: Vec<String>,
 }
 
 /// What became of one host.
@@ -39,6 +42,9 @@ pub struct HostReport<T> {
     pub stdout: Text,
     /// What it said on standard error.
     pub stderr: Text,
+    /// Whether its output was still open when the command had ended: something that was left running holds it, and
+    /// what that said later is not here.
+    pub cut: bool,
 }
 
 impl<T> Report<T> {

@@ -216,6 +216,39 @@ async fn cable(to: SocketAddr, pulled: Arc<AtomicBool>) -> u16 {
 }
 
 #[tokio::test]
+async fn a_host_that_cannot_be_told_to_end_what_it_runs_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|_| Manner::Good).await;
+    let pulled = Arc::new(AtomicBool::new(false));
+    let to = SocketAddr::from(([127, 0, 0, 9], server.port()));
+    let port = cable(to, Arc::clone(&pulled)).await;
+    let client = client(&folder, silent(), settings());
+    // Given a command on a host behind a cable, and one on a host beside it,
+    let mut running = Vec::new();
+    for (name, port) in [("gpu1", port), ("gpu2", server.port())] {
+        let connection = client.connect(&host(name, "127.0.0.1", port)).await.unwrap();
+        let file = folder.path().join(name);
+        let command = Command::script(format!("echo > {}; exec sleep 20", file.display()));
+        running.push(tokio::spawn(async move { connection.output(&command, 10).await }));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !file.exists() {
+            assert!(Instant::now() < deadline, "the command begins");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    // when the cable is pulled and both are cut off,
+    pulled.store(true, Ordering::SeqCst);
+    running.iter().for_each(|one| one.abort());
+    for one in running {
+        assert!(one.await.unwrap_err().is_cancelled());
+    }
+    // then the first is named in time, and only that.
+    let begun = Instant::now();
+    assert_eq!(client.settle(Duration::from_secs(4)).await, ["gpu1"]);
+    assert!(begun.elapsed() < Duration::from_secs(8));
+}
+
+#[tokio::test]
 async fn a_pulled_cable_is_noticed_in_the_middle_of_a_silent_command() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_| Manner::Good).await;

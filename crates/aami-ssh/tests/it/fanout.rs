@@ -309,6 +309,58 @@ async fn ctrl_c_finishes_what_runs_and_a_second_one_cuts_it_off() {
     assert_eq!(report.stopped, Some(Stop::Told));
 }
 
+#[test]
+fn what_a_second_ctrl_c_cuts_off_is_ended_on_the_hosts_before_the_program_is() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (hosts, ours) = (runtime(), runtime());
+    let folder = tempfile::tempdir().unwrap();
+    let server = hosts.block_on(Server::start(|_| Manner::Good));
+    let way = Way::to(&server, folder.path(), settings());
+    let names = names(10);
+    // Given a command on every host that would run for long,
+    let report: Report<()> = ours.block_on(async {
+        let (brake, braked) = brake();
+        let begun = folder.path().to_owned();
+        let work = |turn: Turn, mut output: Output| {
+            let (way, file) = (Arc::clone(&way), begun.join(&*turn.name));
+            async move {
+                let script = format!("echo $$ > {}; exec sleep 1000", file.display());
+                way.run(&way.host(turn.host + 1), &Command::script(script), &mut output)
+                    .await
+            }
+        };
+        // when it is told twice to stop,
+        let pull = async {
+            let has_begun = |name: &String| {
+                std::fs::read_to_string(begun.join(name)).is_ok_and(|text| text.ends_with('\n'))
+            };
+            while !names.iter().all(has_begun) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!((brake.pull(), brake.pull()), (Pull::Drain, Pull::Abort));
+        };
+        let run = Fanout::new(limits(), 7).brake(braked).run(&names, work);
+        let (mut report, ()) = timeout(PATIENCE, async { tokio::join!(run, pull) })
+            .await
+            .unwrap();
+        report.untold = way.client.settle(Duration::from_secs(20)).await;
+        report
+    });
+    ours.shutdown_background();
+    // then none of them runs any more once that is over.
+    assert_eq!((report.not_done(), report.untold.as_slice()), (10, &[][..]));
+    for name in &names {
+        let pid = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{name}: {state}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn much_output_of_many_hosts_stays_within_its_limits() {
     let folder = tempfile::tempdir().unwrap();

@@ -7,4 +7,5 @@ mod between;
 mod fanout;
 mod jump;
 mod one;
+mod passwords;
 mod server;

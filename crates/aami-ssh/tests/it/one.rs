@@ -117,6 +117,27 @@ async fn a_command_gets_its_input_and_says_what_it_has_to_say() {
 }
 
 #[tokio::test]
+async fn a_host_without_timeout_is_noticed_once_and_ends_commands_by_itself() {
+    let story = Story::new(Manner::Bare).await;
+    let connection = story.client().connect(&story.host()).await.unwrap();
+    let command = || Command::script("cat; exit 4").stdin(Stdin::Bytes("input".into()));
+    // Given a host that lacks what usually keeps the time, when commands run there, then they do,
+    for sent in [2, 3] {
+        let output = connection.output(&command(), 100).await.unwrap();
+        assert_eq!((output.exit, &output.stdout[..]), (Exit::Code(4), &b"input"[..]));
+        // and only the first one finds out.
+        assert_eq!(story.server.commands_at(HOST), sent);
+    }
+    // One whose time is up is ended there as well.
+    let file = story.folder.path().join("pids");
+    let script = format!("sleep 1000 & echo $$ $! > {}; wait", file.display());
+    let late = Command::script(script).timeout(Duration::from_millis(700));
+    let error = connection.output(&late, 10).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::TimedOut, "{error}");
+    gone(&pids(&file, 2).await).await;
+}
+
+#[tokio::test]
 async fn several_commands_run_over_one_connection_at_once() {
     let story = Story::new(Manner::Good).await;
     let connection = story.client().connect(&story.host()).await.unwrap();
@@ -212,6 +233,32 @@ async fn what_runs_too_long_is_ended_with_all_it_started_by_a_server_that_passes
 }
 
 #[tokio::test]
+async fn what_talks_without_end_is_ended_as_quickly_as_what_is_silent() {
+    let story = Story::new(Manner::Good).await;
+    let client = story.client();
+    let connection = client.connect(&story.host()).await.unwrap();
+    let begun = Instant::now();
+    let command = Command::script("exec yes").timeout(Duration::from_millis(700));
+    let error = connection.output(&command, 10).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::TimedOut, "{error}");
+    // And where nobody waits for it,
+    let other = connection.clone();
+    let (mut sink, mut said) = tokio::sync::mpsc::channel(1);
+    let running = tokio::spawn(async move { other.run(&Command::script("exec yes"), &mut sink).await });
+    said.recv().await.unwrap();
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    assert_eq!(client.settle(Duration::from_secs(20)).await, Vec::<String>::new());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // the connection can be used.
+    let after = connection
+        .output(&Command::script("echo fine"), 10)
+        .await
+        .unwrap();
+    assert_eq!(after.stdout, b"fine\n");
+}
+
+#[tokio::test]
 async fn a_command_nobody_waits_for_any_more_is_ended() {
     let story = Story::new(Manner::Good).await;
     let connection = story.client().connect(&story.host()).await.unwrap();
@@ -226,6 +273,26 @@ async fn a_command_nobody_waits_for_any_more_is_ended() {
 }
 
 #[tokio::test]
+async fn a_command_that_is_cut_off_before_its_first_word_is_ended_or_never_begins() {
+    let story = Story::new(Manner::Good).await;
+    let client = story.client();
+    let connection = client.connect(&story.host()).await.unwrap();
+    let file = story.folder.path().join("pids");
+    let command = Command::script(format!("echo $$ > {}; exec sleep 1000", file.display()));
+    // Given one that is on its way, when nobody waits for it any more,
+    let mut running = Box::pin(connection.output(&command, 10));
+    while story.server.commands_at(HOST) == 0 {
+        let _ = tokio::time::timeout(Duration::from_millis(1), &mut running).await;
+    }
+    drop(running);
+    // then the host hears of it, and nothing is left there.
+    assert_eq!(client.settle(Duration::from_secs(20)).await, Vec::<String>::new());
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let left: Vec<u32> = text.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    gone(&left).await;
+}
+
+#[tokio::test]
 async fn what_a_command_leaves_in_the_background_holds_nobody_up() {
     let story = Story::new(Manner::Good).await;
     let connection = story.client().connect(&story.host()).await.unwrap();
@@ -237,6 +304,33 @@ async fn what_a_command_leaves_in_the_background_holds_nobody_up() {
     let output = connection.output(&Command::script(script), 100).await.unwrap();
     assert_eq!(output.stdout, b"done\n");
     assert!(alive(pids(&file, 1).await[0]), "it may go on");
+}
+
+#[tokio::test]
+async fn what_talks_on_in_the_background_holds_nobody_up_and_is_said_to_be_cut() {
+    let story = Story::new(Manner::Good).await;
+    let connection = story.client().connect(&story.host()).await.unwrap();
+    let file = story.folder.path().join("pids");
+    let script = format!(
+        "(while :; do echo more; sleep 0.1; done) & echo $! > {}; echo done; exit 3",
+        file.display()
+    );
+    let begun = Instant::now();
+    let output = connection.output(&Command::script(script), 10_000).await.unwrap();
+    let pids = pids(&file, 1).await;
+    let _ = std::process::Command::new("kill")
+        .arg(pids[0].to_string())
+        .status();
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert_eq!(output.exit, Exit::Code(3));
+    assert!(output.cut);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("done\n"));
+    // One whose output ends with it is not.
+    let whole = connection
+        .output(&Command::script("echo all"), 100)
+        .await
+        .unwrap();
+    assert!(!whole.cut);
 }
 
 #[tokio::test]

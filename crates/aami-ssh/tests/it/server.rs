@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::FusedFuture as _;
 use russh::keys::PrivateKey;
-use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Session, VerifiedPublicKey};
+use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Response, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,8 +33,14 @@ pub(crate) enum Manner {
     Hangs,
     /// Says nothing for so long, then behaves.
     Slow(Duration),
+    /// As it should, with few programs: no `timeout` among them.
+    Bare,
     /// Lets nobody in.
     Locked,
+    /// Takes this password, asked for as one.
+    Password(&'static str),
+    /// Takes this password as the answer to a question, as PAM asks for it.
+    Pam(&'static str),
     /// Resets the connection when a command has begun.
     Resets,
     /// Is another service, and says so.
@@ -58,6 +66,8 @@ struct Seen {
     connections: Mutex<HashMap<Ipv4Addr, usize>>,
     /// Commands that were begun, by address.
     commands: Mutex<HashMap<Ipv4Addr, usize>>,
+    /// Passwords that were tried, by address.
+    passwords: Mutex<HashMap<Ipv4Addr, usize>>,
     open: AtomicUsize,
     most: AtomicUsize,
 }
@@ -116,6 +126,17 @@ impl Server {
     /// How many commands were begun at all addresses.
     pub(crate) fn commands(&self) -> usize {
         self.seen.commands.lock().unwrap().values().sum()
+    }
+
+    /// How many passwords were tried at this address.
+    pub(crate) fn passwords_at(&self, address: Ipv4Addr) -> usize {
+        let passwords = self.seen.passwords.lock().unwrap();
+        passwords.get(&address).copied().unwrap_or(0)
+    }
+
+    /// How many passwords were tried at all addresses.
+    pub(crate) fn passwords(&self) -> usize {
+        self.seen.passwords.lock().unwrap().values().sum()
     }
 
     /// How many connections this address was asked for.
@@ -205,7 +226,7 @@ async fn serve(
     seen: &Arc<Seen>,
 ) {
     match manner {
-        Manner::Good | Manner::Locked => {}
+        Manner::Good | Manner::Bare | Manner::Locked | Manner::Password(_) | Manner::Pam(_) => {}
         Manner::Resets => stream.set_zero_linger().unwrap(),
         Manner::Slow(pause) => tokio::time::sleep(pause).await,
         Manner::Busy(times) if earlier < times => return,
@@ -244,6 +265,13 @@ async fn serve(
     }
 }
 
+impl Seen {
+    fn password(&self, address: Ipv4Addr, is_right: bool) -> Auth {
+        *self.passwords.lock().unwrap().entry(address).or_default() += 1;
+        if is_right { Auth::Accept } else { Auth::reject() }
+    }
+}
+
 /// One connection to one host.
 struct Host {
     address: Ipv4Addr,
@@ -259,8 +287,35 @@ impl server::Handler for Host {
 
     async fn auth_publickey(&mut self, _: &str, _: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         Ok(match self.manner {
-            Manner::Locked => Auth::reject(),
+            Manner::Locked | Manner::Password(_) | Manner::Pam(_) => Auth::reject(),
             _ => Auth::Accept,
+        })
+    }
+
+    async fn auth_password(&mut self, _: &str, password: &str) -> Result<Auth, Self::Error> {
+        Ok(match self.manner {
+            Manner::Password(right) => self.seen.password(self.address, password == right),
+            _ => Auth::reject(),
+        })
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _: &str,
+        _: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        let Manner::Pam(right) = self.manner else {
+            return Ok(Auth::reject());
+        };
+        let answer = response.and_then(|mut answers| answers.next());
+        Ok(match answer {
+            Some(answer) => self.seen.password(self.address, &answer[..] == right.as_bytes()),
+            None => Auth::Partial {
+                name: "".into(),
+                instructions: "".into(),
+                prompts: vec![("Password: ".into(), false)].into(),
+            },
         })
     }
 
@@ -298,7 +353,8 @@ impl server::Handler for Host {
         let (sender, input) = mpsc::channel(8);
         self.inputs.insert(channel, sender);
         let command = String::from_utf8_lossy(data).into_owned();
-        tokio::spawn(execute(command, channel, session.handle(), input));
+        let programs = (self.manner == Manner::Bare).then(few_programs);
+        tokio::spawn(execute(command, programs, channel, session.handle(), input));
         Ok(())
     }
 
@@ -322,9 +378,34 @@ impl server::Handler for Host {
     }
 }
 
+/// A folder with the programs of a small system.
+fn few_programs() -> PathBuf {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["sh", "sleep", "setsid", "cat"] {
+            let from = ["/usr/bin", "/bin"].map(|place| Path::new(place).join(name));
+            let from = from.into_iter().find(|from| from.exists()).unwrap();
+            std::os::unix::fs::symlink(from, folder.path().join(name)).unwrap();
+        }
+        folder
+    });
+    folder.path().to_owned()
+}
+
 /// Runs a command by the shell, as sshd does.
-async fn execute(command: String, channel: ChannelId, session: Handle, mut input: mpsc::Receiver<Vec<u8>>) {
-    let mut child = Command::new("/bin/sh")
+async fn execute(
+    command: String,
+    programs: Option<PathBuf>,
+    channel: ChannelId,
+    session: Handle,
+    mut input: mpsc::Receiver<Vec<u8>>,
+) {
+    let mut shell = Command::new("/bin/sh");
+    if let Some(programs) = programs {
+        shell.env("PATH", programs);
+    }
+    let mut child = shell
         .args(["-c", &command])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -346,16 +427,23 @@ async fn execute(command: String, channel: ChannelId, session: Handle, mut input
     });
     let out = pass_on(stdout, channel, &session, None);
     let err = pass_on(stderr, channel, &session, Some(1));
-    tokio::join!(out, err);
-    let code = child
-        .wait()
-        .await
-        .ok()
-        .and_then(|status| status.code())
-        .unwrap_or(255);
+    let mut said = std::pin::pin!(futures::future::join(out, err).fuse());
+    let status = tokio::select! {
+        biased;
+        _ = &mut said => child.wait().await,
+        status = child.wait() => {
+            // Something it left running may hold its output for ever: how it ended is told all the same.
+            let _ = tokio::time::timeout(Duration::from_millis(300), &mut said).await;
+            status
+        }
+    };
+    let code = status.ok().and_then(|status| status.code()).unwrap_or(255);
     reading.abort();
     // A client that went away needs none of it.
     let _ = session.exit_status_request(channel, code.unsigned_abs()).await;
+    if !said.is_terminated() {
+        said.await;
+    }
     let _ = session.eof(channel).await;
     let _ = session.close(channel).await;
 }

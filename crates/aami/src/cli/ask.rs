@@ -1,11 +1,14 @@
 //! Asking the person at the terminal: before something is changed, and for secrets.
 
+mod hidden;
+
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 
 use aami_model::code;
 use aami_ssh::{Ask, Passphrase, Question};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+pub(crate) use hidden::give_up;
 
 use super::failure::Failure;
 use super::table::harmless;
@@ -62,11 +65,25 @@ impl Ask for Terminal {
                 let again = if *wrong > 0 { "That was not it. " } else { "" };
                 (format!("{again}Passphrase of {}: ", file.display()), false)
             }
-            Question::Password { user, host } => (format!("Password of {user} on {host}: "), false),
+            Question::Password { user, host } => (
+                format!("Password of {user} {}: ", whither(host.as_deref())),
+                false,
+            ),
             Question::Challenge { host, prompt, echo } => (format!("{host} asks: {prompt} "), *echo),
-            Question::Sudo { user } => (format!("[sudo] password of {user}, on every node: "), false),
+            Question::Sudo { user, host } => (
+                format!("[sudo] password of {user} {}: ", whither(host.as_deref())),
+                false,
+            ),
         };
         typed(&harmless(&text), echo).map(Passphrase::new)
+    }
+}
+
+/// For what a password is.
+fn whither(host: Option<&str>) -> String {
+    match host {
+        Some(host) => format!("on {host}"),
+        None => "on every node".to_owned(),
     }
 }
 
@@ -77,7 +94,7 @@ fn typed(question: &str, echo: bool) -> Option<String> {
     let hidden = if echo {
         None
     } else {
-        Some(Hidden::on(&terminal).ok()?)
+        Some(hidden::Hidden::on(&terminal).ok()?)
     };
     let mut writer = &terminal;
     writer
@@ -89,28 +106,4 @@ fn typed(question: &str, echo: bool) -> Option<String> {
     drop(hidden);
     read.ok()?;
     Some(line.trim_end_matches(['\n', '\r']).to_owned())
-}
-
-/// A terminal that does not show what is typed, until this is gone.
-struct Hidden<'a> {
-    terminal: &'a File,
-    before: Termios,
-}
-
-impl<'a> Hidden<'a> {
-    fn on(terminal: &'a File) -> rustix::io::Result<Self> {
-        let before = tcgetattr(terminal)?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        silent.local_modes.insert(LocalModes::ECHONL);
-        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
-        Ok(Self { terminal, before })
-    }
-}
-
-impl Drop for Hidden<'_> {
-    fn drop(&mut self) {
-        // A terminal that is gone has nothing to show either.
-        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
-    }
 }

@@ -53,6 +53,7 @@ pub(crate) fn cancel_on_signals() -> Result<Cancel, Failure> {
             signals.stop().await;
             flag.cancel();
             signals.stop().await;
+            super::ask::give_up();
             // Whatever is under way is recorded already, as after a crash.
             #[expect(clippy::exit, reason = "the second Ctrl-C means now")]
             std::process::exit(i32::from(Exit::Interrupted.number()));

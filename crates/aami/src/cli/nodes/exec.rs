@@ -66,6 +66,9 @@ struct Said<'a> {
     stderr: &'a str,
     #[serde(skip_serializing_if = "is_none")]
     left_out: u64,
+    /// Whether something was left running there that may have said more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cut: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -118,6 +121,7 @@ impl Exec {
             keep: Keep::default(),
             logs: None,
             journal: None,
+            client: &ways.client,
         };
         let surroundings = fleet.place().surroundings.clone();
         let report = undertaking.run(fleet.screen(), &surroundings, |turn, mut output| {
@@ -163,6 +167,7 @@ impl Exec {
                     stdout: &host.stdout.text,
                     stderr: &host.stderr.text,
                     left_out: host.stdout.left_out + host.stderr.left_out,
+                    cut: host.cut,
                 };
                 screen.show_one(&said, "")?;
             }

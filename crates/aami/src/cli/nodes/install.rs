@@ -7,13 +7,13 @@ mod follow;
 mod load;
 mod work;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aami_model::nodeset::fold;
 use aami_model::{Exit, Timestamp, code};
-use aami_ssh::fanout::{Journal, Keep, LogFolder, Report, Stop};
+use aami_ssh::fanout::{Journal, JournalError, Keep, LogFolder, Report, Stop};
 use clap::Args;
 
 use super::chosen::Chosen;
@@ -97,7 +97,14 @@ impl Install {
     pub(super) fn run(self, fleet: &mut dyn Fleet) -> Result<Exit, Failure> {
         let run = run_name(fleet.screen().now());
         // Whom: those that are named, or those that a file says are left.
-        let (which, resumed) = self.whom()?;
+        let (which, resumed) = match self.whom()? {
+            Whom::These(which, journal) => (which, journal),
+            Whom::Nobody { done } => {
+                let line = format!("nothing is left to be done: {} went well before", counted(done));
+                fleet.screen().note(&line);
+                return Ok(Exit::Ok);
+            }
+        };
         let members = fleet.members(&which)?;
         if members.is_empty() {
             return Err(Failure::found(code::NOT_FOUND, "no node fits"));
@@ -119,7 +126,7 @@ impl Install {
         let folder = self.folder(fleet, &run)?;
         let journal = match resumed {
             Some(journal) => journal,
-            None => Journal::create(&folder.join("resume"), COMMAND, &names).map_err(unresumable)?,
+            None => new_journal(&folder, &run, &names).map_err(unresumable)?,
         };
         let logs = LogFolder::create(&folder).map_err(written(&folder))?;
         fleet.screen().note(&format!(
@@ -149,6 +156,7 @@ impl Install {
             keep: Keep::default(),
             logs: Some(logs),
             journal: Some(journal),
+            client: &job.ways.client,
         };
         let surroundings = fleet.place().surroundings.clone();
         let report = undertaking.run(fleet.screen(), &surroundings, |turn, output| {
@@ -159,9 +167,9 @@ impl Install {
     }
 
     /// The nodes that are meant, and the file that goes on to be kept.
-    fn whom(&self) -> Result<(Which, Option<Journal>), Failure> {
+    fn whom(&self) -> Result<Whom, Failure> {
         let Some(file) = &self.together.resume else {
-            return Ok((self.chosen.which()?, None));
+            return Ok(Whom::These(self.chosen.which()?, None));
         };
         if self.chosen.says_something() {
             return Err(Failure::invalid(
@@ -169,9 +177,16 @@ impl Install {
             ));
         }
         let (left, journal) = Journal::resume(file, COMMAND).map_err(unresumable)?;
+        if left.hosts.is_empty() {
+            // Whoever wrote the last line ended before the file was removed.
+            if !self.dry_run {
+                journal.finish().map_err(unresumable)?;
+            }
+            return Ok(Whom::Nobody { done: left.done });
+        }
         let names = aami_model::nodeset::NodeSet::from_names(&left.hosts)
             .map_err(|error| Failure::found(code::RESUME_FILE_INVALID, error.to_string()))?;
-        Ok((Which::named(names), Some(journal)))
+        Ok(Whom::These(Which::named(names), Some(journal)))
     }
 
     /// What the agent is told on each node, beside what differs from node to node.
@@ -227,7 +242,7 @@ impl Install {
         fleet: &mut dyn Fleet,
         report: &Report<Installed>,
         run: &str,
-        folder: &std::path::Path,
+        folder: &Path,
     ) -> Result<Exit, Failure> {
         together::sum_up(fleet.screen(), report);
         let installed: Vec<Installed> = report
@@ -261,6 +276,24 @@ impl Install {
     }
 }
 
+/// Whose turn it is.
+enum Whom {
+    /// These, noted in a file that is there already.
+    These(Which, Option<Journal>),
+    /// A file says that all of so many are done.
+    Nobody { done: usize },
+}
+
+/// The resume file of a run. The file of another run in the same folder is never replaced: it says who is left there.
+fn new_journal(folder: &Path, run: &str, names: &[String]) -> Result<Journal, JournalError> {
+    match Journal::create(&folder.join("resume"), COMMAND, names) {
+        Err(error) if error.is_there() => {
+            Journal::create(&folder.join(format!("resume-{run}")), COMMAND, names)
+        }
+        made => made,
+    }
+}
+
 /// `install-20261121221500000`: a name for the run on every node, by the time it was begun.
 fn run_name(now: Timestamp) -> String {
     let digits: String = now.to_string().chars().filter(char::is_ascii_digit).collect();
@@ -274,7 +307,7 @@ fn counted(nodes: usize) -> String {
     }
 }
 
-fn unresumable(error: aami_ssh::fanout::JournalError) -> Failure {
+fn unresumable(error: JournalError) -> Failure {
     let mut sentence = error.to_string();
     if let Some(source) = std::error::Error::source(&error) {
         sentence = format!("{sentence}: {source}");
@@ -291,5 +324,16 @@ mod tests {
         let name = run_name("2026-11-21T22:15:00.123Z".parse().unwrap());
         assert_eq!(name, "install-20261121221500123");
         assert!(aami_api::detached::is_run_name(&name));
+    }
+
+    #[test]
+    fn a_second_run_with_the_same_folder_leaves_the_resume_file_of_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = |name: &str| vec![name.to_owned()];
+        drop(new_journal(folder.path(), "install-1", &names("gpu1")).unwrap());
+        let second = new_journal(folder.path(), "install-2", &names("gpu2")).unwrap();
+        assert_eq!(second.path(), folder.path().join("resume-install-2"));
+        let (left, _) = Journal::resume(&folder.path().join("resume"), COMMAND).unwrap();
+        assert_eq!(left.hosts, ["gpu1"]);
     }
 }

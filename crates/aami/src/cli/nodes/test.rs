@@ -94,6 +94,7 @@ impl Test {
             keep: Keep::default(),
             logs: None,
             journal: None,
+            client: &ways.client,
         };
         let surroundings = fleet.place().surroundings.clone();
         let report = undertaking.run(fleet.screen(), &surroundings, |turn, _| {

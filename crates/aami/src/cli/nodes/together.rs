@@ -4,15 +4,20 @@
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aami_config::config::Ssh;
 use aami_model::Exit;
+use aami_model::nodeset::fold;
+use aami_ssh::Client;
 use aami_ssh::fanout::{
-    Fanout, Fault, Journal, Keep, Limits, LogFolder, Outcome, Output, Percent, Report, Stop, Turn, brake,
+    Fanout, Fault, Journal, Keep, Limits, LogFolder, Outcome, Output, Percent, Pull, Report, Stop, Turn,
+    brake,
 };
 use clap::Args;
 
 use super::live::Live;
+use crate::cli::ask;
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
@@ -68,7 +73,12 @@ pub(crate) struct Undertaking<'a> {
     pub(crate) logs: Option<LogFolder>,
     /// Where it is noted who is done.
     pub(crate) journal: Option<Journal>,
+    /// Over whose connections it is done.
+    pub(crate) client: &'a Client,
 }
+
+/// How long nodes have to hear that what was cut off there has to end.
+const TELLING: Duration = Duration::from_secs(5);
 
 impl Undertaking<'_> {
     /// Does `work` on each node, shows how it goes, and heeds Ctrl-C: once to finish what runs, twice to cut it off.
@@ -94,7 +104,10 @@ impl Undertaking<'_> {
             let watch = tokio::spawn(async move {
                 loop {
                     signals.stop().await;
-                    brake.pull();
+                    if brake.pull() == Pull::Abort {
+                        // Whoever is asked for a password is asked no more.
+                        ask::give_up();
+                    }
                 }
             });
             let mut fanout = Fanout::new(self.limits, seed())
@@ -110,7 +123,9 @@ impl Undertaking<'_> {
             if let Some(journal) = self.journal {
                 fanout = fanout.journal(journal);
             }
-            let report = fanout.run(self.names, work).await;
+            let mut report = fanout.run(self.names, work).await;
+            // Whatever ends commands on the nodes is a task of this runtime.
+            report.untold = self.client.settle(TELLING).await;
             watch.abort();
             Ok::<_, Failure>(report)
         });
@@ -126,6 +141,13 @@ impl Undertaking<'_> {
 pub(crate) fn sum_up<T>(screen: &mut Screen, report: &Report<T>) {
     for line in report.summary() {
         screen.note(&line.to_string());
+    }
+    if !report.untold.is_empty() {
+        screen.note(&format!(
+            "{} could not be told within {} s that what was cut off there has to end: it ends there when its time is up",
+            fold(report.untold.iter().map(String::as_str)),
+            TELLING.as_secs()
+        ));
     }
     if let Some(why) = &report.resume_broken {
         screen.note(&format!("who is done could not be noted: {why}"));

@@ -128,6 +128,10 @@ impl Picture {
                 self.name(host),
                 harmless(&why)
             ))),
+            Event::Cut { host } => Some(Stays::Complaint(format!(
+                "{}: something was left running there that holds the output; what it says from now on is not shown",
+                self.name(host)
+            ))),
             Event::Parallel { hosts } => Some(Stays::Remark(format!(
                 "congestion: {hosts} nodes at the same time from now on"
             )))
