@@ -133,6 +133,8 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("PUT", "/api/v1/nodes/{node}/inventory", "oaNR"),
     // A run may act for its node, but is not it.
     ("GET", "/ws/node", "N"),
+    // By the badge of a replica, which none of these has.
+    ("GET", "/ws/peer", ""),
     // Or with a ticket, which none of these has.
     ("GET", "/ws", "fvoa"),
     ("POST", "/api/v1/tickets", "fvoa"),
