@@ -86,6 +86,11 @@ impl Stage {
         }
     }
 
+    /// How Prometheus' rules stand; exit code 0 where it has what it should have.
+    fn prometheuses(&self) -> Said {
+        Said::by(aami(&["prometheuses", "list", "-o", "wide", "--data-dir"]).arg(self.data()))
+    }
+
     fn nodes(&self) -> Value {
         Said::by(aami(&["nodes", "list", "-o", "json", "--data-dir"]).arg(self.data())).json()
     }
@@ -213,6 +218,16 @@ fn from_nothing_to_one_scraped_node_and_back_again() {
         (&first[0]["status"], first.as_array().unwrap().len()),
         (&"online".into(), 1)
     );
+    // Prometheus is brought the rules about all of this;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let said = stage.prometheuses();
+        if said.exit == 0 && said.out.contains("local") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{said:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
     // no secret stands on it, nor on anybody's command line, and nothing lies outside the two folders;
     let key = fs::read_to_string(stage.data().join("admin.key")).unwrap();
     assert!(!page.contains(key.trim()) && !page.contains("aami_"), "{page}");
