@@ -36,7 +36,7 @@ use tools::Tools;
 pub(crate) use tools::take_rules_back;
 
 /// Nodes of a site are switched on together; few of them have a Prometheus.
-const FIRST_SPREAD: Duration = Duration::from_secs(60);
+const FIRST_SPREAD: Duration = Duration::from_secs(10);
 const FIRST: Duration = Duration::from_secs(1);
 /// How often the control plane is asked where there is a folder for rules, and as much again at most on top.
 const OFTEN: Duration = Duration::from_secs(4);

@@ -52,10 +52,16 @@ impl std::fmt::Display for Owner {
         match self {
             Self::Configuration { file, .. } => write!(f, "the configuration {}", file.display()),
             Self::Server { prometheus } => {
-                write!(f, "the control plane on this machine, for its Prometheus {prometheus}")
+                write!(
+                    f,
+                    "the control plane on this machine, for its Prometheus {prometheus}"
+                )
             }
             Self::Agent { prometheus, .. } => {
-                write!(f, "the control plane this node is enrolled with, for its Prometheus {prometheus}")
+                write!(
+                    f,
+                    "the control plane this node is enrolled with, for its Prometheus {prometheus}"
+                )
             }
         }
     }
@@ -151,8 +157,18 @@ impl Folder {
         self.note.files.contains(name) || rule_file::is_of_a_fleet(name)
     }
 
-    /// Goes back to what was there before a change that somebody began and did not end.
+    /// Goes back to what was there before a change that somebody began and did not end. Whoever holds the folder is alone
+    /// in it, so drafts of files are nobody's any more.
     pub(super) fn recover(&mut self) -> Result<(), RulesError> {
+        for entry in fs::read_dir(&self.path)
+            .map_err(RulesError::file(&self.path, "read"))?
+            .flatten()
+        {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(".aami-") && name.ends_with(".new") {
+                gone(&entry.path())?;
+            }
+        }
         match self.note.before.clone() {
             Some(before) => self.restore(&before),
             None => Ok(()),

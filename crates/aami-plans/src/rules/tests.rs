@@ -257,8 +257,10 @@ fn who_dies_in_the_middle_leaves_the_way_back() {
     let was = folder.before().unwrap();
     folder.begin(&stage.owner, &was, &second).unwrap();
     fs::write(stage.folder().join("aami-group-b.yaml"), "B\n").unwrap();
+    fs::write(stage.folder().join(".aami-group-b.yaml.7.1.new"), "gr").unwrap();
     stage.apply(&second).unwrap_err();
     assert_eq!(stage.files(), before);
+    assert!(!stage.folder().join(".aami-group-b.yaml.7.1.new").exists());
     // and when it takes them, then they are there.
     played.refuses.store(false, Ordering::SeqCst);
     stage.apply(&second).unwrap();

@@ -306,6 +306,9 @@ fn an_agent_brings_rules_to_the_prometheus_of_its_node_whenever_it_dies() {
         until("the rules", || state(&plane, "mon-1") == "loaded");
     }
     assert_eq!(rules_in(&node.rules()), first);
+    let drafts = fs::read_dir(node.rules()).unwrap().flatten();
+    let drafts = drafts.filter(|entry| entry.path().extension().is_some_and(|end| end == "new"));
+    assert_eq!(drafts.count(), 0);
     // What its Prometheus refuses is told here, with why.
     let broken = node.rules().join("foreign.yaml");
     fs::write(&broken, "groups: [{name: a, rules: [{alert: B, expr: '((('}]}]\n").unwrap();

@@ -8,6 +8,8 @@ use aami_model::rule_file::RuleFile;
 
 /// How often rules that are loaded are looked at, and as much again at most on top: somebody may change the folder.
 const LOOK: Duration = Duration::from_secs(45);
+/// The same for a Prometheus that is not there.
+const COMING: Duration = Duration::from_secs(4);
 /// The longest pause before rules that were refused are tried again.
 const LONGEST: Duration = Duration::from_secs(900);
 
@@ -58,9 +60,14 @@ impl Known {
     /// read everything.
     pub(super) fn looked(&mut self, report: LoadReport, now: Duration, random: f64) {
         let pause = match report.result {
-            LoadResult::Loaded | LoadResult::Waiting => {
+            LoadResult::Loaded => {
                 self.failures = 0;
                 LOOK
+            }
+            // It loads them when it comes, and that is to be told.
+            LoadResult::Waiting => {
+                self.failures = 0;
+                COMING
             }
             LoadResult::Failed => {
                 self.failures = self.failures.saturating_add(1);
