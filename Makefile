@@ -112,7 +112,7 @@ fetch: components
 nodes:
 	@$(if $(ROOT_RUNNER),echo "The next suite boots real nodes in namespaces of their own: its test binaries run with sudo.",:)
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
-		$(SUITE) nodes 780 $(RUN_NODES)
+		$(SUITE) nodes 1020 $(RUN_NODES)
 
 # Releases as they are served and installed: they need the operator's program static, which takes minutes to build.
 .PHONY: releases
