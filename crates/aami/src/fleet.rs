@@ -8,7 +8,10 @@
 //! To add what a command needs of both: a method here, a file of the command's noun in `fleet/file/` and in
 //! `fleet/api/`, and one delegating line in `fleet/file.rs` and `fleet/api.rs`.
 
+pub(crate) mod alerts;
 mod api;
+pub(crate) mod diagnose;
+pub(crate) mod diff;
 pub(crate) mod engines;
 mod file;
 pub(crate) mod health;
@@ -16,6 +19,7 @@ mod member;
 mod mode;
 pub(crate) mod monitor;
 mod place;
+pub(crate) mod wanted;
 pub(crate) mod ways;
 mod which;
 
@@ -25,8 +29,10 @@ use aami_model::code::{self, Code};
 use aami_model::exporter::Exporter;
 use aami_model::secret::Secret;
 
-pub(crate) use api::ApiFleet;
-pub(crate) use file::{Applied, FileFleet, Judged};
+pub(crate) use api::{ApiFleet, alerts as rule_sets};
+pub(crate) use file::{
+    Applied, FileFleet, forget_configuration, forget_nodes, forget_rules, is_noted,
+};
 pub(crate) use member::{Listing, Member, NewNode};
 pub(crate) use mode::{Decision, choose, decide};
 pub(crate) use place::{Place, Settings, invalid};
@@ -73,6 +79,22 @@ pub(crate) trait Fleet {
 
     /// How it is, and what watches it.
     fn status(&mut self) -> Result<health::Health, Failure>;
+
+    /// Has presets watched beside what is watched already, and sees that Prometheus loads the rules. Answers what an
+    /// operator should know of it.
+    fn apply_presets(&mut self, wanted: &alerts::PresetsWanted) -> Result<Vec<String>, Failure>;
+
+    /// Every alert that is wanted, and what fires.
+    fn alerts(&mut self) -> Result<alerts::Alerts, Failure>;
+
+    /// The Alertmanager that tells people: that of the named Prometheus, where there are several.
+    fn alertmanager(&mut self, prometheus: Option<&str>) -> Result<alerts::Alertmanager, Failure>;
+
+    /// What it knows of one node, for a diagnosis. A node it does not know is one of which it knows that.
+    fn subject(&mut self, node: &str, asked: &diagnose::Asked) -> Result<diagnose::Subject, Failure>;
+
+    /// What is declared against what is applied; with `full`, what differs in texts.
+    fn diff(&mut self, full: bool) -> Result<diff::Differences, Failure>;
 
     /// Notes what was installed where. The file fleet lists it for Prometheus; a control plane knows by itself.
     fn installed(&mut self, nodes: &[Installed]) -> Result<(), Failure>;

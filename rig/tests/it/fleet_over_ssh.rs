@@ -335,9 +335,15 @@ fn a_diagnosis_looks_at_the_node_itself_where_it_is_asked_to() -> Result<()> {
     node.sh("systemctl stop aami-node-exporter.service")?.ok()?;
     let told = diagnosed()?;
     ensure!(told["broken"] == "port", "{told}");
-    ensure!(hop(&told, "node")?.to_string().contains("is inactive there"), "{told}");
+    ensure!(
+        hop(&told, "node")?.to_string().contains("is inactive there"),
+        "{told}"
+    );
     let next = told["next"].as_str().context("no next command")?.to_owned();
-    ensure!(next.ends_with("systemctl start aami-node-exporter.service"), "{told}");
+    ensure!(
+        next.ends_with("systemctl start aami-node-exporter.service"),
+        "{told}"
+    );
     // It is a command that can be typed as it stands.
     let words: Vec<&str> = next.split(' ').skip(1).collect();
     operator.well(&words)?;

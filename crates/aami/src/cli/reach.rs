@@ -283,7 +283,8 @@ fn read_address(folder: &Path) -> Option<String> {
     Some(text.trim().trim_end_matches('/').to_owned()).filter(|text| !text.is_empty())
 }
 
-fn is_this_machine(server: &str) -> bool {
+/// Whether an address means the machine that asks.
+pub(crate) fn is_this_machine(server: &str) -> bool {
     let Ok(uri) = server.parse::<http::Uri>() else {
         return false;
     };

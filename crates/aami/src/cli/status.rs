@@ -174,6 +174,7 @@ mod tests {
                 .map(|(name, count)| ((*name).to_owned(), *count))
                 .collect(),
             targets: nodes.iter().map(|(_, count)| count).sum(),
+            rules: std::collections::BTreeMap::new(),
             discovery_asked_seconds: asked,
         };
         Report {

@@ -75,6 +75,8 @@ pub(crate) struct Subject {
     pub(crate) rules: Result<Vec<RuleFile>, String>,
     /// How each exporter answers where the measurements of this machine do not count.
     pub(crate) elsewhere: Option<Elsewhere>,
+    /// Why nobody elsewhere looked, where somebody should have.
+    pub(crate) unasked: Option<String>,
     /// How to change the node's address, as it is typed.
     pub(crate) readdress: String,
 }
@@ -158,7 +160,10 @@ pub(crate) fn examine(subject: Subject, limits: Limits, ways: Option<&Ways>) -> 
             })
     };
     for (hop, judge) in [
-        (Hop::Firewall, reach::firewall as fn(&Member, &reach::Measured<'_>) -> Link),
+        (
+            Hop::Firewall,
+            reach::firewall as fn(&Member, &reach::Measured<'_>) -> Link,
+        ),
         (Hop::Port, reach::port),
     ] {
         hops.push(is_cut_off(hop).unwrap_or_else(|| judge(member, &measured)));
@@ -167,7 +172,8 @@ pub(crate) fn examine(subject: Subject, limits: Limits, ways: Option<&Ways>) -> 
     hops.push(is_cut_off(Hop::Exporter).unwrap_or_else(|| exporter::link(&judged)));
     hops.push(is_cut_off(Hop::Clock).unwrap_or_else(|| exporter::clock(&measured)));
     if let Some(ways) = ways {
-        hops.push(deeper::look(ways, member, &subject.exporters));
+        let dropped = reach::dropped(&measured);
+        hops.push(deeper::look(ways, member, &subject.exporters, &dropped));
     }
     let sound: Vec<bool> = judged.iter().map(exporter::Judged::is_sound).collect();
     let at: Vec<SocketAddr> = measured.exporters.iter().map(|probed| probed.at).collect();
@@ -190,6 +196,9 @@ fn unknown_name(node: &str, within: Duration) -> Link {
             Standing::Warning,
             format!("no answer about {node} in time"),
         )
-        .seen(format!("no answer within {} s", within.as_secs_f32()), "this machine's resolver"),
+        .seen(
+            format!("no answer within {} s", within.as_secs_f32()),
+            "this machine's resolver",
+        ),
     }
 }

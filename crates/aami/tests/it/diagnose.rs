@@ -8,10 +8,10 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rig::Place;
-use rig::engines::NodeExporter;
+use rig::engines::{NodeExporter, Prometheus};
 use serde_json::json;
 
-use self::stage::{Diagnosis, Dropping, Fake, Machine, closed_port};
+use self::stage::{Diagnosis, Dropping, Fake, Machine, SOON, closed_port};
 use crate::plane::Plane;
 
 #[test]
@@ -20,6 +20,7 @@ fn a_node_that_is_watched_is_said_to_be_and_every_hop_is_shown() {
     let exporter = NodeExporter::start(Place::Loopback).unwrap();
     let port = exporter.endpoint().rsplit_once(':').unwrap().1.parse().unwrap();
     let machine = Machine::with(&[("node_exporter", port)]).watched("").ruled();
+    machine.done(&["alerts", "apply-preset", "storage"]);
     // when it is asked until there is a sample, then nothing is broken; that its name means nothing here breaks nothing.
     let told = machine.until("samples", "ok");
     assert_eq!((told.exit, told.json["broken"].as_str()), (0, None), "{told:#?}");
@@ -311,7 +312,7 @@ fn with_a_control_plane_what_it_sees_itself_is_what_counts() {
     // and one with an exporter that nobody starts,
     let listed = plane.aami(&["nodes", "list", "-o", "json"]).json();
     let id = listed[0]["id"].as_str().unwrap().to_owned();
-    let register = |port: u16| {
+    let register = |id: &str, port: u16| {
         let body = json!({"node_id": id, "type": "node_exporter", "port": port}).to_string();
         let key = fs::read_to_string(plane.data().join("admin.key")).unwrap();
         let done = std::process::Command::new("curl")
@@ -334,7 +335,7 @@ fn with_a_control_plane_what_it_sees_itself_is_what_counts() {
             .unwrap();
         assert!(done.status.success(), "{done:?}");
     };
-    register(closed_port());
+    register(&id, closed_port());
     let told = diagnose(&[]);
     told.breaks_at("port", "NOBODY_LISTENS");
     assert!(
@@ -343,6 +344,45 @@ fn with_a_control_plane_what_it_sees_itself_is_what_counts() {
             .contains("the control plane, asked to verify it"),
         "{told:#?}"
     );
+    // Given one that answers, and a Prometheus that scrapes it,
+    let exporter = NodeExporter::start(Place::Loopback).unwrap();
+    let added = plane.aami(&["nodes", "add", "gpu-02", "--ip", "127.0.0.1"]);
+    assert_eq!(added.exit, 0, "{added:?}");
+    let listed = plane.aami(&["nodes", "list", "gpu-02", "-o", "json"]).json();
+    register(
+        listed[0]["id"].as_str().unwrap(),
+        exporter.endpoint().rsplit_once(':').unwrap().1.parse().unwrap(),
+    );
+    let prometheus = Prometheus::start(
+        Place::Loopback,
+        &format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n  - job_name: node\n    static_configs: \
+             [{{targets: ['{}'], labels: {{node: gpu-02, cluster: default}}}}]\n",
+            exporter.endpoint()
+        ),
+    )
+    .unwrap();
+    let until = Instant::now() + SOON;
+    loop {
+        let words = [
+            "diagnose",
+            "gpu-02",
+            "-o",
+            "json",
+            "--timeout",
+            "5s",
+            "--prometheus",
+            &prometheus.url(),
+        ];
+        let told = Diagnosis::of(&plane.aami(&words));
+        if told.standing("samples") == "ok" {
+            assert_eq!(told.exit, 0, "{told:#?}");
+            told.stands(&[("exporter", "ok"), ("target", "ok"), ("labels", "ok")]);
+            break;
+        }
+        assert!(Instant::now() < until, "{told:#?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
     // Whoever may not ask it to look is told what can be seen from here.
     let said = plane.aami(&[
         "keys", "create", "--name", "looks", "--role", "viewer", "-o", "json",
@@ -352,4 +392,10 @@ fn with_a_control_plane_what_it_sees_itself_is_what_counts() {
     let file = made["key_file"].as_str().unwrap_or_else(|| panic!("{made}"));
     let viewer = diagnose(&["--key-file", file, "--server", &plane.address()]);
     viewer.breaks_at("port", "NOBODY_LISTENS");
+    assert!(
+        viewer.hop("port")["evidence"]
+            .to_string()
+            .contains("the control plane did not look"),
+        "{viewer:#?}"
+    );
 }

@@ -234,8 +234,8 @@ fn what_is_on_the_disk_and_not_loaded_is_told() {
 fn notifications_are_compared_and_their_secrets_stay_hidden() {
     let machine = Machine::applied();
     let config = machine.path("etc/aami/config.yaml");
-    machine.done(&["config", "set", "notifications.slack.enabled", "true"]);
     machine.done(&["config", "set", "notifications.slack.webhook_url", "${SLACK}"]);
+    machine.done(&["config", "set", "notifications.slack.enabled", "true"]);
     machine.done(&["config", "set", "notifications.slack.channel", "#gpu"]);
     assert!(!fs::read_to_string(&config).unwrap().contains("verysecret"));
     fs::write(

@@ -51,6 +51,11 @@ pub(super) fn subject(fleet: &mut ApiFleet, name: &str, asked: &Asked) -> Result
     let known = prometheuses(session);
     let (watcher, rules) = watched(session, node.as_ref(), &known, asked, &status);
     let listed = listed(session, node.as_ref(), &exporters);
+    let verified = (node.as_ref().filter(|_| !exporters.is_empty())).map(|node| verified(session, node));
+    let (elsewhere, unasked) = match verified.transpose() {
+        Ok(elsewhere) => (elsewhere, None),
+        Err(error) => (None, Some(format!("the control plane did not look: {error}"))),
+    };
     Ok(Subject {
         node: node
             .as_ref()
@@ -61,10 +66,8 @@ pub(super) fn subject(fleet: &mut ApiFleet, name: &str, asked: &Asked) -> Result
         listed,
         watcher,
         rules,
-        elsewhere: node
-            .as_ref()
-            .filter(|_| !exporters.is_empty())
-            .and_then(|node| verified(session, node)),
+        elsewhere,
+        unasked,
         readdress: format!("aami nodes show {}", aami_ssh::quote(name)),
         fleet: fleet.name(),
         member,
@@ -167,9 +170,9 @@ fn installed(node: Option<&NodeView>, exporters: &[Exporter], server: &str) -> L
 }
 
 /// What the control plane itself sees, where this key may ask it to look.
-fn verified(session: &Session, node: &NodeView) -> Option<Elsewhere> {
-    let verified = session.client.verify(&node.id).ok()?;
-    Some(Elsewhere {
+fn verified(session: &Session, node: &NodeView) -> Result<Elsewhere, ClientError> {
+    let verified = session.client.verify(&node.id)?;
+    Ok(Elsewhere {
         who: "the control plane".to_owned(),
         probes: verified.exporters,
     })

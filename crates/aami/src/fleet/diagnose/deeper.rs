@@ -36,10 +36,11 @@ struct Said {
 }
 
 /// Looks. An SSH that does not work is no fault of the node's exporters: then the hop is unknown.
-pub(super) fn look(ways: &Ways, member: &Member, exporters: &[Exporter]) -> Link {
+/// `dropped` are the ports that are not answered from outside.
+pub(super) fn look(ways: &Ways, member: &Member, exporters: &[Exporter], dropped: &BTreeSet<u16>) -> Link {
     let read = format!("a script over SSH on {}", member.name);
     match ask(ways, exporters) {
-        Ok(text) => judge(&parse(&text), member, exporters, &read),
+        Ok(text) => judge(&parse(&text), member, exporters, dropped, &read),
         Err((code, why)) => Link::new(Hop::Node, Standing::Unknown, why)
             .coded(code)
             .next(format!("aami nodes test {}", member.name)),
@@ -140,7 +141,7 @@ fn parse(text: &str) -> Said {
     said
 }
 
-fn judge(said: &Said, member: &Member, exporters: &[Exporter], read: &str) -> Link {
+fn judge(said: &Said, member: &Member, exporters: &[Exporter], dropped: &BTreeSet<u16>, read: &str) -> Link {
     let node = &member.name;
     if !said.is_whole {
         return Link::new(
@@ -191,11 +192,10 @@ fn judge(said: &Said, member: &Member, exporters: &[Exporter], read: &str) -> Li
     } else {
         Link::ok(Hop::Node, "its exporters run and listen there")
     };
-    let ports: BTreeSet<u16> = exporters.iter().map(|exporter| exporter.port).collect();
-    if let Some(ip) = wire::seen_as(member.address).filter(|_| link.standing == Standing::Ok) {
-        let ways = opening(&ip.to_string(), &ports, member.address);
+    let from = wire::seen_as(member.address).filter(|_| !link.is_broken() && !dropped.is_empty());
+    if let Some(ip) = from {
+        let ways = opening(&ip.to_string(), dropped, member.address);
         if let Some((_, command)) = ways.into_iter().find(|(tool, _)| said.firewalls.contains(*tool)) {
-            // Read only where a port is dropped on the way.
             link = link.next(exec(&command));
         }
     }
@@ -245,7 +245,7 @@ mod tests {
 
     fn told(text: &str) -> Link {
         let exporters = [Exporter::new(ExporterKind::NodeExporter, 9100)];
-        judge(&parse(text), &member(), &exporters, "ssh")
+        judge(&parse(text), &member(), &exporters, &BTreeSet::new(), "ssh")
     }
 
     #[test]
@@ -262,7 +262,17 @@ mod tests {
         assert_eq!(told(sound).standing, Standing::Ok);
         let link = told(&sound.replace("0.0.0.0:9100", "127.0.0.1:9100"));
         assert!(link.sentence.contains("itself alone"), "{}", link.sentence);
-        let link = told(&format!("firewall ufw\n{sound}"));
+        // Which firewall is to be opened is said where a port is dropped, and only there.
+        let walled = format!("firewall ufw\n{sound}");
+        assert_eq!(told(&walled).next, None);
+        let exporters = [Exporter::new(ExporterKind::NodeExporter, 9100)];
+        let link = judge(
+            &parse(&walled),
+            &member(),
+            &exporters,
+            &BTreeSet::from([9100]),
+            "ssh",
+        );
         assert!(
             link.next
                 .unwrap()

@@ -218,7 +218,7 @@ impl Diagnosis {
         // Who looked at the node itself knows more than who stood before it.
         let closer = hops
             .iter()
-            .find(|link| link.hop == Hop::Node && link.is_broken())
+            .find(|link| link.hop == Hop::Node)
             .filter(|_| broken.is_some_and(|link| (Hop::Firewall..=Hop::Exporter).contains(&link.hop)))
             .and_then(|link| link.next.clone());
         Self {

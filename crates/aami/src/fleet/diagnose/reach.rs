@@ -24,6 +24,8 @@ pub(super) struct Measured<'a> {
     pub(super) exporters: Vec<Probed<'a>>,
     /// Who else looked.
     pub(super) who: Option<&'a str>,
+    /// Why nobody else did, where somebody should have.
+    pub(super) unasked: Option<&'a str>,
 }
 
 /// Measures everything at once: a host that drops all of it costs one deadline and not many.
@@ -78,6 +80,7 @@ pub(super) fn measure<'a>(
                 .filter_map(|probed| probed.join().ok())
                 .collect(),
             who: probes.map(|seen| seen.who.as_str()),
+            unasked: subject.unasked.as_deref(),
         }
     })
 }
@@ -111,6 +114,9 @@ fn told(mut link: Link, member: &Member, measured: &Measured<'_>) -> Link {
     let here = "a connection from this machine";
     let ssh = SocketAddr::new(member.address.to_canonical(), member.port);
     link = link.seen(format!("ssh on {ssh}: {}", measured.ssh.told()), here);
+    if let Some(why) = measured.unasked {
+        link = link.seen(why, "whoever scrapes it, asked to verify it");
+    }
     for probed in &measured.exporters {
         link = link.seen(format!("{}: {}", probed.called(), probed.wire.told()), here);
         if let (Some(probe), Some(who)) = (probed.elsewhere, measured.who) {
@@ -193,6 +199,19 @@ pub(super) fn route(member: &Member, measured: &Measured<'_>) -> Link {
     told(link, member, measured)
 }
 
+/// The ports that are not answered, on a host that is.
+pub(super) fn dropped(measured: &Measured<'_>) -> BTreeSet<u16> {
+    let silent = measured
+        .exporters
+        .iter()
+        .filter(|probed| !probed.reached().answers());
+    let alive = is_alive(measured);
+    silent
+        .filter(|_| alive)
+        .map(|probed| probed.exporter.port)
+        .collect()
+}
+
 /// Firewalls: ports that are silent on a host that answers elsewhere.
 pub(super) fn firewall(member: &Member, measured: &Measured<'_>) -> Link {
     let dropped: Vec<&Probed<'_>> = (measured.exporters.iter())
@@ -217,7 +236,7 @@ pub(super) fn firewall(member: &Member, measured: &Measured<'_>) -> Link {
         if names.len() == 1 { "is" } else { "are" },
         measured.who.unwrap_or("this machine"),
     );
-    let ports: BTreeSet<u16> = dropped.iter().map(|probed| probed.exporter.port).collect();
+    let ports = self::dropped(measured);
     let mut link = told(
         Link::broken(Hop::Firewall, code::PORT_DROPPED, sentence),
         member,

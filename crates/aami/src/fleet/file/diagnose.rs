@@ -55,6 +55,7 @@ pub(super) fn subject(fleet: &FileFleet, name: &str, asked: &Asked) -> Result<Su
         }),
         rules: monitor::rules(config).map_err(|failure| failure.to_string()),
         elsewhere: None,
+        unasked: None,
         readdress: format!("sudoedit {path}"),
         node: name,
         member,

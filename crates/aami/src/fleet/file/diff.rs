@@ -73,14 +73,25 @@ pub(super) fn differences(fleet: &FileFleet, full: bool) -> Result<Differences, 
 impl Comparison<'_> {
     /// Which programs are to be here: those that were chosen at the installation; without one, Prometheus, and what has
     /// a configuration here.
-    fn programs(&self) -> impl Fn(Program) -> bool + use<> {
-        let place = &self.fleet.place;
+    fn programs(&mut self) -> impl Fn(Program) -> bool + use<> {
+        let place = self.fleet.place.clone();
         let note = aami_install::Host::folder(&place.root)
             .ok()
             .and_then(|host| Note::read(&host));
+        if note.as_ref().is_some_and(|note| note.wishes.control_plane) {
+            let sentence =
+                "a server with a control plane is installed here, and says what its programs are told";
+            self.differences.push(
+                Difference::new(Part::Prometheus, Kind::Unknown, PROMETHEUS, sentence)
+                    .coded(code::STACK_ELSEWHERE)
+                    .next("aami server status"),
+            );
+        }
         let alertmanager = place.path(ALERTMANAGER).exists();
         let grafana = place.path(GRAFANA).exists();
         move |program| match (&note, program) {
+            // What its programs are told is the control plane's affair.
+            (Some(note), _) if note.wishes.control_plane => false,
             (Some(note), program) => note.wishes.wants(program),
             (None, Program::Prometheus) => true,
             (None, Program::Alertmanager) => alertmanager,

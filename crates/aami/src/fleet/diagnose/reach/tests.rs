@@ -35,6 +35,7 @@ fn subject() -> Subject {
         watcher: Err(Link::skipped(Hop::Prometheus, "")),
         rules: Ok(Vec::new()),
         elsewhere: None,
+        unasked: None,
         readdress: "sudoedit /etc/aami/config.yaml".into(),
     }
 }
@@ -49,6 +50,7 @@ fn measured(ssh: Wire, means: &[&str], instead: Option<Wire>) -> Measured<'stati
             .collect(),
         exporters: Vec::new(),
         who: None,
+        unasked: None,
     }
 }
 
