@@ -15,6 +15,8 @@ use serde_json::Value;
 use crate::site::{Typing as _, is_as_before};
 use stage::{INSTALL, Stage};
 
+/// From the end of an installation until Prometheus has its rules.
+const LOADED: Duration = Duration::from_secs(60);
 /// From registration to the first good scrape.
 const SCRAPED: Duration = Duration::from_secs(45);
 
@@ -44,6 +46,20 @@ fn a_machine_becomes_a_server_that_watches_a_node_and_is_as_before_in_the_end() 
         command.starts_with("/opt/aami/grafana-0.0.1/bin/grafana server ")
             && command.contains(" --homepath=/opt/aami/grafana-0.0.1 "),
         "{command}"
+    );
+
+    // The control plane, which runs as a user of its own, brings Prometheus its rules.
+    wait_until(LOADED, "Prometheus has its rules", || {
+        let said = stage.node.sh("aami prometheuses list -o wide")?;
+        ensure!(said.code == 0 && said.stdout.contains("local"), "{said:?}");
+        Ok(())
+    })
+    .with_context(|| stage.journal())?;
+    let rules = stage.prometheus("/api/v1/rules")?.to_string();
+    ensure!(
+        rules.contains("/var/lib/aami/targets/rules/aami-loading.yaml")
+            && rules.contains("AamiRulesNotLoaded"),
+        "{rules}"
     );
 
     // A node enrols with it, and is scraped.
