@@ -212,12 +212,14 @@ fn ends_by_itself(keeper: Keeper) {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let pids = said.lines().last().expect("the process numbers").to_owned();
-    for pid in pids.split(' ') {
+    // What was killed is gone when the kernel has come to it.
+    let gone = |pid: &str| {
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        assert!(
-            state.is_empty() || state.contains(" Z "),
-            "{pid} is gone: {state}"
-        );
+        state.is_empty() || state.contains(" Z ")
+    };
+    while !pids.split(' ').all(gone) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{pids} are gone");
+        std::thread::yield_now();
     }
 }
 
