@@ -145,7 +145,7 @@ async fn serve(config: Config) -> Result<Exit, Failure> {
     let mut signals = Signals::new()?;
     let data_dir = config.data_dir.clone();
     allow_many_connections();
-    let running = aami_server::start(config, World::system()).await?;
+    let running = Box::pin(aami_server::start(config, World::system())).await?;
     leave_address(&data_dir, &running)?;
     // Where another replica made the first key, the file is there and not here.
     if running.admin_key().exists() {

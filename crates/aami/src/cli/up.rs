@@ -91,9 +91,8 @@ impl Up {
         let prometheus = prometheus::Seat::find(&places, self.prometheus_port, &mut ports, &mut screen)?;
         let plane = Plane::start(&runtime, &places, self.port, &prometheus, &mut ports, &mut screen)?;
         let ended = self.beside(
-            &plane,
+            (&plane, &prometheus),
             &places,
-            &prometheus,
             surroundings,
             &mut ports,
             &stop,
@@ -111,9 +110,8 @@ impl Up {
     /// What runs beside the control plane, until told to stop. Leaving this ends the children.
     fn beside(
         &self,
-        plane: &Plane,
+        (plane, seat): (&Plane, &prometheus::Seat),
         places: &Places,
-        seat: &prometheus::Seat,
         surroundings: &Surroundings,
         ports: &mut Remembered,
         stop: &Stop,
