@@ -15,11 +15,11 @@
 //! left alone. Nothing here prints, and everything blocks: up to a minute where a Prometheus is slow, so a server calls
 //! it from a thread that may wait.
 
-mod engine;
 mod error;
 mod folder;
 mod judge;
 mod load;
+mod prometheus;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,12 +29,12 @@ use aami_model::rule_file::{self, RuleFile};
 
 use crate::whole_file::{self, Held};
 
-pub use engine::{
+pub use error::RulesError;
+pub use folder::{NOTE, Owner, forget, owner_of};
+pub use prometheus::{
     Engine, EngineError, LoadedAlert, LoadedGroup, LoadedRule, LoadedTarget, Reload, Targets, Value,
     on_this_machine,
 };
-pub use error::RulesError;
-pub use folder::{NOTE, Owner, forget, owner_of};
 
 use folder::{Before, Folder};
 
