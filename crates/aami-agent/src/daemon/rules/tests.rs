@@ -70,7 +70,7 @@ impl Plane {
             id: ID.parse().unwrap(),
             name: "main".to_owned(),
             url: url.to_owned(),
-            sha256: sha256.clone(),
+            sha256: Some(sha256.clone()),
             loaded,
         }];
         said.bundle = Some(RuleBundle {
@@ -298,8 +298,8 @@ fn a_daemon_that_died_in_the_middle_is_followed_by_one_that_goes_on() {
     // Given a daemon that died with rules in place that nobody had seen loaded,
     let node = Node::start();
     let address = place::address(&node.url()).unwrap();
-    let first = vec![rule("aami-a.yaml", "A", "up == 0")];
-    node.plane.wants(&node.url(), first.clone());
+    node.plane
+        .wants(&node.url(), vec![rule("aami-a.yaml", "A", "up == 0")]);
     node.life(|job| {
         job.turn();
         let second = [rule("aami-a.yaml", "A", "up ==="), rule("aami-c.yaml", "C", "up")];
