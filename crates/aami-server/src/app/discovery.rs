@@ -54,9 +54,13 @@ impl Discovery {
 
     /// `http_sd` and `file_sd`.
     pub(crate) fn targets(&self, view: &View, shape: Shape, selection: &Selection) -> Answer {
-        let mut state = self.caught_up(view);
-        state.asked = Some(Instant::now());
-        state.catalogue.discovery(shape, selection)
+        self.caught_up(view).catalogue.discovery(shape, selection)
+    }
+
+    /// Notes that a Prometheus asked. Whoever only looks at what it is told is not noted: who looks why nothing is
+    /// scraped must not be taken for a Prometheus that lives.
+    pub(crate) fn was_asked(&self) {
+        self.lock().asked = Some(Instant::now());
     }
 
     /// The same for our own file, which nobody asked for; with the number that grows with each change.
@@ -71,7 +75,7 @@ impl Discovery {
         self.caught_up(view).catalogue.node_info(&Selection::all(orgs))
     }
 
-    /// How long ago somebody asked.
+    /// How long ago a Prometheus asked.
     pub(crate) fn asked_ago(&self) -> Option<Duration> {
         self.lock().asked.map(|at| at.elapsed())
     }

@@ -40,6 +40,9 @@ fn answer(
         }
     };
     debug_assert!(caller.has_role(Role::Viewer) || caller.has_scope(&Scope::Discovery));
+    if caller.has_scope(&Scope::Discovery) {
+        app.discovery.was_asked();
+    }
     let mut selection = Selection::all(caller.orgs);
     narrow(&mut selection);
     let answer = app.discovery.targets(&app.view, shape, &selection);

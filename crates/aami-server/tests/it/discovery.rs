@@ -50,6 +50,19 @@ fn a_node_is_listed_with_its_labels_and_leaves_at_once_when_it_retires() {
 }
 
 #[test]
+fn whoever_looks_at_what_prometheus_is_told_is_not_taken_for_prometheus() {
+    let house = House::new();
+    let prometheus = prometheus(&house);
+    let admin = house.admin();
+    let asked = || admin.status().unwrap().discovery_asked_seconds;
+    assert_eq!(targets(&admin, ""), Vec::<String>::new());
+    assert_eq!(targets(&admin, "/active"), Vec::<String>::new());
+    assert_eq!(asked(), None);
+    targets(&prometheus, "");
+    assert!(asked().is_some());
+}
+
+#[test]
 fn maintenance_leaves_only_the_active_list() {
     let house = House::new();
     let prometheus = prometheus(&house);
