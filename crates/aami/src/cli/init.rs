@@ -117,6 +117,9 @@ impl Init {
         if !installs {
             if !self.no_install {
                 screen.note("aami: nothing is installed below another root");
+                if !self.dry_run {
+                    FileFleet::new(place, Screen::new(Format::Table)).lists_as_configured()?;
+                }
             }
             return Ok(Exit::Ok);
         }
@@ -242,7 +245,8 @@ impl Init {
             return outcome;
         }
         let fleet = FileFleet::new(place.clone(), Screen::new(Format::Table));
-        let mut done = Vec::new();
+        // Its labels and addresses may have been edited by hand.
+        let mut done = vec![fleet.lists_as_configured().map(|()| String::new())];
         if own {
             let installed = local::Source::of(mirror.as_deref(), folder.as_deref(), &offline)
                 .and_then(|source| local::install(&source, &fleet, surroundings));
@@ -333,9 +337,11 @@ fn create(path: &Path, text: &str) -> Result<(), Failure> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use aami_model::exporter::{Exporter, ExporterKind};
     use clap::Parser;
 
     use super::*;
+    use crate::fleet::{Fleet as _, Installed};
 
     #[derive(Parser)]
     struct Line {
@@ -376,6 +382,36 @@ mod tests {
         fs::write(&path, "cluster: [\n").unwrap();
         let failure = init(&["--root", at, "--no-install"]).unwrap_err();
         assert_eq!(failure.code(), Some(code::FLEET_INVALID));
+    }
+
+    #[test]
+    fn a_label_that_was_edited_by_hand_arrives_in_the_lists() {
+        // Given a node that was installed,
+        let root = tempfile::tempdir().unwrap();
+        let at = root.path().to_str().unwrap();
+        let place = Place::new(Some(root.path()), None, &Surroundings::default());
+        let declare = |rack: &str| {
+            let text = format!(
+                "cluster: {{name: c}}\nnodes:\n  - {{name: gpu-01, ip: 10.0.0.1, labels: {{rack: {rack}}}}}\n"
+            );
+            fs::write(&place.config, text).unwrap();
+        };
+        init(&["--root", at]).unwrap();
+        declare("A1");
+        let installed = Installed {
+            name: "gpu-01".to_owned(),
+            exporters: vec![Exporter::new(ExporterKind::NodeExporter, 9100)],
+        };
+        let mut fleet = FileFleet::new(place.clone(), Screen::new(Format::Table));
+        fleet.installed(&[installed]).unwrap();
+        let list = || fs::read_to_string(place.path("/var/lib/aami/targets/nodes.json")).unwrap();
+        assert!(list().contains("A1"), "{}", list());
+        // when its label is edited, then looking changes nothing, and init brings it there.
+        declare("B2");
+        init(&["--root", at, "--dry-run"]).unwrap();
+        assert!(list().contains("A1"), "{}", list());
+        init(&["--root", at]).unwrap();
+        assert!(list().contains("B2") && !list().contains("A1"), "{}", list());
     }
 
     #[test]

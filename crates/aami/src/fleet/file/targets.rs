@@ -71,6 +71,12 @@ pub(super) fn note(place: &Place, installed: &[Installed]) -> Result<(), Failure
 }
 
 impl FileFleet {
+    /// Brings the lists to what the configuration says: somebody may have edited it by hand. Nothing where nothing was
+    /// installed yet, or where the lists are another configuration's.
+    pub(crate) fn lists_as_configured(&self) -> Result<(), Failure> {
+        refresh(&self.place, self.read()?.config())
+    }
+
     /// Lists this machine's own exporters, unless the configuration declares it as a node.
     pub(crate) fn list_here(&self, name: Hostname, exporters: Vec<Exporter>) -> Result<(), Failure> {
         change(&self.place, |note| note.here = Some(Here { name, exporters }))
