@@ -30,9 +30,7 @@ use aami_model::exporter::Exporter;
 use aami_model::secret::Secret;
 
 pub(crate) use api::{ApiFleet, alerts as rule_sets};
-pub(crate) use file::{
-    Applied, FileFleet, forget_configuration, forget_nodes, forget_rules, is_noted,
-};
+pub(crate) use file::{Applied, FileFleet, Remains, is_noted};
 pub(crate) use member::{Listing, Member, NewNode};
 pub(crate) use mode::{Decision, choose, decide};
 pub(crate) use place::{Place, Settings, invalid};

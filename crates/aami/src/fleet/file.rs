@@ -28,7 +28,7 @@ use crate::fleet::diff::Differences;
 use crate::fleet::health::Health;
 
 pub(crate) use alerts::Applied;
-pub(crate) use gone::{forget_configuration, forget_nodes, forget_rules};
+pub(crate) use gone::Remains;
 pub(crate) use targets::is_noted;
 
 /// A fleet that a file declares. The file is read when it is first needed.

@@ -1,6 +1,7 @@
 //! `aami server uninstall`: what was installed on this machine, with a control plane or for a [declared fleet](fleet).
 
 mod fleet;
+mod planned;
 
 use aami_install::receipt::Receipt;
 use aami_install::{EffectError, Host, InstallError};
@@ -15,6 +16,7 @@ use crate::cli::ask::question;
 use crate::cli::failure::Failure;
 use crate::cli::surroundings::Surroundings;
 use fleet::Declared;
+use planned::Planned;
 
 /// The largest receipt that is read.
 const LONGEST: u64 = 64 * 1024 * 1024;
@@ -45,7 +47,7 @@ impl Uninstall {
         let host = Host::system().map_err(Failure::Runtime)?;
         let (stack, note) = build::look(&host)?;
         let wishes = stack.session().wishes();
-        let declared = Declared::here(note.as_ref(), surroundings);
+        let declared = Declared::here(note.as_ref(), surroundings)?;
         if self.dry_run {
             return self.plan(&host, wishes, declared.as_ref());
         }
@@ -103,16 +105,14 @@ impl Uninstall {
             let records = receipt.effects.iter().rev();
             records.map(|record| record.effect.key().to_string()).collect()
         };
-        let mut recorded = declared.map_or_else(|| Ok(Vec::new()), |declared| declared.recorded(host))?;
-        recorded.extend(stack);
+        let exporter = declared.map_or_else(|| Ok(Vec::new()), |declared| declared.recorded(host))?;
+        let planned = Planned::of(declared, exporter, stack, self.purge_data);
         if self.json {
-            shown::json(&json!({
-                "type": "uninstall_plan", "takes_back": recorded, "purges": self.purge_data, "data": wishes.data_dir,
-            }));
+            shown::json(&planned.json(self.purge_data, &json!(wishes.data_dir)));
             return Ok(Exit::Ok);
         }
-        for what in &recorded {
-            shown::line(&format!("  take back    {what}"));
+        for line in planned.lines() {
+            shown::line(&line);
         }
         let data = if self.purge_data {
             "is removed"

@@ -204,6 +204,7 @@ fn taken_back(placed: Placed<'_>) {
     }
 }
 
-fn is_gone(path: &Path) -> bool {
+/// Whether a file is surely not there.
+pub(super) fn is_gone(path: &Path) -> bool {
     matches!(path.try_exists(), Ok(false))
 }

@@ -125,6 +125,13 @@ pub(crate) fn is_noted(place: &Place) -> bool {
     place.path(NOTE).exists()
 }
 
+/// The configuration whose nodes are noted: this one where the note follows it, none where no note names one.
+pub(super) fn owner(place: &Place) -> Result<Option<PathBuf>, Failure> {
+    let note = read(&place.path(NOTE))?.unwrap_or_default();
+    let follows = own(place, &note).is_ok();
+    Ok((note.config).map(|owner| if follows { named(place) } else { owner }))
+}
+
 /// Whether the note, where there is one, can be read.
 pub(super) fn sound(place: &Place) -> Result<(), Failure> {
     read(&place.path(NOTE)).map(|_| ())
