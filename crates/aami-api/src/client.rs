@@ -12,7 +12,7 @@ mod tls;
 
 pub use error::ClientError;
 pub use pin::{Pin, pinned_ca};
-pub use rules::bundle_sha256;
+pub use crate::prometheus::bundle_sha256;
 pub use tls::tls_client;
 
 use std::io::Read as _;

@@ -4,9 +4,10 @@
 //! another than the one it has, brings it in, and says how that went with a [`LoadReport`].
 
 use aami_model::prometheus::{LoadResult, Loading, Prometheus, RuleState};
-use aami_model::rule_file::RuleFile;
+use aami_model::rule_file::{RuleFile, canonical};
 use aami_model::{NodeId, OrgId, PrometheusId};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// POST `/api/v1/prometheuses`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,9 +63,9 @@ pub struct PrometheusView {
     pub group_names: Vec<String>,
     /// Wanted against loaded.
     pub state: RuleState,
-    /// The hash of the bundle it should have.
+    /// The hash of the bundle it should have; empty where that cannot be said now, and `last` says why.
     pub wanted: String,
-    /// What was last said of loading rules; none where nobody said anything yet.
+    /// What was last said of loading rules, or why there are none to load; none where nobody said anything yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Loading>,
 }
@@ -80,6 +81,11 @@ pub struct RuleBundle {
     pub files: Vec<RuleFile>,
 }
 
+/// The hash of a bundle with these files, as [`RuleBundle::sha256`] has it.
+pub fn bundle_sha256(files: &[RuleFile]) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(canonical(files)))
+}
+
 /// One Prometheus that a node delivers to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -90,8 +96,9 @@ pub struct NodePrometheus {
     pub name: String,
     /// Where it answers, as the control plane reaches it. A node asks only what its own configuration names.
     pub url: String,
-    /// The hash of the bundle it should have.
-    pub sha256: String,
+    /// The hash of the bundle it should have. None where that cannot be said now: it keeps what it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// The bundle that was last reported as loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<String>,

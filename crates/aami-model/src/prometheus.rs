@@ -12,6 +12,8 @@ use crate::{GroupId, NodeId, OrgId, PrometheusId, Timestamp};
 pub const LOCAL: &str = "local";
 /// At most this many an organisation has.
 pub const MOST: usize = 256;
+/// At most this many run on one node: its agent serves no more.
+pub const MOST_ON_NODE: usize = 8;
 /// At most this many groups one watches by name.
 pub const MOST_GROUPS: usize = 64;
 /// At most this many rules that cannot be evaluated are kept, and how long each is at most, in characters.

@@ -14,13 +14,13 @@ mod place;
 mod tools;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aami_api::client::{Client, ClientError, Settings};
 use aami_api::prometheus::{LoadReport, NodePrometheus};
 use aami_inventory::{Commands, SystemCommands};
-use aami_model::prometheus::LoadResult;
+use aami_model::prometheus::{LoadResult, MOST_ON_NODE};
 use aami_model::rule_file::RuleFile;
 use aami_model::secret::Secret;
 use aami_plans::rules::{Applied, Owner, RulesError, Seen};
@@ -30,7 +30,7 @@ use super::command::concealed;
 use super::pause::Pauses;
 use super::state::{Shared, random};
 use super::wire::Road;
-use known::Known;
+use known::{Known, Trials};
 use place::Places;
 use tools::Tools;
 pub(crate) use tools::take_rules_back;
@@ -46,8 +46,6 @@ const RARELY: Duration = Duration::from_secs(600);
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long promtool and the service manager may take.
 const TOOL: Duration = Duration::from_secs(30);
-/// More on one node are not served.
-const MOST: usize = 8;
 /// How long one wait lasts at most: the watchdog looks at it.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Answers that time alone does not change.
@@ -113,6 +111,8 @@ struct Job<'a> {
     tools: Tools<'a>,
     places: Places,
     known: BTreeMap<String, Known>,
+    /// Folders that rules were to leave, and did not.
+    staying: BTreeMap<PathBuf, Trials>,
     pauses: Pauses,
     /// When the control plane is asked although there is no folder.
     asked_next: Duration,
@@ -128,6 +128,7 @@ impl<'a> Job<'a> {
             shared,
             client,
             known: BTreeMap::new(),
+            staying: BTreeMap::new(),
             pauses: Pauses::default(),
             asked_next: Duration::ZERO,
             said: String::new(),
@@ -159,7 +160,7 @@ impl<'a> Job<'a> {
         self.known
             .retain(|id, _| listed.iter().any(|item| item.id.as_str() == id));
         let mut taken = Vec::new();
-        for item in listed.iter().take(MOST) {
+        for item in listed.iter().take(MOST_ON_NODE) {
             self.shared.pulses.rules.beat(self.shared.now());
             if self.shared.is_stopping() {
                 return Duration::ZERO;
@@ -174,7 +175,12 @@ impl<'a> Job<'a> {
     fn serve(&mut self, item: &NodePrometheus, listed: &[NodePrometheus], taken: &mut Vec<PathBuf>) {
         let id = item.id.as_str().to_owned();
         let mut known = self.known.remove(&id).unwrap_or_default();
-        if let Err(error) = self.fetch(item, &mut known) {
+        if item.sha256.is_none() {
+            // What it should have cannot be said: it keeps what it has.
+            if let Ok(folder) = self.places.of(&item.name) {
+                taken.push(folder);
+            }
+        } else if let Err(error) = self.fetch(item, &mut known) {
             self.say(format!("alert rules of {}: {error}", item.name));
         } else if known.is_due(self.shared.now()) {
             let report = self.delivered(item, listed, taken, &known);
@@ -196,7 +202,7 @@ impl<'a> Job<'a> {
 
     /// Takes the bundle that is wanted, unless it is known.
     fn fetch(&self, item: &NodePrometheus, known: &mut Known) -> Result<(), ClientError> {
-        if known.is(&item.sha256) {
+        if item.sha256.as_deref().is_none_or(|sha256| known.is(sha256)) {
             return Ok(());
         }
         if let Some(bundle) = self.client.rule_bundle(&item.id, known.sha256())? {
@@ -272,22 +278,50 @@ impl<'a> Job<'a> {
         match site.seen(files)? {
             Seen::Loaded(failing) => Ok(Applied::Loaded(failing)),
             Seen::Waiting(why) => Ok(Applied::Waiting(why)),
-            Seen::Otherwise(_) => Ok(site.apply(files)?.keep()?.0),
+            Seen::Otherwise(_) => match site.apply(files) {
+                Ok(placed) => Ok(placed.keep()?.0),
+                // Nothing is wrong with it or the rules: it takes them when it has started.
+                Err(RulesError::Starting(why)) => Ok(Applied::Waiting(why)),
+                Err(error) => Err(error),
+            },
         }
     }
 
-    /// Rules of a Prometheus that the control plane does not name any more leave its folder.
+    /// Rules of a Prometheus that the control plane does not name any more leave its folder, and those of one that has
+    /// another folder by now leave the earlier one. Where they cannot, that is tried ever more rarely: each try makes a
+    /// Prometheus read everything.
     fn tidy(&mut self, listed: &[NodePrometheus]) {
-        let is_left = |prometheus: &str| !listed.iter().any(|item| item.id.as_str() == prometheus);
-        for (folder, gone) in self.tools.leave(&self.places, is_left) {
+        let now = self.shared.now();
+        let is_left = |folder: &Path, prometheus: &str| {
+            let item = listed.iter().find(|item| item.id.as_str() == prometheus);
+            item.is_none_or(|item| self.moved(item, folder))
+                && self.staying.get(folder).is_none_or(|trials| trials.is_due(now))
+        };
+        let left = self.tools.leave(&self.places, is_left);
+        self.staying.retain(|folder, _| folder.exists());
+        for (folder, gone) in left {
             match gone {
-                Ok(()) => self.say(format!(
-                    "alert rules: those in {} went, as the control plane names no Prometheus for them",
-                    folder.display()
-                )),
-                Err(error) => self.say(format!("alert rules: {}", error.sentence())),
+                Ok(()) => {
+                    self.staying.remove(&folder);
+                    self.say(format!(
+                        "alert rules: those in {} went, as the control plane names no Prometheus for them there",
+                        folder.display()
+                    ));
+                }
+                Err(error) => {
+                    let trials = self.staying.entry(folder).or_default();
+                    trials.failed(self.shared.now(), random());
+                    self.say(format!("alert rules: {}", error.sentence()));
+                }
             }
         }
+    }
+
+    /// Whether the rules of a Prometheus lie in a folder of its own by now, and not only in this one.
+    fn moved(&self, item: &NodePrometheus, folder: &Path) -> bool {
+        let own = self.places.of(&item.name).ok().filter(|own| own != folder);
+        let owner = own.and_then(|own| aami_plans::rules::owner_of(&own).ok().flatten());
+        matches!(owner, Some(Owner::Agent { prometheus, .. }) if prometheus == item.id.as_str())
     }
 
     fn say(&mut self, line: String) {

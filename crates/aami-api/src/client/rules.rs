@@ -2,22 +2,15 @@
 
 use aami_model::PrometheusId;
 use aami_model::group::name_fits;
-use aami_model::rule_file::{RuleFile, canonical};
 use ureq::http::Method;
 
 use super::{Answer, Client, ClientError};
 use crate::page::Page;
-use crate::prometheus::{LoadReport, NodePrometheuses, PrometheusView, RuleBundle};
+use crate::prometheus::{LoadReport, NodePrometheuses, PrometheusView, RuleBundle, bundle_sha256};
 use crate::rules::{ActiveAlerts, CreateRuleSet, PatchRuleSet, PresetView, Presets, RuleSetView};
 use crate::url::encoded;
 
 const NOTHING: Option<&()> = None;
-
-/// The hash of a bundle with these files, as [`RuleBundle::sha256`] has it.
-pub fn bundle_sha256(files: &[RuleFile]) -> String {
-    use sha2::{Digest as _, Sha256};
-    data_encoding::HEXLOWER.encode(&Sha256::digest(canonical(files)))
-}
 
 /// A set or a Prometheus as a part of a path.
 fn named(name: &str) -> String {
