@@ -70,6 +70,11 @@ impl Client {
         self.post(&format!("/api/v1/nodes/{node}/verify"), NOTHING)
     }
 
+    /// Asks the control plane what it sees of this node's exporters now; the node stays as it is.
+    pub fn look(&self, node: &NodeId) -> Result<Verified, ClientError> {
+        self.post(&format!("/api/v1/nodes/{node}/verify?look=true"), NOTHING)
+    }
+
     /// Makes a node's install token; those made for it before end.
     pub fn node_token(&self, node: &NodeId, wanted: &GenerateToken) -> Result<GeneratedToken, ClientError> {
         self.post(&format!("/api/v1/nodes/{node}/token"), Some(wanted))

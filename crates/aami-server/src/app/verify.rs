@@ -100,8 +100,14 @@ impl Queue {
 }
 
 impl App {
-    /// Verifies a node at somebody's word: an operator's, the node's own, or its run's.
-    pub(crate) async fn verify_for(&self, caller: &Caller, id: &NodeId) -> Result<Verified, Refusal> {
+    /// Verifies a node at somebody's word: an operator's, the node's own, or its run's. Whoever only looks is told what
+    /// is seen, and nothing is made of it.
+    pub(crate) async fn verify_for(
+        &self,
+        caller: &Caller,
+        id: &NodeId,
+        only_looks: bool,
+    ) -> Result<Verified, Refusal> {
         if !caller.has_role(Role::Operator) && !caller.has_scope(&Scope::Node(id.clone())) {
             return Err(Refusal::plain(code::FORBIDDEN));
         }
@@ -109,11 +115,14 @@ impl App {
             return Err(Refusal::not_found("node"));
         }
         let _place = self.verifier.place(id)?;
+        if only_looks {
+            return self.look(id).await;
+        }
         self.verify(id).await
     }
 
-    /// Fetches each enabled exporter of a node and moves the node by what was found.
-    pub(crate) async fn verify(&self, id: &NodeId) -> Result<Verified, Refusal> {
+    /// Fetches each enabled exporter of a node once.
+    async fn look(&self, id: &NodeId) -> Result<Verified, Refusal> {
         let all = aami_model::access::Orgs::All;
         let held = self
             .view
@@ -132,13 +141,24 @@ impl App {
             }
         }))
         .await;
-        let verified = probes.iter().all(|probe| probe.ok);
-        self.counters.verified(verified);
+        Ok(Verified {
+            node_id: id.clone(),
+            status: node.status,
+            verified: probes.iter().all(|probe| probe.ok),
+            exporters: probes,
+        })
+    }
+
+    /// Fetches each enabled exporter of a node and moves the node by what was found.
+    pub(crate) async fn verify(&self, id: &NodeId) -> Result<Verified, Refusal> {
+        let seen = self.look(id).await?;
+        let probes = &seen.exporters;
+        self.counters.verified(seen.verified);
         let reason = probes
             .iter()
             .find(|probe| !probe.ok)
             .map(|probe| probe.detail.clone());
-        let status = match (verified, node.status) {
+        let status = match (seen.verified, seen.status) {
             // An installation that failed at its last step and is reached after all has not failed.
             (true, NodeStatus::Installing | NodeStatus::Error) => {
                 self.observe_node(id, Some(true), Some(Trigger::Verified), None)
@@ -152,12 +172,7 @@ impl App {
             (false, NodeStatus::Installing) => self.explain_node(id, reason).await?,
             (_, status) => status,
         };
-        Ok(Verified {
-            node_id: id.clone(),
-            status,
-            verified,
-            exporters: probes,
-        })
+        Ok(Verified { status, ..seen })
     }
 
     /// Notes on a node why it cannot be reached yet; its status stays.

@@ -158,12 +158,20 @@ pub(super) async fn delete(
     Ok(Reply::written(&app, json!(view), written))
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Looking {
+    /// Whether nothing is to be made of what is seen.
+    look: bool,
+}
+
 pub(super) async fn verify(
     State(app): State<Arc<App>>,
     Id(id): Id<NodeId>,
+    Params(Looking { look }): Params<Looking>,
     Call { asking, .. }: Call<Value>,
 ) -> Result<Reply<Verified>, Refusal> {
-    let verified = app.verify_for(&asking.caller, &id).await?;
+    let verified = app.verify_for(&asking.caller, &id, look).await?;
     Ok(Reply::seen(&app, verified))
 }
 

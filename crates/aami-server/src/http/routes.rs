@@ -146,6 +146,7 @@ fn list<T: ToSchema>(all: &mut Vec<(String, Value)>) -> Value {
 const PAGE: &[&str] = &["limit", "page_token"];
 const NODES: &[&str] = &["hostname", "status", "group", "label", "q", "limit", "page_token"];
 const SHAPE: &[&str] = &["shape"];
+const LOOK: &[&str] = &["look"];
 const DELIVERIES: &[&str] = &["webhook", "result", "limit", "page_token"];
 const AFTER: &[&str] = &["after", "limit"];
 
@@ -484,9 +485,10 @@ pub(crate) fn all() -> Vec<Route> {
                 post.clone(),
                 verify,
                 Access::RoleOrOwnNode(Role::Operator),
-                "Fetch each of its exporters once",
+                "Fetch each of its exporters once; with `look=true` without making anything of it",
             )
-            .gives(of::<Verified>),
+            .gives(of::<Verified>)
+            .query(LOOK),
         );
         for (path, summary) in [
             (token, "Make a node's install token and script; those before end"),

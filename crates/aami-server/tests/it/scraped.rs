@@ -273,6 +273,13 @@ fn a_machine_that_was_only_declared_is_watched_once_it_is_verified() {
     let dead = declare("win-02", json!([{ "type": "custom", "port": free_port() }]));
     let bare = declare("win-03", json!([]));
 
+    // when somebody only looks, it stays as it is, whatever is seen;
+    let looked = admin.look(&id).unwrap();
+    assert_eq!((looked.verified, looked.status), (true, NodeStatus::Pending));
+    assert!(!admin.look(&dead).unwrap().verified);
+    let node = admin.node(&id).unwrap().body;
+    assert_eq!((node.status, node.status_reason), (NodeStatus::Pending, None));
+
     // when an operator has it verified, it is online; what does not answer, or has nothing to answer with, is not.
     assert_eq!(admin.verify(&id).unwrap().status, NodeStatus::Online);
     assert_eq!(admin.verify(&dead).unwrap().status, NodeStatus::Pending);
