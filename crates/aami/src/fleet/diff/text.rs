@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use similar::TextDiff;
 
-use super::masked::masked;
+use super::masked::Mask;
 use crate::cli::table::harmless;
 
 /// The longest file that is read.
@@ -70,7 +70,12 @@ fn unmarked(text: &str) -> &str {
 
 fn unified(path: &Path, there: &str, wanted: &str) -> String {
     // Masked before they are compared, so that no secret is in what is compared; one that changed is told all the same.
-    let clean = |text: &str| -> String { text.lines().map(|line| masked(&harmless(line)) + "\n").collect() };
+    let clean = |text: &str| -> String {
+        let mut mask = Mask::default();
+        text.lines()
+            .map(|line| mask.line(&harmless(line)) + "\n")
+            .collect()
+    };
     let (before, after) = (clean(there), clean(wanted));
     if before == after {
         return "(what differs is hidden: a secret, or the end of lines)\n".to_owned();
