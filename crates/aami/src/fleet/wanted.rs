@@ -1,8 +1,9 @@
 //! Rules that are wanted against rules that a Prometheus has loaded, all of them told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use aami_model::rule_file;
 use aami_monitor::presets::RuleFile;
 use aami_monitor::promql::Expression;
 use serde::Deserialize;
@@ -54,6 +55,22 @@ pub(crate) fn compared(loaded: &[LoadedGroup], files: &[RuleFile]) -> Compared {
         }
     }
     compared
+}
+
+/// Files of a fleet's rules in this folder that are loaded and not wanted, each once.
+pub(crate) fn unwanted(loaded: &[LoadedGroup], folder: &Path, files: &[RuleFile]) -> BTreeSet<PathBuf> {
+    let is_left = |path: &&Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        path.parent() == Some(folder)
+            && name.is_some_and(|name| {
+                rule_file::is_of_a_fleet(name) && !files.iter().any(|file| file.name == name)
+            })
+    };
+    (loaded.iter())
+        .map(|group| Path::new(&group.file))
+        .filter(is_left)
+        .map(Path::to_path_buf)
+        .collect()
 }
 
 #[derive(Deserialize)]
@@ -133,6 +150,23 @@ mod tests {
             ["the group aami of aami-a.yaml", "One of aami-a.yaml"]
         );
         assert!(told.files.contains("aami-a.yaml"));
+    }
+
+    #[test]
+    fn what_is_loaded_and_no_longer_wanted_is_told_where_it_is_ours() {
+        let loaded = [
+            group("/r/aami-preset-basic.yaml", "a", &[]),
+            group("/r/aami-preset-old.yaml", "a", &[]),
+            group("/r/aami-preset-old.yaml", "b", &[]),
+            group("/r/mine.yaml", "a", &[]),
+            group("/elsewhere/aami-preset-old.yaml", "a", &[]),
+        ];
+        let basic = RuleFile {
+            name: "aami-preset-basic.yaml".to_owned(),
+            ..file(&[])
+        };
+        let told = unwanted(&loaded, Path::new("/r"), &[basic]);
+        assert_eq!(told, BTreeSet::from([PathBuf::from("/r/aami-preset-old.yaml")]));
     }
 
     #[test]

@@ -219,6 +219,25 @@ fn what_is_on_the_disk_and_not_loaded_is_told() {
         "{found:?}"
     );
     assert!(!found.iter().any(|one| one.1 == "changed"), "{found:?}");
+    // Rules that are loaded, and were taken away without Prometheus being told,
+    let left = rules.join("aami-preset-storage.yaml");
+    let group = "groups: [{name: left, rules: [{alert: Left, expr: vector(1)}]}]\n";
+    fs::write(&left, group).unwrap();
+    let reloaded = std::process::Command::new("curl")
+        .args(["-sS", "--fail", "--max-time", "20", "-X", "POST"])
+        .arg(format!("{url}/-/reload"))
+        .status()
+        .unwrap();
+    assert!(reloaded.success());
+    fs::remove_file(&left).unwrap();
+    // are told, as they still alert.
+    let found = machine.differs();
+    assert!(
+        found
+            .iter()
+            .any(|one| is(one, "rules", "extra", "aami-preset-storage.yaml")),
+        "{found:?}"
+    );
     // Without a Prometheus what it has cannot be known, and that is said.
     machine.done(&["config", "set", "prometheus.port", "9"]);
     let found = machine.differs();

@@ -260,8 +260,16 @@ impl Comparison<'_> {
                     .next("aami alerts list"),
             );
         }
-        // What was written since it was read is not what is loaded, whatever its rules are called.
         let folder = self.fleet.place.path(monitor::RULES);
+        // Those that still lie there are told already.
+        let left = wanted::unwanted(&loaded, &folder, rules);
+        for path in left.into_iter().filter(|path| !path.exists()) {
+            let sentence = "it is gone, and Prometheus still goes by its rules, which are no longer declared";
+            let what = path.display().to_string();
+            self.differences
+                .push(Difference::new(Part::Rules, Kind::Extra, what, sentence).next(&again));
+        }
+        // What was written since it was read is not what is loaded, whatever its rules are called.
         let mut files: BTreeMap<PathBuf, Part> = (rules.iter())
             .map(|file| (folder.join(&file.name), Part::Rules))
             .collect();
