@@ -44,7 +44,7 @@ pub(crate) mod secret;
 mod selected;
 mod server;
 pub(crate) mod session;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod status;
 pub(crate) mod surroundings;
 pub(crate) mod table;

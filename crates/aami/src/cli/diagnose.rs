@@ -26,7 +26,8 @@ Examples:
 
 Looked at in turn: declared, installed, name, route, firewall, port, exporter, clock, node (with --ssh), prometheus, target,
 labels, samples, rules. What depends on a broken hop is skipped. -o wide shows what was measured at every hop, and where.
-Nothing is changed. Ends with 0 where nothing is broken, 3 where a hop is, 8 where Prometheus will see it soon.")]
+Nothing is changed. Ends with 0 where the node is watched, 3 where a hop is broken or nobody can see whether it is
+watched (prometheus, target, samples or rules is unknown), 8 where Prometheus will see it soon.")]
 pub(crate) struct Diagnose {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -67,7 +68,7 @@ impl Diagnose {
         if let Some(ways) = &ways {
             ways.remind(fleet.screen());
         }
-        let diagnosis = diagnose::examine(subject, asked.limits, ways.as_ref());
+        let diagnosis = diagnose::examine(subject, asked.limits, ways.as_ref())?;
         fleet.screen().show(&diagnosis, |wide| table(&diagnosis, wide))?;
         Ok(diagnosis.exit())
     }

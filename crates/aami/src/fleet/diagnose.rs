@@ -32,6 +32,7 @@ pub(crate) use name::{Meaning, look_up};
 use super::engines::Engine;
 use super::ways::Ways;
 use super::{Member, wanted};
+use crate::cli::failure::Failure;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -131,8 +132,9 @@ impl Probed<'_> {
     }
 }
 
-/// Measures and judges all hops. `ways` leads to the node itself, where a look at it is asked for.
-pub(crate) fn examine(subject: Subject, limits: Limits, ways: Option<&Ways>) -> Diagnosis {
+/// Measures and judges all hops. `ways` leads to the node itself, where a look at it is asked for. Fails where that look
+/// was told to stop.
+pub(crate) fn examine(subject: Subject, limits: Limits, ways: Option<&Ways>) -> Result<Diagnosis, Failure> {
     let mut hops = vec![subject.declared.clone()];
     let Some(member) = subject.member.as_ref().filter(|_| !subject.declared.is_broken()) else {
         let because = "the fleet does not know the node";
@@ -142,7 +144,7 @@ pub(crate) fn examine(subject: Subject, limits: Limits, ways: Option<&Ways>) -> 
             hops.push(Link::skipped(hop, because));
         }
         hops.extend(watched::look(&subject, &[], &[]));
-        return Diagnosis::of(subject.node, subject.fleet, hops);
+        return Ok(Diagnosis::of(subject.node, subject.fleet, hops));
     };
     hops.push(subject.installed.clone());
     let wanted = (subject.rules.as_ref()).map_or_else(|_| BTreeMap::new(), |files| wanted::series(files));
@@ -153,7 +155,10 @@ pub(crate) fn examine(subject: Subject, limits: Limits, ways: Option<&Ways>) -> 
     let alive = reach::is_alive(&measured);
     let is_cut_off = |hop| {
         (!alive)
-            .then(|| Link::skipped(hop, "route is broken"))
+            .then(|| match measured.unasked {
+                Some(_) => Link::skipped(hop, "route is unknown"),
+                None => Link::skipped(hop, "route is broken"),
+            })
             .or_else(|| {
                 let none = measured.exporters.is_empty();
                 none.then(|| Link::skipped(hop, "nothing is installed, so nothing is expected to answer"))
@@ -171,14 +176,32 @@ pub(crate) fn examine(subject: Subject, limits: Limits, ways: Option<&Ways>) -> 
     let judged = exporter::judge(&measured, &wanted, &subject.node);
     hops.push(is_cut_off(Hop::Exporter).unwrap_or_else(|| exporter::link(&judged)));
     hops.push(is_cut_off(Hop::Clock).unwrap_or_else(|| exporter::clock(&measured)));
-    if let Some(ways) = ways {
-        let dropped = reach::dropped(&measured);
-        hops.push(deeper::look(ways, member, &subject.exporters, &dropped));
-    }
-    let sound: Vec<bool> = judged.iter().map(exporter::Judged::is_sound).collect();
+    let sound: Vec<bool> = (judged.iter())
+        // Whoever scrapes it is the only one to ask where this machine's connections do not count.
+        .map(|one| measured.unasked.is_some() || one.is_sound())
+        .collect();
     let at: Vec<SocketAddr> = measured.exporters.iter().map(|probed| probed.at).collect();
-    hops.extend(watched::look(&subject, &at, &sound));
-    Diagnosis::of(subject.node, subject.fleet, hops)
+    let watched = watched::look(&subject, &at, &sound);
+    // The last thing that is waited for: from here on Ctrl-C ends it and nothing else.
+    if let Some(ways) = ways {
+        let (link, rejected) = deeper::look(ways, member, &subject.exporters, &reach::closed(&measured))?;
+        reach::rejected(&mut hops, &rejected, &measured);
+        hops.push(link);
+    }
+    for link in &mut hops {
+        unjudged(link, measured.unasked);
+    }
+    hops.extend(watched);
+    Ok(Diagnosis::of(subject.node, subject.fleet, hops))
+}
+
+/// What only this machine sees breaks nothing where another one scrapes and could not be asked.
+fn unjudged(link: &mut Link, unasked: Option<&str>) {
+    if let Some(why) = unasked.filter(|_| link.is_broken() && (Hop::Name..=Hop::Exporter).contains(&link.hop))
+    {
+        link.standing = Standing::Unknown;
+        link.sentence = format!("seen from this machine alone, {}; {why}", link.sentence);
+    }
 }
 
 /// A name of which nothing is declared: its address would be needed to declare it.

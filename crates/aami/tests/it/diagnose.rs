@@ -376,8 +376,15 @@ fn with_a_control_plane_what_it_sees_itself_is_what_counts() {
         ];
         let told = Diagnosis::of(&plane.aami(&words));
         if told.standing("samples") == "ok" {
-            assert_eq!(told.exit, 0, "{told:#?}");
-            told.stands(&[("exporter", "ok"), ("target", "ok"), ("labels", "ok")]);
+            // Which rules it should have is for the control plane to say, which knows of no Prometheus: then nobody
+            // can say that alerts would come.
+            told.stands(&[
+                ("exporter", "ok"),
+                ("target", "ok"),
+                ("labels", "ok"),
+                ("rules", "unknown"),
+            ]);
+            assert_eq!((told.exit, told.json["broken"].as_str()), (3, None), "{told:#?}");
             break;
         }
         assert!(Instant::now() < until, "{told:#?}");
@@ -391,11 +398,34 @@ fn with_a_control_plane_what_it_sees_itself_is_what_counts() {
     let made = said.json();
     let file = made["key_file"].as_str().unwrap_or_else(|| panic!("{made}"));
     let viewer = diagnose(&["--key-file", file, "--server", &plane.address()]);
-    viewer.breaks_at("port", "NOBODY_LISTENS");
+    // That this machine is refused breaks nothing: whether it is watched is for whoever scrapes it to say.
+    viewer.stands(&[("port", "unknown"), ("route", "ok")]);
     assert!(
-        viewer.hop("port")["evidence"]
-            .to_string()
+        viewer.hop("port")["sentence"]
+            .as_str()
+            .unwrap()
             .contains("the control plane did not look"),
         "{viewer:#?}"
+    );
+    assert_ne!(viewer.json["broken"], "port");
+    assert_eq!(viewer.exit, 3, "{viewer:#?}");
+    // Where its Prometheus scrapes it, all is well; where that one cannot, that is what is broken.
+    let scraped = |node: &str| {
+        let words = ["diagnose", node, "-o", "json", "--timeout", "5s"];
+        let more = ["--key-file", file, "--server", &plane.address()];
+        let which = ["--prometheus", &prometheus.url()];
+        Diagnosis::of(&plane.aami(&[&words[..], &more, &which].concat()))
+    };
+    scraped("gpu-02").stands(&[("target", "ok"), ("samples", "ok")]);
+    let added = plane.aami(&["nodes", "list", "gpu-01", "-o", "json"]).json();
+    assert_eq!(
+        added[0]["status"], "pending",
+        "whoever looks changes nothing: {added}"
+    );
+    // And nobody who looked was taken for a Prometheus.
+    let status = plane.aami(&["status", "-o", "json"]).json();
+    assert!(
+        !status.to_string().contains("\"discovery_asked_seconds\":0"),
+        "{status}"
     );
 }

@@ -15,11 +15,10 @@ use aami_model::exporter::Exporter;
 use aami_model::node_status::NodeStatus;
 use aami_monitor::presets::RuleFile;
 
-use super::{ApiFleet, nodes};
+use super::{ApiFleet, diff, nodes};
 use crate::cli::failure::Failure;
-use crate::cli::query::Query;
 use crate::cli::session::Session;
-use crate::cli::{find, paging, reach};
+use crate::cli::{find, reach};
 use crate::fleet::Fleet as _;
 use crate::fleet::diagnose::{Asked, Elsewhere, Hop, Link, Listed, Standing, Subject, Watcher};
 use crate::fleet::engines::Engine;
@@ -48,8 +47,12 @@ pub(super) fn subject(fleet: &mut ApiFleet, name: &str, asked: &Asked) -> Result
         .map(|view| view.exporter.clone())
         .filter(|exporter| exporter.enabled && exporter.check().is_ok())
         .collect();
-    let known = prometheuses(session);
-    let (watcher, rules) = watched(session, node.as_ref(), &known, asked, &status);
+    // None where the control plane is one that does not keep any.
+    let known = diff::prometheuses(session).map(Option::unwrap_or_default);
+    let (watcher, rules) = match &known {
+        Ok(known) => watched(session, node.as_ref(), known, asked, &status),
+        Err(failure) => unlisted(session, asked, failure),
+    };
     let listed = listed(session, node.as_ref(), &exporters);
     let verified = (node.as_ref().filter(|_| !exporters.is_empty())).map(|node| verified(session, node));
     let (elsewhere, unasked) = match verified.transpose() {
@@ -171,7 +174,7 @@ fn installed(node: Option<&NodeView>, exporters: &[Exporter], server: &str) -> L
 
 /// What the control plane itself sees, where this key may ask it to look.
 fn verified(session: &Session, node: &NodeView) -> Result<Elsewhere, ClientError> {
-    let verified = session.client.verify(&node.id)?;
+    let verified = session.client.look(&node.id)?;
     Ok(Elsewhere {
         who: "the control plane".to_owned(),
         probes: verified.exporters,
@@ -204,12 +207,32 @@ fn listed(session: &Session, node: Option<&NodeView>, exporters: &[Exporter]) ->
     exporters.iter().map(one).collect()
 }
 
-/// The Prometheuses the control plane knows of; none where it is one that does not.
-fn prometheuses(session: &Session) -> Vec<PrometheusView> {
-    paging::all(session, "/api/v1/prometheuses", &Query::default(), None).unwrap_or_default()
+type Watched = (Result<Watcher, Link>, Result<Vec<RuleFile>, String>);
+
+/// The control plane did not say which Prometheuses there are.
+fn unlisted(session: &Session, asked: &Asked, failure: &Failure) -> Watched {
+    let why = format!("which Prometheuses there are is not known: {failure}");
+    let watcher = match &asked.prometheus {
+        Some(url) => Ok(watcher(url)),
+        None => Err(Link::new(Hop::Prometheus, Standing::Unknown, why.clone())
+            .coded(failure.code().unwrap_or(code::PROMETHEUS_UNREACHABLE))
+            .seen(
+                failure.to_string(),
+                format!("{}/api/v1/prometheuses", session.client.server()),
+            )
+            .next("aami prometheuses list")),
+    };
+    (watcher, Err(why))
 }
 
-type Watched = (Result<Watcher, Link>, Result<Vec<RuleFile>, String>);
+fn watcher(url: &str) -> Watcher {
+    Watcher {
+        prometheus: Engine::at(url),
+        interval: INTERVAL,
+        unit: None,
+        finds_by: "/api/v1/sd/prometheus".to_owned(),
+    }
+}
 
 /// Who watches the node, with which rules.
 fn watched(
@@ -240,13 +263,7 @@ fn watched(
         }
         (None, one) => return (Err(from_afar(session, one, status)), rules),
     };
-    let watcher = Watcher {
-        prometheus: Engine::at(&url),
-        interval: INTERVAL,
-        unit: None,
-        finds_by: "/api/v1/sd/prometheus".to_owned(),
-    };
-    (Ok(watcher), rules)
+    (Ok(watcher(&url)), rules)
 }
 
 fn bundle(session: &Session, one: &PrometheusView) -> Result<Vec<RuleFile>, String> {

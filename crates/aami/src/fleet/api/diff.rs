@@ -48,7 +48,7 @@ pub(super) fn differences(fleet: &ApiFleet) -> Result<Differences, Failure> {
 }
 
 /// The Prometheuses; none where it is a control plane that keeps none.
-fn prometheuses(session: &Session) -> Result<Option<Vec<PrometheusView>>, Failure> {
+pub(super) fn prometheuses(session: &Session) -> Result<Option<Vec<PrometheusView>>, Failure> {
     match paging::all(session, "/api/v1/prometheuses", &Query::default(), None) {
         Ok(all) => Ok(Some(all)),
         Err(Failure::Client(ClientError::Refused(problem))) if problem.status == 404 => Ok(None),

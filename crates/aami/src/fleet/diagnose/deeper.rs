@@ -8,13 +8,16 @@ use aami_model::code;
 use aami_model::exporter::Exporter;
 use aami_ssh::{Command, SshError};
 
-use super::reach::{opening, unit};
-use super::{Hop, Link, Standing, wire};
+use super::reach::{self, Closed, opening, unit};
+use super::{Hop, Link, Standing};
+use crate::cli::ask;
+use crate::cli::failure::Failure;
+use crate::cli::signals::Signals;
 use crate::fleet::Member;
 use crate::fleet::ways::Ways;
 
-/// How long all of it may take.
-const WITHIN: Duration = Duration::from_secs(60);
+/// How long the node has to hear that what was cut off there has to end.
+const TELLING: Duration = Duration::from_secs(5);
 /// How long the script may run.
 const SCRIPT: Duration = Duration::from_secs(20);
 /// How much of what it prints is kept.
@@ -35,26 +38,42 @@ struct Said {
     is_whole: bool,
 }
 
-/// Looks. An SSH that does not work is no fault of the node's exporters: then the hop is unknown.
-/// `dropped` are the ports that are not answered from outside.
-pub(super) fn look(ways: &Ways, member: &Member, exporters: &[Exporter], dropped: &BTreeSet<u16>) -> Link {
+/// Looks. An SSH that does not work is no fault of the node's exporters: then the hop is unknown. Out: the hop, and those
+/// of the refused ports on which somebody listens there. Fails where it was told to stop.
+pub(super) fn look(
+    ways: &Ways,
+    member: &Member,
+    exporters: &[Exporter],
+    closed: &Closed,
+) -> Result<(Link, BTreeSet<u16>), Failure> {
     let read = format!("a script over SSH on {}", member.name);
-    match ask(ways, exporters) {
-        Ok(text) => judge(&parse(&text), member, exporters, dropped, &read),
-        Err((code, why)) => Link::new(Hop::Node, Standing::Unknown, why)
-            .coded(code)
-            .next(format!("aami nodes test {}", member.name)),
-    }
+    Ok(match ask(ways, exporters)? {
+        Ok(text) => {
+            let said = parse(&text);
+            let rejected = rejected(&said, &closed.refused);
+            (judge(&said, member, exporters, closed, &read), rejected)
+        }
+        Err((code, why)) => {
+            let link = Link::new(Hop::Node, Standing::Unknown, why)
+                .coded(code)
+                .next(format!("aami nodes test {}", member.name));
+            (link, BTreeSet::new())
+        }
+    })
 }
 
-fn ask(ways: &Ways, exporters: &[Exporter]) -> Result<String, (aami_model::Code, String)> {
+type Answer = Result<String, (aami_model::Code, String)>;
+
+/// Every step of it has a deadline of its own; how long somebody takes to type a password counts for none.
+fn ask(ways: &Ways, exporters: &[Exporter]) -> Result<Answer, Failure> {
     let Some(host) = ways.hosts.first() else {
-        return Err((code::SSH_LOCAL, "there is no way to it by SSH".to_owned()));
+        return Ok(Err((code::SSH_LOCAL, "there is no way to it by SSH".to_owned())));
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|error| (code::SSH_LOCAL, error.to_string()))?;
+        .map_err(Failure::Runtime)?;
     let command = Command::script(script(exporters)).timeout(SCRIPT);
     let work = async {
         let connection = ways.client.connect(host).await?;
@@ -66,16 +85,42 @@ fn ask(ways: &Ways, exporters: &[Exporter]) -> Result<String, (aami_model::Code,
         connection.close().await;
         Ok::<_, SshError>(String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    let answer = runtime.block_on(async { tokio::time::timeout(WITHIN, work).await });
+    let answer = runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        let answer = tokio::select! {
+            answer = work => Ok(answer),
+            () = signals.stop() => {
+                // Whoever is asked for a password is asked no more, and sees again what is typed.
+                ask::give_up();
+                Err(Failure::found(code::INTERRUPTED, "the look at the node was told to stop"))
+            }
+        };
+        // Whatever ends the script there is a task of this runtime.
+        let settling = ways.client.settle(TELLING);
+        tokio::select! {
+            _ = settling => {}
+            () = signals.stop() => ask::give_up(),
+        }
+        answer
+    });
     runtime.shutdown_background();
-    match answer {
-        Ok(Ok(text)) => Ok(text),
-        Ok(Err(error)) => Err((error.code(), error.to_string())),
-        Err(_) => Err((
-            code::SSH_TIMEOUT,
-            format!("the look at it by SSH was not over within {} s", WITHIN.as_secs()),
-        )),
-    }
+    Ok(answer?.map_err(|error| (error.code(), error.to_string())))
+}
+
+/// Those of these ports on which somebody listens for others as well.
+fn rejected(said: &Said, refused: &BTreeSet<u16>) -> BTreeSet<u16> {
+    let is_open = |port: &u16| {
+        let all = said.listeners.get(port).filter(|_| said.is_whole);
+        all.is_some_and(|all| all.iter().any(|one| !is_for_itself(one)))
+    };
+    refused.iter().copied().filter(is_open).collect()
+}
+
+/// Whether a listener hears nobody but its own machine.
+fn is_for_itself(listener: &str) -> bool {
+    ["127.", "[::1]", "[::ffff:127."]
+        .iter()
+        .any(|loopback| listener.starts_with(loopback))
 }
 
 /// Reads and changes nothing. Every line it prints begins with what it is about.
@@ -141,7 +186,7 @@ fn parse(text: &str) -> Said {
     said
 }
 
-fn judge(said: &Said, member: &Member, exporters: &[Exporter], dropped: &BTreeSet<u16>, read: &str) -> Link {
+fn judge(said: &Said, member: &Member, exporters: &[Exporter], closed: &Closed, read: &str) -> Link {
     let node = &member.name;
     if !said.is_whole {
         return Link::new(
@@ -164,12 +209,10 @@ fn judge(said: &Said, member: &Member, exporters: &[Exporter], dropped: &BTreeSe
         !said.listeners.contains_key(&exporter.port) && said.local.get(&exporter.port) == Some(&0)
     });
     let only_here = exporters.iter().find(|exporter| {
-        said.listeners.get(&exporter.port).is_some_and(|all| {
-            all.iter()
-                .all(|one| one.starts_with("127.") || one.starts_with("[::1]"))
-        })
+        let all = said.listeners.get(&exporter.port);
+        all.is_some_and(|all| all.iter().all(|one| is_for_itself(one)))
     });
-    let exec = |command: &str| format!("aami nodes exec {node} --sudo -- {command}");
+    let exec = |command: &str| reach::exec(node, command);
     let mut link = if let Some((unit, state)) = stopped {
         let next = match state.as_str() {
             "not installed" => format!("aami nodes install {node}"),
@@ -192,9 +235,9 @@ fn judge(said: &Said, member: &Member, exporters: &[Exporter], dropped: &BTreeSe
     } else {
         Link::ok(Hop::Node, "its exporters run and listen there")
     };
-    let from = wire::seen_as(member.address).filter(|_| !link.is_broken() && !dropped.is_empty());
-    if let Some(ip) = from {
-        let ways = opening(&ip.to_string(), dropped, member.address);
+    let ports = &closed.dropped | &rejected(said, &closed.refused);
+    if !link.is_broken() && !ports.is_empty() {
+        let ways = opening(&closed.from, &ports, member.address);
         if let Some((_, command)) = ways.into_iter().find(|(tool, _)| said.firewalls.contains(*tool)) {
             link = link.next(exec(&command));
         }
@@ -245,7 +288,7 @@ mod tests {
 
     fn told(text: &str) -> Link {
         let exporters = [Exporter::new(ExporterKind::NodeExporter, 9100)];
-        judge(&parse(text), &member(), &exporters, &BTreeSet::new(), "ssh")
+        judge(&parse(text), &member(), &exporters, &Closed::default(), "ssh")
     }
 
     #[test]
@@ -266,18 +309,31 @@ mod tests {
         let walled = format!("firewall ufw\n{sound}");
         assert_eq!(told(&walled).next, None);
         let exporters = [Exporter::new(ExporterKind::NodeExporter, 9100)];
-        let link = judge(
-            &parse(&walled),
-            &member(),
-            &exporters,
-            &BTreeSet::from([9100]),
-            "ssh",
-        );
-        assert!(
-            link.next
-                .unwrap()
-                .contains("-- ufw allow from 127.0.0.1 to any port 9100")
-        );
+        let ports = BTreeSet::from([9100]);
+        let dropped = Closed {
+            dropped: ports.clone(),
+            refused: BTreeSet::new(),
+            from: "10.0.0.5".to_owned(),
+        };
+        let refused = Closed {
+            dropped: BTreeSet::new(),
+            refused: ports.clone(),
+            from: "10.0.0.5".to_owned(),
+        };
+        for closed in [dropped, refused] {
+            let link = judge(&parse(&walled), &member(), &exporters, &closed, "ssh");
+            // For whoever scrapes it, which is not whoever looks.
+            let next = link.next.unwrap();
+            assert!(
+                next.contains("-- ufw allow from 10.0.0.5 to any port 9100"),
+                "{next}"
+            );
+        }
+        // Who is refused where somebody listens was refused by a firewall; where nobody else is heard, by nobody.
+        assert_eq!(rejected(&parse(sound), &ports), ports);
+        let alone = sound.replace("0.0.0.0:9100", "127.0.0.1:9100");
+        assert_eq!(rejected(&parse(&alone), &ports), BTreeSet::new());
+        assert_eq!(rejected(&parse(stopped), &ports), BTreeSet::new());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use aami_model::exporter::ExporterKind;
 use aami_model::{Code, code};
 
 use super::page::{self, Fetched, Page};
-use super::reach::{Measured, unit};
+use super::reach::{Measured, exec, unit};
 use super::wire::Wire;
 use super::{Hop, Link, Probed, Standing};
 
@@ -132,7 +132,7 @@ fn outcome(
         return bad(code::NOT_METRICS, sentence, probe.detail.clone(), fetch);
     }
     let logs = match unit(probed.exporter.kind) {
-        Some(unit) => format!("aami nodes exec {node} --sudo -- journalctl -n 50 -u {unit}"),
+        Some(unit) => exec(node, &format!("journalctl -n 50 -u {unit}")),
         None => fetch.clone(),
     };
     match &probed.page {
@@ -166,10 +166,7 @@ fn outcome(
             code::NOT_METRICS,
             "it answers, and not as an HTTP server".to_owned(),
             why.clone(),
-            format!(
-                "aami nodes exec {node} --sudo -- ss -ltnp 'sport = :{}'",
-                probed.exporter.port
-            ),
+            exec(node, &format!("ss -ltnp 'sport = :{}'", probed.exporter.port)),
         ),
         None => Outcome::Apart,
     }

@@ -165,6 +165,15 @@ impl Link {
     pub(crate) fn is_broken(&self) -> bool {
         self.standing == Standing::Broken
     }
+
+    /// Whether it is one of those without which nobody can say that a node is watched, and could not be looked at.
+    pub(crate) fn is_unseen(&self) -> bool {
+        let decides = matches!(
+            self.hop,
+            Hop::Prometheus | Hop::Target | Hop::Samples | Hop::Rules
+        );
+        decides && self.standing == Standing::Unknown
+    }
 }
 
 /// All hops of a node, and what they come to.
@@ -194,6 +203,7 @@ impl Diagnosis {
         let first = |standing| hops.iter().find(|link| link.standing == standing);
         let broken = first(Standing::Broken);
         let told = broken.or_else(|| first(Standing::Pending));
+        let unseen = told.or_else(|| hops.iter().find(|link| link.is_unseen()));
         let names = |standing| -> Vec<&str> {
             let those = hops.iter().filter(|link| link.standing == standing);
             those.map(|link| link.hop.name()).collect()
@@ -219,12 +229,13 @@ impl Diagnosis {
         let closer = hops
             .iter()
             .find(|link| link.hop == Hop::Node)
+            .filter(|link| matches!(link.standing, Standing::Ok | Standing::Broken))
             .filter(|_| broken.is_some_and(|link| (Hop::Firewall..=Hop::Exporter).contains(&link.hop)))
             .and_then(|link| link.next.clone());
         Self {
             broken: broken.map(|link| link.hop),
-            code: told.and_then(|link| link.code),
-            next: closer.or_else(|| told.and_then(|link| link.next.clone())),
+            code: unseen.and_then(|link| link.code),
+            next: closer.or_else(|| unseen.and_then(|link| link.next.clone())),
             sentence,
             node,
             fleet,
@@ -237,8 +248,12 @@ impl Diagnosis {
         if self.broken.is_some() {
             return Exit::NotHealthy;
         }
-        match self.hops.iter().any(|link| link.standing == Standing::Pending) {
-            true => Exit::Pending,
+        if self.hops.iter().any(|link| link.standing == Standing::Pending) {
+            return Exit::Pending;
+        }
+        // Whoever waits for a node to be watched is not to go on because nobody could look.
+        match self.hops.iter().any(Link::is_unseen) {
+            true => Exit::NotHealthy,
             false => Exit::Ok,
         }
     }
@@ -278,6 +293,10 @@ mod tests {
             (told.broken, told.next.as_deref()),
             (Some(Hop::Port), Some("start"))
         );
+        // Who could not look closer does not.
+        let mut hops = told.hops;
+        hops[3] = Link::new(Hop::Node, Standing::Unknown, "no way there").next("aami nodes test gpu-01");
+        assert_eq!(diagnosis(hops).next.as_deref(), Some("look"));
     }
 
     #[test]
@@ -286,6 +305,18 @@ mod tests {
         assert_eq!((told.broken, told.exit()), (None, Exit::Pending));
         let told = diagnosis(vec![Link::new(Hop::Target, Standing::Unknown, "no way")]);
         assert!(told.sentence.contains("not judged: target"), "{}", told.sentence);
+        // That it could not be seen does not mean that it is well; how this machine sees a node decides nothing.
+        assert_eq!(told.exit(), Exit::NotHealthy);
+        for (hop, exit) in [
+            (Hop::Prometheus, Exit::NotHealthy),
+            (Hop::Samples, Exit::NotHealthy),
+            (Hop::Rules, Exit::NotHealthy),
+            (Hop::Port, Exit::Ok),
+            (Hop::Node, Exit::Ok),
+        ] {
+            let link = Link::new(hop, Standing::Unknown, "no way").next("look");
+            assert_eq!(diagnosis(vec![link]).exit(), exit, "{hop:?}");
+        }
         let told = diagnosis(vec![Link::new(Hop::Name, Standing::Warning, "no such name")]);
         assert!(told.sentence.contains("look at name"), "{}", told.sentence);
         assert_eq!(diagnosis(Vec::new()).sentence, "gpu-01 is monitored");

@@ -10,6 +10,7 @@ use aami_model::code;
 use super::name::{self, Meaning};
 use super::wire::{self, Wire, connect};
 use super::{Hop, Limits, Link, Probed, Standing, Subject, page};
+use crate::cli::reach::is_this_machine;
 use crate::fleet::Member;
 
 /// What was measured.
@@ -26,6 +27,19 @@ pub(super) struct Measured<'a> {
     pub(super) who: Option<&'a str>,
     /// Why nobody else did, where somebody should have.
     pub(super) unasked: Option<&'a str>,
+    /// From where it is scraped: an address, or a word that stands for one.
+    pub(super) from: String,
+}
+
+/// Ports that are closed for whoever scrapes them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Closed {
+    /// Nothing comes back.
+    pub(super) dropped: BTreeSet<u16>,
+    /// The connection is refused.
+    pub(super) refused: BTreeSet<u16>,
+    /// From where.
+    pub(super) from: String,
 }
 
 /// Measures everything at once: a host that drops all of it costs one deadline and not many.
@@ -81,8 +95,38 @@ pub(super) fn measure<'a>(
                 .collect(),
             who: probes.map(|seen| seen.who.as_str()),
             unasked: subject.unasked.as_deref(),
+            from: from(subject, address),
         }
     })
+}
+
+/// From where a node at this address is scraped, as its firewall sees it.
+fn from(subject: &Subject, address: IpAddr) -> String {
+    let url = subject
+        .watcher
+        .as_ref()
+        .ok()
+        .map(|watcher| watcher.prometheus.url());
+    let ip = match url {
+        Some(url) if is_this_machine(url) => wire::seen_as(address),
+        Some(url) => url.parse::<http::Uri>().ok().and_then(|uri| {
+            let host = uri.host()?.trim_matches(['[', ']']);
+            host.parse().ok()
+        }),
+        None => None,
+    };
+    ip.map_or_else(|| "PROMETHEUS".to_owned(), |ip: IpAddr| ip.to_string())
+}
+
+/// A command of the shell on a node, as it is typed.
+pub(super) fn exec(node: &str, command: &str) -> String {
+    let is_plain = command.split(' ').all(|word| aami_ssh::quote(word) == word);
+    let command = if is_plain {
+        command.to_owned()
+    } else {
+        aami_ssh::quote(command)
+    };
+    format!("aami nodes exec {node} --sudo -- {command}")
 }
 
 impl Probed<'_> {
@@ -199,17 +243,47 @@ pub(super) fn route(member: &Member, measured: &Measured<'_>) -> Link {
     told(link, member, measured)
 }
 
-/// The ports that are not answered, on a host that is.
-pub(super) fn dropped(measured: &Measured<'_>) -> BTreeSet<u16> {
-    let silent = measured
-        .exporters
-        .iter()
-        .filter(|probed| !probed.reached().answers());
+/// The ports that are closed, on a host that answers.
+pub(super) fn closed(measured: &Measured<'_>) -> Closed {
     let alive = is_alive(measured);
-    silent
-        .filter(|_| alive)
-        .map(|probed| probed.exporter.port)
-        .collect()
+    let those = |is: &dyn Fn(&Wire) -> bool| -> BTreeSet<u16> {
+        let closed = (measured.exporters.iter()).filter(|probed| alive && is(&probed.reached()));
+        closed.map(|probed| probed.exporter.port).collect()
+    };
+    Closed {
+        dropped: those(&|wire| !wire.answers()),
+        refused: those(&|wire| *wire == Wire::Refused),
+        from: measured.from.clone(),
+    }
+}
+
+/// Ports that are refused from outside while somebody listens on them there: a firewall does that, and the hops say so.
+pub(super) fn rejected(hops: &mut [Link], ports: &BTreeSet<u16>, measured: &Measured<'_>) {
+    if ports.is_empty() {
+        return;
+    }
+    let names: Vec<String> = (measured.exporters.iter())
+        .filter(|probed| ports.contains(&probed.exporter.port))
+        .map(Probed::called)
+        .collect();
+    let all = closed(measured);
+    for link in hops {
+        match link.hop {
+            Hop::Firewall if !link.is_broken() => {
+                let sentence = format!(
+                    "{}: the connection is refused, and somebody listens there: a firewall rejects it",
+                    names.join(", ")
+                );
+                let evidence = std::mem::take(&mut link.evidence);
+                *link = Link::broken(Hop::Firewall, code::PORT_DROPPED, sentence);
+                link.evidence = evidence;
+            }
+            Hop::Port if all.refused.is_subset(ports) => {
+                *link = Link::skipped(Hop::Port, "firewall is broken");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Firewalls: ports that are silent on a host that answers elsewhere.
@@ -225,29 +299,24 @@ pub(super) fn firewall(member: &Member, measured: &Measured<'_>) -> Link {
         );
     }
     let names: Vec<String> = dropped.iter().map(|probed| probed.called()).collect();
-    let who = measured.who.map_or_else(
-        || wire::seen_as(member.address).map(|ip| ip.to_string()),
-        |_| None,
-    );
-    let from = who.unwrap_or_else(|| "PROMETHEUS".to_owned());
     let sentence = format!(
         "{} {} not answered, and the host is there: a firewall keeps {} out",
         names.join(", "),
         if names.len() == 1 { "is" } else { "are" },
         measured.who.unwrap_or("this machine"),
     );
-    let ports = self::dropped(measured);
+    let ports = closed(measured).dropped;
     let mut link = told(
         Link::broken(Hop::Firewall, code::PORT_DROPPED, sentence),
         member,
         measured,
     );
-    let ways = opening(&from, &ports, member.address);
+    let ways = opening(&measured.from, &ports, member.address);
     for (tool, command) in &ways {
         link = link.seen(command, format!("how {tool} lets it in, on the node"));
     }
     let [(_, usual), ..] = &ways;
-    link.next(format!("aami nodes exec {} --sudo -- {usual}", member.name))
+    link.next(exec(&member.name, usual))
 }
 
 /// How each firewall is told to let somebody in.
@@ -299,12 +368,17 @@ pub(super) fn port(member: &Member, measured: &Measured<'_>) -> Link {
                 measured,
             )
         } else {
-            Link::skipped(Hop::Port, "firewall is broken")
+            let stands = if measured.unasked.is_some() {
+                "unknown"
+            } else {
+                "broken"
+            };
+            Link::skipped(Hop::Port, format!("firewall is {stands}"))
         };
     };
     let names: Vec<String> = closed.iter().map(|probed| probed.called()).collect();
     let sentence = format!(
-        "{}: the connection is refused, so nobody listens there, or for the node itself alone",
+        "{}: the connection is refused: nobody listens there, or for the node itself alone, or a firewall rejects it",
         names.join(", ")
     );
     let look = match unit(first.exporter.kind) {
@@ -316,7 +390,7 @@ pub(super) fn port(member: &Member, measured: &Measured<'_>) -> Link {
         member,
         measured,
     )
-    .next(format!("aami nodes exec {} --sudo -- {look}", member.name))
+    .next(exec(&member.name, &look))
 }
 
 /// The unit an exporter runs as, where AAMI installed it.

@@ -46,8 +46,8 @@ pub(super) fn look(subject: &Subject, at: &[SocketAddr], sound: &[bool]) -> Vec<
             links.extend([Hop::Labels, Hop::Samples].map(|hop| Link::skipped(hop, "target is unknown")));
         }
         Ok(targets) => {
-            let found: Vec<Option<&LoadedTarget>> = (addresses.iter())
-                .map(|address| targets.active.iter().find(|target| target.address() == address))
+            let found: Vec<Option<&LoadedTarget>> = (addresses.iter().zip(&subject.exporters))
+                .map(|(address, exporter)| own(&targets.active, address, &subject.node, exporter.kind.job()))
                 .collect();
             let scene = Scene {
                 subject,
@@ -80,6 +80,13 @@ pub(super) fn look(subject: &Subject, at: &[SocketAddr], sound: &[bool]) -> Vec<
     }
     links.push(rules(subject, watcher));
     links
+}
+
+/// The target at this address. It may be scraped more than once: the one by which rules find the node before others.
+fn own<'a>(targets: &'a [LoadedTarget], address: &str, node: &str, job: &str) -> Option<&'a LoadedTarget> {
+    (targets.iter())
+        .filter(|target| target.address() == address)
+        .min_by_key(|target| (target.label("node") != node, target.label("job") != job))
 }
 
 /// Without a Prometheus there is nothing to look at.
@@ -178,6 +185,20 @@ struct Scene<'a> {
     url: &'a str,
 }
 
+/// The first of those that are worst: what is broken is not hidden by what will be seen soon.
+fn worst(links: impl Iterator<Item = Link>) -> Link {
+    let severity = |link: &Link| match link.standing {
+        Standing::Broken => 0,
+        Standing::Pending => 1,
+        Standing::Unknown => 2,
+        Standing::Warning => 3,
+        Standing::Ok | Standing::Skipped => 4,
+    };
+    links
+        .min_by_key(severity)
+        .unwrap_or_else(|| Link::skipped(Hop::Target, "nothing is installed"))
+}
+
 impl Scene<'_> {
     fn called(&self, at: usize) -> String {
         format!(
@@ -188,9 +209,14 @@ impl Scene<'_> {
     }
 
     fn target(&self, elsewhere: Option<&LoadedTarget>, dropped: &[LoadedTarget]) -> Link {
-        if let Some(at) = self.found.iter().position(Option::is_none) {
-            return self.not_loaded(at, elsewhere, dropped);
-        }
+        let missing = (self.found.iter().enumerate())
+            .filter(|(_, target)| target.is_none())
+            .map(|(at, _)| self.not_loaded(at, elsewhere, dropped));
+        worst(missing.chain(std::iter::once(self.loaded())))
+    }
+
+    /// Those exporters that are targets.
+    fn loaded(&self) -> Link {
         let known = || {
             self.found
                 .iter()
@@ -241,7 +267,7 @@ impl Scene<'_> {
         })
     }
 
-    /// The first exporter that Prometheus does not scrape, and as far as it can be known, why.
+    /// An exporter that Prometheus does not scrape, and as far as it can be known, why.
     fn not_loaded(&self, at: usize, elsewhere: Option<&LoadedTarget>, dropped: &[LoadedTarget]) -> Link {
         let called = self.called(at);
         let broken = |code, sentence: String| {
@@ -372,8 +398,12 @@ impl Scene<'_> {
         let mut broken = None;
         let mut told = Vec::new();
         for at in (0..self.addresses.len()).filter(|at| self.sound[*at]) {
-            let (called, instance) = (self.called(at), &self.addresses[at]);
-            let of = |samples: &[Value]| value_of(samples, instance, self.subject.exporters[at].kind.job());
+            let called = self.called(at);
+            // By what its target is called, which may not be where it is.
+            let of = |samples: &[Value]| {
+                let target = self.found[at]?;
+                value_of(samples, target.label("instance"), target.label("job"))
+            };
             let why = match (of(&up), of(&age)) {
                 (None, _) | (_, None) => format!("there is no sample of {called}"),
                 (Some(up), Some(age)) => {
@@ -400,7 +430,7 @@ impl Scene<'_> {
     }
 }
 
-/// The value of the series of this instance and job; of the instance, where the job is called otherwise.
+/// The value of the series of this instance and job.
 fn value_of(samples: &[Value], instance: &str, job: &str) -> Option<f64> {
     let has = |labels: &BTreeMap<String, String>, name: &str, value: &str| {
         labels.get(name).is_some_and(|text| text == value)
@@ -472,4 +502,51 @@ fn rules(subject: &Subject, watcher: &Watcher) -> Link {
         link = link.seen(told, format!("{}/api/v1/query of ALERTS", engine.url()));
     }
     link
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(address: &str, labels: &[(&str, &str)]) -> LoadedTarget {
+        let map = |all: &[(&str, &str)]| -> BTreeMap<String, String> {
+            (all.iter())
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        LoadedTarget {
+            discovered_labels: map(&[("__address__", address)]),
+            labels: map(labels),
+            ..LoadedTarget::default()
+        }
+    }
+
+    #[test]
+    fn among_those_at_its_address_the_target_is_the_one_that_rules_find() {
+        let all = [
+            target(
+                "10.0.0.1:9100",
+                &[("job", "infra"), ("instance", "10.0.0.1:9100")],
+            ),
+            target("10.0.0.1:9100", &[("job", "infra"), ("node", "gpu-01")]),
+            target(
+                "10.0.0.1:9100",
+                &[("job", "node"), ("node", "gpu-01"), ("instance", "gpu-01")],
+            ),
+        ];
+        let found = |all| own(all, "10.0.0.1:9100", "gpu-01", "node");
+        assert_eq!(found(&all[..]).unwrap().label("instance"), "gpu-01");
+        assert_eq!(found(&all[..2]).unwrap().label("node"), "gpu-01");
+        assert_eq!(found(&all[..1]).unwrap().label("job"), "infra");
+        assert!(own(&all, "10.0.0.2:9100", "gpu-01", "node").is_none());
+    }
+
+    #[test]
+    fn what_is_broken_is_not_hidden_by_what_will_be_seen_soon() {
+        let link = |standing| Link::new(Hop::Target, standing, "a sentence");
+        let of = |all: &[Standing]| worst(all.iter().map(|one| link(*one))).standing;
+        assert_eq!(of(&[Standing::Pending, Standing::Broken]), Standing::Broken);
+        assert_eq!(of(&[Standing::Pending, Standing::Ok]), Standing::Pending);
+        assert_eq!(of(&[Standing::Ok]), Standing::Ok);
+    }
 }

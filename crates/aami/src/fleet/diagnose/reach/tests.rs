@@ -51,6 +51,7 @@ fn measured(ssh: Wire, means: &[&str], instead: Option<Wire>) -> Measured<'stati
         exporters: Vec::new(),
         who: None,
         unasked: None,
+        from: "10.0.0.5".into(),
     }
 }
 
@@ -149,5 +150,76 @@ fn every_firewall_is_told_in_its_own_words() {
     assert!(
         told[1].1.contains("ipv6") && told[2].1.contains("ip6 saddr"),
         "{told:?}"
+    );
+}
+
+#[test]
+fn who_is_let_in_is_whoever_scrapes() {
+    let watched = |url: &str| Subject {
+        watcher: Ok(crate::fleet::diagnose::Watcher {
+            prometheus: crate::fleet::engines::Engine::at(url),
+            interval: Duration::from_secs(15),
+            unit: None,
+            finds_by: String::new(),
+        }),
+        ..subject()
+    };
+    let to = "127.0.0.9".parse().unwrap();
+    assert_eq!(from(&watched("http://10.0.0.5:9090"), to), "10.0.0.5");
+    assert_eq!(from(&watched("http://[fd00::5]:9090"), to), "fd00::5");
+    assert_eq!(from(&watched("http://127.0.0.1:9090"), to), "127.0.0.1");
+    // One of which only a name is known, and none at all.
+    assert_eq!(from(&watched("http://mon.example:9090"), to), "PROMETHEUS");
+    assert_eq!(from(&subject(), to), "PROMETHEUS");
+}
+
+#[test]
+fn a_command_means_the_same_on_the_node_as_where_it_is_typed() {
+    assert_eq!(
+        exec("gpu-01", "systemctl status aami-agent.service"),
+        "aami nodes exec gpu-01 --sudo -- systemctl status aami-agent.service"
+    );
+    // The words are joined with blanks there, and given to a shell: one word is what stands between them.
+    let typed = exec(
+        "gpu-01",
+        "firewall-cmd --add-rich-rule='rule a=\"b\"' && firewall-cmd --reload",
+    );
+    let words = std::process::Command::new("sh")
+        .args([
+            "-c",
+            &format!("printf '%s\\n' {}", typed.split_once(" -- ").unwrap().1),
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(words.stdout).unwrap(),
+        "firewall-cmd --add-rich-rule='rule a=\"b\"' && firewall-cmd --reload\n"
+    );
+}
+
+#[test]
+fn a_port_that_is_refused_while_somebody_listens_is_a_firewalls() {
+    let exporter = Exporter::new(ExporterKind::NodeExporter, 9100);
+    let measured = Measured {
+        exporters: vec![Probed {
+            exporter: &exporter,
+            at: "10.0.0.1:9100".parse().unwrap(),
+            wire: Wire::Refused,
+            page: None,
+            elsewhere: None,
+        }],
+        ..measured(Wire::Refused, &["10.0.0.1"], None)
+    };
+    let mut hops = [firewall(&member(), &measured), port(&member(), &measured)];
+    assert!(hops[1].sentence.contains("firewall"), "{}", hops[1].sentence);
+    rejected(&mut hops, &BTreeSet::new(), &measured);
+    assert_eq!(
+        (hops[0].standing, hops[1].standing),
+        (Standing::Ok, Standing::Broken)
+    );
+    rejected(&mut hops, &BTreeSet::from([9100]), &measured);
+    assert_eq!(
+        (hops[0].standing, hops[1].standing),
+        (Standing::Broken, Standing::Skipped)
     );
 }
