@@ -129,7 +129,8 @@ impl Site<'_> {
     ///
     /// In: all rules there shall be, also none. Out: the rules in their place, loaded by Prometheus, or waiting where
     /// nobody listens at its address. Fails with everything as before: on rules that promtool refuses, on a folder of
-    /// another owner, on a Prometheus that answers strangely or does not take the rules over.
+    /// another owner, on a Prometheus that is still starting ([`RulesError::Starting`]: nothing is wrong, and later is
+    /// soon enough), that answers strangely, or that does not take the rules over.
     pub fn apply(&self, files: &[RuleFile]) -> Result<Placed<'_>, RulesError> {
         let judged = self.judge(files)?;
         self.look()?;
@@ -138,17 +139,16 @@ impl Site<'_> {
         let mut folder = Folder::open(&self.folder)?;
         folder.own(&self.owner, self.follows)?;
         folder.recover()?;
-        let before = folder.before()?;
-        let earlier = match self.prometheus.reload() {
-            Ok(earlier) => Ok(earlier),
-            Err(error @ EngineError::Silent { is_refused: true, .. }) => Err(error.to_string()),
-            // Somebody is there, and whether it would take rules over cannot be known.
-            Err(error) => return Err(RulesError::NotLoaded(error.to_string())),
-        };
+        let before = folder.before(&self.owner)?;
+        let earlier = self.standing()?;
         folder.begin(&self.owner, &before, files)?;
         let outcome = folder.place(&before, files).and_then(|()| match earlier {
             Ok(earlier) => load::load(self, earlier, files).map(Applied::Loaded),
-            Err(why) => Ok(Applied::Waiting(why)),
+            // One that came meanwhile may have read the folder before these rules were in it.
+            Err(_) => match self.standing()? {
+                Ok(earlier) => load::load(self, earlier, files).map(Applied::Loaded),
+                Err(why) => Ok(Applied::Waiting(why)),
+            },
         });
         match outcome {
             Ok(applied) => Ok(Placed {
@@ -177,11 +177,23 @@ impl Site<'_> {
             return Ok(Seen::Otherwise(why));
         }
         match self.prometheus.rules_alone() {
-            Ok(loaded) => Ok(match load::compared(&loaded, files) {
+            Ok(loaded) => Ok(match load::compared(&loaded, &self.folder, files) {
                 Ok(failing) => Seen::Loaded(failing),
                 Err(missing) => Seen::Otherwise(format!("Prometheus has not loaded the rules of {missing}")),
             }),
+            Err(error) if error.is_starting() => Ok(Seen::Waiting(load::starting(self))),
             Err(error @ EngineError::Silent { is_refused: true, .. }) => Ok(Seen::Waiting(error.to_string())),
+            Err(error) => Err(RulesError::NotLoaded(error.to_string())),
+        }
+    }
+
+    /// How Prometheus stands before it is told anything; why nobody is there, where nobody is. Fails where somebody is
+    /// there of whom it cannot be known whether they would take rules over, one that is still starting among them.
+    fn standing(&self) -> Result<Result<Reload, String>, RulesError> {
+        match self.prometheus.reload() {
+            Ok(_) if self.prometheus.is_starting() => Err(RulesError::Starting(load::starting(self))),
+            Ok(earlier) => Ok(Ok(earlier)),
+            Err(error @ EngineError::Silent { is_refused: true, .. }) => Ok(Err(error.to_string())),
             Err(error) => Err(RulesError::NotLoaded(error.to_string())),
         }
     }

@@ -23,6 +23,19 @@ pub enum RulesError {
     /// Prometheus did not take them over.
     #[error("{0}")]
     NotLoaded(String),
+    /// Prometheus is there and answers nothing about rules yet.
+    #[error("{0}")]
+    Starting(String),
+    /// The folder holds a declared fleet's files, and no note says whose they are.
+    #[error("{file} in {} is a declared fleet's, and these are of {ours}", folder.display())]
+    Unnoted {
+        /// The folder.
+        folder: PathBuf,
+        /// The first of them.
+        file: String,
+        /// Who came.
+        ours: String,
+    },
     /// The folder is another's.
     #[error("the rules in {} are those of {owner}, and these are of {ours}", folder.display())]
     Elsewhere {
@@ -63,8 +76,8 @@ impl RulesError {
     pub const fn code(&self) -> Code {
         match self {
             Self::Unplaceable(_) | Self::Refused(_) => code::ALERT_RULE_INVALID,
-            Self::NotLoaded(_) => code::ALERT_RULES_NOT_LOADED,
-            Self::Elsewhere { .. } => code::ALERT_RULES_ELSEWHERE,
+            Self::NotLoaded(_) | Self::Starting(_) => code::ALERT_RULES_NOT_LOADED,
+            Self::Elsewhere { .. } | Self::Unnoted { .. } => code::ALERT_RULES_ELSEWHERE,
             Self::Busy(_) => code::LOCKED,
             Self::NotJudged(_) | Self::Note { .. } | Self::File { .. } => code::ALERT_RULES_NOT_PLACED,
         }
@@ -78,6 +91,12 @@ impl RulesError {
                  comes next takes it over.",
                 note.display()
             )),
+            Self::Unnoted { folder, .. } => Some(format!(
+                "Change the rules with the commands of the declared fleet, which note whose they are. Where there is \
+                 none any more, remove what it left in {}.",
+                folder.display()
+            )),
+            Self::Starting(_) => Some("Try again when it has started.".to_owned()),
             Self::Note { note, .. } => Some(format!(
                 "It notes whose the rules beside it are. Remove {}; whoever comes next takes the folder over.",
                 note.display()

@@ -133,7 +133,8 @@ impl Folder {
         })
     }
 
-    /// Refuses where the rules are another's. A folder without a note is whose comes first.
+    /// Refuses where the rules are another's. A folder without a note is whose comes first, unless files of a declared
+    /// fleet are in it: earlier programs noted nothing, and those are a configuration's alone to take over.
     pub(super) fn own(&self, ours: &Owner, follows: &dyn Fn(&Owner) -> bool) -> Result<(), RulesError> {
         match &self.note.owner {
             Some(owner) if owner != ours && !follows(owner) => Err(RulesError::Elsewhere {
@@ -142,8 +143,30 @@ impl Folder {
                 ours: ours.to_string(),
                 note: self.path.join(NOTE),
             }),
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None => match self.unnoted(ours)? {
+                None => Ok(()),
+                Some(file) => Err(RulesError::Unnoted {
+                    folder: self.path.clone(),
+                    file,
+                    ours: ours.to_string(),
+                }),
+            },
         }
+    }
+
+    /// A file of a declared fleet's that is not noted, where `ours` is nobody who may claim it.
+    fn unnoted(&self, ours: &Owner) -> Result<Option<String>, RulesError> {
+        if claims(ours) {
+            return Ok(None);
+        }
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(RulesError::file(&self.path, "read"))? {
+            let entry = entry.map_err(RulesError::file(&self.path, "read"))?;
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        names.retain(|name| rule_file::is_of_a_fleet(name) && !self.note.files.contains(name));
+        Ok(names.into_iter().min())
     }
 
     /// Whether rules are here that are this owner's.
@@ -153,8 +176,8 @@ impl Folder {
     }
 
     /// Whether a file is one that we made.
-    fn is_ours(&self, name: &str) -> bool {
-        self.note.files.contains(name) || rule_file::is_of_a_fleet(name)
+    fn is_ours(&self, owner: &Owner, name: &str) -> bool {
+        self.note.files.contains(name) || (claims(owner) && rule_file::is_of_a_fleet(name))
     }
 
     /// Goes back to what was there before a change that somebody began and did not end. Whoever holds the folder is alone
@@ -176,13 +199,13 @@ impl Folder {
     }
 
     /// Our files as they are.
-    pub(super) fn before(&self) -> Result<Before, RulesError> {
+    pub(super) fn before(&self, owner: &Owner) -> Result<Before, RulesError> {
         let unreadable = || RulesError::file(&self.path, "read");
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(&self.path).map_err(unreadable())? {
             let entry = entry.map_err(unreadable())?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if self.is_ours(&name) && entry.file_type().map_err(unreadable())?.is_file() {
+            if self.is_ours(owner, &name) && entry.file_type().map_err(unreadable())?.is_file() {
                 let bytes = read_bounded(&entry.path())?;
                 files.insert(name, BASE64.encode(&bytes));
             }
@@ -265,7 +288,7 @@ impl Folder {
         if self.note.owner.as_ref() != Some(owner) {
             return Ok(Some("the rules were not placed yet".to_owned()));
         }
-        let there = self.before()?.files;
+        let there = self.before(owner)?.files;
         for file in files {
             if there.get(&file.name) != Some(&BASE64.encode(file.text.as_bytes())) {
                 return Ok(Some(format!("{} is otherwise than it should be", file.name)));
@@ -282,6 +305,14 @@ impl Folder {
             .map_err(RulesError::file(&path, "written"))?;
         self.note = note;
         Ok(())
+    }
+}
+
+/// Whether files that are named as a declared fleet's are this owner's where nobody noted whose they are.
+const fn claims(owner: &Owner) -> bool {
+    match owner {
+        Owner::Configuration { .. } => true,
+        Owner::Server { .. } | Owner::Agent { .. } => false,
     }
 }
 

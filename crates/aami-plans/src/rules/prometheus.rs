@@ -53,6 +53,13 @@ pub enum EngineError {
     },
 }
 
+impl EngineError {
+    /// Whether this is what a Prometheus answers until it has read back what it stored.
+    pub const fn is_starting(&self) -> bool {
+        matches!(self, Self::Refused { status: 503, .. })
+    }
+}
+
 /// One program that answers HTTP on this machine.
 pub struct Engine {
     base: String,
@@ -208,6 +215,11 @@ impl Engine {
         let url = format!("{}/-/reload", self.base);
         let request = self.agent.post(&url).config().timeout_global(Some(READING));
         self.read(&url, request.build().send_empty()).map(drop)
+    }
+
+    /// Whether a Prometheus is still reading back what it stored: it answers then, and no question about rules.
+    pub fn is_starting(&self) -> bool {
+        self.text("/-/ready").is_err_and(|error| error.is_starting())
     }
 
     fn read(

@@ -36,27 +36,36 @@ impl Commands for Promtool {
 struct Played {
     port: u16,
     refuses: Arc<AtomicBool>,
+    /// It reads back what it stored, and answers nothing but its metrics.
+    starting: Arc<AtomicBool>,
     loaded: Arc<Mutex<BTreeMap<String, String>>>,
     reloads: Arc<AtomicU32>,
 }
 
 impl Played {
     fn reading(folder: &Path) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), folder)
+    }
+
+    fn on(listener: TcpListener, folder: &Path) -> Self {
         let played = Self {
             port: listener.local_addr().unwrap().port(),
             refuses: Arc::default(),
+            starting: Arc::default(),
             loaded: Arc::default(),
             reloads: Arc::default(),
         };
         let (folder, refuses) = (folder.to_owned(), played.refuses.clone());
+        let starting = played.starting.clone();
         let (loaded, reloads) = (played.loaded.clone(), played.reloads.clone());
         std::thread::spawn(move || {
             let mut went_well = true;
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
                 let path = asked(&stream);
-                let answer = if path == "/-/reload" {
+                let answer = if path != "/metrics" && starting.load(Ordering::SeqCst) {
+                    (503, "Service Unavailable".to_owned())
+                } else if path == "/-/reload" {
                     went_well = !refuses.load(Ordering::SeqCst);
                     if went_well {
                         reloads.fetch_add(1, Ordering::SeqCst);
@@ -254,7 +263,7 @@ fn who_dies_in_the_middle_leaves_the_way_back() {
     assert_eq!(stage.files(), before);
     // also where only some of the files had been placed;
     let mut folder = Folder::open(&stage.folder()).unwrap();
-    let was = folder.before().unwrap();
+    let was = folder.before(&stage.owner).unwrap();
     folder.begin(&stage.owner, &was, &second).unwrap();
     fs::write(stage.folder().join("aami-group-b.yaml"), "B\n").unwrap();
     fs::write(stage.folder().join(".aami-group-b.yaml.7.1.new"), "gr").unwrap();
@@ -353,4 +362,91 @@ fn kept_and_taken_back_are_what_they_say() {
     assert_eq!(placed.judged(), Judged::Nobody);
     placed.take_back().unwrap();
     assert_eq!(site.seen(&first).unwrap(), Seen::Loaded(vec![]));
+}
+
+#[test]
+fn files_of_a_fleet_that_nobody_noted_are_a_configurations_alone() {
+    // Given a folder with the rules of a declared fleet whose program noted nothing,
+    let (mut stage, _played) = Stage::new();
+    fs::create_dir(stage.folder()).unwrap();
+    fs::write(stage.folder().join("aami-preset-thermal.yaml"), "Theirs\n").unwrap();
+    let agents = Owner::Agent {
+        prometheus: "p0".to_owned(),
+        address: "http://127.0.0.1:9090".to_owned(),
+    };
+    let server = Owner::Server {
+        prometheus: "local".to_owned(),
+    };
+    let rules = [file("aami-group-a.yaml", "A")];
+    // when a control plane's rules come first, then they are refused and everything is as it was;
+    for owner in [agents, server] {
+        stage.owner = owner;
+        assert!(stage.site().look().is_err());
+        for wanted in [&rules[..], &[]] {
+            let error = stage.apply(wanted).unwrap_err();
+            assert_eq!(error.code(), code::ALERT_RULES_ELSEWHERE);
+            assert!(error.to_string().contains("aami-preset-thermal.yaml"), "{error}");
+        }
+        assert_eq!(
+            stage.files().into_keys().collect::<Vec<_>>(),
+            ["aami-preset-thermal.yaml"]
+        );
+        assert!(!stage.folder().join(NOTE).exists());
+    }
+    // when a configuration comes, then they are its own.
+    stage.owner = configuration("/etc/aami/config.yaml");
+    stage.apply(&rules).unwrap();
+    assert_eq!(
+        stage.files().into_keys().collect::<Vec<_>>(),
+        ["aami-group-a.yaml"]
+    );
+}
+
+#[test]
+fn a_prometheus_that_is_starting_is_waited_for_and_nothing_is_touched() {
+    let (stage, played) = Stage::new();
+    let rules = [file("aami-group-a.yaml", "A")];
+    stage.apply(&rules).unwrap();
+    // Given a Prometheus that reads back what it stored,
+    played.starting.store(true, Ordering::SeqCst);
+    // when it is looked at, then it is waited for;
+    let seen = stage.site().seen(&rules).unwrap();
+    assert!(
+        matches!(&seen, Seen::Waiting(why) if why.contains("starting")),
+        "{seen:?}"
+    );
+    // when it should take others over, then it is not told, and the old ones are where they were.
+    let (before, began) = (stage.files(), std::time::Instant::now());
+    let error = stage.apply(&[file("aami-group-b.yaml", "B")]).unwrap_err();
+    assert!(matches!(error, RulesError::Starting(_)), "{error:?}");
+    assert!(began.elapsed() < LOADING, "it was not waited for here");
+    assert_eq!(stage.files(), before);
+    played.starting.store(false, Ordering::SeqCst);
+    assert_eq!(stage.site().seen(&rules).unwrap(), Seen::Loaded(vec![]));
+}
+
+#[test]
+fn a_prometheus_that_comes_while_rules_are_placed_is_told_of_them() {
+    // Given nobody who listens, and a file in the way that is read only as far as somebody writes to it,
+    let (mut stage, _played) = Stage::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    stage.prometheus = Engine::here(address.port());
+    fs::create_dir(stage.folder()).unwrap();
+    let pipe = stage.folder().join("aami-group-a.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    // when a Prometheus comes after it was asked and before the rules are in place,
+    let folder = stage.folder();
+    std::thread::spawn(move || {
+        // This opens when placing has come so far, and placing goes on when it is closed.
+        let writer = fs::File::options().write(true).open(&pipe).unwrap();
+        let played = Played::on(TcpListener::bind(address).unwrap(), &folder);
+        drop(writer);
+        played
+    });
+    // then it has them.
+    let (applied, _) = stage.apply(&[file("aami-group-a.yaml", "A")]).unwrap();
+    assert_eq!(applied, Applied::Loaded(vec![]));
 }
