@@ -212,6 +212,8 @@ impl Trust {
             Standing::Known => Ok(Known::Before),
             Standing::Other(known) => Err(changed(&names, known, &key, fingerprint)),
             Standing::Unknown if policy == HostKeyPolicy::AcceptNew => {
+                // Who waits for its turn to learn holds no file as it was.
+                drop(files);
                 self.learn(host, &names, &key, &blob, fingerprint)
             }
             Standing::Unknown => Err(SshError::HostKeyUnknown {
@@ -303,7 +305,13 @@ impl Trust {
         }
         let hash = host.hash_known_hosts.unwrap_or(self.hash);
         let line = learn::line(names.first(), &kind_of(key), blob, hash).map_err(broken)?;
-        open.append(&line).map_err(broken)?;
+        let appended = open.append(&line).map_err(broken)?;
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where somebody else looks at it just now it is read again instead.
+        if let Some(file) = files.get_mut(path).and_then(Arc::get_mut) {
+            file.appended(&line, &appended);
+        }
+        drop(files);
         Ok(Known::Learned {
             fingerprint,
             file: path.clone(),

@@ -15,6 +15,7 @@ use data_encoding::{BASE64, BASE64_NOPAD};
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 
+use super::learn::Appended;
 use super::pattern;
 
 /// A file that is larger is none.
@@ -33,6 +34,8 @@ pub(super) struct KnownFile {
     by_name: HashMap<String, Vec<usize>>,
     /// Lines with patterns or a hashed name: compared one by one.
     others: Vec<usize>,
+    /// How many lines it has, those that count for nothing as well.
+    length: usize,
     stamp: Option<Stamp>,
 }
 
@@ -120,6 +123,7 @@ impl KnownFile {
             lines: Vec::new(),
             by_name: HashMap::new(),
             others: Vec::new(),
+            length: text.lines().count(),
             stamp,
         };
         for (at, text) in text.lines().enumerate() {
@@ -140,6 +144,19 @@ impl KnownFile {
             }
         }
         Ok(file)
+    }
+
+    /// Takes a line that was appended to the file by ourselves, so that the file is not read again for it. Where
+    /// anybody else has touched it, what is here stays as it is, and the file is read when it is wanted next.
+    pub(super) fn appended(&mut self, text: &str, by: &Appended) {
+        let untouched = self.stamp == Some(stamp(&by.before))
+            && by.before.len().checked_add(by.length) == Some(by.after.len())
+            && by.after.len() <= LARGEST;
+        if untouched && let Ok(line) = line(self.length + 1, text.trim()) {
+            self.length += 1;
+            self.add(line);
+            self.stamp = Some(stamp(&by.after));
+        }
     }
 
     fn add(&mut self, line: Line) {

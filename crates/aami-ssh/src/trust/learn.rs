@@ -3,7 +3,7 @@
 //! The file is appended to, as ssh itself does: its mode, its owner and a link to it stay what they are, and what
 //! other programs append at the same time stays as well. The line is one write, under the file's lock.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -53,9 +53,18 @@ pub(super) fn open(path: &Path) -> io::Result<Open> {
     }
 }
 
+/// What became of a file that was appended to.
+pub(super) struct Appended {
+    pub(super) before: Metadata,
+    pub(super) after: Metadata,
+    /// How many bytes it took.
+    pub(super) length: u64,
+}
+
 impl Open {
     /// Appends a line, which ends with a newline; also where the last one was cut off.
-    pub(super) fn append(mut self, line: &str) -> io::Result<()> {
+    pub(super) fn append(mut self, line: &str) -> io::Result<Appended> {
+        let before = self.file.metadata()?;
         let mut text = String::new();
         if self.file.seek(SeekFrom::End(0))? > 0 {
             let mut last = [0];
@@ -66,7 +75,12 @@ impl Open {
             }
         }
         text.push_str(line);
-        self.file.write_all(text.as_bytes())
+        self.file.write_all(text.as_bytes())?;
+        Ok(Appended {
+            before,
+            after: self.file.metadata()?,
+            length: text.len() as u64,
+        })
     }
 }
 

@@ -452,3 +452,31 @@ fn without_any_file_a_key_can_only_be_refused() {
         "the system's file counts"
     );
 }
+
+#[test]
+fn what_is_learned_is_known_without_reading_the_file_again_unless_somebody_else_wrote_to_it() {
+    // Given a file whose last line is cut off, and a key that was learned into it,
+    let story = Story::new(&format!("# mine\nold {}", two_words(RSA)));
+    let trust = story.trust(HostKeyPolicy::AcceptNew);
+    let read = || {
+        let files = trust.files.lock().expect("whole");
+        files.get(&story.file()).map(Arc::as_ptr)
+    };
+    let judge = |name: &str, key: &str| trust.judge(&host(name, 22), &offered(key));
+    let learned = |known| matches!(known, Ok(Known::Learned { .. }));
+    assert!(learned(judge("gpu-1", ED25519)));
+    let first = read();
+    // when more are learned, then the file is what it was, and all of them are known, each by its line.
+    for name in ["gpu-2", "gpu-3"] {
+        assert!(learned(judge(name, ED25519)), "{name}");
+        assert_eq!(read(), first, "{name}");
+    }
+    assert_eq!(judge("gpu-2", ED25519).expect("known"), Known::Before);
+    let error = judge("gpu-3", ECDSA).expect_err("another key").to_string();
+    assert!(error.contains("known_hosts:5"), "{error}");
+    // What somebody else writes is read.
+    let text = format!("{}gpu-4 {}\n", story.text(), two_words(RSA));
+    std::fs::write(story.file(), text).expect("written");
+    assert!(judge("gpu-4", ECDSA).is_err());
+    assert_eq!(judge("gpu-1", ED25519).expect("known"), Known::Before);
+}
