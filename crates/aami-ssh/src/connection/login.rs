@@ -2,7 +2,7 @@
 //! files, and only where it was asked for a password.
 //!
 //! A key is offered before anything is signed with it, so a passphrase is only asked for when the host takes the
-//! key. Nothing is tried twice.
+//! key. Nothing is tried twice, but for what a host that wants several things would not look at before it had another.
 
 mod agent;
 mod password;
@@ -25,6 +25,8 @@ use agent::Agent;
 use patience::Patience;
 use signer::{Signing, Unsigned};
 
+/// How many times a host may take something and want another thing as well.
+const FACTORS: usize = 8;
 /// How many of the keys tried are named in an error.
 const NAMED: usize = 8;
 
@@ -73,6 +75,8 @@ struct Login<'a> {
 /// What came of one offer.
 enum Step {
     In,
+    /// It took it, and wants something else as well.
+    Partly,
     Next,
 }
 
@@ -102,12 +106,25 @@ impl Login<'_> {
     async fn run(&mut self) -> Result<(), SshError> {
         let mut agent = self.agent().await;
         let candidates = self.candidates(&mut agent).await;
+        for _ in 0..FACTORS {
+            match self.round(&candidates, &mut agent).await? {
+                Step::In => return Ok(()),
+                // Now it may look at the keys it would not look at before.
+                Step::Partly => {}
+                Step::Next => break,
+            }
+        }
+        Err(self.refused())
+    }
+
+    /// Tries everything once: the keys, then what a person knows.
+    async fn round(&mut self, candidates: &[Candidate], agent: &mut Option<Agent>) -> Result<Step, SshError> {
         for candidate in candidates {
             if !self.may(MethodKind::PublicKey) {
                 break;
             }
-            if matches!(self.offer(&candidate, &mut agent).await?, Step::In) {
-                return Ok(());
+            if matches!(self.offer(candidate, agent).await?, Step::In) {
+                return Ok(Step::In);
             }
         }
         if self.methods.is_none() {
@@ -115,16 +132,16 @@ impl Login<'_> {
             let answer = self.session.handle.authenticate_none(self.host.user.clone());
             let answer = self.patience.within(answer).await?;
             if matches!(self.answered(answer)?, Step::In) {
-                return Ok(());
+                return Ok(Step::In);
             }
         }
         if self.host.password && self.unchecked() {
             self.tried
                 .push("(no password: nobody looked at the host's key)".to_owned());
-        } else if self.host.password && matches!(self.by_password().await?, Step::In) {
-            return Ok(());
+        } else if self.host.password {
+            return self.by_password().await;
         }
-        Err(self.refused())
+        Ok(Step::Next)
     }
 
     /// Whether nobody can say who this is.
@@ -283,10 +300,11 @@ impl Login<'_> {
             Ok(AuthResult::Success) => Ok(Step::In),
             Ok(AuthResult::Failure { .. }) if self.session.handle.is_closed() => Err(self.ended()),
             Ok(AuthResult::Failure {
-                remaining_methods, ..
+                remaining_methods,
+                partial_success,
             }) => {
                 self.methods = Some(remaining_methods);
-                Ok(Step::Next)
+                Ok(if partial_success { Step::Partly } else { Step::Next })
             }
             Err(_) => Err(self.ended()),
         }
@@ -308,7 +326,7 @@ impl Login<'_> {
         let said = self.session.ending.get();
         let too_many = said
             .as_ref()
-            .is_some_and(|said| said.to_lowercase().contains("too many authentication failures"));
+            .is_some_and(|said| said.to_lowercase().contains("too many authentication"));
         if too_many {
             SshError::Authentication {
                 user: self.host.user.clone(),

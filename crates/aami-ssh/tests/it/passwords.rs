@@ -1,6 +1,7 @@
 //! Stories about passwords: asked for once for all hosts, and never so often that an account is locked.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +11,7 @@ use aami_ssh::{
 };
 
 use crate::jump::{Jump, Way};
-use crate::server::{Manner, Server};
+use crate::server::{Manner, Server, key_file};
 
 /// Answers every question alike, and counts them.
 #[derive(Default)]
@@ -35,6 +36,11 @@ fn address(host: u8) -> Ipv4Addr {
 
 /// Signs in to all hosts at once. Out: how many questions were asked, and how it went on each host.
 async fn all(server: &Server) -> (usize, Vec<Result<(), SshError>>) {
+    all_with(server, &[]).await
+}
+
+/// The same, with keys as well.
+async fn all_with(server: &Server, keys: &[PathBuf]) -> (usize, Vec<Result<(), SshError>>) {
     let folder = tempfile::tempdir().unwrap();
     let person = Arc::<Person>::default();
     let known = vec![folder.path().join("known_hosts")];
@@ -49,6 +55,7 @@ async fn all(server: &Server) -> (usize, Vec<Result<(), SshError>>) {
             port: server.port(),
             agent: AgentSocket::None,
             password: true,
+            keys: keys.to_vec(),
             ..Host::new(&format!("gpu{at}"), &address(at).to_string(), "ada")
         };
         let client = client.clone();
@@ -82,6 +89,55 @@ async fn a_wrong_password_is_tried_on_one_host_alone() {
         }
         assert_eq!((asked, server.passwords()), (1, 1), "{manner:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_ends_the_connection_on_a_password_too_many_has_refused_it() {
+    let server = Server::start(|_| Manner::Impatient).await;
+    let (asked, results) = all(&server).await;
+    let errors: Vec<String> = results
+        .into_iter()
+        .map(|result| {
+            let error = result.unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Authentication, "{error}");
+            error.to_string()
+        })
+        .collect();
+    // One host had it, and all others were spared.
+    let had = |part: &str| errors.iter().filter(|error| error.contains(part)).count();
+    assert_eq!(asked, 1);
+    assert_eq!(had("gave up"), 1, "{errors:?}");
+    assert_eq!(
+        had("another host refused it"),
+        usize::from(HOSTS) - 1,
+        "{errors:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_ends_the_connection_on_a_password_gets_it_once() {
+    let server = Server::start(|_| Manner::Drops).await;
+    let (_, results) = all(&server).await;
+    for result in results {
+        let error = result.unwrap_err();
+        assert!(!error.class().may_retry(), "{error}");
+        assert!(error.to_string().contains("not sent again"), "{error}");
+    }
+    for host in 0..HOSTS {
+        assert_eq!(server.passwords_at(address(host)), 1, "{host}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_want_a_password_and_a_key_get_both() {
+    let server = Server::start(|_| Manner::Both("right")).await;
+    let (asked, results) = all_with(&server, &[key_file()]).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!((asked, server.passwords()), (1, usize::from(HOSTS)));
+    // Without the key the password is not held against anybody.
+    let (asked, results) = all(&server).await;
+    assert!(results.iter().all(Result::is_err));
+    assert_eq!((asked, server.passwords()), (1, 2 * usize::from(HOSTS)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use futures::FutureExt as _;
 use futures::future::FusedFuture as _;
 use russh::keys::PrivateKey;
 use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Response, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId};
+use russh::{Channel, ChannelId, MethodKind};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
@@ -41,6 +41,16 @@ pub(crate) enum Manner {
     Password(&'static str),
     /// Takes this password as the answer to a question, as PAM asks for it.
     Pam(&'static str),
+    /// Takes this password, and a key as well.
+    Both(&'static str),
+    /// Ends the connection, with a word about it, on the second thing that is tried: on the password.
+    Impatient,
+    /// Ends the connection without a word on any password.
+    Drops,
+    /// Runs a command of its own, whatever it is asked for.
+    Forced,
+    /// Tells again and again how a command ended, and never that there is no more.
+    Repeats,
     /// Resets the connection when a command has begun.
     Resets,
     /// Is another service, and says so.
@@ -79,15 +89,7 @@ impl Server {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Seen::default());
-        let config = Arc::new(server::Config {
-            keys: vec![key()],
-            auth_rejection_time: Duration::ZERO,
-            auth_rejection_time_initial: Some(Duration::ZERO),
-            nodelay: true,
-            window_size: 64 * 1024,
-            ..server::Config::default()
-        });
-        let accepting = tokio::spawn(accept(listener, Arc::new(manners), config, Arc::clone(&seen)));
+        let accepting = tokio::spawn(accept(listener, Arc::new(manners), Arc::clone(&seen)));
         Self {
             port,
             // Taken on one address only, and refused on all others.
@@ -180,12 +182,32 @@ fn key() -> PrivateKey {
     russh::keys::load_secret_key(key_file(), None).unwrap()
 }
 
+/// How patient a host is, and what it takes.
+fn config(manner: Manner) -> server::Config {
+    let usual = server::Config {
+        keys: vec![key()],
+        auth_rejection_time: Duration::ZERO,
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        nodelay: true,
+        window_size: 64 * 1024,
+        ..server::Config::default()
+    };
+    match manner {
+        Manner::Impatient => server::Config {
+            max_auth_attempts: 1,
+            methods: [MethodKind::Password].as_slice().into(),
+            ..usual
+        },
+        _ => usual,
+    }
+}
+
 async fn accept(
     listener: TcpListener,
     manners: Arc<dyn Fn(Ipv4Addr) -> Manner + Send + Sync>,
-    config: Arc<server::Config>,
     seen: Arc<Seen>,
 ) {
+    let [usual, impatient] = [Manner::Good, Manner::Impatient].map(|manner| Arc::new(config(manner)));
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             // Out of sockets: some will be free again.
@@ -206,7 +228,11 @@ async fn accept(
             *count - 1
         };
         let manner = manners(address);
-        let (config, seen) = (Arc::clone(&config), Arc::clone(&seen));
+        let config = match manner {
+            Manner::Impatient => Arc::clone(&impatient),
+            _ => Arc::clone(&usual),
+        };
+        let seen = Arc::clone(&seen);
         tokio::spawn(async move {
             let open = seen.open.fetch_add(1, Ordering::SeqCst) + 1;
             seen.most.fetch_max(open, Ordering::SeqCst);
@@ -226,7 +252,16 @@ async fn serve(
     seen: &Arc<Seen>,
 ) {
     match manner {
-        Manner::Good | Manner::Bare | Manner::Locked | Manner::Password(_) | Manner::Pam(_) => {}
+        Manner::Good
+        | Manner::Bare
+        | Manner::Locked
+        | Manner::Password(_)
+        | Manner::Pam(_)
+        | Manner::Both(_)
+        | Manner::Impatient
+        | Manner::Drops
+        | Manner::Forced
+        | Manner::Repeats => {}
         Manner::Resets => stream.set_zero_linger().unwrap(),
         Manner::Slow(pause) => tokio::time::sleep(pause).await,
         Manner::Busy(times) if earlier < times => return,
@@ -257,6 +292,7 @@ async fn serve(
         manner,
         seen: Arc::clone(seen),
         inputs: HashMap::new(),
+        is_half_in: false,
         opened: HashSet::new(),
     };
     if let Ok(session) = server::run_stream(config, stream, handler).await {
@@ -278,6 +314,8 @@ struct Host {
     manner: Manner,
     seen: Arc<Seen>,
     opened: HashSet<ChannelId>,
+    /// Whether it has the password of who wants to be in, and wants the key.
+    is_half_in: bool,
     /// What commands read; gone when their input has ended.
     inputs: HashMap<ChannelId, mpsc::Sender<Vec<u8>>>,
 }
@@ -287,7 +325,10 @@ impl server::Handler for Host {
 
     async fn auth_publickey(&mut self, _: &str, _: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         Ok(match self.manner {
-            Manner::Locked | Manner::Password(_) | Manner::Pam(_) => Auth::reject(),
+            Manner::Locked | Manner::Password(_) | Manner::Pam(_) | Manner::Impatient | Manner::Drops => {
+                Auth::reject()
+            }
+            Manner::Both(_) if !self.is_half_in => Auth::reject(),
             _ => Auth::Accept,
         })
     }
@@ -295,6 +336,20 @@ impl server::Handler for Host {
     async fn auth_password(&mut self, _: &str, password: &str) -> Result<Auth, Self::Error> {
         Ok(match self.manner {
             Manner::Password(right) => self.seen.password(self.address, password == right),
+            Manner::Both(right) => match self.seen.password(self.address, password == right) {
+                Auth::Accept => {
+                    self.is_half_in = true;
+                    Auth::Reject {
+                        proceed_with_methods: Some([MethodKind::PublicKey].as_slice().into()),
+                        partial_success: true,
+                    }
+                }
+                other => other,
+            },
+            Manner::Drops => {
+                self.seen.password(self.address, false);
+                return Err(russh::Error::Disconnect);
+            }
             _ => Auth::reject(),
         })
     }
@@ -352,9 +407,11 @@ impl server::Handler for Host {
         session.channel_success(channel)?;
         let (sender, input) = mpsc::channel(8);
         self.inputs.insert(channel, sender);
-        let command = String::from_utf8_lossy(data).into_owned();
-        let programs = (self.manner == Manner::Bare).then(few_programs);
-        tokio::spawn(execute(command, programs, channel, session.handle(), input));
+        let command = match self.manner {
+            Manner::Forced => "echo backed up; echo 'backup: the disk had a timeout' >&2; exit 1".to_owned(),
+            _ => String::from_utf8_lossy(data).into_owned(),
+        };
+        tokio::spawn(execute(command, self.manner, channel, session.handle(), input));
         Ok(())
     }
 
@@ -396,14 +453,14 @@ fn few_programs() -> PathBuf {
 /// Runs a command by the shell, as sshd does.
 async fn execute(
     command: String,
-    programs: Option<PathBuf>,
+    manner: Manner,
     channel: ChannelId,
     session: Handle,
     mut input: mpsc::Receiver<Vec<u8>>,
 ) {
     let mut shell = Command::new("/bin/sh");
-    if let Some(programs) = programs {
-        shell.env("PATH", programs);
+    if manner == Manner::Bare {
+        shell.env("PATH", few_programs());
     }
     let mut child = shell
         .args(["-c", &command])
@@ -441,6 +498,13 @@ async fn execute(
     reading.abort();
     // A client that went away needs none of it.
     let _ = session.exit_status_request(channel, code.unsigned_abs()).await;
+    if manner == Manner::Repeats {
+        // Until there is no connection any more.
+        while session.exit_status_request(channel, 99).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        return;
+    }
     if !said.is_terminated() {
         said.await;
     }

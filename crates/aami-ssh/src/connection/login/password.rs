@@ -1,10 +1,11 @@
 //! Signing in with what a person knows: a password, or answers to what the host asks.
 //!
 //! The password of a user is asked for once for all hosts and lent to one host first (`identities/password.rs`). No host
-//! gets it twice, in whichever of the two ways it is asked for.
+//! gets it twice, in whichever of the two ways it is asked for, unless it took it and wants another thing as well. One
+//! that ends the connection once it has it gets it no more either: it may have been counted as a failed attempt.
 
 use russh::MethodKind;
-use russh::client::{KeyboardInteractiveAuthResponse as Response, Prompt};
+use russh::client::{AuthResult, KeyboardInteractiveAuthResponse as Response, Prompt};
 
 use super::{Login, Step};
 use crate::connection::Role;
@@ -32,7 +33,7 @@ impl Login<'_> {
         let mut had_password = false;
         if self.may(MethodKind::KeyboardInteractive) {
             let step = self.challenge(&mut had_password).await?;
-            if matches!(step, Step::In) {
+            if matches!(step, Step::In | Step::Partly) {
                 return Ok(step);
             }
         }
@@ -47,13 +48,43 @@ impl Login<'_> {
             .session
             .handle
             .authenticate_password(self.host.user.clone(), lent.reveal());
-        let answer = self.patience.within(answer).await?;
-        let step = self.answered(answer)?;
-        match step {
-            Step::In => lent.accepted(),
-            Step::Next => lent.refused(),
+        let answer = match self.patience.within(answer).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.unanswered(Some(lent), error)),
+        };
+        // One that says no and goes away has said no.
+        let is_no = matches!(&answer, Ok(AuthResult::Failure { remaining_methods, partial_success: false })
+            if !remaining_methods.is_empty());
+        match self.answered(answer) {
+            Ok(step @ (Step::In | Step::Partly)) => {
+                lent.accepted();
+                Ok(step)
+            }
+            Ok(Step::Next) => {
+                lent.refused();
+                Ok(Step::Next)
+            }
+            Err(error) if is_no => {
+                lent.refused();
+                Err(self.unanswered(None, error))
+            }
+            Err(error) => Err(self.unanswered(Some(lent), error)),
         }
-        Ok(step)
+    }
+
+    /// It ended when the password was sent. Out: an error on which it is not sent there once more.
+    fn unanswered(&self, lent: Option<Lent>, error: SshError) -> SshError {
+        if matches!(error, SshError::Authentication { .. }) {
+            // That attempt was one too many: it was not taken.
+            if let Some(lent) = lent {
+                lent.refused();
+            }
+            return error;
+        }
+        SshError::Authentication {
+            user: self.host.user.clone(),
+            why: format!("it ended when the password was sent, which is not sent again: {error}"),
+        }
     }
 
     /// The password of this user, if there is one that no host refused.
@@ -95,7 +126,18 @@ impl Login<'_> {
                     return Ok(Step::In);
                 }
                 Ok(Response::Failure {
-                    remaining_methods, ..
+                    remaining_methods,
+                    partial_success: true,
+                }) => {
+                    if let Some(lent) = used {
+                        lent.accepted();
+                    }
+                    self.methods = Some(remaining_methods);
+                    return Ok(Step::Partly);
+                }
+                Ok(Response::Failure {
+                    remaining_methods,
+                    partial_success: false,
                 }) => {
                     // Of several answers it may have been another one that was wrong; the account is what counts.
                     if let Some(lent) = used {
@@ -105,6 +147,7 @@ impl Login<'_> {
                     return Ok(Step::Next);
                 }
                 Ok(Response::InfoRequest { prompts, .. }) => prompts,
+                Err(_) if *had_password => return Err(self.unanswered(used, self.ended())),
                 Err(_) => return Err(self.ended()),
             };
             if *had_password && prompts.iter().any(wants_password) {
@@ -126,7 +169,11 @@ impl Login<'_> {
                 .session
                 .handle
                 .authenticate_keyboard_interactive_respond(answers);
-            response = self.patience.within(answered).await?;
+            response = match self.patience.within(answered).await {
+                Ok(response) => response,
+                Err(error) if *had_password => return Err(self.unanswered(used, error)),
+                Err(error) => return Err(error),
+            };
         }
         Ok(Step::Next)
     }
