@@ -9,7 +9,7 @@
 mod supervised;
 #[cfg(test)]
 mod tests;
-mod timed;
+pub(super) mod timed;
 mod words;
 
 use std::time::Duration;

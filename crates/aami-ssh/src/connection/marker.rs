@@ -13,6 +13,8 @@ pub(super) struct Finder {
     line: Vec<u8>,
     /// The beginning of what came before.
     noise: Vec<u8>,
+    /// The end of it.
+    latest: Vec<u8>,
     found: bool,
 }
 
@@ -36,6 +38,7 @@ impl Finder {
             marker: marker.as_bytes().to_vec(),
             line: Vec::new(),
             noise: Vec::new(),
+            latest: Vec::new(),
             found: false,
         }
     }
@@ -47,6 +50,16 @@ impl Finder {
     /// What came before the marker, shortened.
     pub(super) fn noise(&self) -> &[u8] {
         &self.noise
+    }
+
+    /// The end of what came before the marker.
+    pub(super) fn latest(&self) -> &[u8] {
+        &self.latest
+    }
+
+    /// What is looked for.
+    pub(super) fn marker(&self) -> &[u8] {
+        &self.marker
     }
 
     /// Takes a piece of the stream.
@@ -105,6 +118,10 @@ impl Finder {
     fn keep(&mut self, line: &[u8]) {
         let room = KEPT.saturating_sub(self.noise.len()).min(line.len());
         self.noise.extend_from_slice(&line[..room]);
+        self.latest
+            .extend_from_slice(&line[line.len().saturating_sub(KEPT)..]);
+        let over = self.latest.len().saturating_sub(KEPT);
+        self.latest.drain(..over);
     }
 }
 

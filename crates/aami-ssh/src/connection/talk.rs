@@ -9,7 +9,7 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::end::Running;
-use super::envelope::{Envelope, Keeper};
+use super::envelope::{Envelope, Keeper, timed};
 use super::handshake::printable;
 use super::input::{Feeding, fed, feed};
 use super::linger::Linger;
@@ -70,9 +70,9 @@ async fn converse<S: Sink>(
     let first = envelope(keeper)?;
     let kept_by = first.keeper;
     match speak(link, command, first, limit, attended, sink).await {
-        // It did not begin: by what keeps its time, or for another reason, which the second time tells.
-        Err(SshError::NoShell { .. }) if kept_by == Keeper::Timeout => {
-            link.no_timeout();
+        // It did not begin for want of what keeps its time. For any other reason something else may have run in its place,
+        // as a command does that belongs to a key, and that one is not to run twice.
+        Err(SshError::NoShell { .. }) if kept_by == Keeper::Timeout && link.keeper() != kept_by => {
             let second = envelope(Keeper::Supervisor)?;
             speak(link, command, second, limit, attended, sink).await
         }
@@ -319,7 +319,11 @@ impl<'a> Talk<'a> {
         }
     }
 
+    /// It has ended. It does so once: who tells of it again and again is not listened to any longer for that.
     fn ended(&mut self, exit: Exit) {
+        if self.exit.is_some() {
+            return;
+        }
         self.exit = Some(exit);
         self.running.over();
         let lingers = self.lingers.insert(Linger::new(Instant::now(), self.limit));
@@ -360,6 +364,13 @@ impl<'a> Talk<'a> {
         }
         self.running.stdout.end();
         self.stderr.end();
+        let ends = [self.stderr.noise(), self.stderr.latest()];
+        if ends
+            .iter()
+            .any(|noise| timed::is_missing(noise, self.stderr.marker()))
+        {
+            self.link.no_timeout();
+        }
         let said = [self.stderr.noise(), b"\n", self.running.stdout.noise()].concat();
         SshError::NoShell {
             said: printable(&String::from_utf8_lossy(&said), SHOWN),

@@ -138,6 +138,30 @@ async fn a_host_without_timeout_is_noticed_once_and_ends_commands_by_itself() {
 }
 
 #[tokio::test]
+async fn a_command_that_belongs_to_the_key_runs_once() {
+    let story = Story::new(Manner::Forced).await;
+    let connection = story.client().connect(&story.host()).await.unwrap();
+    let error = connection.output(&Command::script("true"), 10).await.unwrap_err();
+    assert!(
+        matches!(&error, SshError::NoShell { said } if said.contains("backed up")),
+        "{error}"
+    );
+    assert_eq!(story.server.commands_at(HOST), 1);
+}
+
+#[tokio::test]
+async fn who_tells_of_the_end_again_and_again_is_not_waited_for() {
+    let story = Story::new(Manner::Repeats).await;
+    let connection = story.client().connect(&story.host()).await.unwrap();
+    let command = Command::script("echo done; exit 3");
+    let output = tokio::time::timeout(Duration::from_secs(30), connection.output(&command, 100))
+        .await
+        .expect("it comes to an end")
+        .unwrap();
+    assert_eq!((output.exit, &output.stdout[..]), (Exit::Code(3), &b"done\n"[..]));
+}
+
+#[tokio::test]
 async fn several_commands_run_over_one_connection_at_once() {
     let story = Story::new(Manner::Good).await;
     let connection = story.client().connect(&story.host()).await.unwrap();

@@ -275,3 +275,49 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_line_below_no_timeout_that_is_known_says_so_and_begins_nothing() {
+    // Given a `timeout` that makes no group: as if it were not in the line,
+    let envelope = envelope(Keeper::Timeout, "echo begun");
+    let text = String::from_utf8(envelope.line).expect("ASCII");
+    let (_, rest) = text.split_once("/bin/sh -c ").expect("the shell");
+    // when the line is run,
+    let output = Process::new("/bin/sh")
+        .args(["-c", &format!("exec /bin/sh -c {rest}")])
+        .output()
+        .expect("it ends");
+    // then it says what is the matter, and nothing else.
+    assert!(timed::is_missing(&output.stderr, envelope.begin.as_bytes()));
+    assert_eq!(output.stdout, b"");
+    // Somebody else's marker is nobody's.
+    let other = nonce().expect("random numbers");
+    assert!(!timed::is_missing(&output.stderr, other.as_bytes()));
+}
+
+#[test]
+fn a_shell_that_finds_no_timeout_is_told_from_what_speaks_of_one() {
+    let is_missing = |text: &str| timed::is_missing(text.as_bytes(), b"AAMI-0123456789abcdef");
+    for shell in [
+        "sh: 1: exec: timeout: not found\n",
+        "Welcome!\nbash: line 1: exec: timeout: not found\n",
+        "timeout: Command not found.\n",
+        "fish: Unknown command: timeout\nfish: \nexec timeout -k 5 60 /bin/sh -c 'x'\n",
+        "fish: Unknown command 'timeout'\n",
+        "zsh:1: command not found: timeout\n",
+        "mksh: timeout: inaccessible or not found\r\n",
+        "timeout: invalid option -- 'k'\nBusyBox v1.20\n",
+        "bash: line 1: /usr/bin/timeout: Permission denied\n",
+    ] {
+        assert!(is_missing(shell), "{shell}");
+    }
+    for other in [
+        "",
+        "backup: the disk had a timeout\n",
+        "rsync error: timeout in data send\n",
+        "rrsync: SSH_ORIGINAL_COMMAND='exec timeout -k 5 60 /bin/sh -c x' is not rsync\n",
+        "This account is currently not available.\n",
+    ] {
+        assert!(!is_missing(other), "{other}");
+    }
+}
