@@ -146,17 +146,21 @@ pub fn render(tenants: &[Tenant<'_>], is_shared: bool, itself: bool) -> Result<V
     let mut files: BTreeMap<String, (Group, BTreeSet<String>)> = BTreeMap::new();
     let mut records = false;
     for tenant in tenants {
-        let scope = (is_shared || *tenant.org != OrgId::default()).then(|| of_org(tenant.org));
-        for (file, group, rule) in of_tenant(tenant)? {
-            let rule = match &scope {
-                None => rule,
-                Some(scope) => match scope.keep(rule.clone()) {
-                    Ok(rule) => rule,
-                    // It looks at nobody's node, so it is no other organisation's either.
-                    Err(_) if *tenant.org == OrgId::default() => rule,
-                    Err(error) => return Err(error.into()),
-                },
-            };
+        let is_named = *tenant.org != OrgId::default();
+        let within = if is_shared || is_named {
+            of_org(tenant.org)
+        } else {
+            Scope::default()
+        };
+        for (file, group, rule) in of_tenant(tenant, &within)? {
+            // What an expression sums up may have lost whose it is.
+            let mut rule = rule;
+            if is_named {
+                rule = rule.labelled("org", tenant.org.as_str());
+            } else if is_shared {
+                // Nobody's rule names another's alerts.
+                rule.labels.remove("org");
+            }
             records |= rule.expr.contains(USED);
             let (lines, alerts) = files.entry(file).or_insert_with(|| {
                 let group = Group {
@@ -228,16 +232,16 @@ fn about_itself() -> Result<Vec<RuleFile>, RulesError> {
 
 fn of_org(org: &OrgId) -> Scope {
     // Discovery names every organisation but this one.
-    let value = if *org == OrgId::default() {
-        ""
+    if *org == OrgId::default() {
+        // What looks at nobody's node is no other organisation's either.
+        Scope::of(Matcher::new("org", Compared::In, [""])).or_at_no_series()
     } else {
-        org.as_str()
-    };
-    Scope::of(Matcher::new("org", Compared::In, [value]))
+        Scope::of(Matcher::new("org", Compared::In, [org.as_str()]))
+    }
 }
 
 /// The rules of an organisation, each with its file and the group it stands in.
-fn of_tenant(tenant: &Tenant<'_>) -> Result<Vec<(String, String, Rule)>, SetError> {
+fn of_tenant(tenant: &Tenant<'_>, within: &Scope) -> Result<Vec<(String, String, Rule)>, SetError> {
     let global = tenant.global.filter(|set| set.enabled);
     let for_all = match global {
         Some(global) => effective(global, None).0?,
@@ -261,7 +265,7 @@ fn of_tenant(tenant: &Tenant<'_>) -> Result<Vec<(String, String, Rule)>, SetErro
         });
     }
     let file = |set: &RuleSet| format!("aami-rules-{}.yaml", set.id);
-    let told = layered(&for_all, &groups)?;
+    let told = layered(within, &for_all, &groups)?;
     Ok(told
         .into_iter()
         .filter_map(|(group, rule)| {

@@ -23,6 +23,8 @@ pub const GROUPS: &str = "aami_groups";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
     matchers: Vec<Matcher>,
+    /// Whether a rule that looks at no series is left as it is.
+    leaves_the_blind: bool,
 }
 
 impl Scope {
@@ -30,12 +32,26 @@ impl Scope {
     pub fn of(matchers: impl IntoIterator<Item = Matcher>) -> Self {
         Self {
             matchers: matchers.into_iter().collect(),
+            leaves_the_blind: false,
         }
+    }
+
+    /// The same nodes; a rule that looks at no series, and so at no node, stays what it is.
+    #[must_use]
+    pub fn or_at_no_series(mut self) -> Self {
+        self.leaves_the_blind = true;
+        self
+    }
+
+    /// Those that these matchers fit as well; what looks at no series is refused again.
+    fn and(&self, matchers: impl IntoIterator<Item = Matcher>) -> Self {
+        Self::of(matchers.into_iter().chain(self.matchers.iter().cloned()))
     }
 
     /// The same rule, about these nodes alone.
     ///
-    /// Fails for a rule that looks at no series: it has nothing that could be matched.
+    /// Fails for a rule that looks at no series: it has nothing that could be matched. The rule is one that was read
+    /// before: what this makes may be longer than any that can be read, so a rule is kept to its nodes once.
     pub fn keep(&self, rule: Rule) -> Result<Rule, RenderError> {
         if self.matchers.is_empty() {
             return Ok(rule);
@@ -45,6 +61,7 @@ impl Scope {
                 expr: read.restricted(&self.matchers),
                 ..rule
             }),
+            Ok(_) if self.leaves_the_blind => Ok(rule),
             Ok(_) | Err(_) => Err(RenderError::Everywhere(rule.alert)),
         }
     }
@@ -112,11 +129,15 @@ pub type Layer<'a> = (Option<&'a GroupRules>, Rule);
 
 /// Rules for all and rules of groups as one list, in which no alert of one name is about a node twice.
 ///
-/// In: the rules for all, and the groups', the strongest first. Out: for each name of an alert the strongest group's rules
+/// In: whose nodes all of it is about, the rules for all, and the groups', the strongest first. Out: for each name of an alert the strongest group's rules
 /// about its nodes, the next group's about those that are left, and the rules for all about the rest; each with the group it
 /// is of. The same groups in the
 /// same order always give the same list. Fails where a rule that has to be kept to some nodes looks at no series.
-pub fn layered<'a>(global: &[Rule], groups: &'a [GroupRules]) -> Result<Vec<Layer<'a>>, RenderError> {
+pub fn layered<'a>(
+    within: &Scope,
+    global: &[Rule],
+    groups: &'a [GroupRules],
+) -> Result<Vec<Layer<'a>>, RenderError> {
     let mut rules = Vec::new();
     // By name of an alert: whose nodes have it already, or do not want it.
     let mut taken: BTreeMap<&str, Vec<Matcher>> = BTreeMap::new();
@@ -126,7 +147,7 @@ pub fn layered<'a>(global: &[Rule], groups: &'a [GroupRules]) -> Result<Vec<Laye
         };
         for rule in &group.rules {
             let before = taken.get(rule.alert.as_str()).cloned().unwrap_or_default();
-            let scope = Scope::of(std::iter::once(only.clone()).chain(before));
+            let scope = within.and(std::iter::once(only.clone()).chain(before));
             let kept = scope.keep(rule.clone())?.labelled("aami_group", &group.group);
             rules.push((Some(group), kept));
         }
@@ -139,8 +160,11 @@ pub fn layered<'a>(global: &[Rule], groups: &'a [GroupRules]) -> Result<Vec<Laye
         }
     }
     for rule in global {
-        let rest = taken.get(rule.alert.as_str()).cloned().unwrap_or_default();
-        rules.push((None, Scope::of(rest).keep(rule.clone())?));
+        let kept = match taken.get(rule.alert.as_str()) {
+            None => within.keep(rule.clone())?,
+            Some(rest) => within.and(rest.iter().cloned()).keep(rule.clone())?,
+        };
+        rules.push((None, kept));
     }
     Ok(rules)
 }
@@ -184,7 +208,7 @@ mod tests {
             group("empty", "node", &[], vec![rule("B", "b > 9")]),
         ];
         // when they are laid over each other,
-        let told: Vec<(String, String, Option<String>)> = layered(&global, &groups)
+        let told: Vec<(String, String, Option<String>)> = layered(&Scope::default(), &global, &groups)
             .unwrap()
             .into_iter()
             .map(|(_, rule)| (rule.alert, rule.expr, rule.labels.get("aami_group").cloned()))
@@ -215,7 +239,7 @@ mod tests {
             ..group("lab", "", &[], vec![rule("B", "b > 1")])
         }];
         // when they are laid over each other,
-        let told: Vec<String> = layered(&[rule("A", "a > 1")], &groups)
+        let told: Vec<String> = layered(&Scope::default(), &[rule("A", "a > 1")], &groups)
             .unwrap()
             .into_iter()
             .map(|(_, rule)| rule.expr)
@@ -239,10 +263,12 @@ mod tests {
     #[test]
     fn what_looks_at_nothing_cannot_be_kept_to_some_nodes() {
         let always = rule("A", "vector(1)");
-        let all = layered(std::slice::from_ref(&always), &[]).unwrap();
+        let all = layered(&Scope::default(), std::slice::from_ref(&always), &[]).unwrap();
         assert_eq!(all, [(None, always.clone())]);
         let group = group("g", "node", &["n"], vec![always]);
-        assert!(matches!(layered(&[], &[group]), Err(RenderError::Everywhere(alert)) if alert == "A"));
+        assert!(
+            matches!(layered(&Scope::default(), &[], &[group]), Err(RenderError::Everywhere(alert)) if alert == "A")
+        );
     }
 
     proptest! {

@@ -214,6 +214,67 @@ fn every_organisation_has_its_own_nodes_and_no_others() {
 }
 
 #[test]
+fn a_rule_that_grows_longer_than_one_can_be_read_stays_with_its_organisation() {
+    // Given a rule for everybody that is as long as rules may be, and a group that has it otherwise, so that what is left
+    // of it is longer still,
+    let mut long = "a{x=\"".to_owned();
+    long.push_str(&"y".repeat(crate::promql::LONGEST - 20));
+    long.push_str("\"} > 1");
+    let blind = custom("Always", "vector(1)");
+    for org in [OrgId::default(), "acme".parse().unwrap()] {
+        let mut global = set(None, &[]);
+        global.custom.push(custom("Long", &long));
+        let mut group = set(Some("g"), &[]);
+        group.overrides.push(RuleOverride {
+            severity: Some(Severity::Critical),
+            ..wish("Long")
+        });
+        let of = |global: &RuleSet| {
+            let tenant = Tenant {
+                org: &org,
+                global: Some(global),
+                groups: vec![("g", &group)],
+            };
+            render(&[tenant], true, false)
+        };
+        // when the files for a Prometheus of several organisations are made,
+        let files = of(&global).unwrap();
+        // then the rule looks at the nodes of its own alone, in both places.
+        let value = if org == OrgId::default() { "" } else { "acme" };
+        for file in &files {
+            let rule = part(file, "Long").replace('\\', "");
+            assert!(
+                rule.contains(&format!("org=\"{value}\"}}")),
+                "{org}: {}",
+                &rule[rule.len() - 300..]
+            );
+        }
+        assert_eq!(files.len(), 2);
+        // What looks at nothing at all is nobody's but the default organisation's.
+        global.custom.push(blind.clone());
+        assert_eq!(of(&global).is_ok(), org == OrgId::default(), "{org}");
+    }
+}
+
+#[test]
+fn an_alert_that_sums_its_nodes_up_is_still_its_organisations() {
+    let org = "acme".parse::<OrgId>().unwrap();
+    let mut global = set(None, &[]);
+    let mut rule = custom("Few", "count(up) < 3");
+    // Nor does somebody name another one.
+    rule.labels.insert("org".to_owned(), "other".to_owned());
+    global.custom.push(rule);
+    let tenant = Tenant {
+        org: &org,
+        global: Some(&global),
+        groups: Vec::new(),
+    };
+    let files = render(&[tenant], true, false).unwrap();
+    let text = part(&files[0], "Few");
+    assert!(text.contains("org: acme") && !text.contains("other"), "{text}");
+}
+
+#[test]
 fn another_number_stands_where_an_expression_ends_in_one() {
     let with = |text: &str| Expression::parse(text).unwrap().compared_with(0.5);
     for (text, expected) in [
