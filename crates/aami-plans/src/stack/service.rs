@@ -161,6 +161,8 @@ impl Service {
             after,
             low_port: port < 1024,
             reloads: matches!(part, Part::Prometheus | Part::Alertmanager),
+            // By its lifecycle endpoint anybody on this machine can ask it to quit, and then it ends well.
+            comes_back: part == Part::Prometheus,
         }
         .text();
         let path = Layout::unit(part.unit()).map_err(broken)?;

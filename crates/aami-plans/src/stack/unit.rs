@@ -22,6 +22,9 @@ pub(crate) struct Unit<'a> {
     pub(crate) low_port: bool,
     /// Whether it reads its configuration again on SIGHUP.
     pub(crate) reloads: bool,
+    /// Whether it is started again even where it ended by itself and without an error: whoever may speak to it can make
+    /// it end so.
+    pub(crate) comes_back: bool,
 }
 
 /// Settings every part can live with (systemd.exec(5)). Those a systemd does not know yet it passes
@@ -78,7 +81,8 @@ impl Unit<'_> {
         if self.reloads {
             text.push_str("\nExecReload=/bin/kill -HUP $MAINPID");
         }
-        text.push_str("\nRestart=on-failure\nRestartSec=5\nLimitNOFILE=65536\n");
+        let restart = if self.comes_back { "always" } else { "on-failure" };
+        let _ = write!(text, "\nRestart={restart}\nRestartSec=5\nLimitNOFILE=65536\n");
         text.push_str(HARDENING);
         let capability = if self.low_port { "CAP_NET_BIND_SERVICE" } else { "" };
         let _ = writeln!(text, "CapabilityBoundingSet={capability}");
@@ -107,6 +111,7 @@ mod tests {
             after: &["aami-server.service"],
             low_port,
             reloads: true,
+            comes_back: false,
         }
         .text()
     }
