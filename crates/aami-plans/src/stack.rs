@@ -18,6 +18,7 @@ mod dist;
 mod fetch;
 mod first_keys;
 mod folders;
+mod former;
 pub mod health;
 mod keep;
 mod layout;
@@ -42,6 +43,7 @@ use aami_inventory::listener::Listener;
 use aami_model::code::{self, Code};
 
 pub use first_keys::{Api, ControlPlane, FirstToken, TokenWish};
+pub use former::take_back_former;
 pub use layout::Layout;
 pub use part::{NotAPart, Part};
 pub use publishers::publishers;

@@ -3,6 +3,7 @@
 
 mod broken;
 mod declared;
+mod former;
 mod ground;
 pub(crate) mod house;
 mod kill;
@@ -50,6 +51,9 @@ fn a_server_is_installed_and_a_second_run_has_nothing_to_do() {
             .contains("http://127.0.0.1:9090")
     );
     assert!(house.exists("etc/aami/grafana/json/aami-installation.json"));
+    // Prometheus comes back where somebody on this machine asked it to quit.
+    let unit = house.read("etc/systemd/system/aami-prometheus.service");
+    assert!(unit.contains("\nRestart=always\n"), "{unit}");
     // The control plane brings Prometheus its rules: none lie where an operator's are.
     assert!(!house.exists("etc/aami/rules/aami-installation.yaml"));
     assert!(

@@ -8,14 +8,17 @@ use std::sync::{Arc, Mutex};
 use aami_install::checkpoint::Watch;
 use aami_install::doubles::{self, System, UnitPicture};
 use aami_install::executor::{DryRun, StatusReport};
-use aami_install::{Cancel, Host, HostPath, InstallError, Installer, Mode, Options, RunReport, StepError};
+use aami_install::{
+    Cancel, Host, HostPath, InstallError, Installer, Mode, Options, Plan, RunReport, StepError,
+    UninstallReport,
+};
 use aami_inventory::Arch;
 use aami_plans::download::{Downloader, Proxies, Settings};
 use aami_plans::obtain::Source;
 use aami_plans::stack::uninstall::{TakeBackError, TakenBack, take_back};
 use aami_plans::stack::{
     ControlPlane, FirstToken, Given, Looked, Note, Part, Purpose, Render, Rendered, Stack, StackOptions,
-    TokenWish, Wishes,
+    TokenWish, Wishes, take_back_former,
 };
 use tempfile::TempDir;
 
@@ -288,6 +291,19 @@ impl House {
 
     fn looking(&self, host: &Host) -> Purpose {
         Note::read(host).map_or(Purpose::Install, |note| Purpose::Look(Box::new(note)))
+    }
+
+    /// Runs another plan, as an earlier version of this one.
+    pub(crate) fn run_earlier(&self, plan: &Plan) {
+        let host = self.host(None);
+        let report = Installer::new(&host, plan, options()).unwrap().run(Mode::Fresh);
+        assert_eq!(report.unwrap().failure().map(|(code, _)| code), None);
+    }
+
+    /// Takes back what earlier versions made and the plan does not want.
+    pub(crate) fn take_back_former(&self) -> Option<UninstallReport> {
+        let (host, stack) = (self.host(None), self.stack(Purpose::Install));
+        take_back_former(&host, &stack, &options()).unwrap()
     }
 
     /// Takes the plan back.

@@ -8,7 +8,7 @@ use aami_install::render::Origin;
 use aami_install::{Host, HostPath, Installer, Mode, RunReport};
 use aami_model::run::RunStatus;
 use aami_model::{Exit, code};
-use aami_plans::stack::{Session, Stack};
+use aami_plans::stack::{Session, Stack, take_back_former};
 use aami_plans::telemetry;
 use clap::{Args, ValueEnum};
 
@@ -213,6 +213,14 @@ impl Install {
         }
         if self.dry_run {
             return planned::show(&installer.dry_run()?, self.json);
+        }
+        if let Some(former) = take_back_former(&host, &stack, &options_for(&chosen.wishes))? {
+            let left = former.left.into_iter();
+            let failed = former.failed.into_iter().map(|failure| failure.message);
+            let kept = (former.kept.iter()).map(|path| format!("what was edited lies at {path} now"));
+            for stays in left.chain(failed).chain(kept) {
+                shown::warn(&format!("rules of an earlier version: {stays}"), self.json);
+            }
         }
         let report = self.install(installer, &stack, &chosen.wishes.cluster, surroundings)?;
         self.conclude(&report, stack.session())
