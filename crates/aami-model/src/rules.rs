@@ -19,6 +19,9 @@ pub const MOST_CUSTOM: usize = 200;
 pub const MOST_OVERRIDES: usize = 200;
 /// At most this much text an organisation's own rules hold together, in bytes: a Prometheus takes them in one answer.
 pub const MOST_TEXT: usize = 2 * 1024 * 1024;
+/// At most this much text the files hold that are made for an organisation other than the default one, in bytes: several
+/// share a Prometheus.
+pub const MOST_MADE: usize = 4 * 1024 * 1024;
 /// What the set for every node is called where a set is named.
 pub const GLOBAL: &str = "global";
 

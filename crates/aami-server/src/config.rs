@@ -187,6 +187,16 @@ impl Config {
                 "it needs prometheus_url, the Prometheus that reads the folder".to_owned(),
             ));
         }
+        for name in ["prometheus_authorization_file", "prometheus_ca_file"] {
+            if path("prometheus_rules").is_some() && path(name).is_some() {
+                return Err(bad(
+                    name,
+                    "with prometheus_rules it is not used: rules are brought to a Prometheus that answers this machine \
+                     without; name an address of it that does, or leave prometheus_rules out"
+                        .to_owned(),
+                ));
+            }
+        }
         let trusted_proxies = text("trusted_proxies")
             .split(',')
             .map(str::trim)
@@ -385,6 +395,20 @@ mod tests {
             error.to_string(),
             "listen = \"here\" (from a flag) cannot be used: it is ADDRESS:PORT"
         );
+    }
+
+    #[test]
+    fn rules_are_brought_to_no_prometheus_that_wants_to_know_who_asks() {
+        for name in ["prometheus_authorization_file", "prometheus_ca_file"] {
+            let mut layers = Layers::default();
+            layers.set(Source::File, "prometheus_url", "https://127.0.0.1:9090");
+            layers.set(Source::File, name, "/etc/aami/prometheus");
+            Config::read(&layers.resolve().unwrap()).unwrap();
+            layers.set(Source::File, "prometheus_rules", "/srv/rules");
+            let error = Config::read(&layers.resolve().unwrap()).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(name) && text.contains("prometheus_rules"), "{text}");
+        }
     }
 
     #[test]

@@ -17,8 +17,8 @@ use aami_model::{GroupId, OrgId, Timestamp};
 use aami_monitor::presets::{self, Preset};
 use aami_monitor::scope::GROUPS;
 use futures::StreamExt as _;
+use tokio::sync::Semaphore;
 
-use super::prometheuses::local_id;
 use super::{App, Refusal, access};
 use crate::services::alertmanager::Suppressed;
 use crate::services::prometheus::Alert;
@@ -26,7 +26,10 @@ use crate::services::prometheus::Alert;
 /// How many alerts one answer lists.
 const MOST: usize = 2000;
 /// How many Prometheuses are asked at once.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 4;
+/// How many are asked at once by all who want to know: an answer may be large. The one on this machine waits for no other.
+static OWN: Semaphore = Semaphore::const_new(2);
+static OTHERS: Semaphore = Semaphore::const_new(2 * TOGETHER);
 /// How long all of it may take: less than a request may.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -46,6 +49,33 @@ struct Said {
     everything: bool,
     alerts: Vec<Alert>,
     suppressed: Option<HashMap<BTreeMap<String, String>, bool>>,
+}
+
+impl Said {
+    /// One that was not asked.
+    fn nothing(prometheus: Prometheus, why: String) -> Self {
+        Self {
+            asked: AskedPrometheus {
+                id: prometheus.id,
+                name: prometheus.name,
+                url: prometheus.url,
+                error: Some(why),
+                alertmanager_error: None,
+            },
+            everything: prometheus.everything,
+            alerts: Vec::new(),
+            suppressed: None,
+        }
+    }
+}
+
+/// Whether an address means the machine that asks it, whichever that is: another replica's is not reached by it.
+fn is_on_its_machine(url: &str) -> bool {
+    crate::notify::wire::Place::parse(url).is_ok_and(|place| {
+        let address: Option<std::net::IpAddr> = place.host.parse().ok();
+        address.is_some_and(|ip| ip.to_canonical().is_loopback())
+            || place.host.eq_ignore_ascii_case("localhost")
+    })
 }
 
 fn shown(preset: &Preset) -> PresetView {
@@ -110,6 +140,73 @@ fn is_seen(labels: &BTreeMap<String, String>, orgs: &Orgs) -> bool {
     orgs.includes(&org)
 }
 
+/// What a caller sees and wants of what Prometheuses say.
+struct Sieve<'a> {
+    orgs: &'a Orgs,
+    wanted: &'a Wanted,
+    group: Option<&'a GroupId>,
+    /// The hostnames of the group's nodes.
+    members: BTreeSet<&'a str>,
+}
+
+impl Sieve<'_> {
+    fn sift(&self, said: &mut Said) -> Sifted {
+        let alerts = std::mem::take(&mut said.alerts);
+        let suppressed = said.suppressed.take();
+        let known = |labels: &BTreeMap<String, String>| {
+            Some(suppressed.as_ref()?.get(labels).copied().unwrap_or(false))
+        };
+        let items = (alerts.into_iter())
+            .filter(|alert| !said.everything || is_seen(&alert.labels, self.orgs))
+            .filter_map(|alert| listed(alert, &said.asked.name, known))
+            .filter(|alert| self.lets_through(alert))
+            .collect();
+        let mut sifted = Sifted::default();
+        sifted.take(Sifted {
+            items,
+            truncated: false,
+        });
+        sifted
+    }
+
+    fn lets_through(&self, alert: &ActiveAlert) -> bool {
+        let in_group = |id: &GroupId| {
+            let listed = alert.labels.get(GROUPS);
+            listed.is_some_and(|groups| groups.split(',').any(|group| group == id.as_str()))
+                || (alert.node.as_deref()).is_some_and(|node| self.members.contains(node))
+        };
+        self.wanted.state.is_none_or(|state| alert.state == state)
+            && (self.wanted.node.as_ref()).is_none_or(|node| alert.node.as_ref() == Some(node))
+            && self.group.is_none_or(in_group)
+    }
+}
+
+/// The gravest alerts of those that were told of, [`MOST`] at most.
+#[derive(Default)]
+struct Sifted {
+    items: Vec<ActiveAlert>,
+    /// Whether there were more.
+    truncated: bool,
+}
+
+impl Sifted {
+    fn take(&mut self, more: Self) {
+        self.truncated |= more.truncated;
+        self.items.extend(more.items);
+        self.items.sort_by(|one, other| {
+            let grave = |alert: &ActiveAlert| std::cmp::Reverse(alert.severity);
+            let key = |alert: &ActiveAlert| (alert.state, grave(alert));
+            (key(one).cmp(&key(other)))
+                .then_with(|| one.alert.cmp(&other.alert))
+                .then_with(|| one.labels.cmp(&other.labels))
+                .then_with(|| one.prometheus.cmp(&other.prometheus))
+        });
+        self.truncated |= self.items.len() > MOST;
+        self.items.truncate(MOST);
+        self.items.shrink_to_fit();
+    }
+}
+
 impl App {
     /// What is pending or fires.
     pub(crate) async fn active_alerts(
@@ -133,31 +230,6 @@ impl App {
             .filter(|one| one.everything || caller.orgs.includes(&one.org))
             .cloned()
             .collect();
-        let until = tokio::time::Instant::now() + PATIENCE;
-        let mut answers: Vec<Said> = futures::stream::iter(prometheuses.clone())
-            .map(|prometheus| self.ask_for_alerts(prometheus, until))
-            .buffered(TOGETHER)
-            .collect()
-            .await;
-        let mut items = Vec::new();
-        for said in &mut answers {
-            let alerts = std::mem::take(&mut said.alerts).into_iter();
-            let seen = alerts.filter(|alert| !said.everything || is_seen(&alert.labels, &caller.orgs));
-            items.extend(seen.filter_map(|alert| {
-                let suppressed = said.suppressed.as_ref();
-                listed(alert, &said.asked.name, |labels| {
-                    Some(suppressed?.get(labels).copied().unwrap_or(false))
-                })
-            }));
-            // Where a Prometheus of somebody else's is, is theirs to know.
-            let own = prometheuses.iter().find(|one| one.id == said.asked.id);
-            if !own.is_some_and(|one| caller.orgs.includes(&one.org)) {
-                said.asked.url.clear();
-                said.asked.error = said.asked.error.take().map(|_| "it does not answer".to_owned());
-                said.asked.alertmanager_error =
-                    (said.asked.alertmanager_error.take()).map(|_| "it does not answer".to_owned());
-            }
-        }
         // Some alerts keep no more of their node than its name.
         let members: BTreeSet<&str> = (snapshot.nodes(&caller.orgs, None))
             .filter(|held| {
@@ -167,40 +239,57 @@ impl App {
             })
             .map(|held| held.doc.hostname.as_str())
             .collect();
-        items.retain(|alert: &ActiveAlert| {
-            let in_group = |id: &GroupId| {
-                let listed = alert.labels.get(GROUPS);
-                listed.is_some_and(|groups| groups.split(',').any(|group| group == id.as_str()))
-                    || (alert.node.as_deref()).is_some_and(|node| members.contains(node))
-            };
-            wanted.state.is_none_or(|state| alert.state == state)
-                && (wanted.node.as_ref()).is_none_or(|node| alert.node.as_ref() == Some(node))
-                && group.as_ref().is_none_or(in_group)
-        });
-        items.sort_by(|one, other| {
-            let grave = |alert: &ActiveAlert| std::cmp::Reverse(alert.severity);
-            let key = |alert: &ActiveAlert| (alert.state, grave(alert));
-            (key(one).cmp(&key(other)))
-                .then_with(|| one.alert.cmp(&other.alert))
-                .then_with(|| one.labels.cmp(&other.labels))
-                .then_with(|| one.prometheus.cmp(&other.prometheus))
-        });
-        let truncated = items.len() > MOST;
-        items.truncate(MOST);
+        let sieve = Sieve {
+            orgs: &caller.orgs,
+            wanted,
+            group: group.as_ref(),
+            members,
+        };
+        let until = tokio::time::Instant::now() + PATIENCE;
+        let mut all = Sifted::default();
+        let mut asked = Vec::new();
+        let mut answers = futures::stream::iter(prometheuses)
+            .map(|prometheus| {
+                let is_own = caller.orgs.includes(&prometheus.org);
+                let sieve = &sieve;
+                async move {
+                    let mut said = self.ask_for_alerts(prometheus, until).await;
+                    // Where a Prometheus of somebody else's is, is theirs to know.
+                    if !is_own {
+                        said.asked.url.clear();
+                        said.asked.error = said.asked.error.take().map(|_| "it does not answer".to_owned());
+                        said.asked.alertmanager_error =
+                            (said.asked.alertmanager_error.take()).map(|_| "it does not answer".to_owned());
+                    }
+                    // No more is held of an answer, while others are waited for, than is shown.
+                    (sieve.sift(&mut said), said.asked)
+                }
+            })
+            .buffered(TOGETHER);
+        while let Some((sifted, one)) = answers.next().await {
+            all.take(sifted);
+            asked.push(one);
+        }
         Ok(ActiveAlerts {
-            items,
-            truncated,
-            prometheuses: answers.into_iter().map(|said| said.asked).collect(),
+            items: all.items,
+            truncated: all.truncated,
+            prometheuses: asked,
         })
     }
 
     /// Asks one Prometheus and its Alertmanager, both by the deadline.
     async fn ask_for_alerts(&self, prometheus: Prometheus, until: tokio::time::Instant) -> Said {
+        let late = || "it did not answer in time".to_owned();
+        let is_here = prometheus.id == self.local_id();
+        let turn = tokio::time::timeout_at(until, if is_here { &OWN } else { &OTHERS }.acquire()).await;
+        let other = (!is_here && prometheus.node.is_none() && is_on_its_machine(&prometheus.url))
+            .then(|| "it is asked by the control plane on its own machine".to_owned());
+        if let Some(why) = other.or_else(|| turn.is_err().then(late)) {
+            return Said::nothing(prometheus, why);
+        }
         let made;
         let (ours, theirs) = match &self.services {
-            services if prometheus.id == local_id() => {
-                (services.prometheus.as_ref(), services.alertmanager.as_ref())
-            }
+            services if is_here => (services.prometheus.as_ref(), services.alertmanager.as_ref()),
             _ => {
                 made = crate::services::Services::at(
                     &prometheus.url,
@@ -210,7 +299,6 @@ impl App {
                 (made.prometheus.as_ref(), made.alertmanager.as_ref())
             }
         };
-        let late = || "it did not answer in time".to_owned();
         let alerts = async {
             match ours {
                 None => Err("the control plane's configuration does not name it any more".to_owned()),
@@ -290,4 +378,75 @@ fn listed(
         prometheus: prometheus.to_owned(),
         labels: alert.labels,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_more_alerts_than_are_shown_the_gravest_are_held_and_no_others() {
+        // Given two Prometheuses that each tell of more than one answer lists,
+        let said = |severity: &str| {
+            let alert = |number: usize| Alert {
+                labels: BTreeMap::from([
+                    ("alertname".to_owned(), format!("A{number:05}")),
+                    ("severity".to_owned(), severity.to_owned()),
+                ]),
+                annotations: BTreeMap::new(),
+                state: "firing".to_owned(),
+                active_at: None,
+                value: String::new(),
+            };
+            Said {
+                asked: AskedPrometheus {
+                    id: "p0000000000000000".parse().unwrap(),
+                    name: severity.to_owned(),
+                    url: String::new(),
+                    error: None,
+                    alertmanager_error: None,
+                },
+                everything: false,
+                alerts: (0..=MOST).map(alert).collect(),
+                suppressed: None,
+            }
+        };
+        let wanted = Wanted::default();
+        let sieve = Sieve {
+            orgs: &Orgs::All,
+            wanted: &wanted,
+            group: None,
+            members: BTreeSet::new(),
+        };
+        // when they are taken in one after the other,
+        let mut all = Sifted::default();
+        for severity in ["warning", "critical"] {
+            let mut said = said(severity);
+            let sifted = sieve.sift(&mut said);
+            assert!(sifted.truncated && sifted.items.len() == MOST && said.alerts.is_empty());
+            all.take(sifted);
+            // then there are never more than are shown,
+            assert!(all.truncated && all.items.len() == MOST);
+        }
+        // and the gravest are among them.
+        assert!(
+            all.items
+                .iter()
+                .all(|alert| alert.severity == Some(Severity::Critical))
+        );
+    }
+
+    #[test]
+    fn a_prometheus_beside_another_replica_is_not_looked_for_here() {
+        for url in [
+            "http://127.0.0.1:9090",
+            "http://[::1]:9090",
+            "http://LOCALHOST:9090",
+        ] {
+            assert!(is_on_its_machine(url), "{url}");
+        }
+        for url in ["http://10.0.0.1:9090", "http://head-2:9090", ""] {
+            assert!(!is_on_its_machine(url), "{url}");
+        }
+    }
 }

@@ -6,15 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aami_api::prometheus::RuleBundle;
+use aami_api::prometheus::{RuleBundle, bundle_sha256};
 use aami_model::access::Orgs;
 use aami_model::prometheus::Prometheus;
-use aami_model::rule_file::{RuleFile, canonical};
+use aami_model::rule_file::RuleFile;
 use aami_model::rules::RuleSet;
 use aami_model::{Code, OrgId, code};
-use aami_monitor::rule_sets::{self, Tenant};
-use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
+use aami_monitor::rule_sets::{self, SetError, Tenant};
 
 use super::rules::of_sets;
 use super::{App, Refusal};
@@ -37,26 +35,35 @@ struct Kept {
     bundles: BTreeMap<Option<OrgId>, Made>,
 }
 
-/// The hash of files.
-fn hash(files: &[RuleFile]) -> String {
-    HEXLOWER.encode(&Sha256::digest(canonical(files)))
+/// All files of these sets: of those of one organisation, or of all of them for the Prometheus that watches everything.
+pub(super) fn files_of<'a>(
+    snapshot: &'a Snapshot,
+    sets: impl Iterator<Item = &'a RuleSet>,
+    everything: bool,
+) -> Result<Vec<RuleFile>, SetError> {
+    let mut by_org: BTreeMap<&OrgId, Vec<&RuleSet>> = BTreeMap::new();
+    for set in sets {
+        by_org.entry(&set.org).or_default().push(set);
+    }
+    let own = OrgId::default();
+    let is_shared = everything && (snapshot.ruled.is_shared() || by_org.keys().any(|owner| **owner != own));
+    let tenants: Vec<Tenant<'_>> = (by_org.iter())
+        .map(|(org, sets)| of_sets(snapshot, org, sets.iter().copied()))
+        .collect();
+    rule_sets::render(&tenants, is_shared, everything)
 }
 
 fn make(snapshot: &Snapshot, org: Option<&OrgId>) -> Made {
-    let orgs = org.map_or(Orgs::All, |org| Orgs::Only(vec![org.clone()]));
-    let mut sets: BTreeMap<&OrgId, Vec<&RuleSet>> = BTreeMap::new();
-    for held in snapshot.ruled.sets(&orgs) {
-        sets.entry(&held.doc.org).or_default().push(&held.doc);
+    if let Some(id) = snapshot.ruled.unread_sets().next() {
+        // Without it, the rules in it would be taken out of every Prometheus.
+        let why = format!("the rule set {id} cannot be read by this version of the control plane");
+        return Err((code::CONFLICT, why));
     }
-    let foreign = OrgId::default();
-    let is_shared =
-        org.is_none() && (snapshot.ruled.is_shared || sets.keys().any(|owner| **owner != foreign));
-    let tenants: Vec<Tenant<'_>> = (sets.iter())
-        .map(|(org, sets)| of_sets(snapshot, org, sets.iter().copied()))
-        .collect();
-    match rule_sets::render(&tenants, is_shared, org.is_none()) {
+    let orgs = org.map_or(Orgs::All, |org| Orgs::Only(vec![org.clone()]));
+    let sets = snapshot.ruled.sets(&orgs).map(|held| &held.doc);
+    match files_of(snapshot, sets, org.is_none()) {
         Ok(files) => Ok(Arc::new(RuleBundle {
-            sha256: hash(&files),
+            sha256: bundle_sha256(&files),
             files,
         })),
         Err(error) => Err((error.code(), error.to_string())),

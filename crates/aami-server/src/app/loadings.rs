@@ -14,7 +14,7 @@ use aami_store::keys;
 use serde_json::json;
 
 use super::commit::{Change, Wanted, Written, Wrote};
-use super::prometheuses::find;
+use super::prometheuses::{find, sees_all_of};
 use super::{App, Asking, Refusal};
 use crate::view::document::encode;
 use crate::view::{Held, Snapshot};
@@ -73,25 +73,32 @@ fn delivered(snapshot: &Snapshot, caller: &Caller, name: &str) -> Result<Held<Pr
 
 impl App {
     /// What a node delivers.
-    pub(crate) fn node_prometheuses(&self, node: &NodeId) -> NodePrometheuses {
+    ///
+    /// A list is whole or is none: a node takes the rules of what is not in it out.
+    pub(crate) fn node_prometheuses(&self, node: &NodeId) -> Result<NodePrometheuses, Refusal> {
         let snapshot = self.view.current();
+        if let Some(id) = snapshot.ruled.unread_prometheuses().next() {
+            return Err(Refusal::new(
+                code::CONFLICT,
+                format!(
+                    "the Prometheus {id} cannot be read by this version of the control plane, and may be yours"
+                ),
+            ));
+        }
         let items = (snapshot.ruled.delivered_by(node))
-            .filter_map(|held| {
+            .map(|held| NodePrometheus {
+                id: held.doc.id.clone(),
+                name: held.doc.name.clone(),
+                url: held.doc.url.clone(),
                 // What cannot be made is told to people; a node keeps what it has.
-                let bundle = self.bundle_of(&snapshot, &held.doc).ok()?;
-                Some(NodePrometheus {
-                    id: held.doc.id.clone(),
-                    name: held.doc.name.clone(),
-                    url: held.doc.url.clone(),
-                    sha256: bundle.sha256.clone(),
-                    loaded: (snapshot.ruled.loading(&held.doc.id)).and_then(|last| last.doc.loaded.clone()),
-                })
+                sha256: (self.bundle_of(&snapshot, &held.doc).ok()).map(|bundle| bundle.sha256.clone()),
+                loaded: (snapshot.ruled.loading(&held.doc.id)).and_then(|last| last.doc.loaded.clone()),
             })
             .collect();
-        NodePrometheuses {
+        Ok(NodePrometheuses {
             node_id: node.clone(),
             items,
-        }
+        })
     }
 
     /// How the rules of each Prometheus stand, for `/metrics`.
@@ -115,6 +122,12 @@ impl App {
     pub(crate) fn rule_bundle(&self, caller: &Caller, name: &str) -> Result<Arc<RuleBundle>, Refusal> {
         let snapshot = self.view.current();
         let held = delivered(&snapshot, caller, name)?;
+        if !sees_all_of(&held.doc, &caller.orgs) {
+            return Err(Refusal::new(
+                code::FORBIDDEN,
+                "the rules of every organisation are in it; who sees all of them may look",
+            ));
+        }
         self.bundle_for(&snapshot, &held.doc)
     }
 
@@ -176,9 +189,15 @@ impl App {
                     LoadResult::Waiting => "rules.waiting",
                     LoadResult::Failed => "rules.failed",
                 };
+                // Whoever is told of the organisation's events need not see every organisation.
+                let (sentence, failing) = if prometheus.everything {
+                    (None, None)
+                } else {
+                    (loading.sentence.as_ref(), Some(&loading.failing))
+                };
                 let data = json!({
                     "prometheus": prometheus.name, "sha256": loading.sha256, "code": loading.code,
-                    "sentence": loading.sentence, "failing": loading.failing,
+                    "sentence": sentence, "failing": failing,
                     "state": RuleState::of(wanted, Some(&loading)),
                 });
                 let key = keys::prometheus_loaded(id);

@@ -4,11 +4,15 @@
 //! delivers. A Prometheus is asked questions by this process, so whoever may not act for every organisation can name
 //! only addresses of their own nodes.
 
+use std::path::Path;
+
 use aami_api::page::Page;
 use aami_api::prometheus::{CreatePrometheus, PatchPrometheus, PrometheusView};
 use aami_model::access::{Caller, Orgs, Role};
 use aami_model::node::Node;
-use aami_model::prometheus::{LOCAL, MOST, MOST_GROUPS, Prometheus, RuleState};
+use aami_model::prometheus::{
+    LOCAL, LoadResult, Loading, MOST, MOST_GROUPS, MOST_ON_NODE, Prometheus, RuleState,
+};
 use aami_model::{GroupId, NodeId, OrgId, PrometheusId, code};
 use aami_store::keys;
 use serde_json::json;
@@ -28,9 +32,49 @@ fn id_of(org: &OrgId, name: &str) -> PrometheusId {
     PrometheusId::from_random(bytes)
 }
 
-/// The id of the one on this machine.
-pub(crate) fn local_id() -> PrometheusId {
-    id_of(&OrgId::default(), LOCAL)
+/// What the one on the machine of a replica is called, where several replicas have one each: by the machine and the folder
+/// its rules are in, so that it is the same after each start.
+fn local_name(machine: &str, rules: &Path) -> String {
+    let digest = Sha256::digest(format!("{machine}\n{}", rules.display()).as_bytes());
+    let machine: String = (machine.chars())
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
+        .take(40)
+        .collect();
+    let machine = machine.to_ascii_lowercase();
+    format!(
+        "{LOCAL}-{machine}-{}",
+        data_encoding::HEXLOWER.encode(&digest[..3])
+    )
+}
+
+/// Whether somebody may see everything about a Prometheus: in one that watches everything are the rules of all.
+pub(super) fn sees_all_of(prometheus: &Prometheus, orgs: &Orgs) -> bool {
+    !prometheus.everything || *orgs == Orgs::All
+}
+
+/// A Prometheus as somebody sees it.
+fn as_seen_by(orgs: &Orgs, mut view: PrometheusView) -> PrometheusView {
+    if !sees_all_of(&view.prometheus, orgs)
+        && let Some(last) = &mut view.last
+    {
+        last.sentence = None;
+        last.failing.clear();
+    }
+    view
+}
+
+/// Refuses one more on a node whose agent serves no more.
+fn check_room(snapshot: &Snapshot, node: &NodeId, but: &PrometheusId) -> Result<(), Refusal> {
+    let others = (snapshot.ruled.delivered_by(node)).filter(|held| held.doc.id != *but);
+    if others.count() < MOST_ON_NODE {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        code::CONFLICT,
+        format!(
+            "{MOST_ON_NODE} Prometheuses run on that node already, and its agent brings rules to no more"
+        ),
+    ))
 }
 
 /// Reads an address that this process will ask; for an organisation's own admin it has to be one of its nodes.
@@ -96,16 +140,46 @@ fn told(prometheus: &Prometheus) -> serde_json::Value {
 }
 
 impl App {
-    /// A Prometheus as it is shown.
+    /// What the Prometheus on this machine is called. Replicas that share a store have one each, and each its own.
+    fn local_name(&self) -> String {
+        match &self.config.prometheus_rules {
+            Some(rules) if self.config.store_kind() == "etcd" => {
+                let machine = rustix::system::uname();
+                local_name(&machine.nodename().to_string_lossy(), rules)
+            }
+            _ => LOCAL.to_owned(),
+        }
+    }
+
+    /// The id of the one on this machine.
+    pub(crate) fn local_id(&self) -> PrometheusId {
+        id_of(&OrgId::default(), &self.local_name())
+    }
+
+    /// A Prometheus as it is shown to who sees everything.
     pub(super) fn shown_prometheus(&self, snapshot: &Snapshot, prometheus: &Prometheus) -> PrometheusView {
         let made = self.bundle_of(snapshot, prometheus);
         let wanted = made
             .as_ref()
             .map_or_else(|_| String::new(), |bundle| bundle.sha256.clone());
-        let last = snapshot
+        let mut last = snapshot
             .ruled
             .loading(&prometheus.id)
             .map(|held| held.doc.clone());
+        if let Err((code, why)) = &made {
+            // Whatever was said last, this is why nothing else comes.
+            let before = last.take();
+            last = Some(Loading {
+                sha256: String::new(),
+                result: LoadResult::Failed,
+                at: before.as_ref().map_or(prometheus.updated_at, |last| last.at),
+                loaded: before.as_ref().and_then(|last| last.loaded.clone()),
+                loaded_at: before.as_ref().and_then(|last| last.loaded_at),
+                code: Some(code.symbol.to_owned()),
+                sentence: Some(format!("the rules it should have cannot be made: {why}")),
+                failing: before.map(|last| last.failing).unwrap_or_default(),
+            });
+        }
         let delivered_by = match &prometheus.node {
             None => LOCAL.to_owned(),
             Some(id) => (snapshot.node(id, &Orgs::All))
@@ -138,7 +212,7 @@ impl App {
         let mut items: Vec<PrometheusView> = (snapshot.ruled.prometheuses(&caller.orgs))
             .filter(|held| after.is_none_or(|after| held.doc.id > *after))
             .take(limit + 1)
-            .map(|held| self.shown_prometheus(&snapshot, &held.doc))
+            .map(|held| as_seen_by(&caller.orgs, self.shown_prometheus(&snapshot, &held.doc)))
             .collect();
         let more = items.len() > limit;
         items.truncate(limit);
@@ -154,7 +228,7 @@ impl App {
         let snapshot = self.view.current();
         let held = find(&snapshot, &caller.orgs, name)?;
         Ok(Held {
-            doc: self.shown_prometheus(&snapshot, &held.doc),
+            doc: as_seen_by(&caller.orgs, self.shown_prometheus(&snapshot, &held.doc)),
             revision: held.revision,
         })
     }
@@ -169,10 +243,13 @@ impl App {
         check_name(&wanted.name)?;
         let org = org_for(&asking.caller, wanted.org.clone())?;
         let id = id_of(&org, &wanted.name);
-        if id == local_id() {
+        let is_local = wanted.name == LOCAL || wanted.name.starts_with("local-");
+        if org == OrgId::default() && is_local {
             return Err(Refusal::invalid(
                 "name",
-                format!("{LOCAL:?} is the Prometheus on the control plane's own machine"),
+                format!(
+                    "{LOCAL:?}, and what begins so, is the Prometheus on the control plane's own machine"
+                ),
             ));
         }
         if wanted.node.is_empty() {
@@ -200,6 +277,8 @@ impl App {
                         format!("there are {MOST} Prometheuses already, which is the most; delete one first"),
                     ));
                 }
+                let node = node_named(snapshot, &org, &wanted.node)?;
+                check_room(snapshot, &node, &id)?;
                 let prometheus = Prometheus {
                     id: id.clone(),
                     org: org.clone(),
@@ -208,7 +287,7 @@ impl App {
                     alertmanager_url: wanted.alertmanager_url.clone(),
                     everything: false,
                     groups: groups_named(snapshot, &org, &wanted.groups)?,
-                    node: Some(node_named(snapshot, &org, &wanted.node)?),
+                    node: Some(node),
                     created_at: now,
                     updated_at: now,
                 };
@@ -231,8 +310,9 @@ impl App {
         patch: PatchPrometheus,
     ) -> Result<(PrometheusView, Written), Refusal> {
         access::require(&asking.caller, Role::Admin)?;
-        let id = find(&self.view.current(), &asking.caller.orgs, name)?.doc.id;
-        if id == local_id() {
+        let found = find(&self.view.current(), &asking.caller.orgs, name)?.doc;
+        let id = found.id;
+        if found.node.is_none() {
             return Err(own_configuration());
         }
         let wrote = self
@@ -252,7 +332,9 @@ impl App {
                     prometheus.alertmanager_url = Some(url.clone()).filter(|url| !url.is_empty());
                 }
                 if let Some(node) = &patch.node {
-                    prometheus.node = Some(node_named(snapshot, &prometheus.org, node)?);
+                    let node = node_named(snapshot, &prometheus.org, node)?;
+                    check_room(snapshot, &node, &id)?;
+                    prometheus.node = Some(node);
                 }
                 if let Some(groups) = &patch.groups {
                     prometheus.groups = groups_named(snapshot, &prometheus.org, groups)?;
@@ -287,11 +369,11 @@ impl App {
         self.wrote_prometheus(asking, wrote)
     }
 
-    /// Forgets a Prometheus. The rules it has stay there.
+    /// Forgets a Prometheus. The agent of its node takes the rules out that it brought there.
     pub(crate) async fn delete_prometheus(&self, asking: &Asking, name: &str) -> Result<Written, Refusal> {
         access::require(&asking.caller, Role::Admin)?;
         let id = find(&self.view.current(), &asking.caller.orgs, name)?.doc.id;
-        if id == local_id() && self.config.prometheus_rules.is_some() {
+        if id == self.local_id() && self.config.prometheus_rules.is_some() {
             return Err(own_configuration());
         }
         let wrote = self
@@ -325,13 +407,13 @@ impl App {
         else {
             return Ok(());
         };
-        let id = local_id();
+        let (id, name) = (self.local_id(), self.local_name());
         self.write(&Asking::by(Caller::system()), |snapshot, now| {
             let held = snapshot.ruled.prometheus(&id, &Orgs::All);
             let mut prometheus = Prometheus {
                 id: id.clone(),
                 org: OrgId::default(),
-                name: LOCAL.to_owned(),
+                name: name.clone(),
                 url: url.trim_end_matches('/').to_owned(),
                 alertmanager_url: self.config.alertmanager_url.clone(),
                 everything: true,
@@ -407,4 +489,21 @@ pub(super) fn find(snapshot: &Snapshot, orgs: &Orgs, name: &str) -> Result<Held<
         doc: found.doc.clone(),
         revision: found.revision,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_replica_has_its_own_prometheus_under_a_name_that_stays() {
+        let rules = Path::new("/var/lib/aami/targets/rules");
+        let one = local_name("Head-1.example", rules);
+        assert!(one.starts_with("local-head-1.example-"), "{one}");
+        assert_eq!(one, local_name("Head-1.example", rules));
+        assert_ne!(one, local_name("head-2", rules));
+        assert_ne!(one, local_name("Head-1.example", Path::new("/srv/rules")));
+        let odd = local_name(&"/ü \n".repeat(100), rules);
+        assert!(aami_model::group::name_fits(&odd), "{odd}");
+    }
 }

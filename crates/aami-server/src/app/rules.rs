@@ -7,13 +7,14 @@
 use aami_api::page::Page;
 use aami_api::rules::{CreateRuleSet, PatchRuleSet, RuleSetView};
 use aami_model::access::{Caller, Orgs, Role};
-use aami_model::rules::{GLOBAL, MOST_SETS, MOST_TEXT, RuleSet};
+use aami_model::rules::{GLOBAL, MOST_MADE, MOST_SETS, MOST_TEXT, RuleSet};
 use aami_model::{GroupId, OrgId, RuleSetId, code};
 use aami_monitor::rule_sets::{self, Tenant};
 use aami_store::keys;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::bundles::files_of;
 use super::commit::{Change, Wanted, Written, Wrote};
 use super::groups::check_description;
 use super::tokens::org_for;
@@ -94,10 +95,26 @@ fn judge(snapshot: &Snapshot, candidate: &RuleSet) -> Result<(), Refusal> {
             ..set.clone()
         })
         .collect();
-    let tenant = of_sets(snapshot, &candidate.org, on.iter());
-    rule_sets::render(&[tenant], false, false)
-        .map(drop)
-        .map_err(invalid)
+    let own = files_of(snapshot, on.iter(), false).map_err(invalid)?;
+    let length: usize = own.iter().map(|file| file.text.len()).sum();
+    if candidate.org != OrgId::default() && length > MOST_MADE {
+        return Err(Refusal::new(
+            code::CONFLICT,
+            format!("the rules of all groups together would come to more than {MOST_MADE} bytes of files"),
+        ));
+    }
+    // Nor may it keep the Prometheus that watches everything from getting any rules at all. What is wrong with others' is
+    // not this one's to hear, and not its fault where it was so before.
+    let all = Orgs::All;
+    let others = || (snapshot.ruled.sets(&all).map(|held| &held.doc)).filter(|set| set.id != candidate.id);
+    let with = others().chain([candidate]);
+    if files_of(snapshot, with, true).is_err() && files_of(snapshot, others(), true).is_ok() {
+        return Err(Refusal::new(
+            code::CONFLICT,
+            "the rules of all organisations together would be more than a Prometheus is given",
+        ));
+    }
+    Ok(())
 }
 
 fn told(set: &RuleSet) -> serde_json::Value {
@@ -201,7 +218,7 @@ impl App {
                         format!("there are rules {whose} already; change those"),
                     ));
                 }
-                if snapshot.ruled.sets(&Orgs::All).count() >= MOST_SETS {
+                if snapshot.ruled.sets(&Orgs::Only(vec![org.clone()])).count() >= MOST_SETS {
                     return Err(Refusal::new(
                         code::CONFLICT,
                         format!(

@@ -42,7 +42,7 @@ pub(super) async fn node(
     Who(caller): Who,
 ) -> Result<Reply<NodePrometheuses>, Refusal> {
     let node = own_node(&caller).ok_or_else(|| Refusal::plain(code::FORBIDDEN))?;
-    Ok(Reply::seen(&app, app.node_prometheuses(&node)))
+    Ok(Reply::seen(&app, app.node_prometheuses(&node)?))
 }
 
 pub(super) async fn show(

@@ -12,6 +12,9 @@ use super::{Service, ServiceError};
 /// How long its answer may be: a target is about a hundred bytes of it.
 const MOST: usize = 32 * 1024 * 1024;
 
+/// How long its list of alerts may be: one is about a kilobyte of it.
+const MOST_ALERTS: usize = 16 * 1024 * 1024;
+
 /// The answer to an instant query.
 #[derive(Debug, Deserialize)]
 struct Answer {
@@ -97,7 +100,7 @@ impl Prometheus {
     pub(crate) async fn alerts(&self) -> Result<Vec<Alert>, ServiceError> {
         let answer = self
             .service
-            .ask(Method::GET, "/api/v1/alerts", None, MOST)
+            .ask(Method::GET, "/api/v1/alerts", None, MOST_ALERTS)
             .await?;
         let answer: AlertsAnswer = self.service.read(answer.body())?;
         Ok(answer.data.alerts)

@@ -20,7 +20,6 @@ use aami_plans::rules::{Applied, Engine, Owner, RulesError, Seen, Site, UNIT};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::app::prometheuses::local_id;
 use crate::world::World;
 
 /// How often it is looked whether what holds still holds.
@@ -30,6 +29,9 @@ const COMING: Duration = Duration::from_secs(2);
 /// How long it is waited after the first failure, and at most.
 const REST: Duration = Duration::from_secs(2);
 const LONGEST_REST: Duration = Duration::from_secs(300);
+
+/// What whoever runs Prometheus needs of the folder, by its mode.
+const READABLE: u32 = 0o555;
 
 /// Where it is, and what it is told by.
 #[derive(Clone)]
@@ -78,7 +80,7 @@ pub(super) async fn deliver(app: Arc<App>, stop: CancellationToken) {
         watched: config.prometheus_reload.clone(),
         world: app.world.clone(),
     };
-    let id = local_id();
+    let id = app.local_id();
     let mut failures = 0_u32;
     loop {
         let mark = app.view.current().ruled.mark();
@@ -180,9 +182,17 @@ fn report(
     }
 }
 
-/// Makes the folder where it is missing: for whoever runs Prometheus to read, whatever this process' mask says.
+/// Makes the folder where it is missing: for whoever runs Prometheus to read, whatever this process' mask says. One that
+/// was made by a process that died before it could say so is opened as well.
 fn make_folder(folder: &Path) -> Result<(), RulesError> {
-    if folder.exists() {
+    if let Ok(meta) = folder.metadata() {
+        let mode = meta.permissions().mode();
+        if mode & READABLE != READABLE
+            && let Err(error) = fs::set_permissions(folder, fs::Permissions::from_mode(mode | READABLE))
+        {
+            // It is somebody else's, who may have reasons.
+            tracing::debug!(%error, folder = %folder.display(), "the folder of rules is not opened");
+        }
         return Ok(());
     }
     let failed = |source| RulesError::File {
@@ -238,6 +248,20 @@ mod tests {
     impl Commands for Nobody {
         fn run(&self, program: &str, _: &[&str]) -> Result<Output, CommandError> {
             Err(CommandError::NotInstalled(program.to_owned()))
+        }
+    }
+
+    #[test]
+    fn a_folder_whose_maker_died_is_opened_for_prometheus() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("rules");
+        let mode = || folder.metadata().unwrap().permissions().mode() & 0o777;
+        make_folder(&folder).unwrap();
+        assert_eq!(mode(), 0o755);
+        for (left, opened) in [(0o700, 0o755), (0o770, 0o775), (0o755, 0o755)] {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(left)).unwrap();
+            make_folder(&folder).unwrap();
+            assert_eq!(mode(), opened, "{left:o}");
         }
     }
 

@@ -2,6 +2,7 @@
 //! loading them.
 
 use std::hash::{Hash as _, Hasher as _};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use aami_model::access::Orgs;
@@ -9,6 +10,7 @@ use aami_model::prometheus::{Loading, Prometheus};
 use aami_model::rules::RuleSet;
 use aami_model::{NodeId, PrometheusId, RuleSetId};
 use aami_store::{Entry, Key};
+use imbl::OrdSet;
 
 use super::document::DocumentError;
 use super::snapshot::Held;
@@ -20,11 +22,49 @@ pub(crate) struct Ruled {
     sets: Table<RuleSetId, RuleSet>,
     prometheuses: Table<PrometheusId, Prometheus>,
     loadings: Table<PrometheusId, Loading>,
-    /// Whether there was ever a node of another organisation than the default one, as far as is known.
-    pub(crate) is_shared: bool,
+    /// How many nodes there are of other organisations than the default one.
+    foreign_nodes: usize,
+    /// Those that are there and cannot be read: a later version wrote them, or somebody broke them.
+    unread_sets: OrdSet<RuleSetId>,
+    unread_prometheuses: OrdSet<PrometheusId>,
+}
+
+/// Notes whether what is there under an id can be read.
+fn note<K: Ord + Clone + FromStr>(unread: &mut OrdSet<K>, id: &str, outcome: &Result<(), DocumentError>) {
+    let Ok(id) = id.parse() else { return };
+    if outcome.is_ok() {
+        unread.remove(&id);
+    } else {
+        unread.insert(id);
+    }
 }
 
 impl Ruled {
+    /// Whether a Prometheus that watches everything sees nodes of another organisation than the default one.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.foreign_nodes > 0
+    }
+
+    /// A node of another organisation came.
+    pub(super) const fn foreign_came(&mut self) {
+        self.foreign_nodes = self.foreign_nodes.saturating_add(1);
+    }
+
+    /// One went.
+    pub(super) const fn foreign_went(&mut self) {
+        self.foreign_nodes = self.foreign_nodes.saturating_sub(1);
+    }
+
+    /// Rule sets that are there and cannot be read: what is made without them lacks their rules.
+    pub(crate) fn unread_sets(&self) -> impl Iterator<Item = &RuleSetId> {
+        self.unread_sets.iter()
+    }
+
+    /// Prometheuses that are there and cannot be read: nobody knows which node delivers to them.
+    pub(crate) fn unread_prometheuses(&self) -> impl Iterator<Item = &PrometheusId> {
+        self.unread_prometheuses.iter()
+    }
+
     pub(crate) fn set(&self, id: &RuleSetId, orgs: &Orgs) -> Option<&Arc<Held<RuleSet>>> {
         self.sets.get(id).filter(|held| orgs.includes(&held.doc.org))
     }
@@ -63,7 +103,8 @@ impl Ruled {
         for (id, held) in &self.prometheuses {
             (id, held.revision.get()).hash(&mut hasher);
         }
-        self.is_shared.hash(&mut hasher);
+        self.is_shared().hash(&mut hasher);
+        self.unread_sets.hash(&mut hasher);
         hasher.finish()
     }
 
@@ -78,7 +119,9 @@ impl Ruled {
         id: &str,
         entry: Option<&Entry>,
     ) -> Result<(), DocumentError> {
-        apply(&mut self.sets, key, id, entry)
+        let outcome = apply(&mut self.sets, key, id, entry);
+        note(&mut self.unread_sets, id, &outcome);
+        outcome
     }
 
     pub(super) fn apply_prometheus(
@@ -89,7 +132,11 @@ impl Ruled {
         entry: Option<&Entry>,
     ) -> Result<(), DocumentError> {
         match part {
-            None => apply(&mut self.prometheuses, key, id, entry),
+            None => {
+                let outcome = apply(&mut self.prometheuses, key, id, entry);
+                note(&mut self.unread_prometheuses, id, &outcome);
+                outcome
+            }
             Some("loaded") => apply(&mut self.loadings, key, id, entry),
             // What a later version keeps there.
             Some(_) => Ok(()),

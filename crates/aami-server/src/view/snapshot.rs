@@ -402,6 +402,7 @@ impl Snapshot {
         let Ok(id) = id.parse::<NodeId>() else {
             return Ok(());
         };
+        let is_foreign = |node: &Node| node.org != OrgId::default();
         if let Some(old) = self.nodes.get(&id) {
             if let Some(hash) = old.doc.identity.credential_hash.as_deref()
                 && self.credentials.get(&Mark::of(hash)) == Some(&id)
@@ -415,7 +416,12 @@ impl Snapshot {
         match entry {
             Some(entry) => {
                 let node: Node = decode(key, &entry.value)?;
-                self.ruled.is_shared |= node.org != OrgId::default();
+                if is_foreign(&node) {
+                    self.ruled.foreign_came();
+                }
+                if self.nodes.get(&id).is_some_and(|old| is_foreign(&old.doc)) {
+                    self.ruled.foreign_went();
+                }
                 if let Some(hash) = node.identity.credential_hash.as_deref() {
                     self.credentials.insert(Mark::of(hash), id.clone());
                 }
@@ -425,7 +431,9 @@ impl Snapshot {
                 self.nodes.insert(id.clone(), held(entry, node));
             }
             None => {
-                self.nodes.remove(&id);
+                if (self.nodes.remove(&id)).is_some_and(|old| is_foreign(&old.doc)) {
+                    self.ruled.foreign_went();
+                }
             }
         }
         touched.nodes.insert(id);

@@ -36,6 +36,7 @@ mod receiver;
 mod register;
 mod replicas;
 mod rules;
+mod rules_kept;
 mod rules_local;
 mod scraped;
 mod script;

@@ -94,7 +94,7 @@ fn a_groups_rules_go_before_those_for_everybody_and_a_node_brings_them() {
     let bundle = agent.rule_bundle(id, None).unwrap().unwrap();
 
     // then each node has the alert once,
-    assert_eq!(bundle.sha256, told.items[0].sha256);
+    assert_eq!(Some(&bundle.sha256), told.items[0].sha256.as_ref());
     assert_eq!(bundle.sha256, bundle_sha256(&bundle.files));
     let of_group = text(&bundle, &format!("aami-rules-{}.yaml", train.id));
     assert!(
