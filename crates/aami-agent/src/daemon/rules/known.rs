@@ -25,6 +25,31 @@ pub(super) struct Known {
     failures: u32,
 }
 
+/// How often something was refused in a row, and when it is tried again.
+#[derive(Default)]
+pub(super) struct Trials {
+    failures: u32,
+    next: Duration,
+}
+
+impl Trials {
+    /// Whether it is time for another try.
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        now >= self.next
+    }
+
+    /// It was refused once more.
+    pub(super) fn failed(&mut self, now: Duration, random: f64) {
+        self.failures = self.failures.saturating_add(1);
+        self.next = now + after(self.failures).mul_f64(1.0 + random);
+    }
+}
+
+/// The pause after so many refusals in a row.
+fn after(failures: u32) -> Duration {
+    LOOK.saturating_mul(1 << failures.min(5)).min(LONGEST)
+}
+
 impl Known {
     /// Whether this is the bundle that is known.
     pub(super) fn is(&self, sha256: &str) -> bool {
@@ -71,7 +96,7 @@ impl Known {
             }
             LoadResult::Failed => {
                 self.failures = self.failures.saturating_add(1);
-                LOOK.saturating_mul(1 << self.failures.min(5)).min(LONGEST)
+                after(self.failures)
             }
         };
         self.next = Some(now + pause.mul_f64(1.0 + random));

@@ -175,7 +175,7 @@ impl Node {
         fs::create_dir_all(&rules).unwrap();
         let configured = root.path().join("prometheus");
         fs::create_dir(&configured).unwrap();
-        let text = format!("rule_files: ['{}/*.yaml']\n", rules.display());
+        let text = format!("rule_files: ['{0}/*.yaml', '{0}/main/*.yaml']\n", rules.display());
         fs::write(configured.join("prometheus.yml"), text).unwrap();
         Self {
             prometheus: Prometheus::start_in(Place::Loopback, &configured).unwrap(),
@@ -262,6 +262,32 @@ fn rules_are_brought_in_once_told_once_and_go_when_they_are_no_longer_wanted() {
     });
     assert_eq!(take_rules_back(node.root.path()), Vec::<String>::new());
     assert!(node.names().is_empty() && !node.folder().join(NOTE).exists());
+}
+
+#[test]
+fn rules_that_cannot_be_said_now_are_no_rules_that_are_not_wanted() {
+    // Given a node whose Prometheus has its rules,
+    let node = Node::start();
+    node.plane
+        .wants(&node.url(), vec![rule("aami-a.yaml", "A", "up == 0")]);
+    node.life(|job| {
+        job.turn();
+    });
+    let before = node.names();
+    assert!(before.iter().any(|name| name == "aami-a.yaml"), "{before:?}");
+    node.plane.reports();
+    // when the control plane cannot say which it should have,
+    node.plane.said.lock().unwrap().items[0].sha256 = None;
+    node.plane.asked();
+    node.life(|job| {
+        job.turn();
+        job.turn();
+    });
+    // then they stay, nothing is said of them, and nothing is asked for.
+    assert_eq!(node.names(), before);
+    assert!(node.plane.reports().is_empty());
+    let asked = node.plane.asked();
+    assert!(asked.iter().all(|path| path.ends_with("/node")), "{asked:?}");
 }
 
 #[test]
@@ -404,4 +430,58 @@ fn a_control_plane_that_does_not_answer_is_asked_ever_more_rarely_and_nothing_is
         );
         assert_eq!(node.names(), ["aami-a.yaml"]);
     });
+}
+
+#[test]
+fn rules_that_cannot_leave_are_tried_ever_more_rarely() {
+    // Given rules that are no longer wanted, and a Prometheus that reads nothing because of another's file,
+    let node = Node::start();
+    node.plane
+        .wants(&node.url(), vec![rule("aami-a.yaml", "A", "up == 0")]);
+    node.life(|job| {
+        job.turn();
+        let broken = node.folder().join("theirs.yaml");
+        fs::write(&broken, "groups: [").unwrap();
+        node.plane.said.lock().unwrap().items.clear();
+        // when they were to leave and could not, then they are there,
+        job.turn();
+        assert!(
+            node.names().contains(&"aami-a.yaml".to_owned()),
+            "{:?}",
+            node.names()
+        );
+        // and are not tried at the next look, although they could leave by now,
+        fs::remove_file(&broken).unwrap();
+        job.turn();
+        assert_eq!(node.names(), ["aami-a.yaml"]);
+        // but when it is time.
+        job.staying.clear();
+        job.turn();
+        assert_eq!(node.names(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn rules_that_have_a_folder_of_their_own_by_now_leave_the_one_for_all() {
+    // Given rules in the folder for all,
+    let node = Node::start();
+    node.plane
+        .wants(&node.url(), vec![rule("aami-a.yaml", "A", "up == 0")]);
+    node.life(|job| {
+        job.turn();
+    });
+    assert_eq!(node.names(), ["aami-a.yaml"]);
+    node.plane.reports();
+    // when the operator makes one of the name of the Prometheus,
+    let own = node.folder().join("main");
+    fs::create_dir(&own).unwrap();
+    node.life(|job| {
+        job.turn();
+    });
+    // then they are there, and there alone.
+    assert_eq!(names(&own), ["aami-a.yaml"]);
+    assert_eq!(node.names(), Vec::<String>::new());
+    assert!(!node.folder().join(NOTE).exists());
+    let results: Vec<_> = (node.plane.reports().iter().map(|report| report.result)).collect();
+    assert_eq!(results, [LoadResult::Loaded]);
 }

@@ -48,12 +48,12 @@ impl<'a> Tools<'a> {
         }
     }
 
-    /// Takes the rules out of every folder that is an agent's and that `is_left` says of, by the id of its Prometheus.
-    /// Answers each folder with what came of it.
+    /// Takes the rules out of every folder that is an agent's and that `is_left` says of, by the folder and the id of its
+    /// Prometheus. Answers each folder with what came of it.
     pub(super) fn leave(
         &self,
         places: &Places,
-        is_left: impl Fn(&str) -> bool,
+        is_left: impl Fn(&Path, &str) -> bool,
     ) -> Vec<(PathBuf, Result<(), RulesError>)> {
         let mut left = Vec::new();
         for folder in places.all() {
@@ -61,7 +61,7 @@ impl<'a> Tools<'a> {
                 continue;
             };
             // The note may have been written by hand.
-            let (true, Ok(address)) = (is_left(&prometheus), place::address(&address)) else {
+            let (true, Ok(address)) = (is_left(&folder, &prometheus), place::address(&address)) else {
                 continue;
             };
             let gone = self
@@ -81,7 +81,7 @@ pub(crate) fn take_rules_back(root: &Path) -> Vec<String> {
         limit: TOOL,
         ..SystemCommands::default()
     };
-    let left = Tools::of(root, &commands).leave(&Places::below(root), |_| true);
+    let left = Tools::of(root, &commands).leave(&Places::below(root), |_, _| true);
     left.into_iter()
         .filter_map(|(_, gone)| gone.err().map(|error| error.sentence()))
         .collect()
