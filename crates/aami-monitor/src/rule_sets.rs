@@ -154,13 +154,11 @@ pub fn render(tenants: &[Tenant<'_>], is_shared: bool, itself: bool) -> Result<V
         };
         for (file, group, rule) in of_tenant(tenant, &within)? {
             // What an expression sums up may have lost whose it is.
-            let mut rule = rule;
-            if is_named {
-                rule = rule.labelled("org", tenant.org.as_str());
-            } else if is_shared {
-                // Nobody's rule names another's alerts.
-                rule.labels.remove("org");
-            }
+            let rule = if is_named {
+                rule.labelled("org", tenant.org.as_str())
+            } else {
+                rule
+            };
             records |= rule.expr.contains(USED);
             let (lines, alerts) = files.entry(file).or_insert_with(|| {
                 let group = Group {

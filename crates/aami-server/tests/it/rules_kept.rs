@@ -58,7 +58,8 @@ fn a_node_is_told_of_a_prometheus_whose_rules_cannot_be_made() {
     // when there is a set with a preset that this control plane does not know, and then one it cannot read,
     let rules = aami_store::keys::rule(&"global".parse().unwrap()).to_string();
     let strange = json!({
-        "id": "global", "org": "default", "presets": ["of-tomorrow"], "enabled": true,
+        "id": "global", "org": "default", "description": "", "enabled": true, "priority": 0,
+        "presets": ["of-tomorrow"], "custom": [], "overrides": [],
         "created_at": aami_model::Timestamp::EPOCH, "updated_at": aami_model::Timestamp::EPOCH,
     });
     for (text, word) in [(strange.to_string(), "of-tomorrow"), ("{".to_owned(), "global")] {
@@ -152,7 +153,7 @@ fn one_organisation_leaves_room_for_the_others() {
     let house = House::new();
     let acme = house.admin_of("acme");
     let long = format!("up{{x=\"{}\"}} == 0", "y".repeat(9_500));
-    let names: Vec<String> = (0..150).map(|number| format!("Long{number}")).collect();
+    let names: Vec<String> = (0..100).map(|number| format!("Long{number}")).collect();
     acme.create_rule_set(&CreateRuleSet {
         custom: names.iter().map(|name| custom(name, &long)).collect(),
         ..CreateRuleSet::default()
@@ -168,14 +169,14 @@ fn one_organisation_leaves_room_for_the_others() {
             .collect(),
         ..CreateRuleSet::default()
     };
-    group(&acme, "first");
-    group(&acme, "second");
-    acme.create_rule_set(&otherwise("first")).unwrap();
+    for name in ["one", "two", "three", "four"] {
+        group(&acme, name);
+    }
+    for name in ["one", "two", "three"] {
+        acme.create_rule_set(&otherwise(name)).unwrap();
+    }
     // when another group wants the same, then it is told that this is too much, and others have their rules.
-    let refused = acme
-        .create_rule_set(&otherwise("second"))
-        .unwrap_err()
-        .to_string();
+    let refused = acme.create_rule_set(&otherwise("four")).unwrap_err().to_string();
     assert!(refused.contains(&MOST_MADE.to_string()), "{refused}");
     house.admin().create_rule_set(&CreateRuleSet::default()).unwrap();
 }
