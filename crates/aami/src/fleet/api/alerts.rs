@@ -2,6 +2,7 @@
 //! is waited for and told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::time::{Duration, Instant};
 
 use aami_api::client::ClientError;
@@ -14,6 +15,7 @@ use aami_model::rules::GLOBAL;
 use crate::cli::failure::Failure;
 use crate::cli::paging;
 use crate::cli::query::Query;
+use crate::cli::reach::is_this_machine;
 use crate::cli::session::Session;
 use crate::fleet::alerts::{AlertRow, Alertmanager, Alerts, PresetsWanted};
 use crate::fleet::engines::Engine;
@@ -275,6 +277,29 @@ fn errors(all: &[PrometheusView]) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Refuses an Alertmanager on the control plane's own machine, where that is another one: its address would lead to
+/// whatever listens here.
+fn is_reached(url: &str, server: &str) -> Result<(), Failure> {
+    if !is_this_machine(url) || is_here(server) {
+        return Ok(());
+    }
+    Err(Failure::found_with(
+        code::ALERTMANAGER_SILENT,
+        format!("{url} is on the machine of the control plane {server}, and cannot be asked from here"),
+        "Run the command on that machine, or give the Prometheus an Alertmanager address that this one reaches too.",
+    ))
+}
+
+/// Whether a control plane is on this machine: by its own address, or by one that nobody but this machine has.
+fn is_here(server: &str) -> bool {
+    let Ok(uri) = server.parse::<http::Uri>() else {
+        return false;
+    };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_own = |address: SocketAddr| UdpSocket::bind(SocketAddr::new(address.ip(), 0)).is_ok();
+    is_this_machine(server) || (host, 0).to_socket_addrs().is_ok_and(|mut all| all.any(is_own))
+}
+
 /// The Alertmanager of one Prometheus: of the one that is named, or of the only one that has any.
 pub(super) fn alertmanager(session: &Session, name: Option<&str>) -> Result<Alertmanager, Failure> {
     let all = prometheuses(session)?;
@@ -314,6 +339,7 @@ pub(super) fn alertmanager(session: &Session, name: Option<&str>) -> Result<Aler
             "`aami prometheuses edit NAME --alertmanager URL` says where it is.",
         )
     })?;
+    is_reached(url, session.client.server())?;
     Ok(Alertmanager {
         engine: Engine::at(url),
         cluster: session.client.status()?.cluster,

@@ -100,3 +100,22 @@ fn who_has_not_said_anything_is_named_with_who_should() {
     );
     assert_eq!(standing(&view("mon-1", RuleState::Loaded, &[])), "mon-1: loaded");
 }
+
+#[test]
+fn an_alertmanager_on_another_machine_is_not_looked_for_on_this_one() {
+    // An address that only the control plane's machine knows by that name is refused from elsewhere (RFC 5737),
+    for url in [
+        "http://127.0.0.1:9093",
+        "http://localhost:9093",
+        "http://[::1]:9093",
+    ] {
+        let refused = is_reached(url, "http://192.0.2.7:8080").unwrap_err();
+        assert!(refused.to_string().contains("192.0.2.7"), "{refused}");
+        // and asked where that machine is this one;
+        for server in ["http://127.0.0.1:8080", "https://localhost:8443"] {
+            assert!(is_reached(url, server).is_ok(), "{url} {server}");
+        }
+    }
+    // one that has a name of its own is asked from anywhere.
+    assert!(is_reached("http://mon-1:9093", "http://192.0.2.7:8080").is_ok());
+}
