@@ -22,9 +22,10 @@ impl Step for WroteRules {
             let path = path(&format!("/etc/aami/rules/{name}"));
             Effect::file(path, Content::bytes("groups: []\n"), 0o644, Some(Owner::root()))
         };
-        let folder = Effect::directory(path("/etc/aami/rules"), 0o755, Some(Owner::root()));
+        let folder = |text: &str| Effect::directory(path(text), 0o755, Some(Owner::root()));
         Ok(vec![
-            folder,
+            folder("/etc/aami"),
+            folder("/etc/aami/rules"),
             rules("aami-agents.yaml"),
             rules("aami-installation.yaml"),
         ])

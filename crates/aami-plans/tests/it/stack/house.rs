@@ -296,8 +296,9 @@ impl House {
     /// Runs another plan, as an earlier version of this one.
     pub(crate) fn run_earlier(&self, plan: &Plan) {
         let host = self.host(None);
-        let report = Installer::new(&host, plan, options()).unwrap().run(Mode::Fresh);
-        assert_eq!(report.unwrap().failure().map(|(code, _)| code), None);
+        let report = Installer::new(&host, plan, options()).unwrap();
+        let report = report.run(Mode::Fresh).unwrap();
+        assert!(report.failure().is_none(), "{:#?}", report.steps);
     }
 
     /// Takes back what earlier versions made and the plan does not want.
