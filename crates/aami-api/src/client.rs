@@ -10,9 +10,9 @@ mod routes;
 mod rules;
 mod tls;
 
+pub use crate::prometheus::bundle_sha256;
 pub use error::ClientError;
 pub use pin::{Pin, pinned_ca};
-pub use crate::prometheus::bundle_sha256;
 pub use tls::tls_client;
 
 use std::io::Read as _;

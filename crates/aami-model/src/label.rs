@@ -21,7 +21,15 @@ pub const LONGEST_NAME: usize = 128;
 pub const LONGEST_VALUE: usize = 1024;
 
 /// Names AAMI sets itself; nobody else may.
-pub const RESERVED: [&str; 7] = ["instance", "job", "node", "node_id", "cluster", "org", "aami_groups"];
+pub const RESERVED: [&str; 7] = [
+    "instance",
+    "job",
+    "node",
+    "node_id",
+    "cluster",
+    "org",
+    "aami_groups",
+];
 
 /// Why a label may not stand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

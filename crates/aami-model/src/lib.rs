@@ -40,7 +40,7 @@ pub mod webhook;
 
 pub use code::{Area, Code, Exit};
 pub use id::{
-    BatchId, CheckId, CommandId, EventId, GroupId, KeyId, NodeId, OrgId, PrometheusId, RuleSetId, RunId, TaskId,
-    TokenId, UserId, WebhookId,
+    BatchId, CheckId, CommandId, EventId, GroupId, KeyId, NodeId, OrgId, PrometheusId, RuleSetId, RunId,
+    TaskId, TokenId, UserId, WebhookId,
 };
 pub use time::Timestamp;

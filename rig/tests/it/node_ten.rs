@@ -30,7 +30,10 @@ fn ten_nodes_enrol_at_once_with_one_token() -> Result<()> {
 }
 
 /// Does the same with each of these, all at the same time.
-pub(crate) fn all_at_once<T: Send, R: Send>(these: Vec<T>, what: impl Fn(T) -> Result<R> + Sync) -> Result<Vec<R>> {
+pub(crate) fn all_at_once<T: Send, R: Send>(
+    these: Vec<T>,
+    what: impl Fn(T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
     std::thread::scope(|scope| {
         let begun: Vec<_> = these
             .into_iter()

@@ -174,7 +174,10 @@ grafana: {admin_password: '${SLACK}'}
     assert_eq!(by_name.node("gpu-99"), None);
     let login = config.login(node);
     assert_eq!((login.user, login.port), ("ops", 2222));
-    assert!(login.proxy_jump.is_some_and(|jump| jump.hops().is_empty()), "reached directly, whatever else says otherwise");
+    assert!(
+        login.proxy_jump.is_some_and(|jump| jump.hops().is_empty()),
+        "reached directly, whatever else says otherwise"
+    );
     let other = config.login(&config.nodes[1]);
     assert_eq!((other.user, other.port), ("ann", 22));
     assert_eq!(other.address.to_string(), "2001:db8::2");

@@ -36,7 +36,9 @@ fn every_list_in_the_guide_is_taken() {
     for block in lists.split("```text\n").skip(1) {
         let block = block.split("```").next().unwrap();
         shown += 1;
-        if let Err(problems) = aami_config::list::read(block.as_bytes(), None, &|_| aami_config::list::Addresses::new()) {
+        if let Err(problems) =
+            aami_config::list::read(block.as_bytes(), None, &|_| aami_config::list::Addresses::new())
+        {
             panic!("{block}\n{problems}");
         }
     }

@@ -279,7 +279,8 @@ fn a_declared_node_is_missed_when_nobody_looks_at_it_and_its_gpus_are_counted() 
     let gpu = |node: &str, uuid: &str| {
         format!("DCGM_FI_DEV_GPU_TEMP{{cluster=\"prod\",node=\"{node}\",job=\"dcgm\",UUID=\"{uuid}\"}}")
     };
-    let up = |node: &str| format!("up{{cluster=\"prod\",node=\"{node}\",job=\"dcgm\",instance=\"{node}:9400\"}}");
+    let up =
+        |node: &str| format!("up{{cluster=\"prod\",node=\"{node}\",job=\"dcgm\",instance=\"{node}:9400\"}}");
     let input = [
         series(&up("gpu-01"), "1x30"),
         series(&up("gpu-02"), "1x30"),

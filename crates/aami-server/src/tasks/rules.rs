@@ -233,8 +233,12 @@ fn bring(place: &Place, id: &PrometheusId, bundle: &RuleBundle) -> Result<Applie
                 sha256 = bundle.sha256,
                 "rules are brought to the Prometheus on this machine"
             );
-            let (applied, _) = site.apply(&bundle.files)?.keep()?;
-            Ok(applied)
+            match site.apply(&bundle.files) {
+                Ok(placed) => Ok(placed.keep()?.0),
+                // Nothing is wrong with it or the rules: it takes them when it has started.
+                Err(RulesError::Starting(why)) => Ok(Applied::Waiting(why)),
+                Err(error) => Err(error),
+            }
         }
     }
 }

@@ -85,7 +85,11 @@ impl Dashboard {
                     let frame: Frame = serde_json::from_str(&text).unwrap();
                     // A farewell says how far it certainly is: what was on its way may have come as well.
                     let is_farewell = matches!(frame.what, What::Error { .. } | What::Drain { .. });
-                    assert!(is_farewell || frame.seq >= self.last, "{text} after {}", self.last);
+                    assert!(
+                        is_farewell || frame.seq >= self.last,
+                        "{text} after {}",
+                        self.last
+                    );
                     self.last = self.last.max(frame.seq);
                     if let What::Snapshot { epoch, .. } | What::Resumed { epoch } = &frame.what {
                         self.epoch.clone_from(epoch);

@@ -99,12 +99,7 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
-    pub(crate) fn new(
-        part: Part,
-        kind: Kind,
-        what: impl Into<String>,
-        sentence: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(part: Part, kind: Kind, what: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self {
             part,
             kind,

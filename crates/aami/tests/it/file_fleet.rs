@@ -274,6 +274,32 @@ fn nothing_is_installed_without_an_agent_to_carry() {
 }
 
 #[test]
+fn a_resume_file_in_which_all_is_done_is_no_failure() {
+    let machine = Machine::with_fleet();
+    machine.aami(&["nodes", "add", "gpu-01", "--ip", "127.0.0.1"]);
+    // Given the file of a command that ended between its last node and its end,
+    let file = machine.path("resume");
+    let text =
+        "{\"aami_resume\":1,\"command\":\"nodes install\",\"hosts\":[\"gpu-01\"]}\n{\"done\":\"gpu-01\"}\n";
+    fs::write(&file, text).unwrap();
+    let resume = |more: &[&str]| {
+        let words = ["nodes", "install", "--resume", file.to_str().unwrap()];
+        machine.aami(&[&words[..], more].concat())
+    };
+    // when it is looked at, nothing is changed;
+    let said = resume(&["--dry-run"]);
+    assert!(said.exit == 0 && file.exists(), "{said:?}");
+    // when it is gone on with, then that is said, and the file has done its work.
+    let said = resume(&[]);
+    assert_eq!(said.exit, 0, "{said:?}");
+    assert!(
+        said.err.contains("nothing is left to be done: 1 node"),
+        "{said:?}"
+    );
+    assert!(!file.exists());
+}
+
+#[test]
 fn a_declared_fleet_moves_into_a_control_plane_once() {
     // Given a declared fleet and a control plane,
     let machine = Machine::with_fleet();

@@ -92,7 +92,11 @@ fn own_rules_and_declared_nodes_have_files_of_their_own() {
         scope: Scope::default(),
     };
     let plain = render(&[], &[own("Mine", "up == 0")], &options).unwrap();
-    assert_eq!(names(&plain), ["aami-custom.yaml"], "no rule looks at what is declared");
+    assert_eq!(
+        names(&plain),
+        ["aami-custom.yaml"],
+        "no rule looks at what is declared"
+    );
     let files = render(
         &[],
         &[own("Mine", "aami_declared_node unless on (node) up")],
