@@ -39,7 +39,10 @@ fn write(house: &House, key: &str, text: &str) {
     runtime.block_on(async {
         let store = aami_store::open(&url).await.unwrap();
         let txn = aami_store::Txn::new().put(key.parse().unwrap(), text.as_bytes().to_vec());
-        store.txn(txn).await.unwrap();
+        assert!(matches!(
+            store.txn(txn).await.unwrap(),
+            aami_store::TxnOutcome::Committed(_)
+        ));
     });
 }
 
@@ -58,7 +61,7 @@ fn a_node_is_told_of_a_prometheus_whose_rules_cannot_be_made() {
     // when there is a set with a preset that this control plane does not know, and then one it cannot read,
     let rules = aami_store::keys::rule(&"global".parse().unwrap()).to_string();
     let strange = json!({
-        "id": "global", "org": "default", "description": "", "enabled": true, "priority": 0,
+        "v": 1, "id": "global", "org": "default", "description": "", "enabled": true, "priority": 0,
         "presets": ["of-tomorrow"], "custom": [], "overrides": [],
         "created_at": aami_model::Timestamp::EPOCH, "updated_at": aami_model::Timestamp::EPOCH,
     });
@@ -102,7 +105,7 @@ fn what_watches_every_organisation_is_shown_to_who_sees_them_all() {
     let last = |client: &Client| client.prometheus("local").ok().and_then(|seen| seen.body.last);
     until("something is said of its rules", || match last(&house.admin()) {
         Some(last) if last.sentence.is_some() => Ok(()),
-        other => Err(other),
+        other => Err(format!("{other:?}")),
     });
     let id = house.admin().prometheus("local").unwrap().body.prometheus.id;
     // when an admin of the default organisation alone looks, then they see that it is there, and nothing of others.
