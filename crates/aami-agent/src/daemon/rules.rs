@@ -15,6 +15,7 @@ mod tools;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aami_api::client::{Client, ClientError, Settings};
@@ -138,7 +139,9 @@ impl<'a> Job<'a> {
     /// Looks once at everything. Answers how long until the next time.
     fn turn(&mut self) -> Duration {
         let now = self.shared.now();
-        if !self.places.is_there() && now < self.asked_next {
+        // Whoever is refused its socket is refused this as well: the link finds out when that ends.
+        let is_refused = self.shared.vitals.is_refused.load(Ordering::Relaxed);
+        if is_refused || (!self.places.is_there() && now < self.asked_next) {
             return OFTEN.mul_f64(1.0 + random());
         }
         let listed = match self.client.node_prometheuses() {
