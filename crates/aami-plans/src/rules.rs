@@ -15,6 +15,7 @@
 //! left alone. Nothing here prints, and everything blocks: up to a minute where a Prometheus is slow, so a server calls
 //! it from a thread that may wait.
 
+mod compared;
 mod error;
 mod folder;
 mod judge;
@@ -29,6 +30,7 @@ use aami_model::rule_file::{self, RuleFile};
 
 use crate::whole_file::{self, Held};
 
+pub use compared::{Compared, compared};
 pub use error::RulesError;
 pub use folder::{NOTE, Owner, forget, owner_of};
 pub use prometheus::{
@@ -177,9 +179,9 @@ impl Site<'_> {
             return Ok(Seen::Otherwise(why));
         }
         match self.prometheus.rules_alone() {
-            Ok(loaded) => Ok(match load::compared(&loaded, &self.folder, files) {
+            Ok(loaded) => Ok(match compared(&loaded, Some(&self.folder), files).outcome() {
                 Ok(failing) => Seen::Loaded(failing),
-                Err(missing) => Seen::Otherwise(format!("Prometheus has not loaded the rules of {missing}")),
+                Err(missing) => Seen::Otherwise(format!("Prometheus has not loaded {missing}")),
             }),
             Err(error) if error.is_starting() => Ok(Seen::Waiting(load::starting(self))),
             Err(error @ EngineError::Silent { is_refused: true, .. }) => Ok(Seen::Waiting(error.to_string())),

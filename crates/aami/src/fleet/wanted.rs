@@ -1,4 +1,4 @@
-//! Rules that are wanted against rules that a Prometheus has loaded, all of them told.
+//! Rules that are wanted: what they look at, and what a Prometheus has loaded beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,53 +9,6 @@ use aami_monitor::promql::Expression;
 use serde::Deserialize;
 
 use super::engines::LoadedGroup;
-
-/// How wanted rules stand.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Compared {
-    /// How many alerts are loaded as they are wanted.
-    pub(crate) loaded: usize,
-    /// Groups and alerts that are not there: `GPULost of aami-preset-gpu-production.yaml`.
-    pub(crate) missing: Vec<String>,
-    /// The names of the files they belong to.
-    pub(crate) files: BTreeSet<String>,
-    /// Rules that cannot be evaluated, each with the reason.
-    pub(crate) failing: Vec<String>,
-}
-
-/// Compares what is loaded with the files that are wanted.
-pub(crate) fn compared(loaded: &[LoadedGroup], files: &[RuleFile]) -> Compared {
-    let mut compared = Compared::default();
-    for file in files {
-        let ours: Vec<&LoadedGroup> = (loaded.iter())
-            .filter(|group| Path::new(&group.file).ends_with(&file.name) && file.groups.contains(&group.name))
-            .collect();
-        let has_group = |name: &String| ours.iter().any(|group| group.name == *name);
-        let rules = || ours.iter().flat_map(|group| &group.rules);
-        let before = compared.missing.len();
-        for group in file.groups.iter().filter(|name| !has_group(name)) {
-            compared
-                .missing
-                .push(format!("the group {group} of {}", file.name));
-        }
-        for alert in &file.alerts {
-            if rules().any(|rule| rule.name == *alert) {
-                compared.loaded += 1;
-            } else {
-                compared.missing.push(format!("{alert} of {}", file.name));
-            }
-        }
-        if compared.missing.len() > before {
-            compared.files.insert(file.name.clone());
-        }
-        for rule in rules().filter(|rule| !rule.last_error.is_empty()) {
-            compared
-                .failing
-                .push(format!("{}: {}", rule.name, rule.last_error));
-        }
-    }
-    compared
-}
 
 /// Files of a fleet's rules in this folder that are loaded and not wanted, each once.
 pub(crate) fn unwanted(loaded: &[LoadedGroup], folder: &Path, files: &[RuleFile]) -> BTreeSet<PathBuf> {
@@ -132,24 +85,6 @@ mod tests {
             groups: vec!["aami".to_owned()],
             alerts: alerts.iter().map(|alert| (*alert).to_owned()).collect(),
         }
-    }
-
-    #[test]
-    fn everything_that_is_not_there_is_told_and_what_cannot_be_evaluated() {
-        let loaded = [
-            group("/r/aami-a.yaml", "aami", &[("One", ""), ("Two", "many-to-many")]),
-            group("/r/other.yaml", "aami", &[("Three", "")]),
-        ];
-        let told = compared(&loaded, &[file(&["One", "Two", "Three"])]);
-        assert_eq!(told.loaded, 2);
-        assert_eq!(told.missing, ["Three of aami-a.yaml"]);
-        assert_eq!(told.failing, ["Two: many-to-many"]);
-        let told = compared(&[], &[file(&["One"])]);
-        assert_eq!(
-            told.missing,
-            ["the group aami of aami-a.yaml", "One of aami-a.yaml"]
-        );
-        assert!(told.files.contains("aami-a.yaml"));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use aami_model::code;
+use aami_plans::rules::compared;
 
 use super::{Hop, Link, Listed, Standing, Subject, Watcher};
 use crate::fleet::engines::{Engine, EngineError, LoadedTarget, Value};
 use crate::fleet::health::some_of;
-use crate::fleet::wanted::compared;
 
 /// A list that is younger may not have been read yet.
 const YOUNG: Duration = Duration::from_secs(30);
@@ -458,7 +458,7 @@ fn rules(subject: &Subject, watcher: &Watcher) -> Link {
         Ok(loaded) => loaded,
         Err(error) => return unanswered(Hop::Rules, &error, &url),
     };
-    let told = compared(&loaded, files);
+    let told = compared(&loaded, None, files);
     let some = |all: &[String]| some_of(all.iter().map(String::as_str));
     let reapply = (told.files.iter())
         .find_map(|name| name.strip_prefix("aami-preset-")?.strip_suffix(".yaml"))

@@ -12,6 +12,7 @@ use aami_model::nodeset::NodeSet;
 use aami_model::rule_file;
 use aami_monitor::grafana::{self, DataSources};
 use aami_monitor::presets::RuleFile;
+use aami_plans::rules;
 use aami_plans::stack::{Note, Part as Program};
 
 use super::FileFleet;
@@ -238,7 +239,8 @@ impl Comparison<'_> {
                 .next(format!("promtool check config {}", path.display())),
             );
         }
-        let told = wanted::compared(&loaded, rules);
+        let folder = self.fleet.place.path(monitor::RULES);
+        let told = rules::compared(&loaded, Some(&folder), rules);
         if !told.missing.is_empty() {
             let sentence = format!(
                 "Prometheus has not loaded {}",
@@ -260,7 +262,6 @@ impl Comparison<'_> {
                     .next("aami alerts list"),
             );
         }
-        let folder = self.fleet.place.path(monitor::RULES);
         // Those that still lie there are told already.
         let left = wanted::unwanted(&loaded, &folder, rules);
         for path in left.into_iter().filter(|path| !path.exists()) {
