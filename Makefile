@@ -9,7 +9,9 @@ CARGO := scripts/with-tools.sh cargo
 LOCKED := $(if $(CI),--locked)
 SUITE := scripts/suite.sh
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
-XTASK := $(CARGO) run --quiet $(LOCKED) --package xtask --
+# With the features the whole workspace has, as the tests do: what is compiled for them serves both.
+BUILD_BIN := $(CARGO) build --quiet $(LOCKED) --workspace --bin
+XTASK := $(BUILD_BIN) xtask && target/debug/xtask
 # Test binaries of suites that boot nodes run as root; what compiles them does not.
 ROOT_RUNNER := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
 export CARGO_TERM_COLOR ?= auto
@@ -20,6 +22,7 @@ LONG := agent_update::
 
 ifeq ($(shell command -v cargo-nextest),)
   RUN_TESTS := $(CARGO) test $(LOCKED)
+  RUN_UNIT := $(RUN_TESTS) --workspace --exclude rig
   RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset --skip release:: --skip server_install::compose $(if $(AAMI_FULL),,--skip $(LONG))
   RUN_MACHINES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=1 server_reset
   RUN_RELEASES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 release::
@@ -27,11 +30,15 @@ ifeq ($(shell command -v cargo-nextest),)
 else
   NEXTEST_PROFILE := $(if $(CI),ci,default)
   RUN_TESTS := $(CARGO) nextest run $(LOCKED) --profile $(NEXTEST_PROFILE)
-  # Three at a time on two cores: nodes wait for their systemd more than they work.
-  RUN_NODES := $(RUN_TESTS) --test-threads 3 --package rig -E 'not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),, | test(/^$(LONG)/)))'
-  RUN_MACHINES := $(RUN_TESTS) --package rig -E 'test(server_reset)'
-  RUN_RELEASES := $(RUN_TESTS) --package rig -E 'test(/^release::/)'
-  RUN_CONTAINERS := $(RUN_TESTS) --package rig -E 'test(/^server_install::compose/)'
+  # Four at a time on two cores: tests wait for deadlines, nodes for their systemd, more than they work.
+  # Always the whole workspace, and of its tests those meant: for a part of it cargo would compile all anew, with the
+  # features of that part.
+  RUN_UNIT := $(RUN_TESTS) --test-threads 4 --workspace -E 'not package(rig)'
+  RUN_RIG := $(RUN_TESTS) --workspace -E
+  RUN_NODES := $(RUN_RIG) 'package(rig) & not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),, | test(/^$(LONG)/)))' --test-threads 4
+  RUN_MACHINES := $(RUN_RIG) 'package(rig) & test(server_reset)'
+  RUN_RELEASES := $(RUN_RIG) 'package(rig) & test(/^release::/)' --test-threads 2
+  RUN_CONTAINERS := $(RUN_RIG) 'package(rig) & test(/^server_install::compose/)'
 endif
 
 .PHONY: help
@@ -89,7 +96,7 @@ test: prerequisites test-build ## everything the project checks; boots nodes, so
 	@$(SUITE) format 30 cargo fmt --all --check
 	@$(SUITE) tidy 120 $(MAKE) --no-print-directory tidy
 	@$(SUITE) lints 240 $(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
-	@$(SUITE) unit 600 $(RUN_TESTS) --workspace --exclude rig
+	@$(SUITE) unit 600 $(RUN_UNIT)
 	@$(MAKE) --no-print-directory nodes
 
 .PHONY: prerequisites
@@ -105,7 +112,7 @@ test-build:
 # What tests stand on: engines, and as root the root file systems of nodes.
 .PHONY: fetch
 fetch: components
-	@$(CARGO) build --quiet $(LOCKED) --package rig
+	@$(BUILD_BIN) rig-fetch
 	@$(ROOT_RUNNER) target/debug/rig-fetch
 
 .PHONY: nodes

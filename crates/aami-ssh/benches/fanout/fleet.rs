@@ -22,9 +22,11 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// Starts it, and writes what clients need to reach it: `key`, `known_hosts` and `config` as ssh reads it.
-    pub(crate) fn start(hosts: usize) -> Self {
+    ///
+    /// With `idle` hosts answer commands without running them.
+    pub(crate) fn start(hosts: usize, idle: bool) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .arg("serve")
+            .arg(if idle { "serve-idle" } else { "serve" })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -108,12 +110,12 @@ fn line(from: &mut BufReader<ChildStdout>) -> String {
 }
 
 /// The other side: serves until nobody asks any more.
-pub(crate) fn serve() {
+pub(crate) fn serve(manner: Manner) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    let server = runtime.block_on(Server::start(|_| Manner::Good));
+    let server = runtime.block_on(Server::start(move |_| manner));
     println!("{}", server.port());
     for _ in std::io::stdin().lines() {
         println!("{}", server.commands());
