@@ -4,7 +4,8 @@ mod prepare;
 mod survey;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aami_model::run::StepOutcome;
 
@@ -31,6 +32,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) executed: Mutex<Vec<Described>>,
     /// Folders in which names were given that are not durable yet.
     pub(crate) unsynced: Mutex<BTreeSet<HostPath>>,
+    /// Whether this run has begun to change the host.
+    pub(crate) changes: Arc<AtomicBool>,
 }
 
 impl Shared<'_> {
@@ -216,6 +219,7 @@ impl<'a> StepContext<'a> {
         ledger.record(self.shared.host, self.voice.step(), &entering)?;
         let log = ledger.folder().log().clone();
         drop(ledger);
+        self.shared.changes.store(true, Ordering::Release);
         self.shared.stream.log_to(self.shared.host, &log);
         Ok(())
     }

@@ -8,11 +8,13 @@ mod error;
 mod look;
 mod report;
 mod schedule;
-mod textfile;
+pub(crate) mod textfile;
 mod uninstall;
 mod work;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aami_model::run::{RunEventKind, RunStatus};
@@ -32,6 +34,7 @@ use crate::path::HostPath;
 use crate::plan::Plan;
 use crate::receipt::{self, Receipt, ReceiptError};
 use crate::render::Origin;
+use crate::state::State;
 use crate::stream::{Sink, Stream};
 use crate::tracking::{PlanId, Tracking};
 use crate::undo::millis;
@@ -110,12 +113,22 @@ impl<'a> Installer<'a> {
     }
 
     /// With a file `aami_install_<cluster>_<plan>.prom` in `folder`, the textfile collector's, that
-    /// tells how far the run on `host` is; see [`crate::render`]. It never fails a run. A run with nothing
-    /// to do leaves it alone, and uninstalling removes it.
+    /// tells how far the run on `host` is; see [`crate::render`]. It never fails a run; it is there as soon as
+    /// `folder` is. A run with nothing to do leaves it alone, unless it says what is no longer so. Uninstalling
+    /// removes it.
     #[must_use]
     pub fn textfile(mut self, folder: HostPath, host: impl Into<String>) -> Self {
         self.textfile = Some((folder, host.into()));
         self
+    }
+
+    /// Tells what is remembered of the last run in the file of [`Self::textfile`], where there is none: its folder may
+    /// have been made after that run. Nothing else is changed, and that it cannot stops nothing.
+    pub fn tell(&self) {
+        let folder = self.options.tracking.folder(&self.id);
+        if let (Some((told, name)), Some(state)) = (&self.textfile, State::load(&self.host.root, &folder)) {
+            textfile::catch_up(self.host, told, &self.id, &state, name);
+        }
     }
 
     /// With a flag that calls the run off.
@@ -144,13 +157,18 @@ impl<'a> Installer<'a> {
         };
         let ledger = self.ledger()?;
         let mut sinks = std::mem::take(&mut self.sinks);
+        let changes = Arc::<AtomicBool>::default();
         if let Some((folder, host)) = &self.textfile {
             let (cluster, host) = (self.options.cluster.clone(), host.clone());
-            let path = textfile::path(folder, &self.id);
-            sinks.push(Box::new(Textfile::new(self.host, path, Origin { cluster, host })));
+            let origin = Origin { cluster, host };
+            let sink = Textfile::new(self.host, folder, &self.id, origin, changes.clone());
+            sinks.push(Box::new(sink));
         }
         let stream = Stream::new(self.host.clock.clone(), sinks);
-        let shared = self.shared(ledger, &stream);
+        let shared = Shared {
+            changes,
+            ..self.shared(ledger, &stream)
+        };
         if shared.ledger().is_empty() {
             let rebuilt = self.rebuilt(&shared)?;
             shared.ledger().begin_with(rebuilt);
@@ -251,6 +269,7 @@ impl<'a> Installer<'a> {
             approvals: &self.options.approvals,
             executed: Vec::new().into(),
             unsynced: BTreeSet::new().into(),
+            changes: Arc::default(),
         }
     }
 

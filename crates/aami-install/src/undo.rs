@@ -19,6 +19,7 @@ use aami_model::run::{RunEventKind, RunStatus, StepOutcome, StepSummary};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::effect::{EffectError, Key, Scene, Unregister, undo_one};
+use crate::executor::textfile::Told;
 use crate::host::Host;
 use crate::path::HostPath;
 use crate::receipt::{self, Before, Receipt, Record, Recorded};
@@ -105,6 +106,8 @@ pub(crate) struct Undoing<'a> {
     pub(crate) titles: BTreeMap<String, String>,
     /// The only things that are taken back; all of them where absent.
     pub(crate) only: Option<BTreeSet<Key>>,
+    /// What it told about itself, where that goes as well.
+    pub(crate) told: Option<Told>,
 }
 
 impl Undoing<'_> {
@@ -125,12 +128,16 @@ impl Undoing<'_> {
                 break;
             }
             self.begin(&step, &mut open);
+            self.forget_told_in(&key);
             self.take_back(&folder, &key, &step, &mut report);
             self.end(&step, &mut open, &report);
             // The host still is what the control plane believes; whoever would rather go on says so.
             if self.is_registration(&key) && report.failed.iter().any(|one| one.subject == key.to_string()) {
                 break;
             }
+        }
+        if self.receipt.effects.is_empty() && self.only.is_none() && !report.interrupted {
+            self.told.iter().for_each(Told::forget);
         }
         if self.receipt.effects.is_empty()
             && self.only.is_none()
@@ -153,6 +160,19 @@ impl Undoing<'_> {
         self.stream
             .emit(self.host, RunEventKind::RunFinished { status, duration_ms });
         report
+    }
+
+    /// Before the folder that plans tell in, which goes only when it is empty: what they told goes with it, unless
+    /// another plan keeps it.
+    fn forget_told_in(&self, key: &Key) {
+        let Some(told) = self.told.as_ref().filter(|told| Key::path(told.folder()) == *key) else {
+            return;
+        };
+        if self.others.iter().any(|(_, other)| other.find(key).is_some()) {
+            told.forget();
+        } else {
+            told.forget_all();
+        }
     }
 
     fn is_registration(&self, key: &Key) -> bool {

@@ -26,6 +26,7 @@ mod identity;
 mod installed;
 mod layout;
 mod local;
+mod older;
 mod plane;
 pub mod proxy_file;
 mod register;
@@ -43,7 +44,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aami_api::client::{ClientError, Settings};
-use aami_install::{Effect, NotAHostPath, Plan, PlanError, StepError};
+use aami_install::{Effect, HostPath, NotAHostPath, Plan, PlanError, StepError};
 use aami_inventory::listener::Listener;
 use aami_inventory::{Inventory, InventoryError};
 use aami_model::label::Labels;
@@ -53,6 +54,7 @@ use extra::Extra;
 pub use extra::{Change, Listed};
 pub use foreground::Foreground;
 pub use layout::{Form, Layout, PUSHED, RUNS};
+pub use older::take_back_older_agents;
 pub use report::{BegunRun, Reporter};
 pub use resident::{
     AGENT_UNIT, ASKED, CHECKS_UNIT, FETCHED, OUTCOME, RELEASE_KEY, REQUEST, STANDING, TRIAL, TRIAL_DROP_IN,
@@ -247,5 +249,10 @@ impl Node {
     /// What its steps know.
     pub const fn session(&self) -> &Arc<Session> {
         &self.session
+    }
+
+    /// The folder from which its node_exporter serves what is told there, the numbers of its runs among it.
+    pub fn textfile(&self) -> &HostPath {
+        &self.session.layout.textfile
     }
 }

@@ -1,9 +1,12 @@
 //! `aami-agent update`: what `aami-agent-update.service` runs. It is none of the commands for people, who ask the
 //! control plane (`aami nodes command NODE update-agent V`, `aami agents update`).
 
+use std::time::Duration;
+
 use aami_install::Mode;
 use aami_model::{Exit, code, version};
-use aami_plans::node::{Form, Layout, Node, NodeOptions, Purpose};
+use aami_plans::download::Proxies;
+use aami_plans::node::{Enrolment, Form, Layout, Node, NodeOptions, Purpose, take_back_older_agents};
 use clap::Args;
 
 use super::bootstrap::{launcher, signals};
@@ -11,7 +14,7 @@ use super::failure::Failure;
 use super::node::{Which, api_of, strict_downloader};
 use super::screen;
 use super::surroundings::Surroundings;
-use crate::update::{Book, Place, run};
+use crate::update::{Book, Patience, Place, Prune, Wrong, run};
 
 /// Replace this agent as its daemon was asked to, or go on with that
 #[derive(Debug, Args)]
@@ -21,6 +24,14 @@ pub(crate) struct Update {
     /// Install this very program as the node's agent
     #[arg(long)]
     settle: bool,
+    /// How many seconds the new agent may take to be acknowledged
+    #[arg(long, value_name = "SECONDS", default_value_t = Patience::default().trial.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    trial: u64,
+    /// How many seconds it has to run on from then on
+    #[arg(long, value_name = "SECONDS", default_value_t = Patience::default().steady.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    steady: u64,
     /// Speak JSON lines
     #[arg(long)]
     pub(crate) json: bool,
@@ -60,7 +71,12 @@ impl Update {
             enrolment.trust.clone(),
             strict_downloader(surroundings.proxies.clone()),
             screen::aside,
-        );
+        )
+        .patient(Patience {
+            trial: Duration::from_secs(self.trial),
+            steady: Duration::from_secs(self.steady),
+        })
+        .pruned_by(pruning(self.which.clone(), enrolment, surroundings.proxies.clone()));
         run(&place, &book, version::own()).map_err(|error| {
             let sentence = format!("how far the update is cannot be written down: {error}");
             Failure::new(code::COMMAND_FAILED, sentence)
@@ -71,7 +87,7 @@ impl Update {
     /// This program becomes the node's agent: the steps of the node plan that are about it.
     fn settle(
         &self,
-        enrolment: aami_plans::node::Enrolment,
+        enrolment: Enrolment,
         surroundings: &Surroundings,
     ) -> Result<Exit, Failure> {
         let api = api_of(&enrolment, &surroundings.proxies)?;
@@ -81,7 +97,8 @@ impl Update {
             ..self.which.bare(api, surroundings.proxies.clone())
         })?;
         let host = self.which.host()?;
-        let installer = self.which.installer(&host, &node)?;
+        // One that fails is taken back: that the installation failed would stand there for good.
+        let installer = self.which.silent(&host, &node)?;
         let report = installer
             .cancelled_by(signals::cancel_on_signals()?)
             .run(Mode::Fresh)?;
@@ -90,4 +107,22 @@ impl Update {
             None => Ok(report.exit()),
         }
     }
+}
+
+/// Removes older agents by the receipt of the plan that placed them.
+fn pruning(which: Which, enrolment: Enrolment, proxies: Proxies) -> Box<Prune> {
+    let failed = |failure: Failure| Wrong::new(failure.code, failure.sentence);
+    Box::new(move |keep| {
+        let api = api_of(&enrolment, &proxies).map_err(failed)?;
+        let node = which.look(Some(enrolment.clone()), api, proxies.clone());
+        let node = node.map_err(failed)?;
+        let host = which.host().map_err(failed)?;
+        let options = which.options().map_err(failed)?;
+        let report = take_back_older_agents(&host, &node, &options, keep)
+            .map_err(|error| Wrong::new(error.code(), error.to_string()))?;
+        match report.failed.first() {
+            Some(failed) => Err(Wrong::new(failed.code, failed.message.clone())),
+            None => Ok(report.undone),
+        }
+    })
 }

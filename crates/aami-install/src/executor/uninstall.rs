@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{InstallError, Installer, PATIENCE, textfile};
+use super::textfile::Told;
+use super::{InstallError, Installer, PATIENCE};
 use crate::context::Shared;
 use crate::effect::{Effect, EffectError, Scene, Standing, Unregister, firewall};
 use crate::receipt::Receipt;
@@ -16,12 +17,6 @@ impl Installer<'_> {
     pub fn uninstall(mut self, unregister: Option<&dyn Unregister>) -> Result<UninstallReport, InstallError> {
         let lock = self.lock()?;
         let stream = Stream::new(self.host.clock.clone(), std::mem::take(&mut self.sinks));
-        if let Some((folder, _)) = &self.textfile {
-            // Before the folder, which goes only when it is empty. That it stays stops nothing.
-            let path = textfile::path(folder, &self.id);
-            let root = &self.host.root;
-            let _ = root.remove(&path).and_then(|()| root.remove_leftover(&path));
-        }
         let report = self.uninstall_locked(unregister, &stream, None);
         stream.close(PATIENCE);
         lock.release_for_good(self.host);
@@ -114,6 +109,9 @@ impl Installer<'_> {
             cancel: &self.cancel,
             titles,
             only,
+            told: (self.textfile.as_ref())
+                .filter(|_| part.is_none())
+                .map(|(folder, _)| Told::new(self.host, folder, &self.id)),
         };
         let mut report = undoing.run();
         report.left.extend(unknown);

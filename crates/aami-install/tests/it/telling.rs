@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aami_install::{Host, Installer, Mode, Plan, Probe, Step, StepContext, StepError, Survey};
+use aami_install::effect::Unregister;
+use aami_install::{
+    Effect, Host, HostPath, Installer, Mode, Plan, Probe, Step, StepContext, StepError, Survey,
+};
 use aami_model::code;
 use aami_model::run::StepOutcome;
 
@@ -54,8 +57,6 @@ fn a_run_is_told_while_it_is_at_work_and_forgotten_when_it_is_taken_back() {
         Some("1"),
         "{text}"
     );
-    // A run that looks and finds all so still has steps that look at something in every run; a plan
-    // without such steps is silent.
     assert!(
         installer(&host, &plan)
             .uninstall(Some(&house.control_plane()))
@@ -66,25 +67,113 @@ fn a_run_is_told_while_it_is_at_work_and_forgotten_when_it_is_taken_back() {
     house.picture().must_be(&before, "uninstalled");
 }
 
+/// A plan that looks at something in every run, and makes one folder.
+fn small(name: &str) -> Plan {
+    let step = plan::Wants::step("a", &["look"], || {
+        vec![Effect::directory(path("/opt/x"), 0o755, None)]
+    });
+    let look = Box::new(plan::Looks("look", &[]));
+    Plan::new(name, "Small", vec![look, step]).unwrap()
+}
+
 #[test]
 fn a_run_with_nothing_to_do_leaves_the_file_alone() {
+    // Given a plan that was run,
     let house = House::new();
     house.folder(FOLDER.trim_start_matches('/'), 0o755);
-    let plan = || {
-        let step = plan::Wants::step("a", &[], || {
-            vec![aami_install::Effect::directory(path("/opt/x"), 0o755, None)]
-        });
-        Plan::new("node", "Node", vec![step]).unwrap()
-    };
-    let (host, plan) = (house.host(None), plan());
+    let (host, plan) = (house.host(None), small("node"));
     installer(&host, &plan).run(Mode::Fresh).unwrap();
     let inode = |house: &House| std::os::unix::fs::MetadataExt::ino(&house.real(FILE).metadata().unwrap());
     let first = inode(&house);
+    // when it is run again, and looks at what it looks at in every run, then the file stays the one it was,
     assert!(!installer(&host, &plan).run(Mode::Fresh).unwrap().wrote);
     assert_eq!(inode(&house), first);
+    // and where there is none, none is made.
+    std::fs::remove_file(house.real(FILE)).unwrap();
+    assert!(!installer(&host, &plan).run(Mode::Fresh).unwrap().wrote);
+    assert!(!house.exists(FILE));
 }
 
-/// Waits until the file says that it is at work, then fails.
+#[test]
+fn a_failure_that_is_over_is_told_no_longer() {
+    // Given a file that says that a step failed, and a host on which all is well by now,
+    let house = House::new();
+    house.folder(FOLDER.trim_start_matches('/'), 0o755);
+    let (host, plan) = (house.host(None), small("node"));
+    installer(&host, &plan).run(Mode::Fresh).unwrap();
+    let failed = house.read(FILE).replace("step=\"a\"} 2", "step=\"a\"} 3");
+    assert_ne!(failed, house.read(FILE));
+    house.write(FILE, &failed, 0o644);
+    // when the plan is run, though it has nothing to do,
+    assert!(!installer(&host, &plan).run(Mode::Fresh).unwrap().wrote);
+    // then the file says so.
+    let text = house.read(FILE);
+    let status = value(&text, "aami_install_step_status", "a");
+    assert_eq!(status.as_deref(), Some("2"), "{text}");
+}
+
+#[test]
+fn what_others_told_goes_with_the_folder_and_stays_while_another_plan_keeps_it() {
+    // Given a folder that two plans tell in, made by one of them,
+    let house = House::new();
+    let before = house.picture();
+    let folders = || {
+        plan::Wants::step("folders", &[], || {
+            ["/var/lib/node_exporter", FOLDER]
+                .map(|folder| Effect::directory(path(folder), 0o755, None))
+                .to_vec()
+        })
+    };
+    let host = house.host(None);
+    let node = Plan::new("node", "Node", vec![folders()]).unwrap();
+    let other = small("other");
+    for plan in [&node, &other] {
+        installer(&host, plan).run(Mode::Fresh).unwrap();
+    }
+    let theirs = FILE.replace("_node.prom", "_other.prom");
+    assert!(house.exists(FILE) && house.exists(&theirs));
+    // when the one that made it is taken back, then nothing is left in the way of the folder,
+    let report = installer(&host, &node).uninstall(None).unwrap();
+    assert_eq!(report.left, Vec::<String>::new());
+    assert!(!house.exists(FOLDER.trim_start_matches('/')));
+    // and the other finds nothing to forget.
+    installer(&host, &other).uninstall(None).unwrap();
+    house.picture().must_be(&before, "both uninstalled");
+
+    // Given that both want the folder, then each forgets what it told itself.
+    let both = Plan::new("both", "Both", vec![folders()]).unwrap();
+    for plan in [&node, &both] {
+        installer(&host, plan).run(Mode::Fresh).unwrap();
+    }
+    let theirs = FILE.replace("_node.prom", "_both.prom");
+    installer(&host, &node).uninstall(None).unwrap();
+    assert!(!house.exists(FILE) && house.exists(&theirs));
+    installer(&host, &both).uninstall(None).unwrap();
+    house.picture().must_be(&before, "both uninstalled");
+}
+
+#[test]
+fn a_host_that_cannot_be_taken_back_still_tells() {
+    // Given an installed host whose control plane does not let it go,
+    let house = House::new();
+    let (host, plan) = (house.host(None), plan::node(&house));
+    installer(&host, &plan).run(Mode::Fresh).unwrap();
+    // when it is taken back, then that fails, and what it told stays.
+    let report = installer(&host, &plan).uninstall(Some(&Refusing)).unwrap();
+    assert!(!report.failed.is_empty());
+    assert!(house.exists(FILE));
+}
+
+/// Lets nobody go.
+struct Refusing;
+
+impl Unregister for Refusing {
+    fn unregister(&self, _: &Host, _: &str, _: Option<&str>, _: &HostPath) -> Result<(), StepError> {
+        Err(StepError::new(code::FORBIDDEN, "this node stays"))
+    }
+}
+
+/// Changes the host, waits until the file says that it is at work, then fails.
 struct Watched(Arc<std::path::PathBuf>);
 
 impl Step for Watched {
@@ -97,7 +186,9 @@ impl Step for Watched {
     fn probe(&self, _: &Survey<'_>) -> Result<Probe, StepError> {
         Ok(Probe::Missing("always".into()))
     }
-    fn apply(&self, _: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
+    fn apply(&self, context: &mut StepContext<'_>) -> Result<StepOutcome, StepError> {
+        context.perform(&[Effect::directory(path("/opt/x"), 0o755, None)])?;
+        context.note("a folder is made");
         let started = Instant::now();
         loop {
             let text = std::fs::read_to_string(self.0.as_path()).unwrap_or_default();

@@ -5,6 +5,7 @@ use aami_inventory::Arch;
 
 use super::part::Part;
 use super::wishes::{CONFIGURATION, Wishes};
+use crate::node;
 
 /// The paths of one server.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub struct Layout {
     pub one_line: HostPath,
     /// The operator's certificate and key, where the control plane may read them.
     pub tls: HostPath,
+    /// Where a node_exporter of ours, where this machine is a node as well, reads how installations go.
+    pub textfile: HostPath,
     /// Where downloads lie while they are judged: the engine's own staging folder for this plan.
     pub staging: HostPath,
 }
@@ -75,6 +78,7 @@ impl Layout {
             token: secrets.join("first-token")?,
             one_line: secrets.join("first-one-line")?,
             tls: configuration.join("tls")?,
+            textfile: node::Layout::of(node::Form::Host, &wishes.cluster)?.textfile,
             staging: HostPath::new(format!(
                 "/var/lib/aami/install/{}/{}/staging",
                 wishes.cluster,

@@ -74,6 +74,8 @@ pub fn take_back(
     let installer = |plan| -> Result<Installer<'_>, InstallError> {
         Ok(Installer::new(host, plan, options.clone())?.cancelled_by(cancel.clone()))
     };
+    // What it told about its installation goes with it.
+    let told = stack.session().layout().textfile.clone();
     let mut taken = TakenBack::default();
     let is_installed = is_recorded(host, options, NAME)?;
     let has_data = is_recorded(host, options, keep::NAME)?;
@@ -95,7 +97,7 @@ pub fn take_back(
     }
     // Where only data is left of it, what carries this plan's mark belongs to the data by now.
     if is_installed || !has_data {
-        taken.add(installer(stack.plan())?.uninstall(None)?);
+        taken.add(installer(stack.plan())?.textfile(told, "").uninstall(None)?);
     }
     if purges && !taken.report.interrupted {
         taken.stays.clear();
