@@ -287,7 +287,9 @@ impl Downloader {
             .map_err(|source| DownloadError::Transport {
                 url: url.to_owned(),
                 source,
+                by_proxy: false,
             })?;
+        let by_proxy = proxy.is_some();
         let mut request = agent
             .get(url)
             .config()
@@ -304,7 +306,7 @@ impl Downloader {
         }
         let response = request
             .call()
-            .map_err(|error| DownloadError::transport(url, error))?;
+            .map_err(|error| DownloadError::transport(url, error, by_proxy))?;
         match response.status().as_u16() {
             200 | 206 => Ok(response),
             404 | 410 => Err(DownloadError::NotFound { url: url.to_owned() }),

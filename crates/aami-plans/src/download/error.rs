@@ -8,6 +8,7 @@ use aami_api::client::ClientError;
 use aami_model::code::{self, Code};
 
 use crate::components::Sha256Sum;
+use crate::preflight::Fault;
 
 /// Why a download failed. Nothing was kept, except the beginning of one that broke off.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +20,14 @@ pub enum DownloadError {
     #[error("the proxy setting cannot be understood")]
     BadProxy,
     /// No connection, or none that can be trusted.
-    #[error("cannot download {url}: {source}")]
+    #[error("cannot download {url}{}: {source}", by_a_proxy(*.by_proxy))]
     Transport {
         /// What was asked for.
         url: String,
         /// The hop it ended at.
         source: ClientError,
+        /// Whether a proxy was asked for it: then names and addresses that fail are the proxy's.
+        by_proxy: bool,
     },
     /// It is not there.
     #[error("{url} does not exist there")]
@@ -95,16 +98,21 @@ pub enum DownloadError {
     },
 }
 
+const fn by_a_proxy(by_proxy: bool) -> &'static str {
+    if by_proxy { " by the proxy that is set" } else { "" }
+}
+
 fn of_bytes(of: Option<u64>) -> String {
     of.map_or_else(String::new, |of| format!(" of {of}"))
 }
 
 impl DownloadError {
-    pub(super) fn transport(url: &str, error: ureq::Error) -> Self {
+    pub(super) fn transport(url: &str, error: ureq::Error, by_proxy: bool) -> Self {
         let server = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
         Self::Transport {
             url: url.to_owned(),
             source: ClientError::transport(&server, error),
+            by_proxy,
         }
     }
 
@@ -116,6 +124,21 @@ impl DownloadError {
                 source: ClientError::Untrusted { .. } | ClientError::Ca,
                 ..
             } => code::SERVER_NOT_TRUSTED,
+            Self::Transport {
+                source: ClientError::Unreachable { source, .. },
+                by_proxy,
+                ..
+            } => match Fault::of(source, *by_proxy).0 {
+                proxy @ (Fault::ProxyPassword | Fault::ProxyAway | Fault::ProxyRefused) => proxy.code(),
+                _ => code::DOWNLOAD_FAILED,
+            },
+            // Only a proxy answers so (RFC 9110, 15.5.8).
+            Self::Status { status: 407, .. } => code::PROXY_AUTH,
+            Self::Transport {
+                source: ClientError::Name { .. },
+                by_proxy: true,
+                ..
+            } => code::PROXY_UNREACHABLE,
             Self::Transport { .. }
             | Self::NotFound { .. }
             | Self::Status { .. }
@@ -131,7 +154,8 @@ impl DownloadError {
     /// Whether the same request may succeed a moment later.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Transport { source, .. } => source.is_passing(),
+            // A password that is missing is not there a moment later either.
+            Self::Transport { source, .. } => source.is_passing() && self.code() != code::PROXY_AUTH,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             Self::BrokeOff { .. } => true,
             _ => false,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use aami_model::code;
 use aami_plans::download::{
     Access, Backoff, DownloadError, Downloader, Format, Proxies, Settings, Verified, Wanted,
 };
@@ -86,7 +87,11 @@ impl Liar {
 }
 
 fn downloader() -> Downloader {
-    let mut settings = Settings::new(Proxies::default(), || 0.5);
+    by(Proxies::default())
+}
+
+fn by(proxies: Proxies) -> Downloader {
+    let mut settings = Settings::new(proxies, || 0.5);
     settings.silence = Duration::from_millis(500);
     settings.attempts = 3;
     settings.backoff = Backoff {
@@ -300,4 +305,59 @@ fn another_part_than_asked_for_is_not_stitched_in() {
         ),
     ]);
     assert!(liar.fetch(&bytes, folder.path()).is_ok());
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_refuses_or_is_gone_is_named_as_the_proxy() {
+    // Given a proxy that answers for every host, as it is asked for plain and for encrypted addresses,
+    for (status, scheme, code, asked) in [
+        ("407 Proxy Authentication Required", "http", code::PROXY_AUTH, 1),
+        ("407 Proxy Authentication Required", "https", code::PROXY_AUTH, 1),
+        ("403 Forbidden", "https", code::PROXY_REFUSED, 3),
+    ] {
+        let url = &format!("{scheme}://files.example.com/x.tar.gz");
+        let refuse = |_| answer(status, "content-length: 0\r\n".to_owned(), Vec::new());
+        let liar = Liar::with((0..asked).map(refuse).collect());
+        // when something is fetched through it,
+        let error = through(liar.port, url);
+        // then that is what went wrong, and the password in its address is not told.
+        assert_eq!(error.code(), code, "{status} for {url}: {error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+        assert_eq!(liar.asked().len(), asked, "{status} for {url}");
+    }
+    // And where nobody listens, it is the proxy that cannot be reached.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let error = through(port, "https://files.example.com/x.tar.gz");
+    assert_eq!(error.code(), code::PROXY_UNREACHABLE, "{error}");
+}
+
+/// What comes of fetching an address by a proxy on this port.
+fn through(port: u16, url: &str) -> DownloadError {
+    let proxy = format!("http://ops:hunter2@127.0.0.1:{port}");
+    let proxies = Proxies {
+        http: Some(proxy.clone()),
+        https: Some(proxy),
+        without: Vec::new(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let wanted = Wanted {
+        url,
+        access: &Access::default(),
+        sha256: sum(b"x"),
+        format: Format::Gzip,
+        largest: 10_000_000,
+    };
+    let error = by(proxies)
+        .fetch(&wanted, folder.path(), &mut |_, _| ControlFlow::Continue(()))
+        .unwrap_err();
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().collect();
+    assert!(
+        left.iter().all(|file| file.metadata().unwrap().len() == 0),
+        "nothing is kept: {left:?}"
+    );
+    error
 }

@@ -100,7 +100,7 @@ impl Fault {
     }
 
     /// What a failure of the transport means; `by_proxy` where a proxy was asked.
-    pub(super) fn of(error: &ureq::Error, by_proxy: bool) -> (Self, String) {
+    pub(crate) fn of(error: &ureq::Error, by_proxy: bool) -> (Self, String) {
         let fault = match error {
             ureq::Error::HostNotFound => Self::Name,
             ureq::Error::Timeout(ureq::Timeout::Resolve) => Self::NameServer,

@@ -200,7 +200,14 @@ impl Download {
 
 /// Whether a failure means that something cannot be had now, and maybe later.
 pub(crate) fn is_missing(code: Code) -> bool {
-    [code::COMPONENT_MISSING, code::DOWNLOAD_FAILED].contains(&code)
+    [
+        code::COMPONENT_MISSING,
+        code::DOWNLOAD_FAILED,
+        code::PROXY_AUTH,
+        code::PROXY_REFUSED,
+        code::PROXY_UNREACHABLE,
+    ]
+    .contains(&code)
 }
 
 impl Step for Download {
