@@ -45,6 +45,8 @@ pub enum Kind {
         nvlink5: Option<nvlink5::Told>,
         /// What an Xid 154 says is needed now.
         recovery: Option<RecoveryAction>,
+        /// What it says was needed before.
+        recovery_before: Option<RecoveryAction>,
     },
     /// An SXid of an NVSwitch.
     Sxid {
@@ -125,6 +127,19 @@ impl RecoveryAction {
             Self::DrainAndReset => 4,
             Self::RecoverImexDomain => 5,
             Self::Other(number) => number,
+        }
+    }
+
+    /// What it is called, in the driver's words where it has some.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::GpuReset => "GPU Reset Required",
+            Self::NodeReboot => "Node Reboot Required",
+            Self::DrainP2p => "Drain P2P",
+            Self::DrainAndReset => "Drain and Reset",
+            Self::RecoverImexDomain => "Recover IMEX Domain",
+            Self::Other(_) => "one of a newer driver",
         }
     }
 
@@ -235,26 +250,32 @@ impl Event {
         }
     }
 
+    /// What the vendor's table says of the words of a code from 144 to 150, for the driver's branch where it is known.
+    pub fn link_verdict(&self) -> Option<nvlink5::Verdict> {
+        match &self.kind {
+            Kind::Xid {
+                code,
+                nvlink5: Some(told),
+                ..
+            } => told.rule(*code, self.branch),
+            Kind::Xid { .. } | Kind::Sxid { .. } | Kind::BusLost => None,
+        }
+    }
+
     /// What to do about this one.
     pub fn action(&self) -> &'static str {
         if self.caused_by.is_some() {
             return "follow the Xid that the line names as its cause";
         }
-        match &self.kind {
-            Kind::Xid {
-                recovery: Some(action),
-                ..
-            } => return action.sentence(),
-            Kind::Xid {
-                code,
-                nvlink5: Some(told),
-                ..
-            } => {
-                if let Some(verdict) = told.rule(*code, self.branch) {
-                    return verdict.resolution.sentence();
-                }
-            }
-            Kind::Xid { .. } | Kind::Sxid { .. } | Kind::BusLost => {}
+        if let Kind::Xid {
+            recovery: Some(action),
+            ..
+        } = &self.kind
+        {
+            return action.sentence();
+        }
+        if let Some(verdict) = self.link_verdict() {
+            return verdict.resolution.sentence();
         }
         self.entry()
             .map_or(Resolution::ContactSupport.sentence(), Entry::action)
@@ -292,10 +313,18 @@ mod tests {
             (Severity::Critical, "drain the node; reboot it")
         );
         assert_eq!(told("0x0 (None)").severity(), Severity::Info);
-        let Kind::Xid { recovery, .. } = told("0x9 (Of The Future)").kind else {
+        let Kind::Xid {
+            recovery,
+            recovery_before,
+            ..
+        } = told("0x9 (Of The Future)").kind
+        else {
             panic!("an Xid")
         };
-        assert_eq!(recovery, Some(RecoveryAction::Other(9)));
+        assert_eq!(
+            (recovery_before, recovery),
+            (Some(RecoveryAction::None), Some(RecoveryAction::Other(9)))
+        );
         // Without the words it knows, the catalogue decides.
         let other = event("NVRM: Xid (PCI:0000:ab:00): 154, something else");
         assert_eq!(other.severity(), Severity::Warning);

@@ -70,12 +70,13 @@ fn xid(text: &str, message: &str) -> Option<Event> {
         .rsplit_once(" caused by previous Xid ")
         .and_then(|(_, number)| number.trim_end_matches('.').parse().ok());
     let nvlink5 = nvlink5::CODES.contains(&code).then(|| told(text)).flatten();
-    let recovery = (code == 154).then(|| recovery(text)).flatten();
+    let changed = (code == 154).then(|| recovery(text)).flatten();
     Some(Event {
         kind: Kind::Xid {
             code,
             nvlink5,
-            recovery,
+            recovery: changed.map(|(_, to)| to),
+            recovery_before: changed.and_then(|(from, _)| from),
         },
         pci,
         mig,
@@ -169,11 +170,14 @@ fn link(text: &str) -> Option<u16> {
 }
 
 /// `GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)`.
-fn recovery(text: &str) -> Option<RecoveryAction> {
+fn recovery(text: &str) -> Option<(Option<RecoveryAction>, RecoveryAction)> {
+    let action = |text: &str| {
+        let digits = text.split(' ').next()?;
+        u32::from_str_radix(digits, 16).ok().map(RecoveryAction::from)
+    };
     let rest = text.strip_prefix("GPU recovery action changed from ")?;
-    let (_, to) = rest.split_once(") to 0x")?;
-    let digits = to.split(' ').next()?;
-    u32::from_str_radix(digits, 16).ok().map(RecoveryAction::from)
+    let (from, to) = rest.split_once(") to 0x")?;
+    Some((from.strip_prefix("0x").and_then(action), action(to)?))
 }
 
 /// What follows `nvidia-nvswitch`.

@@ -2,7 +2,7 @@
 
 use aami_model::finding::Severity;
 use aami_xid::kmsg::Record;
-use aami_xid::{Event, Kind};
+use aami_xid::{Event, Kind, RecoveryAction};
 
 const LOG: &str = include_str!("../fixtures/xid_dmesg.txt");
 const EXPECTED: &str = include_str!("../fixtures/xid_dmesg.expected.tsv");
@@ -128,4 +128,85 @@ fn split(bytes: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     records
+}
+
+#[test]
+fn every_code_of_an_nvlink_5_is_decoded_by_the_words_of_its_line() {
+    for (code, words, told, verdict, severity) in [
+        (
+            144,
+            "SAW_MVB Fatal XC0 i0 Link 02 (0x00000001 0x00000002",
+            ("SAW_MVB", true, Some(2), 0),
+            "RESET_GPU",
+            Severity::Critical,
+        ),
+        (
+            146,
+            "TLW_RX_PIPE0 Fatal XC0 i0 Link 11 (0x0000000a 0x00000004",
+            ("TLW_RX_PIPE0", true, Some(11), 0),
+            "RESET_GPU",
+            Severity::Critical,
+        ),
+        (
+            147,
+            "TREX Nonfatal XC0 i0 Link 00 (0x0000000e 0x00000001",
+            ("TREX", false, Some(0), 0),
+            "IGNORE",
+            Severity::Warning,
+        ),
+        (
+            148,
+            "NVLPW Nonfatal XC0 i0 Link 17 (0x0000000f 0x80000000",
+            ("NVLPW", false, Some(17), 0),
+            "IGNORE",
+            Severity::Warning,
+        ),
+        (
+            150,
+            "MSE_WATCHDOG Fatal XC0 i0 Link -1 (0x00000000 0x00000000",
+            ("MSE_WATCHDOG", true, None, 0),
+            "RESET_GPU",
+            Severity::Critical,
+        ),
+    ] {
+        let line = format!("[ 1.5] NVRM: Xid (PCI:0018:01:00): {code}, {words} 0x0 0x0 0x0 0x0)");
+        let event = Event::of_line(&line).unwrap();
+        let Kind::Xid {
+            nvlink5: Some(words), ..
+        } = &event.kind
+        else {
+            panic!("{line}: {event:?}")
+        };
+        let (unit, is_fatal, link, sub_code) = told;
+        assert_eq!(
+            (words.unit.as_str(), words.is_fatal, words.link, words.sub_code()),
+            (unit, is_fatal, link, sub_code),
+            "{line}"
+        );
+        let resolution = event.link_verdict().map(|verdict| verdict.resolution.name());
+        assert_eq!(
+            (event.code(), resolution, event.severity()),
+            (code, Some(verdict), severity),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_verdict_of_the_driver_says_from_what_to_what() {
+    let line = "NVRM: Xid (PCI:0000:ab:00): 154, GPU recovery action changed from 0x1 (GPU Reset Required) to 0x2 \
+                (Node Reboot Required)";
+    let Some(Kind::Xid {
+        recovery,
+        recovery_before,
+        ..
+    }) = Event::of_line(line).map(|event| event.kind)
+    else {
+        panic!("an Xid")
+    };
+    let names = (
+        recovery_before.map(RecoveryAction::name),
+        recovery.map(RecoveryAction::name),
+    );
+    assert_eq!(names, (Some("GPU Reset Required"), Some("Node Reboot Required")));
 }
