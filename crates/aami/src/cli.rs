@@ -17,6 +17,7 @@ mod completions;
 mod config;
 mod diagnose;
 mod diff;
+pub(crate) mod dry;
 mod duration;
 pub(crate) mod each;
 mod events;
@@ -31,7 +32,9 @@ mod log;
 mod man;
 pub(crate) mod nodes;
 mod offline;
+pub(crate) mod output;
 pub(crate) mod paging;
+pub(crate) mod paint;
 mod preflight;
 mod prometheuses;
 pub(crate) mod query;
@@ -136,12 +139,12 @@ impl Command {
             Self::Audit(command) => command.run(surroundings),
             Self::Webhooks(command) => command.run(surroundings),
             Self::Config(command) => command.run(surroundings),
-            Self::Release(command) => command.run(),
+            Self::Release(command) => command.run(surroundings),
             Self::Bundle(command) => command.run(surroundings),
-            Self::Explain(command) => command.run(),
+            Self::Explain(command) => command.run(surroundings),
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),
-            Self::Version(command) => command.run(),
+            Self::Version(command) => command.run(surroundings),
         }
     }
 

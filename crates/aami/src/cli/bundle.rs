@@ -34,17 +34,19 @@ enum Verb {
 impl Bundle {
     pub(crate) const fn format(&self) -> Format {
         match &self.verb {
+            Verb::Create(verb) => verb.format(),
             Verb::Inspect(verb) => verb.format(),
-            Verb::Create(_) | Verb::Verify(_) | Verb::NewKey(_) => Format::Table,
+            Verb::Verify(verb) => verb.format(),
+            Verb::NewKey(verb) => verb.format(),
         }
     }
 
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         match self.verb {
             Verb::Create(verb) => verb.run(surroundings),
-            Verb::Inspect(verb) => verb.run(),
-            Verb::Verify(verb) => verb.run(),
-            Verb::NewKey(verb) => verb.run(),
+            Verb::Inspect(verb) => verb.run(surroundings),
+            Verb::Verify(verb) => verb.run(surroundings),
+            Verb::NewKey(verb) => verb.run(surroundings),
         }
     }
 }

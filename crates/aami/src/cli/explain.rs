@@ -12,7 +12,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::screen::{Format, Screen};
+use super::output::Output;
+use super::screen::Format;
+use super::surroundings::Surroundings;
 use super::table::Table;
 
 /// Explain a code, an Xid or an SXid, list or search them all, or explain a kernel log
@@ -39,9 +41,8 @@ pub(crate) struct Explain {
     /// Explain every Xid and SXid in a log as dmesg, journalctl -k or syslog write it; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Form of the output
-    #[arg(short, long, value_name = "FORM", default_value = "table")]
-    output: Format,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Serialize)]
@@ -71,11 +72,11 @@ impl From<&Code> for Entry {
 
 impl Explain {
     pub(crate) const fn format(&self) -> Format {
-        self.output
+        self.output.format()
     }
 
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let mut screen = Screen::new(self.output);
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
+        let mut screen = self.output.screen(surroundings);
         if let Some(file) = &self.log {
             return log::explain(&mut screen, file);
         }

@@ -12,6 +12,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::offline::OfflineFlags;
+use super::output::Manner;
 use super::screen::{Format, Screen};
 use super::secret::written;
 use super::server::declared::{self, Asked};
@@ -77,9 +78,6 @@ pub(crate) struct Init {
     /// Ask nothing; nothing is asked anyway
     #[arg(long, short)]
     yes: bool,
-    /// Say nothing beside what was made and what went wrong
-    #[arg(long, short)]
-    quiet: bool,
     /// Show more
     #[arg(long, short)]
     verbose: bool,
@@ -88,6 +86,8 @@ pub(crate) struct Init {
     pub(crate) json: bool,
     #[command(flatten)]
     offline: OfflineFlags,
+    #[command(flatten)]
+    manner: Manner,
 }
 
 impl Init {
@@ -98,7 +98,7 @@ impl Init {
 
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let place = Place::new(self.root.as_deref(), self.config.as_deref(), surroundings);
-        let mut screen = Screen::new(self.format()).quiet(self.quiet);
+        let mut screen = self.manner.screen(self.format(), surroundings);
         let installs = !self.no_install && place.is_system();
         // Before anything is written: half of it would be no help.
         if installs && !self.dry_run && !rustix::process::geteuid().is_root() {
@@ -118,7 +118,8 @@ impl Init {
             if !self.no_install {
                 screen.note("aami: nothing is installed below another root");
                 if !self.dry_run {
-                    FileFleet::new(place, Screen::new(Format::Table)).lists_as_configured()?;
+                    let quiet = self.manner.screen(Format::Table, surroundings);
+                    FileFleet::new(place, quiet).lists_as_configured()?;
                 }
             }
             return Ok(Exit::Ok);
@@ -230,6 +231,7 @@ impl Init {
                 repair: self.repair,
                 verbose: self.verbose,
                 json: self.json,
+                manner: self.manner.clone(),
             };
             outcome = declared::install(asked, settings.read.config, surroundings);
         }
@@ -244,12 +246,14 @@ impl Init {
             }
             return outcome;
         }
-        let fleet = FileFleet::new(place.clone(), Screen::new(Format::Table));
+        let fleet = FileFleet::new(place.clone(), self.manner.screen(Format::Table, surroundings));
         // Its labels and addresses may have been edited by hand.
         let mut done = vec![fleet.lists_as_configured().map(|()| String::new())];
         if own {
             let installed = local::Source::of(mirror.as_deref(), folder.as_deref(), &offline)
                 .and_then(|source| local::install(&source, &fleet, surroundings));
+            // Its folder is there by now.
+            declared::tell()?;
             done.push(match installed {
                 Ok(told) => Ok(told.to_owned()),
                 Err(failure) => Err(incomplete(&failure)),

@@ -11,6 +11,7 @@ use aami_plans::preflight::{Asked, Detail, Mode, Request, Runtime, Unreadable};
 use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
+use super::output::Colours;
 use super::screen::Format;
 use super::surroundings::Surroundings;
 
@@ -21,6 +22,7 @@ Examples:
   aami preflight --mode server
   aami preflight --mode node --server https://config.example.com
   aami preflight --mode server --fix
+  aami preflight --mode server --fix --dry-run
   aami preflight --mode node --json
 
 Exit codes: 0 no issues, 1 issues found, 2 usage.")]
@@ -56,11 +58,14 @@ pub(crate) struct Preflight {
     #[arg(long, value_name = "CODE")]
     ignore: Vec<String>,
     /// Mend what can be mended: shows a plan and asks
-    #[arg(long)]
+    #[arg(long, group = "mends")]
     fix: bool,
     /// Take back what --fix did
-    #[arg(long, conflicts_with = "fix")]
+    #[arg(long, group = "mends")]
     undo_fix: bool,
+    /// Show what --fix or --undo-fix would do, and do nothing
+    #[arg(long, requires = "mends")]
+    dry_run: bool,
     /// Ask nothing
     #[arg(long, short)]
     yes: bool,
@@ -73,6 +78,8 @@ pub(crate) struct Preflight {
     /// Show every check with its evidence
     #[arg(long, conflicts_with_all = ["json", "quiet"])]
     verbose: bool,
+    #[command(flatten)]
+    _colours: Colours,
 }
 
 /// A mode on the command line.
@@ -107,6 +114,7 @@ impl Preflight {
             fix: self.fix,
             yes: self.yes,
             undo: self.undo_fix,
+            dry: self.dry_run,
             json: self.json,
             detail: match (self.quiet, self.verbose) {
                 (true, _) => Detail::Quiet,

@@ -8,6 +8,7 @@ pub(crate) use verify::key;
 
 use super::failure::Failure;
 use super::screen::Format;
+use super::surroundings::Surroundings;
 
 /// Releases: what is downloaded to install from
 #[derive(Debug, Args)]
@@ -27,8 +28,8 @@ impl Release {
         verb.format()
     }
 
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let Verb::Verify(verb) = self.verb;
-        verb.run()
+        verb.run(surroundings)
     }
 }

@@ -5,6 +5,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use aami_install::render::Colour;
 use aami_model::Timestamp;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -40,6 +41,7 @@ pub(crate) struct Screen {
     error: Box<dyn Write>,
     on_terminal: bool,
     quiet: bool,
+    colour: Colour,
     now: Timestamp,
 }
 
@@ -55,6 +57,7 @@ impl Screen {
             error: Box::new(io::stderr()),
             on_terminal: io::stdout().is_terminal(),
             quiet: false,
+            colour: Colour::Never,
             now: Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
         }
     }
@@ -62,6 +65,16 @@ impl Screen {
     /// Without remarks, where nothing beside the data is wanted.
     pub(crate) fn quiet(self, quiet: bool) -> Self {
         Self { quiet, ..self }
+    }
+
+    /// With colours, where there are any: see [`super::output`].
+    pub(crate) fn coloured(self, colour: Colour) -> Self {
+        Self { colour, ..self }
+    }
+
+    /// Whether what is shown may have colours.
+    pub(crate) const fn colour(&self) -> Colour {
+        self.colour
     }
 
     /// Whether remarks are left out.
@@ -91,8 +104,8 @@ impl Screen {
         table: impl FnOnce(bool) -> Table,
     ) -> Result<(), Failure> {
         let text = match self.format {
-            Format::Table => table(false).to_string(),
-            Format::Wide => table(true).to_string(),
+            Format::Table => table(false).in_colour(self.colour),
+            Format::Wide => table(true).in_colour(self.colour),
             Format::Json => to_json(data)?,
             Format::Yaml => to_yaml(data)?,
         };

@@ -35,6 +35,7 @@ use super::secret::written;
 use super::signals::Signals;
 use super::surroundings::Surroundings;
 use super::table::Table;
+pub(crate) use build::hostname;
 use flags::Flags;
 
 /// Run the control plane, or install it with everything beside it
@@ -94,7 +95,7 @@ impl Server {
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         match self.verb {
             Some(Verb::Install(verb)) => return verb.run(surroundings),
-            Some(Verb::Status(verb)) => return verb.run(),
+            Some(Verb::Status(verb)) => return verb.run(surroundings),
             Some(Verb::Uninstall(verb)) => return verb.run(surroundings),
             None => {}
         }

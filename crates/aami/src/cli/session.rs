@@ -5,6 +5,7 @@ use aami_model::code;
 use clap::Args;
 
 use super::failure::Failure;
+use super::output::Output;
 use super::reach::Reach;
 use super::screen::{Format, Screen};
 use super::surroundings::Surroundings;
@@ -12,15 +13,8 @@ use crate::fleet::{self, Decision, Fleet};
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Common {
-    /// Form of the output
-    #[arg(short, long, global = true, value_name = "FORM", default_value = "table")]
-    output: Format,
-    /// Say nothing beside the data and what went wrong
-    #[arg(short, long, global = true)]
-    quiet: bool,
-    /// No colours [NO_COLOR]
-    #[arg(long, global = true)]
-    no_color: bool,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     pub(crate) reach: Reach,
 }
@@ -28,12 +22,12 @@ pub(crate) struct Common {
 impl Common {
     /// The form asked for.
     pub(crate) const fn format(&self) -> Format {
-        self.output
+        self.output.format()
     }
 
     /// Standard output and standard error, in the form asked for.
-    pub(crate) fn screen(&self, _: &Surroundings) -> Screen {
-        Screen::new(self.output).quiet(self.quiet)
+    pub(crate) fn screen(&self, surroundings: &Surroundings) -> Screen {
+        self.output.screen(surroundings)
     }
 
     /// The fleet there is, whichever way it is kept; says which.

@@ -1,13 +1,19 @@
 //! Columns for people. Machines ask for `-o json`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use aami_install::render::Colour;
 use unicode_width::UnicodeWidthStr as _;
+
+use super::paint::{Paint, painted};
 
 /// Rows under headings, or names beside values.
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
+    /// Cells that have a colour, by row and column.
+    paints: BTreeMap<(usize, usize), Paint>,
     /// What to say when there are no rows.
     nothing: &'static str,
 }
@@ -17,6 +23,7 @@ impl Table {
     pub(crate) fn new(headings: &[&str], nothing: &'static str) -> Self {
         Self {
             rows: vec![headings.iter().map(|text| (*text).to_owned()).collect()],
+            paints: BTreeMap::new(),
             nothing,
         }
     }
@@ -25,8 +32,16 @@ impl Table {
     pub(crate) fn of_one() -> Self {
         Self {
             rows: Vec::new(),
+            paints: BTreeMap::new(),
             nothing: "",
         }
+    }
+
+    /// One sentence, where that says it all.
+    pub(crate) fn of_sentence(sentence: String) -> Self {
+        let mut table = Self::of_one();
+        table.row([sentence]);
+        table
     }
 
     /// Adds a row.
@@ -42,10 +57,32 @@ impl Table {
             self.row([format!("{name}:"), value]);
         }
     }
-}
 
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Adds a name and its value in a colour.
+    pub(crate) fn painted_line(&mut self, name: &str, value: impl fmt::Display, paint: Option<Paint>) {
+        let before = self.rows.len();
+        self.line(name, value);
+        if self.rows.len() > before {
+            self.paint(1, paint);
+        }
+    }
+
+    /// Colours a cell of the last row, where colours are shown.
+    pub(crate) fn paint(&mut self, column: usize, paint: Option<Paint>) {
+        if let (Some(row), Some(paint)) = (self.rows.len().checked_sub(1), paint) {
+            self.paints.insert((row, column), paint);
+        }
+    }
+
+    /// The table as text, with its colours where there are any.
+    pub(crate) fn in_colour(&self, colour: Colour) -> String {
+        let mut text = String::new();
+        // Writing into a text cannot fail.
+        let _ = self.put(&mut text, colour);
+        text
+    }
+
+    fn put(&self, f: &mut impl fmt::Write, colour: Colour) -> fmt::Result {
         if self.rows.len() == 1 && !self.nothing.is_empty() {
             return writeln!(f, "{}", self.nothing);
         }
@@ -59,15 +96,22 @@ impl fmt::Display for Table {
                 .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
-        for row in &self.rows {
+        for (at, row) in self.rows.iter().enumerate() {
             let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(cell);
+            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                // The blanks behind it have none: they would be kept at the end of a line.
+                line.push_str(&painted(cell, self.paints.get(&(at, column)).copied(), colour));
                 line.push_str(&" ".repeat(width - cell.width() + 2));
             }
             writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.put(f, Colour::Never)
     }
 }
 
@@ -92,6 +136,19 @@ mod tests {
         table.row(["gpu-1".into(), "A1".into()]);
         table.row(["節点".into(), "B22".into()]);
         assert_eq!(table.to_string(), "NAME   RACK\ngpu-1  A1\n節点   B22\n");
+    }
+
+    #[test]
+    fn a_colour_moves_no_column() {
+        let mut table = Table::new(&["STATE", "NAME"], "nothing");
+        table.row(["bad".into(), "a".into()]);
+        table.paint(0, Some(Paint::Red));
+        table.row(["good".into(), "b".into()]);
+        assert_eq!(table.to_string(), "STATE  NAME\nbad    a\ngood   b\n");
+        assert_eq!(
+            table.in_colour(Colour::Always),
+            "STATE  NAME\n\u{1b}[31mbad\u{1b}[0m    a\ngood   b\n"
+        );
     }
 
     #[test]

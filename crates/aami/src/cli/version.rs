@@ -5,7 +5,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::screen::{Format, Screen};
+use super::output::Output;
+use super::screen::Format;
+use super::surroundings::Surroundings;
 
 /// What was built, and when, as whoever makes a release says; a build at a desk does not know.
 const COMMIT: Option<&str> = option_env!("AAMI_COMMIT");
@@ -13,10 +15,13 @@ const BUILT: Option<&str> = option_env!("AAMI_BUILT");
 
 /// Show this program's version
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami version
+  aami version -o json | jq -r .version")]
 pub(crate) struct Version {
-    /// Form of the output
-    #[arg(short, long, value_name = "FORM", default_value = "table")]
-    output: Format,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Serialize)]
@@ -30,10 +35,10 @@ struct Shown {
 
 impl Version {
     pub(crate) const fn format(&self) -> Format {
-        self.output
+        self.output.format()
     }
 
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let shown = Shown {
             name: "aami",
             version: env!("CARGO_PKG_VERSION"),
@@ -41,7 +46,7 @@ impl Version {
             built: BUILT.unwrap_or("unknown"),
             architecture: std::env::consts::ARCH,
         };
-        Screen::new(self.output).show_one(
+        self.output.screen(surroundings).show_one(
             &shown,
             &format!(
                 "AAMI v{} (commit: {}, built: {})",

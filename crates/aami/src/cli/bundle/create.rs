@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use aami_inventory::Arch;
@@ -17,10 +16,12 @@ use aami_plans::obtain::{self, Mirror, Source};
 use aami_plans::release::signer::Signer;
 use aami_plans::release::{self, Demand, Release};
 use clap::Args;
+use serde::Serialize;
 
 use super::{Watch, size};
 use crate::cli::failure::Failure;
 use crate::cli::offline;
+use crate::cli::output::Manner;
 use crate::cli::random::random;
 use crate::cli::screen::{Format, Screen};
 use crate::cli::secret::{make_folder, written};
@@ -74,6 +75,32 @@ pub(crate) struct Create {
     /// Show what would go in, and fetch and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Form of what is said of it; --output names the file
+    #[arg(short = 'o', value_name = "FORM", default_value = "table")]
+    form: Format,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// What was made, to programs.
+#[derive(Serialize)]
+struct Shown<'a> {
+    bundle: &'a Path,
+    version: &'static str,
+    architectures: Vec<&'static str>,
+    files: usize,
+    size: u64,
+    sha256: String,
+    /// The public key of whoever signed it.
+    signed_by: Option<String>,
+}
+
+/// What would go in, to programs.
+#[derive(Serialize)]
+struct Planned {
+    path: String,
+    version: String,
+    from: String,
 }
 
 /// Everything that was decided before anything is fetched.
@@ -88,6 +115,10 @@ struct Plan {
 }
 
 impl Create {
+    pub(crate) const fn format(&self) -> Format {
+        self.form
+    }
+
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let form = Form::of_name(&self.output).ok_or_else(|| {
             Failure::invalid(format!(
@@ -98,7 +129,7 @@ impl Create {
         let created = created(surroundings)?;
         let signer = self.key.as_deref().map(signer).transpose()?;
         let plan = self.plan(surroundings)?;
-        let mut screen = Screen::new(Format::Table);
+        let mut screen = self.manner.screen(self.form, surroundings);
         for left in &plan.left {
             screen.note(&format!("left out: {}: {}", left.name, left.why));
         }
@@ -106,7 +137,7 @@ impl Create {
             show(&mut screen, &plan)?;
             return Ok(Exit::Ok);
         }
-        let mut watch = Watch::new("packing", std::io::stderr().is_terminal())?;
+        let mut watch = Watch::new("packing", self.manner.shows_progress())?;
         let architectures = plan.architectures.clone();
         let items = gathered(plan, surroundings, &mut watch, &mut screen)?;
         let contents = Contents::new(VERSION, created, architectures, items)?;
@@ -118,15 +149,27 @@ impl Create {
                  made (make a key with `aami bundle new-key FILE`, and sign with --key FILE)",
             );
         }
-        screen.write(&format!(
-            "{}: AAMI {VERSION} for {}, {} files, {}, SHA-256 {}{}\n",
+        let shown = Shown {
+            bundle: &self.output,
+            version: VERSION,
+            architectures: (made.manifest.architectures.iter())
+                .map(|arch| arch.name())
+                .collect(),
+            files: made.manifest.entries.len(),
+            size: made.size,
+            sha256: made.sha256.to_string(),
+            signed_by: signer.map(|signer| signer.public()),
+        };
+        let line = format!(
+            "{}: AAMI {VERSION} for {}, {} files, {}, SHA-256 {}{}",
             self.output.display(),
             made.manifest.architecture_names(),
-            made.manifest.entries.len(),
-            size(made.size),
-            made.sha256,
-            signer.map_or_else(String::new, |signer| format!(", signed by {}", signer.public())),
-        ))?;
+            shown.files,
+            size(shown.size),
+            shown.sha256,
+            (shown.signed_by.as_ref()).map_or_else(String::new, |key| format!(", signed by {key}")),
+        );
+        screen.show(&shown, |_| Table::of_sentence(line))?;
         Ok(Exit::Ok)
     }
 
@@ -344,35 +387,37 @@ fn signer(path: &Path) -> Result<Signer, Failure> {
 
 /// What would go in.
 fn show(screen: &mut Screen, plan: &Plan) -> Result<(), Failure> {
-    let mut table = Table::new(&["PATH", "VERSION", "FROM"], "nothing");
+    let mut planned = Vec::new();
+    let mut goes_in = |path: String, version: &str, from: String| {
+        planned.push(Planned {
+            path,
+            version: version.to_owned(),
+            from,
+        });
+    };
     for program in &plan.programs {
-        table.row([
-            format!("{}/{}", program.arch.name(), program.name),
-            VERSION.to_owned(),
-            program.path.display().to_string(),
-        ]);
+        let path = format!("{}/{}", program.arch.name(), program.name);
+        goes_in(path, VERSION, program.path.display().to_string());
     }
     for choice in &plan.choices {
-        let from = choice.build.url.as_deref();
-        table.row([
-            choice.path(),
-            choice.component.version.clone(),
-            from.unwrap_or("the folder or mirror").to_owned(),
-        ]);
+        let from = choice.build.url.as_deref().unwrap_or("the folder or mirror");
+        goes_in(choice.path(), &choice.component.version, from.to_owned());
     }
     for item in &plan.texts {
-        table.row([
+        goes_in(
             item.entry.path.clone(),
-            item.entry.version.clone(),
+            &item.entry.version,
             "this program".to_owned(),
-        ]);
+        );
     }
     for path in ["components/components.toml", "install.sh"] {
-        table.row([
-            path.to_owned(),
-            VERSION.to_owned(),
-            "made for the bundle".to_owned(),
-        ]);
+        goes_in(path.to_owned(), VERSION, "made for the bundle".to_owned());
     }
-    screen.write(&table.to_string())
+    screen.show(&planned, |_| {
+        let mut table = Table::new(&["PATH", "VERSION", "FROM"], "nothing");
+        for one in &planned {
+            table.row([one.path.clone(), one.version.clone(), one.from.clone()]);
+        }
+        table
+    })
 }

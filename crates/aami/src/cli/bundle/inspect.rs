@@ -8,7 +8,9 @@ use clap::Args;
 
 use super::contents::{self, Signature};
 use crate::cli::failure::Failure;
-use crate::cli::screen::{Format, Screen};
+use crate::cli::output::Output;
+use crate::cli::screen::Format;
+use crate::cli::surroundings::Surroundings;
 
 /// Show what a bundle says is in it; nothing is verified
 #[derive(Debug, Args)]
@@ -19,24 +21,23 @@ Examples:
 pub(crate) struct Inspect {
     /// The bundle, or the folder it was unpacked into
     bundle: PathBuf,
-    /// Form of the output
-    #[arg(short, long, value_name = "FORM", default_value = "table")]
-    output: Format,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Inspect {
     pub(crate) const fn format(&self) -> Format {
-        self.output
+        self.output.format()
     }
 
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let found = bundle::inspect(&self.bundle)?;
         let signature = if found.has_signature {
             Signature::NotJudged
         } else {
             Signature::Absent
         };
-        let mut screen = Screen::new(self.output);
+        let mut screen = self.output.screen(surroundings);
         contents::show(&mut screen, &self.bundle, &found.manifest, signature)?;
         Ok(Exit::Ok)
     }

@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use aami_install::render::Colour;
 use aami_model::Exit;
 use aami_model::finding::Severity;
 use aami_xid::log::{Extent, Moment, Seen, Summary, Verdict};
-use aami_xid::{Event, Process};
+use aami_xid::{Event, Kind, Process, RecoveryAction};
 use serde::Serialize;
 
 use super::xid::severity;
 use crate::cli::failure::Failure;
+use crate::cli::paint::{Paint, painted};
 use crate::cli::screen::Screen;
 use crate::cli::table::Table;
 
@@ -59,8 +61,82 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_when: Option<String>,
     processes: Vec<String>,
+    /// What the words of the line say, where they have to be decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decoded: Option<Decoded>,
     action: &'static str,
     text: String,
+}
+
+/// The words of a line without which its number says little.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum Decoded {
+    /// Of the Xids 144 to 150.
+    Link {
+        unit: String,
+        is_fatal: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        link: Option<u16>,
+        sub_code: u32,
+        /// The vendor's name for what to do, where its table has such an event.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resolution: Option<&'static str>,
+    },
+    /// Of an Xid 154.
+    Recovery {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<&'static str>,
+        to: &'static str,
+    },
+}
+
+impl Decoded {
+    fn of(event: &Event) -> Option<Self> {
+        match &event.kind {
+            Kind::Xid {
+                nvlink5: Some(told), ..
+            } => Some(Self::Link {
+                unit: told.unit.clone(),
+                is_fatal: told.is_fatal,
+                link: told.link,
+                sub_code: told.sub_code(),
+                resolution: event.link_verdict().map(|verdict| verdict.resolution.name()),
+            }),
+            Kind::Xid {
+                recovery: Some(to),
+                recovery_before: from,
+                ..
+            } => Some(Self::Recovery {
+                from: from.map(RecoveryAction::name),
+                to: to.name(),
+            }),
+            Kind::Xid { .. } | Kind::Sxid { .. } | Kind::BusLost => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Decoded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Link {
+                unit,
+                is_fatal,
+                link,
+                sub_code,
+                resolution,
+            } => {
+                write!(f, "{unit} {}", if *is_fatal { "fatal" } else { "nonfatal" })?;
+                if let Some(link) = link {
+                    write!(f, ", link {link}")?;
+                }
+                write!(f, ", sub-code {sub_code}: ")?;
+                f.write_str(resolution.unwrap_or("in no row of the vendor's table"))
+            }
+            Self::Recovery { from: Some(from), to } => write!(f, "from {from} to {to}"),
+            Self::Recovery { from: None, to } => write!(f, "to {to}"),
+        }
+    }
 }
 
 /// Reads the log and shows what it says; answers 3 when something critical stands.
@@ -79,7 +155,8 @@ pub(super) fn explain(screen: &mut Screen, file: &Path) -> Result<Exit, Failure>
     if screen.format().is_for_programs() {
         screen.show(&Told::of(&summary, extent), |_| Table::of_one())?;
     } else {
-        screen.write(&page(&summary, extent))?;
+        let page = page(&summary, extent, screen.colour());
+        screen.write(&page)?;
     }
     Ok(match summary.severity() {
         Some(Severity::Critical) => Exit::NotHealthy,
@@ -151,13 +228,14 @@ impl Row {
             first_when: seen.first.when.clone(),
             last_when: seen.last.when.clone(),
             processes: seen.processes.iter().map(process).collect(),
+            decoded: Decoded::of(event),
             action: event.action(),
             text: event.line.clone(),
         }
     }
 }
 
-fn page(summary: &Summary, extent: Extent) -> String {
+fn page(summary: &Summary, extent: Extent, colour: Colour) -> String {
     let lines = format!(
         "{} line{}",
         extent.lines,
@@ -182,11 +260,15 @@ fn page(summary: &Summary, extent: Extent) -> String {
             format!("{} {}", row.kind, row.code),
             row.severity.to_owned(),
             row.count.to_string(),
-            row.name.to_owned(),
+            match &row.decoded {
+                Some(decoded) => format!("{} ({decoded})", row.name),
+                None => row.name.to_owned(),
+            },
             row.processes.join(", "),
         ]);
+        table.paint(4, Paint::of(one.event.severity()));
     }
-    let mut page = format!("{table}\n");
+    let mut page = format!("{}\n", table.in_colour(colour));
     if summary.beyond() > 0 {
         page.push_str(&format!(
             "And {} more of further kinds, too many to tell apart.\n\n",
@@ -194,14 +276,15 @@ fn page(summary: &Summary, extent: Extent) -> String {
         ));
     }
     let verdicts = summary.verdicts();
-    let worst = summary.severity().map_or("nothing stands", severity);
+    let shown = |grave| painted(severity(grave), Paint::of(grave), colour);
+    let worst = (summary.severity()).map_or_else(|| "nothing stands".to_owned(), shown);
     page.push_str(&format!("Verdict over {lines}: {worst}\n"));
     for verdict in verdicts {
         page.push_str(&format!(
             "  {} {}: {}: {} ({}, line {})\n",
             if verdict.is_switch { "switch" } else { "GPU" },
             verdict.device,
-            severity(verdict.severity),
+            shown(verdict.severity),
             verdict.action(),
             because(verdict),
             verdict.at.line,
@@ -250,14 +333,19 @@ mod tests {
 [ 1300.000050] NVRM: GPU 0000:ab:00.0: GPU has fallen off the bus.
 [ 1300.000500] NVRM: Xid (PCI:0000:ab:00): 154, pid='<unknown>', name=<unknown>, GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)
 [ 1700.000001] NVRM: Xid (PCI:0000:3a:00 GPU-I:01 GPU-CI:00): 94, pid=80001, name=python3, Contained: SM (0x1). RST: No, D-RST: No
+[ 1800.000001] NVRM: Xid (PCI:0018:01:00): 149, NETIR_LINK_EVT Fatal XC0 i0 Link 08 (0x004505c6 0x00000000 0x00000000 0x00000000 0x00000000 0x00000000)
+[ 2000.000002] nvidia-nvswitch0: SXid (PCI:0000:c4:00.0): 20034, Fatal, Link 30 LTSSM Fault Up
 ";
         let (summary, extent) = summary(log);
-        insta::assert_snapshot!(page(&summary, extent));
+        insta::assert_snapshot!(page(&summary, extent, Colour::Never));
     }
 
     #[test]
     fn a_healthy_log_says_so() {
         let (summary, extent) = summary("[ 0.0] Linux version 6.8\n[ 1.0] all is well\n");
-        assert_eq!(page(&summary, extent), "No Xid and no SXid in 2 lines.\n");
+        assert_eq!(
+            page(&summary, extent, Colour::Never),
+            "No Xid and no SXid in 2 lines.\n"
+        );
     }
 }

@@ -1,10 +1,12 @@
 //! Finds codes, Xids and SXids by words.
 
+use aami_model::finding::Severity;
 use aami_model::{Code, code};
 use serde::Serialize;
 
 use super::xid::{self, Kind};
 use crate::cli::failure::Failure;
+use crate::cli::paint::Paint;
 use crate::cli::screen::Screen;
 use crate::cli::table::Table;
 
@@ -14,6 +16,8 @@ struct Hit {
     kind: &'static str,
     code: String,
     severity: &'static str,
+    #[serde(skip)]
+    grave: Option<Severity>,
     name: &'static str,
 }
 
@@ -47,6 +51,7 @@ pub(super) fn search(screen: &mut Screen, words: &[String]) -> Result<(), Failur
                 hit.severity.to_owned(),
                 hit.name.to_owned(),
             ]);
+            table.paint(2, hit.grave.and_then(Paint::of));
         }
         table
     })
@@ -79,6 +84,7 @@ fn hits(words: &[String]) -> Vec<Hit> {
                     kind: kind.name(),
                     code: number,
                     severity: xid::severity(entry.severity),
+                    grave: Some(entry.severity),
                     name: entry.name,
                 });
             }
@@ -91,6 +97,7 @@ fn hits(words: &[String]) -> Vec<Hit> {
                 kind: "AAMI",
                 code: id,
                 severity: "",
+                grave: None,
                 name: code.sentence,
             });
         }

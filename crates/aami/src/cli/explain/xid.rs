@@ -1,5 +1,6 @@
 //! What a number in the kernel's log means: an Xid of a GPU, an SXid of an NVSwitch.
 
+use aami_install::render::Colour;
 use aami_model::code;
 use aami_model::finding::Severity;
 use aami_xid::catalogue::{Generation, Reset};
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use super::wrapped;
 use crate::cli::failure::Failure;
+use crate::cli::paint::{Paint, painted};
 use crate::cli::screen::Screen;
 use crate::cli::table::Table;
 
@@ -156,7 +158,8 @@ pub(super) fn explain(screen: &mut Screen, kind: Kind, number: Option<&str>) -> 
     if screen.format().is_for_programs() {
         screen.show(&Told::of(kind, entry), |_| Table::of_one())
     } else {
-        screen.write(&page(kind, entry))
+        let page = page(kind, entry, screen.colour());
+        screen.write(&page)
     }
 }
 
@@ -170,6 +173,7 @@ fn list(screen: &mut Screen, kind: Kind) -> Result<(), Failure> {
                 severity(entry.severity).to_owned(),
                 entry.name.to_owned(),
             ]);
+            table.paint(1, Paint::of(entry.severity));
         }
         table
     })
@@ -187,12 +191,13 @@ pub(super) const fn severity(severity: Severity) -> &'static str {
 const REFERENCE: &str = "https://docs.nvidia.com/deploy/xid-errors/";
 
 /// The page of an entry.
-fn page(kind: Kind, entry: &'static Entry) -> String {
+fn page(kind: Kind, entry: &'static Entry, colour: Colour) -> String {
     let severity = match entry.severity {
         Severity::Info => "Info",
         Severity::Warning => "Warning",
         Severity::Critical => "Critical",
     };
+    let severity = painted(severity, Paint::of(entry.severity), colour);
     let mut page = format!(
         "{} {}: {}\n\nSeverity: {severity}\n\nMeaning:\n{}\nCommon Causes:\n",
         kind.name(),
@@ -305,19 +310,19 @@ mod tests {
 
     #[test]
     fn the_page_of_a_lost_gpu() {
-        insta::assert_snapshot!(page(Kind::Xid, aami_xid::explain(79).unwrap()));
+        insta::assert_snapshot!(page(Kind::Xid, aami_xid::explain(79).unwrap(), Colour::Never));
     }
 
     #[test]
     fn the_page_of_a_code_that_has_to_be_decoded() {
-        insta::assert_snapshot!(page(Kind::Xid, aami_xid::explain(150).unwrap()));
+        insta::assert_snapshot!(page(Kind::Xid, aami_xid::explain(150).unwrap(), Colour::Never));
     }
 
     #[test]
     fn every_paragraph_keeps_to_a_hundred_columns() {
         for kind in [Kind::Xid, Kind::Sxid] {
             for entry in kind.all() {
-                let page = page(kind, entry);
+                let page = page(kind, entry, Colour::Never);
                 let (prose, _) = page.split_once("\nFacts:").unwrap();
                 let long = prose.lines().find(|line| line.chars().count() > 100);
                 assert_eq!(long, None, "{} {}", kind.name(), entry.code);

@@ -10,7 +10,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::super::failure::Failure;
-use super::super::screen::{Format, Screen};
+use super::super::output::Output;
+use super::super::screen::Format;
+use super::super::surroundings::Surroundings;
 use super::super::table::Table;
 
 /// Check a release folder: its signature, its version, every file
@@ -31,9 +33,8 @@ pub(crate) struct Verify {
     /// Do not miss files that are not there; those that are have to be right
     #[arg(long)]
     partial: bool,
-    /// Form of the output
-    #[arg(short, long, value_name = "FORM", default_value = "table")]
-    output: Format,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Serialize)]
@@ -51,10 +52,10 @@ struct File {
 
 impl Verify {
     pub(crate) const fn format(&self) -> Format {
-        self.output
+        self.output.format()
     }
 
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let key = key(&self.public_key)?;
         let demand = Demand {
             key: &key,
@@ -73,14 +74,12 @@ impl Verify {
                 .collect(),
             folder: self.folder,
         };
-        Screen::new(self.output).show(&shown, |_| {
-            let mut table = Table::of_one();
-            table.row([format!(
+        self.output.screen(surroundings).show(&shown, |_| {
+            Table::of_sentence(format!(
                 "release {} is signed and whole: {} files",
                 shown.version,
                 shown.files.len()
-            )]);
-            table
+            ))
         })?;
         Ok(Exit::Ok)
     }

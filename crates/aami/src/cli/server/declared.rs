@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aami_config::Config;
-use aami_install::{Host, HostPath};
+use aami_install::{Host, HostPath, Installer};
 use aami_model::{Exit, code};
 use aami_plans::stack::{Given, Note, Part, Render, Rendered};
 use clap::Parser;
 
 use super::chosen::Chosen;
 use super::install::Install;
+use super::{build, options_for};
 use crate::cli::failure::Failure;
 use crate::cli::offline::OfflineFlags;
+use crate::cli::output::Manner;
 use crate::cli::surroundings::Surroundings;
 use crate::fleet::monitor;
 
@@ -38,6 +40,8 @@ pub(crate) struct Asked {
     pub(crate) verbose: bool,
     /// Speak JSON lines.
     pub(crate) json: bool,
+    /// How much is said, and whether in colour.
+    pub(crate) manner: Manner,
 }
 
 /// What takes the place of a control plane.
@@ -81,6 +85,7 @@ pub(crate) fn install(asked: Asked, config: Config, surroundings: &Surroundings)
     let line = Line::try_parse_from(words).map_err(|error| Failure::invalid(error.to_string()))?;
     let mut install = line.install;
     install.offline = asked.offline;
+    install.manner = asked.manner;
     let config = Arc::new(config);
     let fleet = Arc::clone(&config);
     let declared = Declared {
@@ -88,6 +93,17 @@ pub(crate) fn install(asked: Asked, config: Config, surroundings: &Surroundings)
         render: Box::new(move |parts| render(&fleet, parts).map_err(told)),
     };
     install.carry_out(surroundings, Some(declared))
+}
+
+/// Tells how the installation went where this machine's own exporter serves it: that came after the others.
+pub(crate) fn tell() -> Result<(), Failure> {
+    let host = Host::system().map_err(Failure::Runtime)?;
+    let (stack, _) = build::look(&host)?;
+    let session = stack.session();
+    Installer::new(&host, stack.plan(), options_for(session.wishes()))?
+        .textfile(session.layout().textfile.clone(), build::hostname())
+        .tell();
+    Ok(())
 }
 
 /// A failure as a step tells it.

@@ -8,7 +8,7 @@ use aami_install::render::Origin;
 use aami_install::{Host, HostPath, Installer, Mode, RunReport};
 use aami_model::run::RunStatus;
 use aami_model::{Exit, code};
-use aami_plans::stack::{Session, Stack, take_back_former};
+use aami_plans::stack::{Ran, Session, Stack, take_back_former};
 use aami_plans::telemetry;
 use clap::{Args, ValueEnum};
 
@@ -20,6 +20,7 @@ use super::{build, options_for, planned, summary};
 use crate::cli::duration::Seconds;
 use crate::cli::failure::Failure;
 use crate::cli::offline::{OfflineFlags, Unpacked};
+use crate::cli::output::Manner;
 use crate::cli::surroundings::Surroundings;
 use crate::cli::telemetry::TelemetryFlags;
 
@@ -162,13 +163,18 @@ pub(crate) struct Install {
     pub(super) offline: OfflineFlags,
     #[command(flatten)]
     telemetry: TelemetryFlags,
+    #[command(flatten)]
+    pub(super) manner: Manner,
 }
 
 impl Install {
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         if self.status {
-            let status = Status { json: self.json };
-            return status.run();
+            let status = Status {
+                json: self.json,
+                manner: self.manner,
+            };
+            return status.run(surroundings);
         }
         self.carry_out(surroundings, None)
     }
@@ -195,7 +201,7 @@ impl Install {
             shown::warn(warning, self.json);
         }
         // Lies there until the plan has run: what is placed comes out of it.
-        let bundle = bundle.map(|bundle| Unpacked::of(bundle, shown::is_terminal() && !self.json));
+        let bundle = bundle.map(|bundle| Unpacked::of(bundle, self.manner.shows_progress() && !self.json));
         let bundle = bundle.transpose()?;
         let stack = build::install(
             &self,
@@ -208,7 +214,9 @@ impl Install {
         let installer = Installer::new(&host, stack.plan(), options_for(&chosen.wishes))?;
         if self.reset {
             installer.reset()?;
-            shown::aside("Progress is forgotten; what was changed stays recorded.");
+            if !self.manner.quiet {
+                shown::aside("Progress is forgotten; what was changed stays recorded.");
+            }
             return Ok(Exit::Ok);
         }
         if self.dry_run {
@@ -222,6 +230,7 @@ impl Install {
                 shown::warn(&format!("rules of an earlier version: {stays}"), self.json);
             }
         }
+        let installer = installer.textfile(stack.session().layout().textfile.clone(), build::hostname());
         let report = self.install(installer, &stack, &chosen.wishes.cluster, surroundings)?;
         self.conclude(&report, stack.session())
     }
@@ -241,7 +250,8 @@ impl Install {
         let how = How {
             json: self.json,
             verbose: self.verbose,
-            colour: surroundings.colour,
+            quiet: self.manner.quiet,
+            colour: self.manner.colours.on(surroundings),
         };
         let session: Arc<Session> = stack.session().clone();
         let lines = move || summary::lines(&session, shown::is_terminal());
@@ -254,13 +264,18 @@ impl Install {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let (telemetry, installer) =
             (self.telemetry.wishes()).start(installer, &origin, &surroundings.proxies, &clock)?;
-        let report = installer.cancelled_by(cancel).run(mode);
+        let ran = stack.run(installer.cancelled_by(cancel), mode, &origin.host);
         for delivered in telemetry.finish(telemetry::PATIENCE) {
             if delivered.deserves_a_word() {
                 shown::warn(&delivered.to_string(), self.json);
             }
         }
-        Ok(report?)
+        let Ran { report, untold } = ran?;
+        if let Some(why) = untold {
+            let what = format!("how this installation went is not among the runs: {why}");
+            shown::warn(&what, self.json);
+        }
+        Ok(report)
     }
 
     /// Everything after the last event: what there is now, or what to do next.
@@ -287,8 +302,10 @@ impl Install {
         debug_assert_eq!(report.status, RunStatus::Completed);
         if self.json {
             summary::json(session);
-        } else if self.verbose || !shown::is_terminal() {
-            shown::line("");
+        } else if self.manner.quiet || self.verbose || !shown::is_terminal() {
+            if !self.manner.quiet {
+                shown::line("");
+            }
             for line in summary::lines(session, shown::is_terminal()) {
                 shown::line(&line);
             }

@@ -18,7 +18,9 @@ use crate::cli::table::harmless;
 pub(super) struct How {
     pub(super) json: bool,
     pub(super) verbose: bool,
-    pub(super) colour: bool,
+    /// Only what went wrong; what there is afterwards is said by whoever installed it.
+    pub(super) quiet: bool,
+    pub(super) colour: Colour,
 }
 
 /// One line on standard output. A closed pipe ends nothing: whoever read it has what they wanted.
@@ -62,6 +64,9 @@ pub(super) fn attach<'a>(
     if how.json {
         return installer.sink(|event: &RunEvent| line(&render::json(event)));
     }
+    if how.quiet {
+        return installer;
+    }
     if how.verbose || !is_terminal() {
         let mut progress = Progress::new();
         return installer.sink(move |event: &RunEvent| {
@@ -75,7 +80,7 @@ pub(super) fn attach<'a>(
         progress: Progress::new(),
         title: title.to_owned(),
         summary: Box::new(summary),
-        colour: if how.colour { Colour::Always } else { Colour::Never },
+        colour: how.colour,
         shown: 0,
     })
 }

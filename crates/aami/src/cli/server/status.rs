@@ -10,18 +10,26 @@ use serde::Serialize;
 
 use super::{build, options_for, shown};
 use crate::cli::failure::Failure;
+use crate::cli::output::Manner;
+use crate::cli::paint::Paint;
 use crate::cli::screen::{Format, Screen};
+use crate::cli::surroundings::Surroundings;
 use crate::cli::table::Table;
 
 /// Show each part of the server on this machine: unit, process, port, version, health
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Ends with 0 when everything is as it was installed and answers, else with 3. Changes nothing."
-)]
+#[command(after_help = "\
+Examples:
+  aami server status
+  aami server status --json
+
+Ends with 0 when everything is as it was installed and answers, else with 3.")]
 pub(crate) struct Status {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(super) manner: Manner,
 }
 
 /// One part as it stands.
@@ -40,7 +48,7 @@ struct Standing {
 }
 
 impl Status {
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let host = Host::system().map_err(Failure::Runtime)?;
         let (stack, note) = build::look(&host)?;
         let session = stack.session();
@@ -57,7 +65,8 @@ impl Status {
                 "runtime": session.wishes().runtime.name(), "parts": parts, "install": report,
             }));
         } else {
-            show(&report, &parts, note.is_some())?;
+            let mut screen = self.manner.screen(Format::Table, surroundings);
+            show(&mut screen, &report, &parts, note.is_some())?;
         }
         Ok(if is_well { Exit::Ok } else { Exit::NotHealthy })
     }
@@ -123,8 +132,12 @@ fn container(host: &Host, part: Part) -> (String, String, Option<u32>) {
     (name, state.to_owned(), pid.parse().ok().filter(|pid| *pid > 0))
 }
 
-fn show(report: &StatusReport, parts: &[Standing], is_noted: bool) -> Result<(), Failure> {
-    let mut screen = Screen::new(Format::Table);
+fn show(
+    screen: &mut Screen,
+    report: &StatusReport,
+    parts: &[Standing],
+    is_noted: bool,
+) -> Result<(), Failure> {
     if !is_noted {
         screen.note("aami: no server is installed on this machine");
     }
@@ -149,8 +162,10 @@ fn show(report: &StatusReport, parts: &[Standing], is_noted: bool) -> Result<(),
             or_dash(part.version.clone()),
             part.health.clone(),
         ]);
+        let is_well = part.health == "ok";
+        table.paint(6, Some(if is_well { Paint::Green } else { Paint::Red }));
     }
-    screen.write(&table.to_string())?;
+    screen.show("", |_| table)?;
     for step in &report.steps {
         let (mark, why) = match &step.standing {
             StepStanding::Holds | StepStanding::NotApplicable(_) => continue,

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::{build, options_for, shown};
 use crate::cli::ask::question;
 use crate::cli::failure::Failure;
+use crate::cli::output::Manner;
 use crate::cli::surroundings::Surroundings;
 use fleet::Declared;
 use planned::Planned;
@@ -23,6 +24,11 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// Take back everything that install changed on this machine; data stays unless told otherwise
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  sudo aami server uninstall --dry-run
+  sudo aami server uninstall
+  sudo aami server uninstall --purge-data --yes")]
 pub(crate) struct Uninstall {
     /// Remove the data too: nodes, keys, tokens, metrics, dashboards, routing of alerts, and of a declared fleet its
     /// configuration; it cannot be had back
@@ -37,6 +43,8 @@ pub(crate) struct Uninstall {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    manner: Manner,
 }
 
 impl Uninstall {
@@ -145,14 +153,16 @@ impl Uninstall {
             }));
             return;
         }
+        // What is as it was before is no news; what is not, is.
+        let is_news = |word: &str| !self.manner.quiet || word == "left";
         for (word, list) in [
-            ("removed     ", &taken.purged),
-            ("taken back  ", &report.undone),
-            ("left        ", &report.left),
-            ("left        ", &report.traces),
+            ("removed", &taken.purged),
+            ("taken back", &report.undone),
+            ("left", &report.left),
+            ("left", &report.traces),
         ] {
-            for what in list {
-                shown::line(&format!("  {word} {what}"));
+            for what in list.iter().filter(|_| is_news(word)) {
+                shown::line(&format!("  {word:<12} {what}"));
             }
         }
         for kept in &report.kept {
@@ -201,6 +211,7 @@ mod tests {
                 yes,
                 dry_run: false,
                 json,
+                manner: Manner::default(),
             };
             let nobody = || Err(Failure::Runtime(std::io::ErrorKind::NotFound.into()));
             let failed = wanted(true, false).agreed(nobody).unwrap_err();
