@@ -5,6 +5,17 @@ use aami_model::run::{RunEvent, RunStatus, StepOutcome, StepStatus};
 use aami_model::{NodeId, OrgId, RunId, Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
 
+/// POST `/api/v1/runs`: a run of an installation that no bootstrap token began, such as a server's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct OpenRun {
+    /// What the host is called that it is on.
+    pub hostname: Hostname,
+    /// The tenant it belongs to; the caller's own where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<OrgId>,
+}
+
 /// POST `/api/v1/runs/{id}/events`. Events already known are skipped, so a batch may be repeated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -32,7 +43,7 @@ pub struct RunView {
     /// The node it works on, once that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_id: Option<NodeId>,
-    /// What that node is called.
+    /// What that node is called, or the host where it is no node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Hostname>,
     /// The token it was opened with.

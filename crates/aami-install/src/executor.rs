@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use aami_model::run::{RunEventKind, RunStatus};
+use aami_model::run::{RunEventKind, RunStatus, StepStatus};
 
 pub use error::InstallError;
 pub use look::{DryRun, PlannedEffect, PlannedStep, StatusReport, StepStanding, StepStatusReport};
@@ -129,6 +129,15 @@ impl<'a> Installer<'a> {
         if let (Some((told, name)), Some(state)) = (&self.textfile, State::load(&self.host.root, &folder)) {
             textfile::catch_up(self.host, told, &self.id, &state, name);
         }
+    }
+
+    /// Whether the last run of this plan is remembered as one in which a step did not come to a good end.
+    pub fn is_unfinished(&self) -> bool {
+        let folder = self.options.tracking.folder(&self.id);
+        State::load(&self.host.root, &folder).is_some_and(|state| {
+            let mut steps = state.steps.0.iter();
+            steps.any(|(_, step)| step.status != StepStatus::Completed)
+        })
     }
 
     /// With a flag that calls the run off.

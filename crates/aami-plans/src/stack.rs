@@ -27,6 +27,7 @@ mod place;
 mod publishers;
 mod purge;
 mod reload;
+mod report;
 mod service;
 mod session;
 mod step;
@@ -48,6 +49,7 @@ pub use layout::Layout;
 pub use part::{NotAPart, Part};
 pub use publishers::publishers;
 pub use purge::PurgeError;
+pub use report::Ran;
 pub use session::Session;
 pub use wishes::{Note, Runtime, Wishes};
 

@@ -14,8 +14,8 @@ use crate::node::{NodeView, Verified};
 use crate::node_token::{GenerateToken, GeneratedToken};
 use crate::page::Page;
 use crate::register::Registered;
-use crate::run::{ReportEvents, Reported};
-use crate::token::{CreateToken, CreatedToken, TokenView, Validated};
+use crate::run::{OpenRun, ReportEvents, Reported};
+use crate::token::{CreateToken, CreatedToken, OpenedRun, TokenView, Validated};
 
 const NOTHING: Option<&()> = None;
 
@@ -90,6 +90,11 @@ impl Client {
         let _: Answer<serde_json::Value> =
             self.call(Method::DELETE, &format!("/api/v1/nodes/{node}"), NOTHING, &[])?;
         Ok(())
+    }
+
+    /// Opens a run of an installation that no bootstrap token began.
+    pub fn open_run(&self, run: &OpenRun) -> Result<OpenedRun, ClientError> {
+        self.post("/api/v1/runs", Some(run))
     }
 
     /// Reports what happened in a run; repeating a batch is harmless.

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use aami_api::client::{Client, ClientError, Settings};
 use aami_api::key::CreateKey;
+use aami_api::run::OpenRun;
 use aami_api::token::CreateToken;
 use aami_install::StepError;
 use aami_model::access::Scope;
 use aami_model::code;
+use aami_model::run::RunEvent;
 use aami_model::secret::Secret;
 
 /// What Prometheus' key is called.
@@ -50,6 +52,9 @@ pub trait ControlPlane: Send + Sync {
 
     /// A new bootstrap token.
     fn token(&self, wish: TokenWish) -> Result<FirstToken, StepError>;
+
+    /// Takes what happened in a run on the host called `host`, so that it stands among the others.
+    fn tell(&self, host: &str, events: Vec<RunEvent>) -> Result<(), StepError>;
 }
 
 /// The real one, by its API over loopback.
@@ -139,6 +144,18 @@ impl ControlPlane for Api {
             token: created.token,
             one_line: created.one_line,
         })
+    }
+
+    fn tell(&self, host: &str, events: Vec<RunEvent>) -> Result<(), StepError> {
+        let hostname = host
+            .parse()
+            .map_err(|error| StepError::new(code::HOSTNAME_INVALID, format!("{host:?}: {error}")))?;
+        let opened = self
+            .admin()?
+            .open_run(&OpenRun { hostname, org: None })
+            .map_err(refused)?;
+        let run = self.client()?.with_bearer(&opened.credential);
+        run.report(&opened.id, events).map(drop).map_err(refused)
     }
 }
 

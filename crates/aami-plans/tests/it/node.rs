@@ -1,7 +1,7 @@
 //! The node plan without a control plane, on a temporary host with doubles of systemd and the account tools. What
 //! answers on the exporters' ports answers only while their units run. Real services are the rig's.
 
-mod house;
+pub(crate) mod house;
 mod kill;
 
 use aami_install::Mode;
@@ -69,6 +69,53 @@ fn a_node_on_its_own_has_everything_but_a_registration() {
         assert!(is_well, "{}: {:?}", step.id, step.standing);
     }
     // and taking it back asks nobody and leaves nothing.
+    house.uninstall();
+    house.picture().must_be(&before, "uninstalled");
+}
+
+/// The value of each step in what the exporter would serve of the installation.
+fn told(house: &House) -> Vec<(String, String)> {
+    let text = house.read(TOLD);
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("aami_install_step_status{"));
+    lines
+        .map(|line| {
+            let (labels, value) = line.split_once("} ").unwrap();
+            assert!(labels.starts_with("cluster=\"default\",host=\"gpu-01\",plan=\"node\","));
+            let step = labels.split('"').nth(7).unwrap();
+            (step.to_owned(), value.to_owned())
+        })
+        .collect()
+}
+
+/// Where it is told how the installation goes.
+const TOLD: &str = "var/lib/node_exporter/textfile/aami_install_default_node.prom";
+
+#[test]
+fn how_a_nodes_installation_went_stands_where_its_exporter_serves_it() {
+    // Given a machine that is no node yet, and so has no such folder,
+    let house = House::telling();
+    let before = house.picture();
+    // when it becomes a node and its agent does not answer,
+    house.silence(9105);
+    assert!(house.run(Mode::Fresh, None).unwrap().0.failure().is_some());
+    // then that step stands there as failed;
+    assert!(told(&house).contains(&("agent".to_owned(), "3".to_owned())));
+    // once it answers, every step stands there as completed,
+    house.speak();
+    house.install();
+    let steps = told(&house);
+    assert!(
+        steps.len() > 7 && steps.iter().all(|(_, value)| value == "2"),
+        "{steps:?}"
+    );
+    // a run with nothing to do writes it no more,
+    let file = || house.read(TOLD);
+    let written = file();
+    assert!(!house.install().0.wrote);
+    assert_eq!(file(), written);
+    // and it goes with the node.
     house.uninstall();
     house.picture().must_be(&before, "uninstalled");
 }

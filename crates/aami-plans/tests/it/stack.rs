@@ -12,6 +12,7 @@ mod secrets;
 mod stays;
 
 use aami_install::Mode;
+use aami_model::run::{RunEvent, RunEventKind};
 use aami_plans::stack::Part;
 
 use house::House;
@@ -78,6 +79,52 @@ fn a_server_is_installed_and_a_second_run_has_nothing_to_do() {
         );
     }
     house.picture().must_be(&picture, "four runs");
+}
+
+/// What the control plane was told of each run: how each step stood in the end.
+fn told(house: &House) -> Vec<Vec<(String, bool)>> {
+    let told = house.told.lock().unwrap();
+    let ends = |events: &Vec<RunEvent>| {
+        let ended = events.iter().filter_map(|event| match &event.kind {
+            RunEventKind::StepCompleted { step, .. } => Some((step.clone(), true)),
+            RunEventKind::StepFailed { step, .. } => Some((step.clone(), false)),
+            _ => None,
+        });
+        ended.collect()
+    };
+    assert!(told.iter().all(|(host, _)| host == "server-1"), "{told:?}");
+    told.iter().map(|(_, events)| ends(events)).collect()
+}
+
+#[test]
+fn the_control_plane_is_told_of_its_own_installation() {
+    // Given a host on which no control plane has ever answered, and one that does not come up,
+    let house = House::new();
+    house.unwell.lock().unwrap().push(Part::ControlPlane);
+    let (report, _) = house.run(Mode::Fresh, None).unwrap();
+    assert!(report.failure().is_some());
+    assert!(told(&house).is_empty());
+    // when it does and another part does not, then it is told which step failed, from the beginning of the run;
+    house.unwell.lock().unwrap().clear();
+    house.unwell.lock().unwrap().push(Part::Grafana);
+    let (report, _) = house.run(Mode::Fresh, None).unwrap();
+    assert!(report.failure().is_some());
+    let first = told(&house);
+    assert!(
+        first[0].contains(&("health_checks".to_owned(), false)),
+        "{first:?}"
+    );
+    let starts = |run: usize| house.told.lock().unwrap()[run].1[0].kind.clone();
+    assert!(matches!(starts(0), RunEventKind::RunStarted { plan, .. } if plan == "stack"));
+    // once all is well, it is told that every step holds,
+    house.unwell.lock().unwrap().clear();
+    house.install();
+    let second = told(&house);
+    assert!(second.len() == 2 && second[1].len() == 7, "{second:?}");
+    assert!(second[1].iter().all(|(_, held)| *held), "{second:?}");
+    // and of a run with nothing to do it is told nothing.
+    house.install();
+    assert_eq!(told(&house).len(), 2);
 }
 
 #[test]

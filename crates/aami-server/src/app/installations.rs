@@ -7,7 +7,7 @@ use aami_model::access::Orgs;
 use aami_monitor::installation::{Installation, Step, metrics};
 
 use super::App;
-use super::runs::host_of;
+use super::runs::hostname_of;
 
 /// How long after its last report a run is told.
 const RECENT: Duration = Duration::from_secs(24 * 3600);
@@ -30,7 +30,7 @@ impl App {
             if now.since(run.updated_at) > RECENT {
                 continue;
             }
-            let host = host_of(&snapshot, run).map(|node| node.doc.hostname.to_string());
+            let host = hostname_of(&snapshot, run).map(|host| host.to_string());
             // An older run on the same host was overtaken by the one that is told already.
             if let Some(host) = &host
                 && !told.insert((host.clone(), plan.clone()))

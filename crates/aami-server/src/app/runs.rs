@@ -1,5 +1,6 @@
 //! Runs: opened by a bootstrap token, reported to by their installer, ended or swept.
 
+mod opened;
 mod picture;
 
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use aami_api::page::Page;
 use aami_api::run::{RunStep, RunView};
 use aami_api::token::{OpenedRun, Validated};
 use aami_model::access::{Caller, Orgs, Role, Scope};
+use aami_model::hostname::Hostname;
 use aami_model::node::Node;
 use aami_model::node_status::{self, NodeEvent, NodeStatus, Outcome, Trigger};
-use aami_model::run::{RunEvent, RunStatus};
+use aami_model::run::{self, RunEvent, RunStatus, RunTrigger};
 use aami_model::secret::{Secret, SecretKind};
 use aami_model::token::BootstrapToken;
 use aami_model::{RunId, code};
@@ -36,8 +38,14 @@ const MOST_DROPPED: usize = 10;
 pub(crate) const MOST_REPORTED: usize = 256;
 
 /// The node a run worked on, whoever it is enrolled by now.
-pub(crate) fn host_of<'a>(snapshot: &'a Snapshot, run: &RunDocument) -> Option<&'a Arc<Held<Node>>> {
+fn host_of<'a>(snapshot: &'a Snapshot, run: &RunDocument) -> Option<&'a Arc<Held<Node>>> {
     snapshot.node(run.node.as_ref()?, &Orgs::All)
+}
+
+/// What the host of a run is called, whether it is a node or not.
+pub(crate) fn hostname_of(snapshot: &Snapshot, run: &RunDocument) -> Option<Hostname> {
+    let node = host_of(snapshot, run).map(|node| node.doc.hostname.clone());
+    node.or_else(|| run.host.clone())
 }
 
 pub(crate) fn shown(snapshot: &Snapshot, run: &RunDocument) -> RunView {
@@ -45,7 +53,7 @@ pub(crate) fn shown(snapshot: &Snapshot, run: &RunDocument) -> RunView {
         id: run.id.clone(),
         org: run.org.clone(),
         node_id: run.node.clone(),
-        hostname: host_of(snapshot, run).map(|node| node.doc.hostname.clone()),
+        hostname: hostname_of(snapshot, run),
         token_id: run.token.clone(),
         plan: run.plan.clone(),
         status: run.status,
@@ -68,6 +76,11 @@ pub(crate) fn shown(snapshot: &Snapshot, run: &RunDocument) -> RunView {
         updated_at: run.updated_at,
         last_event: run.last_event,
     }
+}
+
+/// What cannot be true of a run.
+fn refused(refusal: run::Refusal) -> Refusal {
+    Refusal::new(code::TRANSITION_REFUSED, refusal.to_string())
 }
 
 /// The node a token was made for, which its runs report about from the first word.
@@ -112,6 +125,7 @@ impl App {
                     node: meant.map(|node| node.doc.id.clone()),
                     node_enrolled_at: meant.and_then(|node| node.doc.enrolled_at),
                     announced: meant.is_some(),
+                    host: None,
                     token: Some(token.id.clone()),
                     credential_hash: access::hash(&secret),
                     expires_at: now.plus(CREDENTIAL_TTL),
@@ -186,7 +200,7 @@ impl App {
                     .collect();
                 sorted.sort_by_key(|event| event.seq);
                 for event in sorted {
-                    absorb(&mut run, event, now);
+                    absorb(&mut run, event, now).map_err(refused)?;
                 }
                 let through = run.last_event;
                 if run == held.doc {
@@ -213,7 +227,7 @@ impl App {
                     for event in events {
                         let mut data = node_data(&moved);
                         if let (NodeEvent::InstallationFailed, Some(failure)) = (event, &failure) {
-                            data["error"] = failure.told();
+                            failure.tell(&mut data);
                         }
                         change = change.tell_about(&format!("node:{}", moved.id), event.name(), data);
                     }
@@ -297,17 +311,12 @@ impl App {
                     .run(id)
                     .filter(|held| asking.caller.orgs.includes(&held.doc.org))
                     .ok_or_else(|| Refusal::not_found("run"))?;
-                if held.doc.status == RunStatus::Cancelled {
+                let moved = run::next(held.doc.status, RunTrigger::CalledOff).map_err(refused)?;
+                let run::Outcome::Moved(to) = moved else {
                     return Ok(Wanted::Nothing(shown(snapshot, &held.doc)));
-                }
-                if !held.doc.status.may_become(RunStatus::Cancelled) {
-                    return Err(Refusal::new(
-                        code::TRANSITION_REFUSED,
-                        format!("a run that is {} cannot be called off", held.doc.status.name()),
-                    ));
-                }
+                };
                 let mut run = held.doc.clone();
-                (run.status, run.updated_at) = (RunStatus::Cancelled, now);
+                (run.status, run.updated_at) = (to, now);
                 let key = keys::run(id);
                 let change = Change::new(run.org.clone(), "run.cancel", format!("run:{id}"))
                     .tell("run.cancelled", json!({ "plan": run.plan, "node": run.node }))

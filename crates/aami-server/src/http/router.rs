@@ -112,7 +112,7 @@ fn api() -> Router<Arc<App>> {
         .route("/sd/prometheus", get(sd::all))
         .route("/sd/prometheus/active", get(sd::active))
         .route("/sd/prometheus/group/{id}", get(sd::group))
-        .route("/runs", get(runs::list))
+        .route("/runs", get(runs::list).post(runs::open))
         .route("/runs/{id}", get(runs::show))
         .route("/runs/{id}/events", post(runs::report))
         .route("/runs/{id}/cancel", post(runs::cancel))

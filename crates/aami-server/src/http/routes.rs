@@ -18,8 +18,8 @@ use aami_api::node::{CreateExporter, CreateNode, NodeView, PatchExporter, PatchN
 use aami_api::node_token::{GenerateToken, GeneratedToken};
 use aami_api::notice::Notice;
 use aami_api::register::{ExporterView, RegisterRequest, Registered};
-use aami_api::run::{ReportEvents, Reported, RunView};
-use aami_api::token::{CreateToken, CreatedToken, PatchToken, TokenView, Validated};
+use aami_api::run::{OpenRun, ReportEvents, Reported, RunView};
+use aami_api::token::{CreateToken, CreatedToken, OpenedRun, PatchToken, TokenView, Validated};
 use aami_api::webhook::{CreateWebhook, CreatedWebhook, PatchWebhook, WebhookView};
 use aami_model::access::Role;
 use aami_model::group::Group;
@@ -310,6 +310,15 @@ pub(crate) fn all() -> Vec<Route> {
         route(get.clone(), "/api/v1/runs", V, "List runs")
             .gives(page::<RunView>)
             .query(PAGE),
+        route(
+            post.clone(),
+            "/api/v1/runs",
+            O,
+            "Open a run of an installation that no token began",
+        )
+        .takes(of::<OpenRun>)
+        .gives(of::<OpenedRun>)
+        .created(),
         route(get.clone(), "/api/v1/runs/{id}", V, "One run").gives(of::<RunView>),
         route(
             post.clone(),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use aami_api::page::Page;
-use aami_api::run::{ReportEvents, Reported, RunView};
+use aami_api::run::{OpenRun, ReportEvents, Reported, RunView};
+use aami_api::token::OpenedRun;
 use aami_model::RunId;
 use axum::extract::State;
 use serde_json::Value;
@@ -12,6 +13,14 @@ use super::call::{Call, Id, Params, Who};
 use super::nodes::{Paging, paged};
 use super::reply::Reply;
 use crate::app::{App, Refusal};
+
+pub(super) async fn open(
+    State(app): State<Arc<App>>,
+    Call { asking, body }: Call<OpenRun>,
+) -> Result<Reply<OpenedRun>, Refusal> {
+    let (opened, written) = app.open_own_run(&asking, body).await?;
+    Ok(Reply::written(&app, opened, written).created())
+}
 
 pub(super) async fn list(
     State(app): State<Arc<App>>,

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use aami_model::event::Event;
+use aami_model::hostname::Hostname;
 use aami_model::run::{RunStatus, StepOutcome, StepStatus};
 use aami_model::{NodeId, OrgId, RunId, Timestamp, TokenId};
 use aami_store::Key;
@@ -111,6 +112,9 @@ pub(crate) struct RunDocument {
     /// speaks for nobody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) announced: bool,
+    /// What the host is called, where whoever opened the run said so and no token began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<Hostname>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<TokenId>,
     /// SHA-256 of its credential, lower-case hex; empty once it has ended.

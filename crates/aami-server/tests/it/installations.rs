@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use aami_api::client::Client;
 use aami_api::key::CreateKey;
+use aami_api::run::OpenRun;
 use aami_model::access::Role;
 use aami_model::run::{RunEvent, RunEventKind, RunStatus, StepOutcome, StepSummary};
 use aami_model::{RunId, Timestamp};
+use serde_json::Value;
 
-use crate::house::{House, Machine};
+use crate::house::{House, Machine, code_of};
 
 /// Opens a run and says what its first events are: `hardware` holds, `verify` is at work.
 fn at_work(house: &House, token: &str) -> (Client, RunId, String) {
@@ -137,6 +139,78 @@ fn the_last_run_on_each_host_is_told_for_a_day() {
     // and a day after its last report nobody is.
     house.forward(Duration::from_secs(24 * 3600 + 61));
     assert!(lines(&admin).is_empty());
+}
+
+#[test]
+fn an_installation_that_no_token_began_is_told_by_the_name_of_its_host() {
+    // Given an operator who opened two runs of the installation of one host,
+    let house = House::new();
+    let admin = house.admin();
+    let wanted = OpenRun {
+        hostname: "server-1".parse().unwrap(),
+        org: None,
+    };
+    let step = StepSummary {
+        id: "finalize".into(),
+        title: "Finalizing".into(),
+    };
+    let began = RunEventKind::RunStarted {
+        plan: "stack".into(),
+        steps: vec![step],
+    };
+    let ended = |failed: bool| {
+        let step = "finalize".to_owned();
+        if failed {
+            RunEventKind::StepFailed {
+                step,
+                code: "STEP_FAILED".into(),
+                message: "it did not".into(),
+                hint: String::new(),
+                details: std::collections::BTreeMap::new(),
+                duration_ms: 5,
+            }
+        } else {
+            RunEventKind::StepCompleted {
+                step,
+                outcome: StepOutcome::Changed,
+                duration_ms: 5,
+            }
+        }
+    };
+    for failed in [true, false] {
+        let opened = admin.open_run(&wanted).unwrap();
+        let run = house.stranger().with_bearer(&opened.credential);
+        report(&run, &opened.id, 1, vec![began.clone(), ended(failed)]);
+        // What it may do is to report, and nothing else.
+        assert!(run.open_run(&wanted).is_err());
+        house.forward(Duration::from_secs(60));
+    }
+    // when somebody looks, then both are there by its name,
+    let runs: Value = admin.get("/api/v1/runs").unwrap();
+    let hosts: Vec<&Value> = (runs["items"].as_array().unwrap().iter())
+        .map(|run| &run["hostname"])
+        .collect();
+    assert_eq!(hosts, ["server-1", "server-1"]);
+    // and Prometheus is told of the last one.
+    let told = lines(&admin);
+    let line =
+        r#"aami_install_step_status{cluster="default",host="server-1",plan="stack",step="finalize"} 2"#;
+    assert!(told.contains(&line.to_owned()), "{told:#?}");
+    assert!(!told.iter().any(|line| line.ends_with(" 3")), "{told:#?}");
+}
+
+#[test]
+fn runs_that_nobody_ends_are_opened_so_many_times_and_no_more() {
+    let house = House::with(|config| config.open_rate = 10_000);
+    let admin = house.admin();
+    let wanted = OpenRun {
+        hostname: "server-1".parse().unwrap(),
+        org: None,
+    };
+    for _ in 0..100 {
+        admin.open_run(&wanted).unwrap();
+    }
+    assert_eq!(code_of(admin.open_run(&wanted)), "TOO_MANY_RUNS");
 }
 
 #[test]

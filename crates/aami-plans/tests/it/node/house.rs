@@ -10,7 +10,7 @@ use aami_api::client::Settings as Api;
 use aami_install::checkpoint::Watch;
 use aami_install::doubles::{self, System};
 use aami_install::executor::StatusReport;
-use aami_install::{Host, InstallError, Installer, Mode, Options, RunReport};
+use aami_install::{Host, InstallError, Installer, Mode, Options, RunReport, UninstallReport};
 use aami_inventory::gpu::{Gpu, Gpus, Vendor};
 use aami_inventory::{Inventory, SystemCommands};
 use aami_model::label::Labels;
@@ -73,6 +73,7 @@ fn address() -> Ipv4Addr {
 pub(crate) struct House {
     dir: PathBuf,
     inventory: Inventory,
+    tells: bool,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -117,6 +118,7 @@ impl House {
         });
         let house = Self {
             inventory: INVENTORY.get_or_init(inventory).clone(),
+            tells: false,
             dir,
             _alone: alone,
         };
@@ -126,6 +128,22 @@ impl House {
             mute: None,
         });
         house
+    }
+
+    /// One whose runs are told in the exporter's folder, which happens beside them and not at a boundary.
+    pub(crate) fn telling() -> Self {
+        let mut house = Self::new();
+        house.tells = true;
+        house
+    }
+
+    fn installer<'a>(&self, host: &'a Host, node: &'a Node) -> Installer<'a> {
+        let installer = Installer::new(host, node.plan(), one_at_a_time()).unwrap();
+        if self.tells {
+            installer.textfile(node.textfile().clone(), "gpu-01")
+        } else {
+            installer
+        }
     }
 
     /// From now on nobody answers on this port.
@@ -224,9 +242,7 @@ impl House {
         let mut options = self.options(Purpose::Install);
         change(&mut options);
         let node = Node::new(options).unwrap();
-        let report = Installer::new(&host, node.plan(), one_at_a_time())
-            .unwrap()
-            .run(mode)?;
+        let report = self.installer(&host, &node).run(mode)?;
         Ok((report, node.session().summary()))
     }
 
@@ -257,16 +273,19 @@ impl House {
     }
 
     /// Takes it back; there is nobody who could be asked for anything.
-    #[track_caller]
-    pub(crate) fn uninstall(&self) {
-        let (host, node) = (self.host(None), self.looked_at());
+    pub(crate) fn undo(&self, watch: Option<Arc<dyn Watch>>) -> Result<UninstallReport, InstallError> {
+        let (host, node) = (self.host(watch), self.looked_at());
         let nobody = Unregisterer {
             api: Api::new("http://127.0.0.1:1"),
             server: None,
             secret: None,
         };
-        let installer = Installer::new(&host, node.plan(), one_at_a_time());
-        let report = installer.unwrap().uninstall(Some(&nobody)).unwrap();
+        self.installer(&host, &node).uninstall(Some(&nobody))
+    }
+
+    #[track_caller]
+    pub(crate) fn uninstall(&self) {
+        let report = self.undo(None).unwrap();
         assert!(report.failed.is_empty(), "{:#?}", report.failed);
         assert_eq!(report.left, Vec::<String>::new());
     }

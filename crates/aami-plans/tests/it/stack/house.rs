@@ -13,6 +13,7 @@ use aami_install::{
     UninstallReport,
 };
 use aami_inventory::Arch;
+use aami_model::run::RunEvent;
 use aami_plans::download::{Downloader, Proxies, Settings};
 use aami_plans::obtain::Source;
 use aami_plans::stack::uninstall::{TakeBackError, TakenBack, take_back};
@@ -33,6 +34,8 @@ pub(crate) struct House {
     pub(crate) keys: Arc<Mutex<Vec<String>>>,
     /// How often it made a token.
     pub(crate) tokens: Arc<Mutex<u32>>,
+    /// What it was told of runs: the host, and the events.
+    pub(crate) told: Arc<Mutex<Vec<(String, Vec<RunEvent>)>>>,
     /// A password somebody gave.
     pub(crate) password: Option<&'static str>,
     /// What the parts are told where there is no control plane; there is one where this is absent.
@@ -84,6 +87,7 @@ impl House {
             unwell: Arc::default(),
             keys: Arc::default(),
             tokens: Arc::default(),
+            told: Arc::default(),
             password: None,
             declared: None,
         };
@@ -243,6 +247,7 @@ impl House {
             control_plane: Box::new(Book {
                 keys: self.keys.clone(),
                 tokens: self.tokens.clone(),
+                told: self.told.clone(),
             }),
         })
         .unwrap()
@@ -256,10 +261,9 @@ impl House {
     ) -> Result<(RunReport, Vec<String>), InstallError> {
         let host = self.host(watch);
         let stack = self.stack(Purpose::Install);
-        let report = Installer::new(&host, stack.plan(), options())
-            .unwrap()
-            .run(mode)?;
-        Ok((report, stack.session().missing().into_keys().collect()))
+        let installer = Installer::new(&host, stack.plan(), options()).unwrap();
+        let ran = stack.run(installer, mode, "server-1")?;
+        Ok((ran.report, stack.session().missing().into_keys().collect()))
     }
 
     #[track_caller]
@@ -393,6 +397,11 @@ impl Picture {
         assert!(lines.is_empty(), "{story}:\n{}", lines.join("\n"));
     }
 
+    /// Every path.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.paths.keys()
+    }
+
     /// The paths that are here and not in `other`.
     pub(crate) fn beyond(&self, other: &Self) -> Vec<String> {
         let names = self.paths.keys().filter(|name| !other.paths.contains_key(*name));
@@ -404,9 +413,15 @@ impl Picture {
 struct Book {
     keys: Arc<Mutex<Vec<String>>>,
     tokens: Arc<Mutex<u32>>,
+    told: Arc<Mutex<Vec<(String, Vec<RunEvent>)>>>,
 }
 
 impl ControlPlane for Book {
+    fn tell(&self, host: &str, events: Vec<RunEvent>) -> Result<(), StepError> {
+        self.told.lock().unwrap().push((host.to_owned(), events));
+        Ok(())
+    }
+
     fn discovery_key(&self) -> Result<String, StepError> {
         let mut keys = self.keys.lock().unwrap();
         let key = match keys.last() {

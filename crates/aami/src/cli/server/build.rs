@@ -26,7 +26,7 @@ use crate::cli::surroundings::Surroundings;
 use crate::cli::trusted;
 
 /// What this machine is called, as its node would be; nothing where it has no name.
-pub(super) fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     let commands = SystemCommands::default();
     aami_inventory::name::hostname(&aami_inventory::Host::this(&commands))
         .map_or_else(|_| String::new(), |name| name.to_string())

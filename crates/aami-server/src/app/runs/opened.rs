@@ -1,0 +1,78 @@
+//! Runs that an operator opens, for an installation that no bootstrap token began: a server's own.
+
+use std::time::Duration;
+
+use aami_api::run::OpenRun;
+use aami_api::token::OpenedRun;
+use aami_model::access::{Orgs, Role};
+use aami_model::run::RunStatus;
+use aami_model::secret::{Secret, SecretKind};
+use aami_model::{RunId, code};
+use aami_store::keys;
+use serde_json::json;
+
+use super::{CREDENTIAL_TTL, SPARE_RUNS};
+use crate::app::commit::{Change, Wanted, Written, Wrote};
+use crate::app::tokens::org_for;
+use crate::app::{App, Asking, Refusal, access};
+use crate::view::document::{RunDocument, encode};
+
+impl App {
+    /// Opens a run for an installation on the host of this name. Its credential is shown once, and speaks for the run
+    /// alone.
+    ///
+    /// Fails where as many runs that nobody ended are open already.
+    pub(crate) async fn open_own_run(
+        &self,
+        asking: &Asking,
+        wanted: OpenRun,
+    ) -> Result<(OpenedRun, Written), Refusal> {
+        access::require(&asking.caller, Role::Operator)?;
+        let org = org_for(&asking.caller, wanted.org)?;
+        let id = RunId::at(self.world.now(), self.world.random());
+        let secret = Secret::from_random(SecretKind::RunCredential, id.as_str(), self.world.random());
+        let wrote = self
+            .write(asking, |snapshot, now| {
+                let all = Orgs::Only(vec![org.clone()]);
+                let open = snapshot
+                    .runs(&all)
+                    .filter(|held| held.doc.token.is_none() && !held.doc.status.is_final());
+                if open.count() >= SPARE_RUNS as usize {
+                    return Err(Refusal::plain(code::TOO_MANY_RUNS).with_retry_after(Duration::from_secs(60)));
+                }
+                let run = RunDocument {
+                    id: id.clone(),
+                    org: org.clone(),
+                    node: None,
+                    node_enrolled_at: None,
+                    announced: false,
+                    host: Some(wanted.hostname.clone()),
+                    token: None,
+                    credential_hash: access::hash(&secret),
+                    expires_at: now.plus(CREDENTIAL_TTL),
+                    plan: None,
+                    status: RunStatus::Pending,
+                    steps: Vec::new(),
+                    created_at: now,
+                    started_at: None,
+                    updated_at: now,
+                    last_event: 0,
+                };
+                let change = Change::new(org.clone(), "run.open", format!("run:{id}"))
+                    .noting(json!({ "hostname": wanted.hostname }))
+                    .transact(|txn| txn.when_absent(keys::run(&id)).put(keys::run(&id), encode(&run)));
+                Ok(Wanted::Write(Box::new(change), ()))
+            })
+            .await?;
+        match wrote {
+            Wrote::Fresh((), written) => {
+                let credential = secret.reveal().to_owned();
+                Ok((OpenedRun { id, credential }, written))
+            }
+            Wrote::Replayed(subject) => Err(Refusal::new(
+                code::CONFLICT,
+                format!("this request opened {subject} already; its credential is shown only once"),
+            )),
+        }
+    }
+}
