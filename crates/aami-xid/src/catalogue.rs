@@ -138,6 +138,11 @@ pub fn alerted() -> impl Iterator<Item = &'static Entry> {
         .filter(|entry| entry.severity == Severity::Critical || APPLICATION.contains(&entry.code))
 }
 
+/// The SXids somebody alerts on: the critical ones.
+pub fn alerted_sxids() -> impl Iterator<Item = &'static Entry> {
+    SXIDS.iter().filter(|entry| entry.severity == Severity::Critical)
+}
+
 fn find(table: &'static [Entry], code: u32) -> Option<&'static Entry> {
     let at = table.binary_search_by_key(&code, |entry| entry.code).ok()?;
     table.get(at)

@@ -1,7 +1,7 @@
 //! How often each code was written for each GPU, for the metrics: every line counts, however it was folded.
 //!
 //! Prometheus sees no increase in a counter that is born with its first event. So the codes somebody alerts on stand at
-//! 0 for every GPU from the moment it is [known](Counters::know).
+//! 0 for every GPU and every switch from the moment it is [known](Counters::know).
 
 use std::collections::BTreeMap;
 
@@ -86,6 +86,13 @@ impl Counters {
         }
     }
 
+    /// A switch of this machine: the counters of its critical SXids start at 0.
+    pub fn know_switch(&mut self, switch: PciAddress) {
+        for entry in catalogue::alerted_sxids() {
+            self.one(true, entry.code, switch);
+        }
+    }
+
     /// Counts an event, written at this time.
     pub fn count(&mut self, event: &Event, at: Timestamp) {
         if self.echoes.is_echo(event, at) {
@@ -161,6 +168,27 @@ mod tests {
         assert_eq!((lost.count, lost.pci.in_sysfs().as_str()), (1, "0000:3b:00.0"));
         assert_eq!(lost.last(Severity::Critical), Some(at(5)));
         assert_eq!(counters.series().count(), 2 * catalogue::alerted().count());
+    }
+
+    #[test]
+    fn a_known_switch_stands_at_zero_with_the_codes_of_switches_alone() {
+        let mut counters = Counters::default();
+        counters.know_switch("0000:05:00.0".parse().unwrap());
+        let known = catalogue::alerted_sxids().count();
+        assert!(known > 100, "{known}");
+        assert_eq!(counters.series().count(), known);
+        assert!(
+            counters
+                .series()
+                .all(|series| series.is_sxid && series.count == 0)
+        );
+        counters.count(
+            &event("nvidia-nvswitch3: SXid (PCI:0000:05:00.0): 12028, Non-fatal, Link 32 x"),
+            at(5),
+        );
+        let seen = of(&counters, 12028);
+        assert_eq!((seen.count, seen.last(Severity::Critical)), (1, Some(at(5))));
+        assert_eq!(counters.series().count(), known, "it is the same counter");
     }
 
     #[test]
