@@ -8,6 +8,7 @@ use aami_api::client::ClientError;
 use aami_model::code::{self, Code};
 
 use crate::components::Sha256Sum;
+#[cfg(feature = "preflight")]
 use crate::preflight::Fault;
 
 /// Why a download failed. Nothing was kept, except the beginning of one that broke off.
@@ -128,10 +129,7 @@ impl DownloadError {
                 source: ClientError::Unreachable { source, .. },
                 by_proxy,
                 ..
-            } => match Fault::of(source, *by_proxy).0 {
-                proxy @ (Fault::ProxyPassword | Fault::ProxyAway | Fault::ProxyRefused) => proxy.code(),
-                _ => code::DOWNLOAD_FAILED,
-            },
+            } => of_proxy(source, *by_proxy).unwrap_or(code::DOWNLOAD_FAILED),
             // Only a proxy answers so (RFC 9110, 15.5.8).
             Self::Status { status: 407, .. } => code::PROXY_AUTH,
             Self::Transport {
@@ -188,4 +186,19 @@ pub fn storage_code(error: &io::Error) -> Code {
         io::ErrorKind::PermissionDenied => code::NOT_ROOT,
         _ => code::STEP_FAILED,
     }
+}
+
+/// What the proxy on the way said, where the way ended there.
+#[cfg(feature = "preflight")]
+fn of_proxy(source: &ureq::Error, by_proxy: bool) -> Option<Code> {
+    match Fault::of(source, by_proxy).0 {
+        proxy @ (Fault::ProxyPassword | Fault::ProxyAway | Fault::ProxyRefused) => Some(proxy.code()),
+        _ => None,
+    }
+}
+
+/// Whoever looks at no roads tells no hops apart.
+#[cfg(not(feature = "preflight"))]
+const fn of_proxy(_: &ureq::Error, _: bool) -> Option<Code> {
+    None
 }
