@@ -5,30 +5,25 @@
 //! restarted, or another that took the lead, goes on where the nodes are, and what it does twice harms nothing: a
 //! node is told once a connection, and only while the stored wish is what was judged.
 
-use std::collections::{BTreeMap, HashMap};
+mod driving;
+mod members;
+mod shown;
+mod tried;
 
-use aami_api::command::GiveCommand;
-use aami_api::rollout::{FailedUpdate, MOST_NAMED, RolloutView, Rollouts};
-use aami_model::access::{Caller, Orgs, Role};
-use aami_model::command::{CommandStatus, NodeCommand};
+use aami_api::rollout::RolloutView;
+use aami_model::access::{Orgs, Role};
 use aami_model::node::Node;
-use aami_model::node_status::NodeStatus;
-use aami_model::rollout::{self, Due, NodeStanding, RolloutPlan, RolloutStatus, RolloutTrigger, Tally};
-use aami_model::{GroupId, NodeId, code};
-use aami_monitor::rollout::OfGroup;
+use aami_model::rollout::{self, RolloutPlan, RolloutStatus, RolloutTrigger};
+use aami_model::{GroupId, code};
 use aami_store::{Revision, keys};
 use serde_json::{Value, json};
 
 use super::commit::{Change, Wanted, Written, Wrote};
-use super::{App, Asking, Idempotency, Refusal, access};
+use super::{App, Asking, Refusal, access};
 use crate::view::document::encode;
-use crate::view::linked::{
-    CommandDocument, ReportedDocument, RolloutDocument, TriedDocument, UntakenDocument,
-};
+use crate::view::linked::RolloutDocument;
 use crate::view::{Held, Snapshot};
-
-/// How long a node may take to fetch a release, try it, and go back where it does not come up, in seconds.
-const UPDATE_TIMEOUT: u32 = 1200;
+pub(super) use tried::note_try;
 
 /// The rollout that decides about a node's agent: of several groups' a pinned one, then the one that began last.
 pub(crate) fn governing<'a>(snapshot: &'a Snapshot, node: &Node) -> Option<&'a Held<RolloutDocument>> {
@@ -41,193 +36,7 @@ pub(crate) fn governing<'a>(snapshot: &'a Snapshot, node: &Node) -> Option<&'a H
         .max_by_key(|held| (held.doc.plan.pinned, held.doc.began_at, held.doc.group.clone()))
 }
 
-/// What is known of one node of a rollout.
-struct Member<'a> {
-    node: &'a Node,
-    agent: &'a str,
-    standing: NodeStanding,
-    tried: Option<&'a TriedDocument>,
-}
-
 impl App {
-    /// Every rollout with the nodes it decides about, looked at once.
-    fn members<'a>(&self, snapshot: &'a Snapshot, orgs: &'a Orgs) -> BTreeMap<GroupId, Vec<Member<'a>>> {
-        let mut members: BTreeMap<GroupId, Vec<Member<'a>>> = BTreeMap::new();
-        if snapshot.linked.rollouts.is_empty() {
-            return members;
-        }
-        let under_way: HashMap<&NodeId, &str> = snapshot
-            .linked
-            .commands
-            .values()
-            .filter(|held| matches!(held.doc.status, CommandStatus::Sent | CommandStatus::Accepted))
-            .filter_map(|held| match &held.doc.command {
-                NodeCommand::UpdateAgent { version } => Some((&held.doc.node, version.as_str())),
-                _ => None,
-            })
-            .collect();
-        for held in snapshot.nodes(orgs, None) {
-            let node = &held.doc;
-            let (Some(rollout), Some(conn)) = (governing(snapshot, node), snapshot.linked.conn(&node.id))
-            else {
-                continue;
-            };
-            if node.status == NodeStatus::Inactive {
-                continue;
-            }
-            let (rollout, agent) = (&rollout.doc, conn.doc.agent_version.as_str());
-            let reported = snapshot.linked.reported.get(&node.id);
-            // What came up stays so when an operator lets it go on; what failed is tried again then.
-            let took = reported
-                .and_then(|held| held.doc.update.as_ref())
-                .filter(|tried| tried.version == rollout.plan.version && tried.at >= rollout.began_at);
-            let tried = took.filter(|tried| tried.at >= rollout.tries_since);
-            let untaken = reported
-                .and_then(|held| held.doc.untaken.as_ref())
-                .filter(|untaken| {
-                    untaken.version == rollout.plan.version && untaken.at >= rollout.tries_since
-                });
-            let is_met = rollout.plan.is_met_by(agent);
-            let is_connected = self.is_connected(snapshot, &node.id);
-            let standing = if under_way.get(&node.id) == Some(&rollout.plan.version.as_str()) {
-                NodeStanding::Updating
-            } else if is_met && is_connected {
-                match took {
-                    Some(_) => NodeStanding::Updated { since: conn.doc.at },
-                    // By its own word, which is no try.
-                    None => NodeStanding::Untried,
-                }
-            } else if tried.is_some() && !is_met {
-                // Also one that says it was done and still is another version.
-                NodeStanding::Failed
-            } else if took.is_some()
-                && is_met
-                && rollout.status != RolloutStatus::Done
-                && node.status != NodeStatus::Maintenance
-            {
-                // It came up and went. Once it is written off that is a failure, until an operator says to go on.
-                if node.status != NodeStatus::Offline {
-                    NodeStanding::Lost
-                } else if node.status_since >= rollout.tries_since {
-                    NodeStanding::Failed
-                } else {
-                    NodeStanding::Away
-                }
-            } else if !is_connected {
-                NodeStanding::Away
-            } else if let Some(untaken) = untaken {
-                NodeStanding::Silent {
-                    until: untaken.at.plus(rollout::silence_after(untaken.times)),
-                }
-            } else {
-                NodeStanding::Waiting
-            };
-            members.entry(rollout.group.clone()).or_default().push(Member {
-                node,
-                agent,
-                standing,
-                tried,
-            });
-        }
-        members
-    }
-
-    fn rollout_shown(
-        &self,
-        snapshot: &Snapshot,
-        doc: &RolloutDocument,
-        members: &[Member<'_>],
-    ) -> RolloutView {
-        let standings: Vec<(NodeId, NodeStanding)> = members
-            .iter()
-            .map(|member| (member.node.id.clone(), member.standing))
-            .collect();
-        let reason = doc.reason.clone().unwrap_or_else(|| {
-            match rollout::judge(&doc.plan, doc.status, &standings, self.world.now()) {
-                Due::Wait(why) => why.to_owned(),
-                Due::Move(_) | Due::Tell(_) => "the next nodes are told".to_owned(),
-            }
-        });
-        let mut versions: BTreeMap<String, u32> = BTreeMap::new();
-        for member in members {
-            *versions.entry(member.agent.to_owned()).or_default() += 1;
-        }
-        let failed = members
-            .iter()
-            .filter(|member| member.standing == NodeStanding::Failed)
-            .filter_map(|member| {
-                let tried = member.tried?;
-                if doc.plan.is_met_by(member.agent) {
-                    let gone = code::NODE_NOT_CONNECTED;
-                    return Some(FailedUpdate {
-                        node_id: member.node.id.clone(),
-                        hostname: member.node.hostname.to_string(),
-                        code: Some(gone.symbol.to_owned()),
-                        message: "it came up with the version, and is not connected any more".to_owned(),
-                        at: member.node.status_since,
-                    });
-                }
-                Some(FailedUpdate {
-                    node_id: member.node.id.clone(),
-                    hostname: member.node.hostname.to_string(),
-                    code: tried.code.clone(),
-                    message: tried.message.clone(),
-                    at: tried.at,
-                })
-            });
-        let group = snapshot.group(&doc.group, &Orgs::All);
-        RolloutView {
-            group: doc.group.clone(),
-            group_name: group.map_or_else(|| doc.group.to_string(), |held| held.doc.name.clone()),
-            org: doc.org.clone(),
-            plan: doc.plan.clone(),
-            status: doc.status,
-            status_since: doc.status_since,
-            reason,
-            began_at: doc.began_at,
-            created_by: doc.created_by.clone(),
-            nodes: Tally::of(standings.iter().map(|(_, standing)| standing)),
-            versions,
-            failed: failed.take(MOST_NAMED).collect(),
-        }
-    }
-
-    /// The rollouts the caller sees.
-    pub(crate) fn rollouts(&self, caller: &Caller) -> Result<Rollouts, Refusal> {
-        access::require(caller, Role::Viewer)?;
-        let snapshot = self.view.current();
-        let members = self.members(&snapshot, &caller.orgs);
-        let seen = snapshot.linked.rollouts.values();
-        let rollouts = seen
-            .filter(|held| caller.orgs.includes(&held.doc.org))
-            .map(|held| {
-                let members = members.get(&held.doc.group).map_or(&[][..], Vec::as_slice);
-                self.rollout_shown(&snapshot, &held.doc, members)
-            })
-            .collect();
-        Ok(Rollouts { rollouts })
-    }
-
-    /// The rollout of one group, and the revision it was last changed at.
-    pub(crate) fn rollout(&self, caller: &Caller, group: &str) -> Result<(RolloutView, Revision), Refusal> {
-        access::require(caller, Role::Viewer)?;
-        let id = self.group(caller, group)?.doc.id;
-        let snapshot = self.view.current();
-        let held = rollout_of(&snapshot, &id, &caller.orgs)?;
-        Ok((self.rollout_seen(&snapshot, held, caller), held.revision))
-    }
-
-    fn rollout_seen(
-        &self,
-        snapshot: &Snapshot,
-        held: &Held<RolloutDocument>,
-        caller: &Caller,
-    ) -> RolloutView {
-        let members = self.members(snapshot, &caller.orgs);
-        let members = members.get(&held.doc.group).map_or(&[][..], Vec::as_slice);
-        self.rollout_shown(snapshot, &held.doc, members)
-    }
-
     /// Refuses where the caller has seen another state of the rollout than it is in; none has the revision zero.
     fn check_rollout(
         &self,
@@ -396,136 +205,6 @@ impl App {
             });
         Ok(Some(change))
     }
-
-    /// Whether nodes are told to update themselves at this moment.
-    pub(crate) fn has_moving_rollout(&self) -> bool {
-        let snapshot = self.view.current();
-        let mut all = snapshot.linked.rollouts.values();
-        all.any(|held| held.doc.status.is_moving())
-    }
-
-    /// Does what is due in every rollout, once. Doing it twice harms nothing.
-    pub(crate) async fn drive_rollouts(&self) {
-        let snapshot = self.view.current();
-        let now = self.world.now();
-        let mut due: Vec<(GroupId, Due, Tally)> = Vec::new();
-        for (group, members) in self.members(&snapshot, &Orgs::All) {
-            let Some(held) = snapshot.linked.rollouts.get(&group) else {
-                continue;
-            };
-            let standings: Vec<(NodeId, NodeStanding)> = members
-                .iter()
-                .map(|member| (member.node.id.clone(), member.standing))
-                .collect();
-            let tally = Tally::of(standings.iter().map(|(_, standing)| standing));
-            let next = rollout::judge(&held.doc.plan, held.doc.status, &standings, now);
-            due.push((group, next, tally));
-        }
-        for (group, due, tally) in due {
-            let done = match due {
-                Due::Wait(_) => continue,
-                Due::Move(trigger) => self.move_rollout(&group, trigger, tally).await,
-                Due::Tell(nodes) => self.tell_rollout(&snapshot, &group, &nodes).await,
-            };
-            if let Err(refusal) = done {
-                tracing::warn!(%group, code = %refusal.code, error = %refusal, "a rollout could not be driven");
-            }
-        }
-    }
-
-    async fn move_rollout(
-        &self,
-        group: &GroupId,
-        trigger: RolloutTrigger,
-        tally: Tally,
-    ) -> Result<(), Refusal> {
-        let reason = (trigger == RolloutTrigger::TooManyFailed).then(|| {
-            let (failed, tried) = (tally.failed, tally.tried());
-            format!("{failed} of the {tried} nodes that tried went back to their old agent")
-        });
-        self.write(&Asking::by(Caller::system()), |snapshot, _| {
-            let Some(held) = snapshot.linked.rollouts.get(group) else {
-                return Ok(Wanted::Nothing(()));
-            };
-            // Whoever held it meanwhile is not overruled.
-            let change = self
-                .rollout_moved(snapshot, held, trigger, reason.clone())
-                .unwrap_or_default();
-            Ok(change.map_or(Wanted::Nothing(()), |change| Wanted::Write(Box::new(change), ())))
-        })
-        .await?;
-        Ok(())
-    }
-
-    /// Tells nodes to update themselves; each once, until it is known how that ended.
-    async fn tell_rollout(
-        &self,
-        snapshot: &Snapshot,
-        group: &GroupId,
-        nodes: &[NodeId],
-    ) -> Result<(), Refusal> {
-        let Some(held) = snapshot.linked.rollouts.get(group) else {
-            return Ok(());
-        };
-        let version = &held.doc.plan.version;
-        for node in nodes {
-            let Some(conn) = snapshot.linked.conn(node) else {
-                continue;
-            };
-            let (tries, generation) = (held.doc.tries_since.millis(), conn.revision.get());
-            // What it was told before has ended, and left its time here.
-            let reported = snapshot.linked.reported.get(node).map(|held| &held.doc);
-            let tried = reported.and_then(|doc| Some(doc.update.as_ref()?.at.millis()));
-            let untaken = reported.and_then(|doc| Some(doc.untaken.as_ref()?.at.millis()));
-            let last = format!("{} {}", tried.unwrap_or_default(), untaken.unwrap_or_default());
-            let asking = Asking {
-                // Two who both believe that they lead tell it once.
-                idempotency: Some(Idempotency {
-                    key: format!("rollout {group} {node} {tries} {generation} {last}"),
-                    request_hash: version.clone(),
-                }),
-                // Whoever held or stopped it meanwhile is heard.
-                fence: Some((keys::rollout(group), held.revision)),
-                ..Asking::by(Caller::system())
-            };
-            let order = GiveCommand {
-                command: NodeCommand::UpdateAgent {
-                    version: version.clone(),
-                },
-                timeout_seconds: Some(UPDATE_TIMEOUT),
-            };
-            match self.give_command(&asking, node, order).await {
-                Ok(_) => {}
-                // It is away by now, or busy: its turn comes again.
-                Err(refusal)
-                    if [code::NODE_NOT_CONNECTED, code::COMMANDS_WAITING].contains(&refusal.code) => {}
-                Err(refusal) => return Err(refusal),
-            }
-        }
-        Ok(())
-    }
-
-    /// How rollouts stand, for `/metrics`.
-    pub(crate) fn rollout_metrics(&self, orgs: &Orgs) -> String {
-        let snapshot = self.view.current();
-        let members = self.members(&snapshot, orgs);
-        let seen: Vec<OfGroup> = snapshot
-            .linked
-            .rollouts
-            .values()
-            .filter(|held| orgs.includes(&held.doc.org))
-            .map(|held| {
-                let members = members.get(&held.doc.group).map_or(&[][..], Vec::as_slice);
-                OfGroup {
-                    org: held.doc.org.to_string(),
-                    group: name_of(&snapshot, &held.doc.group),
-                    status: held.doc.status,
-                    nodes: Tally::of(members.iter().map(|member| &member.standing)),
-                }
-            })
-            .collect();
-        aami_monitor::rollout::metrics(&seen)
-    }
 }
 
 fn rollout_of<'a>(
@@ -552,40 +231,4 @@ fn told(group: &str, doc: &RolloutDocument) -> Value {
         "status": doc.status,
         "reason": doc.reason,
     })
-}
-
-/// Notes how a command to update the agent ended, where it is one that did.
-pub(super) fn note_try(reported: &mut ReportedDocument, ended: &CommandDocument) {
-    let NodeCommand::UpdateAgent { version } = &ended.command else {
-        return;
-    };
-    let Some(at) = ended.ended_at else { return };
-    let busy = ended.code.as_deref() == Some(code::COMMAND_BUSY.symbol);
-    let ok = match ended.status {
-        CommandStatus::Completed => true,
-        CommandStatus::Failed if !busy => false,
-        CommandStatus::Unknown if ended.accepted_at.is_some() => false,
-        // One that was never taken was no try.
-        CommandStatus::Failed | CommandStatus::Unknown => {
-            let before = reported
-                .untaken
-                .take()
-                .filter(|before| before.version == *version);
-            reported.untaken = Some(UntakenDocument {
-                version: version.clone(),
-                times: before.map_or(0, |before| before.times).saturating_add(1),
-                at,
-            });
-            return;
-        }
-        CommandStatus::Sent | CommandStatus::Accepted => return,
-    };
-    reported.untaken = None;
-    reported.update = Some(TriedDocument {
-        version: version.clone(),
-        ok,
-        code: ended.code.clone(),
-        message: ended.message.clone(),
-        at,
-    });
 }
