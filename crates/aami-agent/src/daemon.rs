@@ -59,8 +59,6 @@ use state::Shared;
 const GOODBYE: Duration = Duration::from_secs(4);
 /// How often the loops are looked at.
 const LOOK: Duration = Duration::from_millis(250);
-/// How often the service manager is told that all is well.
-const WATCHDOG: Duration = Duration::from_secs(15);
 
 /// What it runs with.
 pub(crate) struct Options {
@@ -108,7 +106,7 @@ pub(crate) fn run(options: Options, cancel: &Cancel) -> Result<(), Unusable> {
     let mut fed = Instant::now();
     while !cancel.is_cancelled() {
         thread::park_timeout(LOOK);
-        if fed.elapsed() >= WATCHDOG && shared.pulses.all_beat(shared.now()) {
+        if fed.elapsed() >= notify.every() && shared.pulses.all_beat(shared.now()) {
             notify.alive();
             fed = Instant::now();
         }

@@ -13,7 +13,8 @@
 //!
 //! [`course`] is that order, and nothing else: after a kill or a power cut at any point it is begun again with the
 //! phase in the [`journal`], and every piece may be done twice. [`place`] does the pieces on the host. Settling is the
-//! node plan itself, run by the new agent: from then on it is installed like any other, with its receipt.
+//! node plan itself, run by the new agent: from then on it is installed like any other, with its receipt. In the end the
+//! agents before the last one go, by that receipt.
 //!
 //! Of what the daemon wrote little is believed. From its request comes a version, which is a name, and no path or
 //! address; and whether the node is pinned to it, which lets an older release through that is signed all the same. From
@@ -25,9 +26,9 @@ mod journal;
 mod place;
 mod release;
 
-pub(crate) use course::run;
+pub(crate) use course::{Patience, run};
 pub(crate) use journal::{Book, Outcome, Request, Standing, life_of};
-pub(crate) use place::Place;
+pub(crate) use place::{Place, Prune};
 
 use aami_model::Code;
 

@@ -37,7 +37,7 @@ impl Daemon {
                 .metrics
                 .unwrap_or_else(|| metrics_address(root, form, cluster)),
             proxies: surroundings.proxies.clone(),
-            notify: Notify::to(surroundings.notify_socket.clone()),
+            notify: Notify::to(surroundings.notify_socket.clone(), surroundings.watchdog),
             say: screen::aside,
         };
         daemon::run(options, &cancel)?;

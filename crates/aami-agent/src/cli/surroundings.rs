@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use aami_plans::download::Proxies;
 use aami_plans::node::proxy_file;
@@ -25,6 +26,9 @@ pub(crate) struct Surroundings {
     pub(crate) runtime_directory: Option<PathBuf>,
     /// `NOTIFY_SOCKET`: where the service manager listens (sd_notify(3)).
     pub(crate) notify_socket: Option<String>,
+    /// `WATCHDOG_USEC`: after how long without a word the service manager starts this process anew
+    /// (sd_watchdog_enabled(3)).
+    pub(crate) watchdog: Option<Duration>,
 }
 
 /// The variables that mean the same to a command that goes on without whoever started it.
@@ -67,6 +71,9 @@ impl Surroundings {
             colour: given("NO_COLOR").is_none() && given("TERM").is_none_or(|term| term != "dumb"),
             runtime_directory: given("RUNTIME_DIRECTORY").map(PathBuf::from),
             notify_socket: given("NOTIFY_SOCKET"),
+            watchdog: given("WATCHDOG_USEC")
+                .and_then(|text| text.parse().ok())
+                .map(Duration::from_micros),
             user: given("SUDO_USER").or_else(|| given("USER")),
             proxies: or_kept(Proxies {
                 http: either("http_proxy").or_else(|| all.clone()),

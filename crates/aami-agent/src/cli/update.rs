@@ -76,7 +76,11 @@ impl Update {
             trial: Duration::from_secs(self.trial),
             steady: Duration::from_secs(self.steady),
         })
-        .pruned_by(pruning(self.which.clone(), enrolment, surroundings.proxies.clone()));
+        .pruned_by(pruning(
+            self.which.clone(),
+            enrolment,
+            surroundings.proxies.clone(),
+        ));
         run(&place, &book, version::own()).map_err(|error| {
             let sentence = format!("how far the update is cannot be written down: {error}");
             Failure::new(code::COMMAND_FAILED, sentence)
@@ -85,11 +89,7 @@ impl Update {
     }
 
     /// This program becomes the node's agent: the steps of the node plan that are about it.
-    fn settle(
-        &self,
-        enrolment: Enrolment,
-        surroundings: &Surroundings,
-    ) -> Result<Exit, Failure> {
+    fn settle(&self, enrolment: Enrolment, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let api = api_of(&enrolment, &surroundings.proxies)?;
         let node = Node::new(NodeOptions {
             purpose: Purpose::Update(Box::new(enrolment)),

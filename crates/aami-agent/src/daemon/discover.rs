@@ -60,21 +60,29 @@ const KNOWN: [Known; 13] = [
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     next: Duration,
+    /// Whether it was wanted when it was looked last.
+    wanted: Option<bool>,
     /// What did not answer when it was looked last, and did before: it is given one more look.
     missed: Vec<u16>,
 }
 
 impl Watch {
-    /// Looks, when it is time to.
+    /// Looks, when it is time to, or it was just told whether to look at all.
     pub(super) fn turn(&mut self, shared: &Shared) {
-        let (now, wanted) = (shared.now(), shared.memory.noted().config.discover);
-        if now < self.next {
+        self.look(shared, &KNOWN);
+    }
+
+    fn look(&mut self, shared: &Shared, known: &[Known]) {
+        let wanted = shared.memory.noted().config.discover.unwrap_or(true);
+        let now = shared.now();
+        if now < self.next && self.wanted == Some(wanted) {
             return;
         }
         self.next = now + EVERY;
+        self.wanted = Some(wanted);
         let before = shared.memory.noted().found.clone();
-        let found = if wanted.unwrap_or(true) {
-            let others = KNOWN
+        let found = if wanted {
+            let others = known
                 .iter()
                 .filter(|known| !shared.own_ports.contains(&known.port));
             let seen: Vec<FoundExporter> = others
@@ -190,6 +198,19 @@ mod tests {
         address
     }
 
+    /// Somebody who answers everybody with these bytes.
+    fn serves(answer: Vec<u8>) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0_u8; 1024]);
+                let _ = stream.write_all(&answer);
+            }
+        });
+        address
+    }
+
     fn metrics(body: &str) -> Vec<u8> {
         format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n{body}").into_bytes()
     }
@@ -243,5 +264,58 @@ mod tests {
         let now = watch.settled(vec![one(9290), one(9633)], &now);
         assert_eq!(now.len(), 2);
         assert_eq!(watch.settled(vec![one(9290)], &now).len(), 2);
+    }
+
+    #[test]
+    fn what_is_found_is_told_once_and_silence_is_told_as_soon_as_it_is_wanted() {
+        // Given a node beside whose own exporter somebody else's answers,
+        let folder = tempfile::tempdir().unwrap();
+        let mut shared = super::super::state::stage(folder.path());
+        let (own, other) = (
+            serves(metrics("node_load1 1\nx\n")),
+            serves(metrics("smartctl_version 1\nx\n")),
+        );
+        shared.own_ports = vec![own.port()];
+        let known = [
+            known(own.port(), ExporterKind::NodeExporter, "node_exporter", "node_"),
+            known(
+                other.port(),
+                ExporterKind::Custom,
+                "smartctl_exporter",
+                "smartctl_",
+            ),
+        ];
+        let told = || -> Vec<Vec<u16>> {
+            let text = std::fs::read_to_string(folder.path().join("spool/reports.jsonl")).unwrap();
+            let told = text
+                .lines()
+                .filter_map(|line| match serde_json::from_str(line).ok()? {
+                    aami_api::link::Up::Report(report) => match report.what {
+                        Told::Discovered { exporters } => {
+                            Some(exporters.iter().map(|one| one.port).collect())
+                        }
+                        _ => None,
+                    },
+                    _ => None,
+                });
+            told.collect()
+        };
+        // when it is looked, then that one is told, and not again with the next turn;
+        let mut watch = Watch::default();
+        watch.look(&shared, &known);
+        watch.look(&shared, &known);
+        assert_eq!(told(), [vec![other.port()]]);
+        // nor after a restart.
+        Watch::default().look(&shared, &known);
+        assert_eq!(told().len(), 1);
+        // When nobody wants to know any more, then that is over at once,
+        let discover = |wanted| shared.memory.change(|noted| noted.config.discover = Some(wanted));
+        discover(false).unwrap();
+        watch.look(&shared, &known);
+        assert_eq!(told(), [vec![other.port()], vec![]]);
+        // and so it is when it is wanted again.
+        discover(true).unwrap();
+        watch.look(&shared, &known);
+        assert_eq!(told().last(), Some(&vec![other.port()]));
     }
 }

@@ -13,10 +13,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aami_api::link::{Told, XidTold};
+use aami_inventory::Host;
 use aami_model::Timestamp;
+use aami_xid::Event;
 use aami_xid::fold::{Folded, Folder};
 use aami_xid::kmsg::{Follower, Next, Position, Record};
-use aami_xid::{Event, PciAddress};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 
@@ -24,6 +25,10 @@ use super::state::{Shared, boot_id};
 
 /// Where the kernel gives its log, a record a read (kernel, Documentation/ABI/testing/dev-kmsg).
 const LOG: &str = "/dev/kmsg";
+/// On the PCI bus: NVIDIA, its GPUs, and its NVSwitches, which are bridges of no other kind (pci.ids).
+const NVIDIA: &str = "0x10de";
+const GPU: &str = "0x03";
+const SWITCH: &str = "0x0680";
 /// How long one turn waits at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How often it is noted how far the log was read while nothing happens.
@@ -39,13 +44,8 @@ const LONGEST_LINE: usize = 500;
 
 /// Runs until the daemon stops.
 pub(super) fn run(shared: &Shared) {
-    for gpu in gpus() {
-        shared
-            .xids
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .know(gpu);
-    }
+    let commands = aami_inventory::SystemCommands::default();
+    know(shared, &Host::this(&commands));
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::CLOEXEC).bits()).unwrap_or(0);
     match OpenOptions::new().read(true).custom_flags(flags).open(LOG) {
         Ok(file) => follow(shared, file),
@@ -118,20 +118,23 @@ fn began(now: Timestamp) -> Timestamp {
     Timestamp::from_millis(now.millis().saturating_sub(up))
 }
 
-/// The GPUs whose counters stand at 0 from the beginning.
-fn gpus() -> Vec<PciAddress> {
-    let commands = aami_inventory::SystemCommands::default();
-    let host = aami_inventory::Host::this(&commands);
-    let devices = host.list("/sys/bus/pci/devices");
-    devices
-        .into_iter()
-        .filter(|device| {
-            let read = |file: &str| host.read(&format!("/sys/bus/pci/devices/{device}/{file}"));
-            read("vendor").as_deref() == Some("0x10de")
-                && read("class").is_some_and(|class| class.starts_with("0x03"))
-        })
-        .filter_map(|device| device.parse().ok())
-        .collect()
+/// The counters of the GPUs and switches there are stand at 0 from the beginning.
+fn know(shared: &Shared, host: &Host<'_>) {
+    let mut counters = shared.xids.lock().unwrap_or_else(PoisonError::into_inner);
+    for device in host.list("/sys/bus/pci/devices") {
+        let read = |file: &str| host.read(&format!("/sys/bus/pci/devices/{device}/{file}"));
+        let (Some(class), Ok(address)) = (read("class"), device.parse()) else {
+            continue;
+        };
+        if read("vendor").as_deref() != Some(NVIDIA) {
+            continue;
+        }
+        if class.starts_with(GPU) {
+            counters.know(address);
+        } else if class.starts_with(SWITCH) {
+            counters.know_switch(address);
+        }
+    }
 }
 
 /// What was read and is not told yet.

@@ -151,9 +151,10 @@ fn uplink(text: &mut String, shared: &Shared) {
         vitals.is_refused.load(Ordering::Relaxed).into(),
     );
     put(
-        "aami_agent_reconnects_total",
+        // Not the control plane's name: whoever scrapes both would add each reconnect up twice.
+        "aami_agent_own_reconnects_total",
         "counter",
-        "Connections after the first.",
+        "Connections of this agent after its first.",
         connections.saturating_sub(1),
     );
     put(
@@ -237,5 +238,22 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("severity=\"critical\"} 5\n"), "{text}");
+    }
+
+    #[test]
+    fn a_switch_has_counters_of_its_own() {
+        let mut counters = Counters::default();
+        counters.know_switch("0000:05:00.0".parse().unwrap());
+        let mut text = String::new();
+        xids(&mut text, &counters);
+        let zero = "aami_sxid_total{code=\"12028\",pci=\"0000:05:00.0\"} 0\n";
+        assert!(text.contains(zero) && !text.contains("aami_xid_total{"), "{text}");
+        let line = "nvidia-nvswitch3: SXid (PCI:0000:05:00.0): 12028, Non-fatal, Link 32 x";
+        counters.count(&Event::of_line(line).unwrap(), Timestamp::from_millis(7_000));
+        let mut text = String::new();
+        xids(&mut text, &counters);
+        let one = "aami_sxid_total{code=\"12028\",pci=\"0000:05:00.0\"} 1\n";
+        let seen = "aami_sxid_last_seen_timestamp_seconds{code=\"12028\",pci=\"0000:05:00.0\",severity=\"critical\"} 7\n";
+        assert!(text.contains(one) && text.contains(seen), "{text}");
     }
 }

@@ -302,7 +302,7 @@ pub(super) fn stage(folder: &std::path::Path) -> Shared {
         cluster: "main".to_owned(),
         metrics: "127.0.0.1:0".parse().expect("an address"),
         proxies: aami_plans::download::Proxies::default(),
-        notify: super::Notify::to(None),
+        notify: super::Notify::default(),
         say: |_| {},
     };
     let identity = Identity::on_stage(folder);

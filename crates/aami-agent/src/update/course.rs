@@ -9,10 +9,24 @@ use aami_model::{Timestamp, code};
 use super::Wrong;
 use super::journal::{Book, Journal, Outcome, Phase, Request};
 
-/// How long a new agent may take to be acknowledged by the control plane.
-const TRIAL: Duration = Duration::from_secs(100);
-/// How long one and the same run of it has to last from then on.
-const STEADY: Duration = Duration::from_secs(30);
+/// How patient an update is with a new agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// How long it may take to be acknowledged by the control plane.
+    pub(crate) trial: Duration,
+    /// How long one and the same run of it has to last from then on.
+    pub(crate) steady: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            trial: Duration::from_secs(100),
+            steady: Duration::from_secs(30),
+        }
+    }
+}
+
 /// How long the old one is waited for, so that the report says whether it is back.
 const RETURN: Duration = Duration::from_secs(30);
 /// How often a fetch, a trial, or an install, may be cut off before it counts as failed.
@@ -49,6 +63,13 @@ pub(crate) trait Pieces {
     fn clear(&self) -> io::Result<()>;
     /// What the service manager last said about the daemon, where that is worth telling.
     fn last_words(&self) -> String;
+    /// Removes the installed agents of all other versions than these, as far as nothing else needs them. Answers what
+    /// went.
+    fn prune(&self, keep: [&str; 2]) -> Result<Vec<String>, Wrong>;
+    /// How long a new agent is given.
+    fn patience(&self) -> Patience {
+        Patience::default()
+    }
     /// Waits a moment.
     fn wait(&self, pause: Duration);
     /// By a clock nobody sets.
@@ -245,7 +266,7 @@ fn trial(pieces: &impl Pieces, book: &Book, version: &str) -> io::Result<Result<
             wrong.message
         ))));
     }
-    match stands(pieces, book, version, TRIAL, STEADY) {
+    match stands(pieces, book, version, pieces.patience()) {
         Ok(()) => {
             pieces.say(&format!("{version} is connected"));
             Ok(Ok(()))
@@ -260,10 +281,9 @@ fn stands(
     pieces: &impl Pieces,
     book: &Book,
     version: &str,
-    patience: Duration,
-    steady: Duration,
+    Patience { trial, steady }: Patience,
 ) -> Result<(), String> {
-    let mut deadline = pieces.elapsed() + patience;
+    let mut deadline = pieces.elapsed() + trial;
     let mut acknowledged: Option<(String, Duration)> = None;
     loop {
         let now = pieces.elapsed();
@@ -292,7 +312,7 @@ fn stands(
         }
         if now >= deadline {
             let words = pieces.last_words();
-            let seconds = patience.as_secs();
+            let seconds = trial.as_secs();
             return Err(format!(
                 "{version} was not acknowledged by the control plane within {seconds} s{words}"
             ));
@@ -314,7 +334,8 @@ fn settle(pieces: &impl Pieces, book: &Book, version: &str) -> Result<(), Wrong>
             "{version} installed itself, and is not what the unit runs"
         )));
     }
-    stands(pieces, book, version, TRIAL, STEADY).map_err(|why| refused(format!("as it was installed, {why}")))
+    stands(pieces, book, version, pieces.patience())
+        .map_err(|why| refused(format!("as it was installed, {why}")))
 }
 
 /// Lets an agent install itself; another installer is waited for.
@@ -351,7 +372,11 @@ fn go_back(pieces: &impl Pieces, book: &Book, from: &str, settled: bool) -> io::
     if !why.is_empty() {
         return Ok(Err(why.join("; ")));
     }
-    if stands(pieces, book, from, RETURN, Duration::ZERO).is_err() {
+    let soon = Patience {
+        trial: RETURN,
+        steady: Duration::ZERO,
+    };
+    if stands(pieces, book, from, soon).is_err() {
         pieces.say(&format!("{from} runs, and is not connected yet"));
     }
     Ok(Ok(()))
@@ -383,6 +408,17 @@ fn end(
         pieces.clear()?;
     }
     pieces.between();
+    if ok {
+        // The one before is the way back.
+        match pieces.prune([&journal.version, &journal.from]) {
+            Ok(gone) => gone
+                .iter()
+                .for_each(|gone| pieces.say(&format!("{gone} is gone"))),
+            // They are in nobody's way, and the next update comes by again.
+            Err(wrong) => pieces.say(&format!("older agents stay for now: {}", wrong.message)),
+        }
+        pieces.between();
+    }
     // The request goes first: one without a journal would be taken anew.
     book.answered()?;
     pieces.between();

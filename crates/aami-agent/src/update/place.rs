@@ -17,7 +17,7 @@ use aami_plans::node::{AGENT_UNIT, FETCHED, RELEASE_KEY, TRIAL, TRIAL_DROP_IN, d
 use serde::Deserialize;
 
 use super::Wrong;
-use super::course::Pieces;
+use super::course::{Patience, Pieces};
 use super::journal::{Book, life_of, sync_folder};
 use super::release::{self, Source};
 
@@ -28,6 +28,9 @@ const SETTLING: Duration = Duration::from_secs(300);
 /// What is shown of what a program said.
 const MOST_SAID: usize = 300;
 
+/// Removes installed agents but those of these versions, by the receipt; answers what went, or why nothing could.
+pub(crate) type Prune = dyn Fn([&str; 2]) -> Result<Vec<String>, Wrong>;
+
 /// A host.
 pub(crate) struct Place {
     host: Host,
@@ -37,6 +40,8 @@ pub(crate) struct Place {
     cluster: String,
     trust: Trust,
     downloader: Downloader,
+    prune: Option<Box<Prune>>,
+    patience: Patience,
     began: Instant,
     say: fn(&str),
 }
@@ -64,9 +69,23 @@ impl Place {
             cluster,
             trust,
             downloader,
+            prune: None,
+            patience: Patience::default(),
             began: Instant::now(),
             say,
         }
+    }
+
+    /// With a way to remove older agents; none is removed without one.
+    pub(crate) fn pruned_by(mut self, prune: Box<Prune>) -> Self {
+        self.prune = Some(prune);
+        self
+    }
+
+    /// With another patience.
+    pub(crate) const fn patient(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
     }
 
     fn units(&self) -> Result<&dyn Units, Wrong> {
@@ -275,6 +294,16 @@ impl Pieces for Place {
             [] => String::new(),
             lines => format!("; it said: {}", short(&lines.join(" | "))),
         }
+    }
+
+    fn prune(&self, keep: [&str; 2]) -> Result<Vec<String>, Wrong> {
+        self.prune
+            .as_ref()
+            .map_or_else(|| Ok(Vec::new()), |prune| prune(keep))
+    }
+
+    fn patience(&self) -> Patience {
+        self.patience
     }
 
     fn wait(&self, pause: Duration) {

@@ -166,3 +166,112 @@ fn the_loop_ends_at_once_and_notes_how_far_it_told() {
     });
     drop(life.folder);
 }
+
+/// A GPU, an NVSwitch, and a bridge and a GPU of others, as the PCI bus shows them.
+fn bus(root: &std::path::Path) {
+    for (address, vendor, class) in [
+        ("0000:3b:00.0", "0x10de", "0x030200"),
+        ("0000:05:00.0", "0x10de", "0x068000"),
+        ("0000:00:1f.0", "0x8086", "0x060100"),
+        ("0000:41:00.0", "0x1002", "0x038000"),
+    ] {
+        let folder = root.join("sys/bus/pci/devices").join(address);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("vendor"), vendor).unwrap();
+        std::fs::write(folder.join("class"), class).unwrap();
+    }
+}
+
+#[test]
+fn a_line_of_a_gpu_and_one_of_a_switch_come_out_of_the_log_as_reports_and_counts_from_0() {
+    // Given a machine with a GPU and a switch, whose counters stand at 0,
+    let life = Life::begin();
+    bus(life.folder.path());
+    let commands = aami_inventory::SystemCommands::default();
+    let host = Host {
+        root: life.folder.path(),
+        ..Host::this(&commands)
+    };
+    know(&life.shared, &host);
+    let counted = |is_sxid: bool, code: u32| -> Vec<(String, u64, bool)> {
+        let counters = life.shared.xids.lock().unwrap();
+        let of_code = counters
+            .series()
+            .filter(|series| series.is_sxid == is_sxid && series.code == code);
+        of_code
+            .map(|series| {
+                (
+                    series.pci.in_sysfs(),
+                    series.count,
+                    series.last_of_all().is_some(),
+                )
+            })
+            .collect()
+    };
+    assert_eq!(counted(false, 79), [("0000:3b:00.0".to_owned(), 0, false)]);
+    assert_eq!(counted(true, 12028), [("0000:05:00.0".to_owned(), 0, false)]);
+
+    // when both write into a log that is followed as the kernel's is,
+    let path = life.folder.path().join("kmsg");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::CLOEXEC).bits()).unwrap();
+    let log = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(&path)
+        .unwrap();
+    let mut writes = OpenOptions::new().write(true).open(&path).unwrap();
+    let now = life.shared.wall();
+    let up = now.since(began(now)).as_micros();
+    let spooled = |wanted: usize| {
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while life.shared.spool().len() < wanted {
+            assert!(std::time::Instant::now() < deadline, "nothing is told");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| follow(&life.shared, log));
+        for (n, line) in [
+            "NVRM: Xid (PCI:0000:3b:00): 79, pid=1, name=x, GPU has fallen off the bus.",
+            "nvidia-nvswitch3: SXid (PCI:0000:05:00.0): 12028, Non-fatal, Link 32 egress error",
+        ]
+        .iter()
+        .enumerate()
+        {
+            use std::io::Write as _;
+            // A read gives one record, as the kernel's does: the next is written when this one was taken.
+            writes
+                .write_all(format!("3,{n},{up},-;{line}\n").as_bytes())
+                .unwrap();
+            spooled(n + 1);
+        }
+        life.shared.stop();
+    });
+
+    // then each is told for what it is, and counted from 0 on with when it was.
+    let text = std::fs::read_to_string(life.folder.path().join("spool/reports.jsonl")).unwrap();
+    let told: Vec<XidTold> = text
+        .lines()
+        .filter_map(|line| match serde_json::from_str(line).ok()? {
+            aami_api::link::Up::Report(report) => match report.what {
+                Told::Xid(xid) => Some(xid),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    let kinds: Vec<(bool, u32)> = told.iter().map(|xid| (xid.is_sxid, xid.code)).collect();
+    assert_eq!(kinds, [(false, 79), (true, 12028)]);
+    assert_eq!(told[1].pci, "0000:05:00.0");
+    assert!(!told[1].action.is_empty() && told[1].severity == aami_model::finding::Severity::Critical);
+    assert_eq!(counted(false, 79), [("0000:3b:00.0".to_owned(), 1, true)]);
+    assert_eq!(counted(true, 12028), [("0000:05:00.0".to_owned(), 1, true)]);
+}

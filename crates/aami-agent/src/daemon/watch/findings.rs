@@ -125,4 +125,56 @@ mod tests {
         assert_eq!(meanwhile[1], lost[0]);
         assert!(judge(Some(8), &seen(8), &meanwhile, Timestamp::EPOCH).is_empty());
     }
+
+    #[test]
+    fn a_change_is_told_once_it_was_seen_twice_and_is_remembered_across_a_restart() {
+        // Given a node that enrolled with two GPUs,
+        let folder = tempfile::tempdir().unwrap();
+        let mut shared = super::super::super::state::stage(folder.path());
+        shared.gpus_expected = Some(2);
+        shared.gpu_vendor = Some("nvidia".to_owned());
+        let sees = |count: usize| Visible {
+            gpus: (0..count)
+                .map(|n| ("nvidia", format!("0000:1{n}:00.0")))
+                .collect(),
+            unknown: None,
+        };
+        let told = || -> Vec<Vec<String>> {
+            let text = std::fs::read_to_string(folder.path().join("spool/reports.jsonl")).unwrap();
+            let told = text
+                .lines()
+                .filter_map(|line| match serde_json::from_str(line).ok()? {
+                    aami_api::link::Up::Report(report) => match report.what {
+                        Told::Findings { findings } => {
+                            Some(findings.into_iter().map(|one| one.code).collect())
+                        }
+                        _ => None,
+                    },
+                    _ => None,
+                });
+            told.collect()
+        };
+        // when one is missing for one look, then nobody is told,
+        let mut watch = Watch::default();
+        for count in [2, 2, 1, 2, 2] {
+            watch.turn(&shared, &sees(count));
+        }
+        assert_eq!(told(), Vec::<Vec<String>>::new());
+        // when it stays away, then that is told, once,
+        for _ in 0..4 {
+            watch.turn(&shared, &sees(1));
+        }
+        let lost = vec![code::GPU_COUNT_CHANGED.symbol.to_owned()];
+        assert_eq!(told(), [lost.clone()]);
+        // also where the agent was started anew meanwhile;
+        let mut watch = Watch::default();
+        watch.turn(&shared, &sees(1));
+        watch.turn(&shared, &sees(1));
+        assert_eq!(told(), [lost.clone()]);
+        // and when it is back and stays, that it is over.
+        watch.turn(&shared, &sees(2));
+        assert_eq!(told().len(), 1);
+        watch.turn(&shared, &sees(2));
+        assert_eq!(told(), [lost, vec![]]);
+    }
 }

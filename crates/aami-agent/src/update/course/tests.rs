@@ -41,6 +41,9 @@ struct World {
     /// Another installer is at work for so many tries.
     locked: Cell<u32>,
     outcomes: RefCell<Vec<String>>,
+    /// The agents that lie installed, and whether they cannot be removed.
+    older: RefCell<Vec<String>>,
+    no_prune: Cell<bool>,
 }
 
 struct Doubles<'a>(&'a World, &'a Book);
@@ -191,6 +194,23 @@ impl Pieces for Doubles<'_> {
         String::new()
     }
 
+    fn prune(&self, keep: [&str; 2]) -> Result<Vec<String>, Wrong> {
+        self.cut();
+        if self.0.no_prune.get() {
+            return Err(Wrong::new(code::LOCKED, "another installer is at work"));
+        }
+        let mut gone = Vec::new();
+        self.0.older.borrow_mut().retain(|version| {
+            let stays = keep.contains(&version.as_str());
+            if !stays {
+                gone.push(version.clone());
+            }
+            stays
+        });
+        self.cut();
+        Ok(gone)
+    }
+
     fn wait(&self, pause: Duration) {
         let millis = u64::try_from(pause.as_millis()).unwrap();
         self.0.elapsed.set(self.0.elapsed.get() + millis);
@@ -229,6 +249,7 @@ impl Stage {
         let world = World::default();
         *world.installed.borrow_mut() = "1.0.0".to_owned();
         *world.running.borrow_mut() = "1.0.0".to_owned();
+        *world.older.borrow_mut() = ["0.8.0", "0.9.0", "1.0.0", "2.0.0"].map(str::to_owned).into();
         Self {
             world,
             book,
@@ -324,8 +345,28 @@ fn a_good_release_is_installed_wherever_the_updater_is_cut_off() {
         |stage| {
             assert!(stage.outcome().ok, "{:?}", stage.outcome());
             stage.is_tidy("2.0.0");
+            // What runs and what ran before stay, and nothing older.
+            assert_eq!(*stage.world.older.borrow(), ["1.0.0", "2.0.0"]);
         },
     );
+}
+
+#[test]
+fn older_agents_stay_where_an_update_was_taken_back_and_hold_up_none_that_was_not() {
+    let stage = Stage::new();
+    stage.world.no_connection.set(true);
+    stage.ask("2.0.0", false);
+    stage.run();
+    assert!(!stage.outcome().ok);
+    assert_eq!(stage.world.older.borrow().len(), 4);
+    let stage = Stage::new();
+    stage.world.no_prune.set(true);
+    stage.ask("2.0.0", false);
+    stage.run();
+    assert!(stage.outcome().ok);
+    stage.is_tidy("2.0.0");
+    let said = stage.world.outcomes.borrow().join("\n");
+    assert!(said.contains("older agents stay for now"), "{said}");
 }
 
 #[test]
