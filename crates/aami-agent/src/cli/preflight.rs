@@ -39,12 +39,12 @@ pub(crate) struct Preflight {
     /// A web server that carries the components, in place of their publishers
     #[arg(long, value_name = "URL")]
     mirror: Option<String>,
-    /// Where data will go
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/aami")]
-    data_dir: String,
-    /// Where programs will go
-    #[arg(long, value_name = "DIR", default_value = "/opt/aami")]
-    install_dir: String,
+    /// Where a server's data will go [default: /var/lib/aami]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Where a server's programs will go [default: /opt/aami]
+    #[arg(long, value_name = "DIR")]
+    install_dir: Option<String>,
     /// Where a node's node_exporter will listen [default: 9100]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
@@ -66,8 +66,8 @@ pub(crate) struct Preflight {
     /// Speak JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Show errors only
-    #[arg(long, conflicts_with = "json")]
+    /// Show errors only; with --json the document is all there is
+    #[arg(long)]
     quiet: bool,
     /// Show every check with its evidence
     #[arg(long, conflicts_with_all = ["json", "quiet"])]
@@ -101,6 +101,7 @@ impl Preflight {
             fix: self.fix,
             yes: self.yes,
             undo: self.undo_fix,
+            dry: false,
             json: self.json,
             detail: match (self.quiet, self.verbose) {
                 (true, _) => Detail::Quiet,

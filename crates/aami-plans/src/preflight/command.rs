@@ -37,6 +37,8 @@ pub struct Wishes {
     pub yes: bool,
     /// Take back what was mended before.
     pub undo: bool,
+    /// Show what mending or taking back would do, and do nothing.
+    pub dry: bool,
     /// Speak JSON.
     pub json: bool,
     /// How much to show.
@@ -140,7 +142,13 @@ fn agreed(
 ) -> Result<Vec<Fix>, PreflightError> {
     let wanted = fix::wanted(report);
     if wanted.is_empty() {
+        if wishes.dry {
+            talk.note("There is nothing that can be mended.");
+        }
         return Ok(Vec::new());
+    }
+    if wishes.dry {
+        return Ok(wanted.into_iter().map(|(fix, _)| fix).collect());
     }
     if !machine.look.privileged {
         return Err(PreflightError::NotRoot);
@@ -191,7 +199,7 @@ fn mend(
     }
     shown.push_str("`preflight --undo-fix` takes it back, except for locks that were removed.\n");
     talk.note(shown.trim_end());
-    if !wishes.yes && !talk.ask("Shall I do this?").ok_or(PreflightError::NobodyToAsk)? {
+    if wishes.dry || (!wishes.yes && !talk.ask("Shall I do this?").ok_or(PreflightError::NobodyToAsk)?) {
         talk.note("Nothing was changed.");
         return Ok(Vec::new());
     }
@@ -216,10 +224,10 @@ fn undo(
     }
     let plan = fix::plan(&[], request)?;
     let recorded = Installer::new(machine.host, &plan, Options::default())?.recorded()?;
-    if !recorded.is_empty() && !wishes.yes {
+    if !recorded.is_empty() && (wishes.dry || !wishes.yes) {
         let list: String = recorded.iter().map(|what| format!("  {what}\n")).collect();
         talk.note(format!("What --undo-fix will take back:\n{list}").trim_end());
-        if !talk.ask("Shall I do this?").ok_or(PreflightError::NobodyToAsk)? {
+        if wishes.dry || !talk.ask("Shall I do this?").ok_or(PreflightError::NobodyToAsk)? {
             talk.note("Nothing was changed.");
             return Ok(0);
         }
@@ -294,18 +302,22 @@ mod tests {
         let commands = aami_inventory::SystemCommands::default();
         let mut machine = Machine::this(&host, &commands);
         machine.look.privileged = true;
+        let wished = |wishes, answer| run(&machine, &request, wishes, &mut Answers(answer));
         let undo = |yes, answer| {
             let (undo, wishes) = (true, Wishes::default());
-            run(
-                &machine,
-                &request,
-                Wishes { undo, yes, ..wishes },
-                &mut Answers(answer),
-            )
+            wished(Wishes { undo, yes, ..wishes }, answer)
         };
         // then it stays where nobody can be asked, and where the answer is no,
         assert!(matches!(undo(false, None), Err(PreflightError::NobodyToAsk)));
         assert_eq!(undo(false, Some(false)).unwrap(), 0);
+        assert!(made.is_dir());
+        // also in a dry run, which asks nobody,
+        let dry_run = Wishes {
+            undo: true,
+            dry: true,
+            ..Wishes::default()
+        };
+        assert_eq!(wished(dry_run, None).unwrap(), 0);
         assert!(made.is_dir());
         // and goes where it is yes. What is nothing is not asked about.
         assert_eq!(undo(false, Some(true)).unwrap(), 0);

@@ -6,15 +6,20 @@ use std::fmt::Display;
 use aami_model::Exit;
 use serde::Serialize;
 
+use super::dry::Request;
 use super::failure::Failure;
 use super::screen::{self, Screen};
 use super::session::Session;
 
-/// What was done to one thing.
+/// What was done to one thing, or would be.
 #[derive(Debug, Serialize)]
 pub(crate) struct Done {
     id: String,
     done: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Request>,
 }
 
 impl Done {
@@ -22,7 +27,39 @@ impl Done {
         Self {
             id: id.to_string(),
             done: done.into(),
+            dry_run: false,
+            request: None,
         }
+    }
+
+    /// What would be done, and was not.
+    pub(crate) fn would(id: impl Display, would: impl Into<String>) -> Self {
+        Self {
+            dry_run: true,
+            ..Self::new(id, would)
+        }
+    }
+
+    /// By which request.
+    pub(crate) fn by(self, request: Request) -> Self {
+        Self {
+            request: Some(request),
+            ..self
+        }
+    }
+
+    /// For people.
+    pub(crate) fn line(&self) -> String {
+        match &self.request {
+            Some(request) => format!("{}: {request}", self.done),
+            None => self.done.clone(),
+        }
+    }
+
+    /// Tells it as all there is to tell.
+    pub(crate) fn tell(&self, screen: &mut Screen) -> Result<Exit, Failure> {
+        screen.show_one(self, &self.line())?;
+        Ok(Exit::Ok)
     }
 }
 
@@ -47,7 +84,7 @@ impl Tally {
         match attempt {
             Ok(what) => {
                 self.done += 1;
-                screen.show_one(&what, &what.done)
+                screen.show_one(&what, &what.line())
             }
             Err(failure @ (Failure::Closed | Failure::Output(_))) => Err(failure),
             Err(failure) if self.alone => Err(failure),

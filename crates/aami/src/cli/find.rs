@@ -50,6 +50,18 @@ pub(crate) fn webhook(session: &Session, name: &str) -> Result<WebhookView, Fail
     })
 }
 
+/// Refuses a name that a destination has already.
+pub(crate) fn no_webhook(session: &Session, name: &str) -> Result<(), Failure> {
+    let page: Page<WebhookView> = session.client.get("/api/v1/webhooks")?;
+    if page.items.iter().any(|webhook| webhook.name == name) {
+        return Err(Failure::found(
+            code::CONFLICT,
+            format!("there is a webhook {name:?} already"),
+        ));
+    }
+    Ok(())
+}
+
 fn pick<T>(
     noun: &str,
     name: &str,

@@ -11,7 +11,10 @@ use aami_api::prometheus::PrometheusView;
 use aami_model::{Exit, code};
 use clap::{Args, Subcommand};
 
+use super::dry::there;
 use super::failure::Failure;
+use super::find;
+use super::query::encoded;
 use super::session::{Common, Session};
 use super::surroundings::Surroundings;
 
@@ -46,8 +49,34 @@ impl Prometheuses {
     }
 }
 
+/// Where one is, by name or id.
+fn path(name: &str) -> String {
+    format!("/api/v1/prometheuses/{}", encoded(name))
+}
+
+/// Refuses a node or groups that are not there.
+fn placed(session: &Session, node: Option<&str>, groups: &[String]) -> Result<(), Failure> {
+    if let Some(node) = node {
+        find::node(session, node)?;
+    }
+    groups
+        .iter()
+        .try_for_each(|group| there(session, &format!("/api/v1/groups/{}", encoded(group))))
+}
+
+/// Refuses the one that the control plane's own configuration names.
+fn changeable(view: &PrometheusView) -> Result<(), Failure> {
+    if view.prometheus.node.is_some() {
+        return Ok(());
+    }
+    Err(Failure::found(
+        code::CONFLICT,
+        "this is the Prometheus on the control plane's own machine; the control plane's configuration names it",
+    ))
+}
+
 /// The one of this name or id, with what to send to change exactly this.
-fn find(session: &Session, name: &str) -> Result<(PrometheusView, Option<String>), Failure> {
+fn named(session: &Session, name: &str) -> Result<(PrometheusView, Option<String>), Failure> {
     match session.client.prometheus(name) {
         Ok(answer) => Ok((answer.body, answer.etag)),
         Err(ClientError::Refused(problem)) if problem.status == 404 => Err(Failure::found_with(

@@ -47,11 +47,7 @@ impl Secrecy {
     pub(crate) fn kept(&self, surroundings: &Surroundings, kind: &str) -> Result<Place, Failure> {
         if let Some(path) = &self.save_to {
             let file = create(path).map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Failure::found_with(
-                    code::CONFLICT,
-                    format!("{} exists and is not overwritten", path.display()),
-                    "Name another file with --save-to.",
-                ),
+                io::ErrorKind::AlreadyExists => is_there(path),
                 _ => written(path)(error),
             })?;
             return Ok(Place::File(Reserved {
@@ -60,17 +56,63 @@ impl Secrecy {
                 used: false,
             }));
         }
-        let state = surroundings.state.as_ref().ok_or_else(|| {
-            Failure::found_with(
-                code::KEY_FILE_UNREADABLE,
-                "there is no home folder to save the secret in",
-                "Name a file with --save-to, or show it with --show-secret.",
-            )
-        })?;
-        let folder = state.join("aami").join(kind);
+        let folder = folder(surroundings, kind)?;
         make_folder(&folder).map_err(written(&folder))?;
         Ok(Place::Folder(folder))
     }
+
+    /// Where [`Self::place`] would save it, as words for the end of a sentence; makes nothing, and fails where that
+    /// would fail for a reason that can be seen.
+    pub(crate) fn would_place(
+        &self,
+        screen: &Screen,
+        surroundings: &Surroundings,
+        kind: &str,
+    ) -> Result<String, Failure> {
+        if self.save_to.is_none() && self.shown(screen) {
+            return Ok("shown".to_owned());
+        }
+        self.would_keep(surroundings, kind)
+    }
+
+    /// The same for [`Self::kept`].
+    pub(crate) fn would_keep(&self, surroundings: &Surroundings, kind: &str) -> Result<String, Failure> {
+        let Some(path) = &self.save_to else {
+            return Ok(format!("saved below {}", folder(surroundings, kind)?.display()));
+        };
+        let parent = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        match path.symlink_metadata() {
+            Ok(_) => return Err(is_there(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(written(path)(error)),
+        }
+        rustix::fs::access(parent, rustix::fs::Access::WRITE_OK)
+            .map_err(|error| written(path)(error.into()))?;
+        Ok(format!("saved in {}", path.display()))
+    }
+}
+
+fn is_there(path: &Path) -> Failure {
+    Failure::found_with(
+        code::CONFLICT,
+        format!("{} exists and is not overwritten", path.display()),
+        "Name another file with --save-to.",
+    )
+}
+
+/// The folder of this user's for secrets of a kind.
+fn folder(surroundings: &Surroundings, kind: &str) -> Result<PathBuf, Failure> {
+    let state = surroundings.state.as_ref().ok_or_else(|| {
+        Failure::found_with(
+            code::KEY_FILE_UNREADABLE,
+            "there is no home folder to save the secret in",
+            "Name a file with --save-to, or show it with --show-secret.",
+        )
+    })?;
+    Ok(state.join("aami").join(kind))
 }
 
 /// Where a secret goes.
@@ -194,5 +236,38 @@ mod tests {
         let failure = kept(Some(path.clone()), folder.path()).err().unwrap();
         assert_eq!(failure.code(), Some(code::CONFLICT));
         assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
+    }
+
+    #[test]
+    fn a_dry_run_fails_where_the_secret_could_not_be_kept_and_makes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let would = |save_to: Option<PathBuf>, state: Option<&Path>| {
+            let secrecy = Secrecy {
+                show_secret: false,
+                save_to,
+            };
+            let surroundings = Surroundings {
+                state: state.map(Path::to_owned),
+                ..Surroundings::default()
+            };
+            let screen = Screen::new(super::super::screen::Format::Json);
+            secrecy.would_place(&screen, &surroundings, "tokens")
+        };
+        let file = folder.path().join("token");
+        assert_eq!(
+            would(Some(file.clone()), None).unwrap(),
+            format!("saved in {}", file.display())
+        );
+        let told = would(None, Some(folder.path())).unwrap();
+        assert!(told.ends_with("aami/tokens"), "{told}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is made");
+        // What is there already, a folder that is not, and nobody's home.
+        fs::write(&file, "first").unwrap();
+        let refused = would(Some(file), None).unwrap_err();
+        assert_eq!(refused.code(), Some(code::CONFLICT));
+        let nowhere = would(Some(folder.path().join("no/token")), None).unwrap_err();
+        assert!(matches!(nowhere, Failure::File { .. }), "{nowhere}");
+        let homeless = would(None, None).unwrap_err();
+        assert_eq!(homeless.code(), Some(code::KEY_FILE_UNREADABLE));
     }
 }

@@ -38,6 +38,10 @@ const FIRST_SCRAPE: Duration = Duration::from_secs(120);
 /// Run everything here in the foreground: control plane, Prometheus, this machine as the first node
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  aami up
+  aami up --data-dir /srv/aami-up --port 9443
+
 Everything lies in the data folder and the component cache; deleting the two leaves nothing behind.
 Ctrl-C stops all of it; the next start finds its data again.")]
 pub(crate) struct Up {

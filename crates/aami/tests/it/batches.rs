@@ -104,7 +104,7 @@ fn a_bulk_action_that_says_nobody_or_both_is_not_begun() {
     for arguments in [
         &["nodes", "maintenance"][..],
         &["nodes", "maintenance", "a-0", "--all"],
-        &["nodes", "resume", "a-0", "--dry-run"],
+        &["nodes", "resume", "a-0", "--no-wait"],
         &["nodes", "retire", "--all", "--group", "g"],
         &["nodes", "retire", "--in-status", "asleep"],
         &["nodes", "label", "--all"],

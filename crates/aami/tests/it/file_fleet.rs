@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::plane::{Plane, Said, aami};
 
 /// A machine of a test's own: a folder that stands for `/`.
-struct Machine(tempfile::TempDir);
+pub(crate) struct Machine(tempfile::TempDir);
 
 impl Machine {
     fn bare() -> Self {
@@ -15,14 +15,14 @@ impl Machine {
     }
 
     /// One on which `aami init` was.
-    fn with_fleet() -> Self {
+    pub(crate) fn with_fleet() -> Self {
         let machine = Self::bare();
         let said = machine.aami(&["init", "--no-install"]);
         assert_eq!(said.exit, 0, "{said:?}");
         machine
     }
 
-    fn aami(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn aami(&self, arguments: &[&str]) -> Said {
         // Before the rest: what follows `--` is for the nodes.
         let mut command = aami(&arguments[..1]);
         command
@@ -33,7 +33,7 @@ impl Machine {
         Said::by(&mut command)
     }
 
-    fn path(&self, below: &str) -> PathBuf {
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.0.path().join(below)
     }
 

@@ -11,6 +11,10 @@ use crate::cli::table::Table;
 
 /// List the groups whose agents are to be a version, and how far that is
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami agents list
+  aami agents list -o wide")]
 pub(crate) struct List {}
 
 impl List {

@@ -1,8 +1,8 @@
 //! `aami agents show`.
 
 use aami_api::rollout::RolloutView;
-use aami_model::Exit;
-use aami_model::rollout::RolloutStatus;
+use aami_model::rollout::{RolloutStatus, RolloutTrigger, next};
+use aami_model::{Exit, code};
 use clap::Args;
 
 use crate::cli::failure::Failure;
@@ -12,6 +12,10 @@ use crate::cli::table::Table;
 
 /// Show how far the update of a group's agents is; ends with 3 where it has halted
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami agents show racks
+  aami agents show racks -o json | jq .versions")]
 pub(crate) struct Show {
     /// The group, by name or id
     group: String,
@@ -32,6 +36,13 @@ impl Show {
 /// Where the rollout of a group is, by name or id.
 pub(super) fn path(group: &str) -> String {
     format!("/api/v1/groups/{}/rollout", encoded(group))
+}
+
+/// Whether the rollout of a group would move by this; refused where the control plane would refuse it.
+pub(super) fn moves(session: &Session, group: &str, trigger: RolloutTrigger) -> Result<bool, Failure> {
+    let view: RolloutView = session.client.get(&path(group))?;
+    let to = next(view.status, trigger).map_err(|why| Failure::found(code::TRANSITION_REFUSED, why))?;
+    Ok(to.is_some())
 }
 
 /// How its nodes stand, in a few words.

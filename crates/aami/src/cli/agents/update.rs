@@ -7,8 +7,10 @@ use clap::Args;
 use http::Method;
 
 use super::show::{self, path};
+use crate::cli::dry::{Change, Dry, there};
 use crate::cli::duration::Seconds;
 use crate::cli::failure::Failure;
+use crate::cli::query::encoded;
 use crate::cli::session::Session;
 
 /// Update the agents of a group to a release, a few nodes first; it stops by itself when too many go back
@@ -18,6 +20,7 @@ Examples:
   aami agents update racks --version 1.4.0
   aami agents update racks --version 1.4.0 --canaries 3 --soak 30m --at-once 20 --max-failed 5
   aami agents update racks --version 1.3.2 --pinned
+  aami agents update racks --version 1.4.0 --dry-run
 
 The release lies as DIST/VERSION/ on the control plane; nodes take it only with the signature they know.")]
 pub(crate) struct Update {
@@ -44,6 +47,8 @@ pub(crate) struct Update {
     /// Stop when more than this share of those that tried went back, in percent [default: 10]
     #[arg(long, value_name = "PERCENT")]
     max_failed: Option<u32>,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Update {
@@ -64,10 +69,18 @@ impl Update {
             max_failed_percent: self.max_failed.unwrap_or(usual.max_failed_percent),
             ..usual
         };
-        let view: RolloutView = session
-            .client
-            .call(Method::PUT, &path(&self.group), Some(&plan), &[])?
-            .body;
+        let change = Change::new(Method::PUT, path(&self.group), &plan);
+        if self.dry.dry_run {
+            plan.check()
+                .map_err(|error| Failure::invalid(format!("rollout: {error}")))?;
+            there(session, &format!("/api/v1/groups/{}", encoded(&self.group)))?;
+            let line = format!(
+                "the agents of {} would be updated to {}",
+                self.group, plan.version
+            );
+            return change.tell(session, &self.group, line);
+        }
+        let view: RolloutView = change.send(session)?;
         session.screen.show(&view, |_| show::table(&view))?;
         Ok(Exit::Ok)
     }

@@ -6,6 +6,7 @@ use aami_model::{Exit, code};
 use aami_monitor::presets;
 use clap::Args;
 
+use crate::cli::dry::Dry;
 use crate::cli::each::{Done, told};
 use crate::cli::failure::Failure;
 use crate::fleet::Fleet;
@@ -33,9 +34,8 @@ pub(crate) struct ApplyPreset {
     /// How many seconds every Prometheus has to load them
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=3600))]
     within: u64,
-    /// Judge the rules, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl ApplyPreset {
@@ -52,13 +52,13 @@ impl ApplyPreset {
         let remarks = fleet.apply_presets(&PresetsWanted {
             presets: self.presets,
             group: self.group,
-            dry: self.dry_run,
+            dry: self.dry.dry_run,
             within: Duration::from_secs(self.within),
         })?;
         for remark in remarks {
             fleet.screen().note(&format!("aami: {remark}"));
         }
-        if self.dry_run {
+        if self.dry.dry_run {
             return Ok(Exit::Ok);
         }
         let attempts = wanted.into_iter().map(|preset| {

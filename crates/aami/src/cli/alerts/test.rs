@@ -8,6 +8,8 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::cli::dry::Dry;
+use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::cli::table::Table;
 use crate::fleet::Fleet;
@@ -24,6 +26,7 @@ const OFTEN: Duration = Duration::from_millis(200);
 Examples:
   aami alerts test
   aami alerts test --severity warning --within 120
+  aami alerts test --dry-run
 
 The alert is called AamiTest and ends by itself after a minute. Alertmanager gathers alerts for as long as its
 configuration says before it sends any. Every way that is enabled in the configuration of a declared fleet is waited for;
@@ -39,6 +42,8 @@ pub(crate) struct Test {
     /// Which Prometheus' Alertmanager, where a control plane knows several
     #[arg(long, value_name = "NAME")]
     prometheus: Option<String>,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 /// One way of telling people.
@@ -55,6 +60,14 @@ impl Test {
         let alertmanager = there.engine;
         let failed = |error: EngineError| Failure::found(code::ALERTMANAGER_SILENT, error.to_string());
         let before = notifications(&alertmanager).map_err(failed)?;
+        if self.dry.dry_run {
+            let line = format!(
+                "the alert AamiTest, {}, would be sent to {}",
+                self.severity,
+                alertmanager.url()
+            );
+            return Done::would("AamiTest", line).tell(fleet.screen());
+        }
         let now = fleet.screen().now();
         let alert = json!([{
             "labels": {

@@ -18,6 +18,9 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// Wait for the end of a batch; the exit code says how it ended
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami batches follow 0698qk3v7d8e6m2c")]
 pub(crate) struct Follow {
     /// Id
     batch: BatchId,

@@ -14,6 +14,10 @@ use crate::cli::table::Table;
 
 /// List batches, the newest first
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami batches list
+  aami batches list --status running")]
 pub(crate) struct List {
     /// Only those that are running, completed or cancelled
     #[arg(long, value_parser = status)]

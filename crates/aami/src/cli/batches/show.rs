@@ -15,6 +15,10 @@ use crate::cli::table::Table;
 
 /// Show one batch, and with --nodes what came of each node
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami batches show 0698qk3v7d8e6m2c
+  aami batches show 0698qk3v7d8e6m2c --nodes --outcome refused")]
 pub(crate) struct Show {
     /// Id
     batch: String,

@@ -12,6 +12,7 @@ use http::Method;
 use super::list::group_names;
 use super::show::path;
 use super::written::{self, Written};
+use crate::cli::dry::Dry;
 use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::cli::paging;
@@ -21,13 +22,16 @@ use crate::cli::session::Session;
 
 /// Make checks as a file says, and change those that are there already
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami checks apply --file checks.yaml
+  aami checks apply --file checks.yaml --dry-run")]
 pub(crate) struct Apply {
     /// YAML or JSON, one check a document; - is standard input
     #[arg(short, long, required = true, value_name = "FILE")]
     file: Vec<PathBuf>,
-    /// Say what would be done and do nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Apply {
@@ -44,9 +48,11 @@ impl Apply {
             match self.apply(session, written, same) {
                 Ok(what) => {
                     done += 1;
-                    session
-                        .screen
-                        .show_one(&Done::new(&written.name, what.as_str()), &what)?;
+                    let what = match self.dry.dry_run {
+                        true => Done::would(&written.name, what),
+                        false => Done::new(&written.name, what),
+                    };
+                    what.tell(&mut session.screen)?;
                 }
                 Err(failure @ (Failure::Closed | Failure::Output(_))) => return Err(failure),
                 Err(failure) if wanted.len() == 1 => return Err(failure),
@@ -64,10 +70,10 @@ impl Apply {
     }
 
     fn apply(&self, session: &Session, written: &Written, there: Option<&Check>) -> Result<String, Failure> {
-        let would = if self.dry_run { "would be" } else { "is" };
+        let would = if self.dry.dry_run { "would be" } else { "is" };
         let name = &written.name;
         let Some(there) = there else {
-            if !self.dry_run {
+            if !self.dry.dry_run {
                 let _: Check = session.client.post("/api/v1/checks", Some(&written.create()))?;
             }
             return Ok(format!("check {name} {would} made"));
@@ -75,7 +81,7 @@ impl Apply {
         if written.patch(there).is_none() {
             return Ok(format!("check {name} is as written already"));
         }
-        if !self.dry_run {
+        if !self.dry.dry_run {
             // Read again with its ETag, so that what somebody else changed meanwhile is not undone unseen.
             let path = path(there.id.as_str());
             let now: Answer<Check> = session.client.call(Method::GET, &path, None::<&()>, &[])?;

@@ -17,6 +17,10 @@ use crate::cli::table::Table;
 
 /// List checks, or those that one node is told to run
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami checks list
+  aami checks list --node gpu-01")]
 pub(crate) struct List {
     /// Only what this node is told; of several with one name, the one that wins there
     #[arg(long, value_name = "HOSTNAME")]

@@ -14,6 +14,10 @@ use crate::cli::table::Table;
 
 /// Show one check; `-o yaml` shows its script, too
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami checks show disk-full
+  aami checks show disk-full -o yaml > disk-full.yaml")]
 pub(crate) struct Show {
     /// Name or id
     check: String,

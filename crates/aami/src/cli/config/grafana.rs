@@ -1,6 +1,7 @@
 //! `aami config grafana`.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aami_model::{Exit, code};
@@ -10,6 +11,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
+use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 use crate::cli::secret::written;
@@ -21,7 +23,8 @@ use crate::cli::table::Table;
 Examples:
   aami config grafana
   aami config grafana aami-gpu > aami-gpu.json
-  sudo aami config grafana --write /etc/grafana/provisioning --prometheus http://127.0.0.1:9090")]
+  sudo aami config grafana --write /etc/grafana/provisioning --prometheus http://127.0.0.1:9090
+  aami config grafana --write /etc/grafana/provisioning --dry-run")]
 pub(crate) struct Grafana {
     /// The dashboard to print, by its id; they are listed where none is named
     #[arg(
@@ -40,6 +43,9 @@ pub(crate) struct Grafana {
     /// Write a data source as well: Alertmanager, as Grafana reaches it
     #[arg(long, value_name = "URL", requires = "write", value_parser = url)]
     alertmanager: Option<String>,
+    /// Say what --write would write, and write nothing
+    #[arg(long, requires = "write")]
+    dry_run: bool,
 }
 
 #[derive(Serialize)]
@@ -58,7 +64,10 @@ impl Grafana {
                     prometheus: self.prometheus.clone(),
                     alertmanager: self.alertmanager.clone(),
                 };
-                write(screen, folder, &sources)?;
+                match self.dry_run {
+                    true => would_write(screen, folder, &sources)?,
+                    false => write(screen, folder, &sources)?,
+                }
             }
             (None, None) => {
                 let listed = listed();
@@ -115,19 +124,12 @@ fn write(screen: &mut Screen, folder: &Path, sources: &DataSources) -> Result<()
     fs::create_dir_all(folder).map_err(written(folder))?;
     // Grafana starts in a folder of its own: what it is told has to be whole.
     let folder = fs::canonicalize(folder).map_err(written(folder))?;
-    let files = files(&folder.to_string_lossy(), sources)
-        .map_err(|error| Failure::found(code::INVALID, error.to_string()))?;
-    let is_without_sources = *sources == DataSources::default();
     let mut count = 0;
-    for file in files {
-        let path = folder.join(&file.path);
-        if is_without_sources && file.path.starts_with("datasources/") {
-            continue;
-        }
+    for (path, text) in planned(&folder, sources)? {
         let parent = path.parent().unwrap_or(&folder);
         fs::create_dir_all(parent).map_err(written(parent))?;
         let draft = path.with_extension("new");
-        fs::write(&draft, &file.text)
+        fs::write(&draft, &text)
             .and_then(|()| fs::rename(&draft, &path))
             .map_err(written(&path))?;
         count += 1;
@@ -136,6 +138,34 @@ fn write(screen: &mut Screen, folder: &Path, sources: &DataSources) -> Result<()
         "aami: wrote {count} files below {}; Grafana reads them when it is restarted",
         folder.display()
     ));
+    Ok(())
+}
+
+/// The files below a folder, each with what it holds.
+fn planned(folder: &Path, sources: &DataSources) -> Result<Vec<(PathBuf, String)>, Failure> {
+    let files = files(&folder.to_string_lossy(), sources)
+        .map_err(|error| Failure::found(code::INVALID, error.to_string()))?;
+    let is_without_sources = *sources == DataSources::default();
+    Ok((files.into_iter())
+        .filter(|file| !(is_without_sources && file.path.starts_with("datasources/")))
+        .map(|file| (folder.join(&file.path), file.text))
+        .collect())
+}
+
+/// Says which files would be written.
+fn would_write(screen: &mut Screen, folder: &Path, sources: &DataSources) -> Result<(), Failure> {
+    let folder = std::path::absolute(folder).map_err(written(folder))?;
+    for (path, text) in planned(&folder, sources)? {
+        let done = match fs::read(&path) {
+            Ok(there) if there == text.as_bytes() => "is as it would be already",
+            Ok(_) => "would be replaced",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "would be written",
+            Err(error) => return Err(written(&path)(error)),
+        };
+        let line = format!("{} {done}", path.display());
+        let done = Done::would(path.display(), line);
+        screen.show_one(&done, &done.line())?;
+    }
     Ok(())
 }
 
@@ -169,6 +199,21 @@ mod tests {
         let named = fs::canonicalize(folder.path()).unwrap().join("json");
         assert!(provider.contains(&*named.to_string_lossy()), "{provider}");
         assert_eq!(fs::read_dir(named).unwrap().count(), listed().len());
+    }
+
+    #[test]
+    fn a_dry_run_writes_nothing_and_makes_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("provisioning");
+        let mut screen = Screen::new(Default::default());
+        would_write(&mut screen, &below, &DataSources::default()).unwrap();
+        assert!(!below.exists());
+        let planned = planned(&below, &DataSources::default()).unwrap();
+        assert_eq!(
+            planned.len(),
+            listed().len() + 1,
+            "each dashboard, and where they lie"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use aami_model::{Exit, code};
 use clap::Args;
 use serde::Serialize;
 
+use crate::cli::dry::Dry;
 use crate::cli::failure::Failure;
 use crate::cli::paging;
 use crate::cli::query::Query;
@@ -30,9 +31,8 @@ Examples:
 The configuration stays as it is. A node that is there with the same address is left as it is, so the command can be given
 again; one that is there with another is told and left, too. What a control plane does not keep is named at the end.")]
 pub(crate) struct Import {
-    /// Show what would be moved, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 /// What becomes of one thing.
@@ -75,7 +75,7 @@ impl Import {
         let config = settings.config();
         let mut all = self.groups(config, session)?;
         all.extend(self.nodes(config, session)?);
-        session.screen.show(&all, |_| table(&all, self.dry_run))?;
+        session.screen.show(&all, |_| table(&all, self.dry.dry_run))?;
         for line in left(config) {
             session.screen.note(&format!("not moved: {line}"));
         }
@@ -95,7 +95,7 @@ impl Import {
             screen::complain(&failure, session.screen.format());
             return Ok(Exit::Partial);
         }
-        if !self.dry_run && config.server.is_none() {
+        if !self.dry.dry_run && config.server.is_none() {
             session.screen.note(&format!(
                 "`aami config set server.url {}` makes commands here act through it from now on",
                 session.client.server()
@@ -117,7 +117,7 @@ impl Import {
         let judge = |name: &String| {
             let how = if there.iter().any(|group| group.name == *name) {
                 How::There
-            } else if self.dry_run {
+            } else if self.dry.dry_run {
                 How::Moved
             } else {
                 let group = CreateGroup {
@@ -145,7 +145,7 @@ impl Import {
             name: node.name.to_string(),
             how: match by_name.get(node.name.as_str()) {
                 Some(there) => compare(node, there),
-                None if self.dry_run => How::Moved,
+                None if self.dry.dry_run => How::Moved,
                 None => declare(node, session),
             },
         };

@@ -6,6 +6,7 @@ use aami_model::{Exit, code};
 use clap::Args;
 
 use super::field;
+use crate::cli::dry::Dry;
 use crate::cli::failure::Failure;
 use crate::fleet::{FileFleet, Fleet as _};
 
@@ -18,17 +19,15 @@ Examples:
   aami config set grafana.admin_password - < password.txt
   aami config set ssh.host_key_policy strict --dry-run
 
-What comes out is read before it is written: a value that cannot be is refused with its reason.
-Acts on the configuration file alone, with or without a control plane.")]
+What comes out is read before it is written: a value that cannot be is refused with its reason.")]
 pub(crate) struct Set {
     /// The field, such as ssh.max_parallel or nodes[0].labels.rack
     field: String,
     /// The value, which may hold ${VAR}; `-` reads one line of standard input
     #[arg(allow_hyphen_values = true)]
     value: String,
-    /// Judge the change without writing it
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 /// The longest value that is read from standard input.
@@ -50,7 +49,7 @@ impl Set {
             "-" => one_line()?,
             _ => self.value,
         };
-        if self.dry_run {
+        if self.dry.dry_run {
             let settings = fleet.read()?;
             fleet.edited(&settings, |document, _| document.set(&path, &value))?;
             fleet

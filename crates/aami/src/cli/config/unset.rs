@@ -4,6 +4,7 @@ use aami_model::Exit;
 use clap::Args;
 
 use super::field;
+use crate::cli::dry::Dry;
 use crate::cli::failure::Failure;
 use crate::fleet::{FileFleet, Fleet as _};
 
@@ -12,21 +13,18 @@ use crate::fleet::{FileFleet, Fleet as _};
 #[command(after_help = "\
 Examples:
   aami config unset ssh.max_parallel
-  aami config unset 'nodes[0].labels.rack' --dry-run
-
-Acts on the configuration file alone, with or without a control plane.")]
+  aami config unset 'nodes[0].labels.rack' --dry-run")]
 pub(crate) struct Unset {
     /// The field, such as ssh.max_parallel
     field: String,
-    /// Judge the change without writing it
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Unset {
     pub(super) fn run(self, fleet: &mut FileFleet) -> Result<Exit, Failure> {
         let path = field::named(&self.field)?;
-        if self.dry_run {
+        if self.dry.dry_run {
             let settings = fleet.read()?;
             fleet.edited(&settings, |document, _| document.unset(&path))?;
             fleet

@@ -8,6 +8,7 @@ use clap::Args;
 use http::Method;
 
 use super::show::{self, path};
+use crate::cli::dry::{Change, Dry};
 use crate::cli::duration;
 use crate::cli::failure::Failure;
 use crate::cli::labels;
@@ -16,6 +17,12 @@ use crate::cli::session::Session;
 /// Change a group's description or labels, or how the agents of its nodes behave
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+#[command(after_help = "\
+Examples:
+  aami groups edit racks --description 'Hall B'
+  aami groups edit racks --label site=b --label row-
+  aami groups edit racks --heartbeat 30s --discover off
+  aami groups edit racks --heartbeat default --dry-run")]
 pub(crate) struct Edit {
     /// Name or id
     group: String,
@@ -34,6 +41,8 @@ pub(crate) struct Edit {
     /// Whether its agents look for exporters that nobody registered: on, off or default
     #[arg(long, value_name = "WORD", group = "change", value_parser = ["on", "off", "default"])]
     discover: Option<String>,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 /// A whole number of seconds, or what each agent does by itself.
@@ -75,19 +84,17 @@ impl Edit {
         }
         patch.agents = (agents != group.body.agents).then_some(agents);
         if !self.label.is_empty() {
-            let mut wanted = group.body.labels;
+            let mut wanted = group.body.labels.clone();
             labels::change(&mut wanted, &self.label)?;
             patch.labels = Some(wanted);
         }
-        let unchanged: Vec<(&str, &str)> = group
-            .etag
-            .iter()
-            .map(|etag| ("if-match", etag.as_str()))
-            .collect();
-        let edited: Answer<Group> = session
-            .client
-            .call(Method::PATCH, &path, Some(&patch), &unchanged)?;
-        session.screen.show(&edited.body, |_| show::table(&edited.body))?;
+        let change = Change::new(Method::PATCH, path, &patch).unchanged_since(group.etag.as_deref());
+        if self.dry.dry_run {
+            let name = &group.body.name;
+            return change.tell(session, &group.body.id, format!("group {name} would be changed"));
+        }
+        let edited: Group = change.send(session)?;
+        session.screen.show(&edited, |_| show::table(&edited))?;
         Ok(Exit::Ok)
     }
 }

@@ -14,6 +14,10 @@ use crate::cli::table::Table;
 
 /// List groups
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami groups list
+  aami groups list -o json | jq -r '.[].name'")]
 pub(crate) struct List {}
 
 impl List {

@@ -12,6 +12,10 @@ use crate::cli::table::Table;
 
 /// Show one group; `aami nodes list --group NAME` lists its nodes
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami groups show racks
+  aami groups show racks -o yaml")]
 pub(crate) struct Show {
     /// Name or id
     group: String,

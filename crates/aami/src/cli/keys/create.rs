@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use aami_api::key::{CreateKey, KeyView};
+use aami_api::key::{CreateKey, CreatedKey, KeyView};
 use aami_model::access::{Role, Scope};
 use aami_model::{Exit, OrgId, UserId};
 use aami_server::World;
 use clap::Args;
+use http::Method;
 use serde::Serialize;
 
 use super::list::{allows, table};
+use crate::cli::dry::{Change, Dry, fitting};
 use crate::cli::duration::Seconds;
+use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::cli::screen::{Format, Screen};
 use crate::cli::secret::Secrecy;
@@ -25,7 +28,8 @@ use crate::cli::table::Table;
 Examples:
   aami keys create --name alice --role operator
   aami keys create --name prometheus --scope discovery --save-to /etc/prometheus/aami.key
-  sudo aami keys create --name me --store sqlite:/var/lib/aami/store.db")]
+  sudo aami keys create --name me --store sqlite:/var/lib/aami/store.db
+  aami keys create --name alice --role operator --dry-run")]
 pub(crate) struct Create {
     /// What to call it
     #[arg(long)]
@@ -51,6 +55,8 @@ pub(crate) struct Create {
     ttl: Option<Seconds>,
     #[command(flatten)]
     secrecy: Secrecy,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 fn role(text: &str) -> Result<Role, &'static str> {
@@ -87,6 +93,12 @@ impl Create {
     /// Makes an admin key where only this machine can: in the store itself.
     pub(super) fn recover(self, format: Format, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let mut screen = Screen::new(format);
+        if self.dry.dry_run {
+            let kept = self.secrecy.would_place(&screen, surroundings, "keys")?;
+            let (name, store) = (&self.name, self.store.as_deref().unwrap_or_default());
+            let line = format!("the admin key {name} would be made in {store}, and {kept}");
+            return Done::would(name, line).tell(&mut screen);
+        }
         let place = self.secrecy.place(&screen, surroundings, "keys")?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -121,15 +133,23 @@ impl Create {
     }
 
     pub(super) fn run(self, session: &mut Session, surroundings: &Surroundings) -> Result<Exit, Failure> {
-        let place = self.secrecy.place(&session.screen, surroundings, "keys")?;
-        let created = session.client.create_key(&CreateKey {
+        let wanted = CreateKey {
             name: self.name,
             role: self.role,
             scopes: self.scope,
             orgs: self.org,
             user: self.user,
             ttl_seconds: self.ttl.map(|ttl| ttl.0),
-        })?;
+        };
+        let change = Change::new(Method::POST, "/api/v1/keys", &wanted);
+        if self.dry.dry_run {
+            let name = &wanted.name;
+            fitting(name)?;
+            let kept = (self.secrecy).would_place(&session.screen, surroundings, "keys")?;
+            return change.tell(session, name, format!("key {name} would be made, and {kept}"));
+        }
+        let place = self.secrecy.place(&session.screen, surroundings, "keys")?;
+        let created: CreatedKey = change.send(session)?;
         let view = &created.view;
         let saved = match place {
             Some(place) => Some(place.save(view.id.as_str(), &created.key)?),

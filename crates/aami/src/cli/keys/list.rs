@@ -11,6 +11,10 @@ use crate::cli::table::Table;
 
 /// List keys; never the keys themselves
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami keys list
+  aami keys list -o wide")]
 pub(crate) struct List {}
 
 impl List {

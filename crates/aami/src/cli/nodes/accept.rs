@@ -4,7 +4,9 @@ use aami_api::node::{CreateExporter, FoundView};
 use aami_api::register::{ExporterInfo, ExporterView};
 use aami_model::{Exit, code};
 use clap::Args;
+use http::Method;
 
+use crate::cli::dry::{Change, Dry};
 use crate::cli::failure::Failure;
 use crate::cli::find;
 use crate::cli::paging;
@@ -13,11 +15,18 @@ use crate::cli::session::Session;
 
 /// Register an exporter that was found on a node, so that Prometheus scrapes it
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami nodes found gpu-01
+  aami nodes accept gpu-01 9400
+  aami nodes accept gpu-01 9400 --dry-run")]
 pub(crate) struct Accept {
     /// Hostname or id
     node: String,
     /// The port it was found on
     port: u16,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Accept {
@@ -34,10 +43,20 @@ impl Accept {
                 Failure::found(code::NOT_FOUND, why)
             })?;
         let wanted = CreateExporter {
-            node_id: node.id,
+            node_id: node.id.clone(),
             exporter: ExporterInfo::new(found.exporter, found.port),
         };
-        let view: ExporterView = session.client.post("/api/v1/exporters", Some(&wanted))?;
+        let change = Change::new(Method::POST, "/api/v1/exporters", &wanted);
+        if self.dry.dry_run {
+            let line = format!(
+                "{} on port {} of {} would be registered",
+                wanted.exporter.kind.name(),
+                self.port,
+                node.hostname
+            );
+            return change.tell(session, &node.id, line);
+        }
+        let view: ExporterView = change.send(session)?;
         let line = format!(
             "{} on port {} of {} is registered",
             view.exporter.kind.name(),

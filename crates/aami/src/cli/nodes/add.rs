@@ -15,6 +15,7 @@ use aami_model::nodeset::fold;
 use clap::Args;
 
 use super::chosen;
+use crate::cli::dry::Dry;
 use crate::cli::each::{Done, told};
 use crate::cli::failure::Failure;
 use crate::cli::labels::{Pair, labels};
@@ -79,9 +80,8 @@ pub(crate) struct Add {
     /// Labels it carries; may be repeated
     #[arg(long = "labels", value_name = "NAME=VALUE", value_delimiter = ',')]
     labels: Vec<Pair>,
-    /// Look whether they can be added, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Add {
@@ -109,16 +109,16 @@ impl Add {
                 },
             })
             .collect();
-        let attempts = fleet.add(&nodes, self.dry_run)?;
+        let attempts = fleet.add(&nodes, self.dry.dry_run)?;
         let all_well = attempts.iter().all(Result::is_ok);
         if all_well && nodes.len() > LINES && !fleet.screen().format().is_for_programs() {
             let names = fold(nodes.iter().map(|one| one.node.name.as_str()));
-            let line = match self.dry_run {
-                true => format!("{} nodes would be added: {names}", nodes.len()),
-                false => format!("✅ {} nodes added: {names}", nodes.len()),
+            let count = nodes.len();
+            let done = match self.dry.dry_run {
+                true => Done::would(&names, format!("{count} nodes would be added: {names}")),
+                false => Done::new(&names, format!("✅ {count} nodes added: {names}")),
             };
-            fleet.screen().show_one(&Done::new(&names, line.clone()), &line)?;
-            return Ok(Exit::Ok);
+            return done.tell(fleet.screen());
         }
         told(fleet.screen(), attempts)
     }

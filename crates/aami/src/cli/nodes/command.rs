@@ -2,12 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use aami_api::command::{CommandView, Commands, GiveCommand};
-use aami_model::Exit;
+use aami_api::command::{CommandView, Commands, GiveCommand, LONGEST_TIMEOUT};
+use aami_api::node::NodeView;
 use aami_model::command::{CommandStatus, NodeCommand};
 use aami_model::exporter::ExporterKind;
+use aami_model::version::Version;
+use aami_model::{Exit, code};
 use clap::{Args, Subcommand};
+use http::Method;
 
+use crate::cli::dry::Change;
 use crate::cli::duration::Seconds;
 use crate::cli::failure::Failure;
 use crate::cli::find;
@@ -24,7 +28,7 @@ Examples:
   aami nodes command gpu-01
   aami nodes command gpu-01 run-checks --wait
   aami nodes command gpu-01 restart-exporter dcgm_exporter
-  aami nodes command gpu-01 update-agent 1.4.0 --timeout 10m --wait")]
+  aami nodes command gpu-01 update-agent 1.4.0 --dry-run")]
 pub(crate) struct Command {
     /// Hostname or id
     node: String,
@@ -34,6 +38,9 @@ pub(crate) struct Command {
     /// Wait for its end, and show what it gave
     #[arg(long, global = true)]
     wait: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long, global = true)]
+    dry_run: bool,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -41,18 +48,23 @@ pub(crate) struct Command {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Run all checks now
+    #[command(after_help = "Examples:\n  aami nodes command gpu-01 run-checks --wait")]
     RunChecks,
     /// Look at the hardware again
+    #[command(after_help = "Examples:\n  aami nodes command gpu-01 refresh-inventory")]
     RefreshInventory,
     /// Gather states and logs
+    #[command(after_help = "Examples:\n  aami nodes command gpu-01 diagnose --wait -o json | jq -r .output")]
     Diagnose,
     /// Restart an exporter that AAMI installed
+    #[command(after_help = "Examples:\n  aami nodes command gpu-01 restart-exporter dcgm_exporter --dry-run")]
     RestartExporter {
         /// Which, e.g. node_exporter or dcgm_exporter
         #[arg(value_parser = exporter)]
         exporter: ExporterKind,
     },
     /// Replace the agent by another release
+    #[command(after_help = "Examples:\n  aami nodes command gpu-01 update-agent 1.4.0 --timeout 10m --wait")]
     UpdateAgent {
         /// Its version, e.g. 1.4.0
         version: String,
@@ -100,7 +112,13 @@ impl Command {
                 .timeout
                 .map(|Seconds(seconds)| u32::try_from(seconds).unwrap_or(u32::MAX)),
         };
-        let mut command: CommandView = session.client.post(&path, Some(&wanted))?;
+        let change = Change::new(Method::POST, path.as_str(), &wanted);
+        if self.dry_run {
+            judge(&node, &wanted)?;
+            let line = format!("{} would be told: {}", node.hostname, wanted.command.name());
+            return change.tell(session, &node.id, line);
+        }
+        let mut command: CommandView = change.send(session)?;
         if self.wait {
             // The control plane ends it itself; this is for when it does not.
             let most = Duration::from_secs(u64::from(command.timeout_seconds) + 120);
@@ -134,6 +152,26 @@ impl Command {
             CommandStatus::Sent | CommandStatus::Accepted => Exit::Ok,
         })
     }
+}
+
+/// Refuses what the control plane refuses before it tells a node anything.
+fn judge(node: &NodeView, wanted: &GiveCommand) -> Result<(), Failure> {
+    if let NodeCommand::UpdateAgent { version } = &wanted.command {
+        let read = version.parse::<Version>();
+        read.map_err(|error| Failure::invalid(format!("version: {error}")))?;
+    }
+    if (wanted.timeout_seconds).is_some_and(|seconds| !(5..=LONGEST_TIMEOUT).contains(&seconds)) {
+        return Err(Failure::invalid(format!(
+            "timeout_seconds: it is 5 to {LONGEST_TIMEOUT}"
+        )));
+    }
+    if !node.connected {
+        return Err(Failure::found(
+            code::NODE_NOT_CONNECTED,
+            format!("{} is not connected at this moment", node.hostname),
+        ));
+    }
+    Ok(())
 }
 
 fn table(commands: &[CommandView]) -> Table {

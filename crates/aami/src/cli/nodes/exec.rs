@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::chosen::Chosen;
 use super::together::{self, Together, Undertaking};
+use crate::cli::dry::Dry;
 use crate::cli::duration::Seconds;
 use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
@@ -45,9 +46,8 @@ pub(crate) struct Exec {
     /// How long it may run on a node; then it is ended there [`ssh.command_timeout` of the configuration, 5m]
     #[arg(long, value_name = "DURATION")]
     timeout: Option<Seconds>,
-    /// Show the nodes that are meant, and do nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: Dry,
     #[command(flatten)]
     together: Together,
 }
@@ -79,21 +79,16 @@ const fn is_none(left_out: &u64) -> bool {
 impl Exec {
     pub(super) fn run(self, fleet: &mut dyn Fleet) -> Result<Exit, Failure> {
         let which = self.chosen.which()?;
-        if self.together.resume.is_some() {
-            return Err(Failure::invalid(
-                "--resume belongs to `aami nodes install`: a command cannot know whether it may be run again",
-            ));
-        }
         let members = fleet.members(&which)?;
         let names: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
-        if self.dry_run {
+        if names.is_empty() {
+            return Err(Failure::found(code::NOT_FOUND, "no node fits"));
+        }
+        if self.dry.dry_run {
             for name in &names {
                 fleet.screen().show_one(name, name)?;
             }
             return Ok(Exit::Ok);
-        }
-        if names.is_empty() {
-            return Err(Failure::found(code::NOT_FOUND, "no node fits"));
         }
         let settings = fleet.settings()?;
         let ways = Arc::new(Ways::to(&members, &settings, fleet.place())?);

@@ -13,6 +13,10 @@ use crate::cli::table::Table;
 
 /// List exporters that agents found on their nodes and nobody registered; `aami nodes accept` takes one
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami nodes found
+  aami nodes found gpu-01")]
 pub(crate) struct Found {
     /// Hostname or id; every node where absent
     node: Option<String>,

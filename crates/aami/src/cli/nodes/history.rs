@@ -15,6 +15,10 @@ const PAGE: usize = 500;
 
 /// Show what happened to one node
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami nodes history gpu-01
+  aami nodes history gpu-01 --after 1200 -o json")]
 pub(crate) struct History {
     /// Hostname or id
     node: String,

@@ -18,6 +18,7 @@ use clap::Args;
 
 use super::chosen::Chosen;
 use super::together::{self, Together, Undertaking};
+use crate::cli::dry::Dry;
 use crate::cli::duration::Seconds;
 use crate::cli::failure::Failure;
 use crate::cli::offline::{OfflineFlags, Unpacked};
@@ -86,11 +87,13 @@ pub(crate) struct Install {
     /// Folder for a log of each node [~/.local/state/aami/install/RUN]
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
-    /// Show what would be done, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: Dry,
     #[command(flatten)]
     together: Together,
+    /// Go on with the nodes this file says are not done; a command that was stopped names it
+    #[arg(long, value_name = "FILE", help_heading = together::HEADING)]
+    resume: Option<PathBuf>,
 }
 
 impl Install {
@@ -117,7 +120,7 @@ impl Install {
             None => None,
         };
         let load = Load::find(&self.agent, self.components.as_deref(), unpacked.as_ref())?;
-        if self.dry_run {
+        if self.dry.dry_run {
             return self.plan(fleet, &members, &load);
         }
         // What is installed and cannot be noted would be watched by nobody: that is told before anything is.
@@ -168,7 +171,7 @@ impl Install {
 
     /// The nodes that are meant, and the file that goes on to be kept.
     fn whom(&self) -> Result<Whom, Failure> {
-        let Some(file) = &self.together.resume else {
+        let Some(file) = &self.resume else {
             return Ok(Whom::These(self.chosen.which()?, None));
         };
         if self.chosen.says_something() {
@@ -179,7 +182,7 @@ impl Install {
         let (left, journal) = Journal::resume(file, COMMAND).map_err(unresumable)?;
         if left.hosts.is_empty() {
             // Whoever wrote the last line ended before the file was removed.
-            if !self.dry_run {
+            if !self.dry.dry_run {
                 journal.finish().map_err(unresumable)?;
             }
             return Ok(Whom::Nobody { done: left.done });

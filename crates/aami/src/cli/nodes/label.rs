@@ -1,6 +1,5 @@
 //! `aami nodes label`.
 
-use aami_api::client::Answer;
 use aami_api::node::{NodeView, PatchNode};
 use aami_model::Exit;
 use aami_model::batch::BatchAction;
@@ -8,6 +7,7 @@ use aami_model::label::Labels;
 use clap::Args;
 use http::Method;
 
+use crate::cli::dry::{Change, Dry};
 use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::cli::find;
@@ -21,11 +21,14 @@ use crate::cli::session::Session;
 Examples:
   aami nodes label gpu-01 rack=A1 row=3
   aami nodes label gpu-01 rack-
-  aami nodes label --group row-3 maintained_by=alice")]
+  aami nodes label --group row-3 maintained_by=alice
+  aami nodes label gpu-01 rack=B2 --dry-run")]
 pub(crate) struct Label {
     /// Hostname or id, where nodes are not selected; then NAME=VALUE sets, NAME- takes away
     #[arg(required = true, value_name = "NODE|CHANGE")]
     words: Vec<String>,
+    #[command(flatten)]
+    dry: Dry,
     #[command(flatten)]
     selector: Selector,
 }
@@ -36,7 +39,7 @@ impl Label {
             let bulk = bulk(&self.words)?;
             return self
                 .selector
-                .act(session, &[], bulk, |_, name| Ok(Done::new(name, "")));
+                .act(session, self.dry, &[], bulk, |_, name| Ok(Done::new(name, "")));
         }
         let (node, changes) = match self.words.as_slice() {
             [node, changes @ ..] if !changes.is_empty() => (node, changes),
@@ -47,17 +50,18 @@ impl Label {
         let mut wanted = node.body.labels.clone();
         labels::change(&mut wanted, changes)?;
         // What is sent replaces all labels, so it must be what was read that is replaced.
-        let unchanged: Vec<(&str, &str)> = node.etag.iter().map(|etag| ("if-match", etag.as_str())).collect();
-        let changed: Answer<NodeView> = session.client.call(
-            Method::PATCH,
-            &format!("/api/v1/nodes/{id}"),
-            Some(&PatchNode {
-                labels: Some(wanted),
-                ..PatchNode::default()
-            }),
-            &unchanged,
-        )?;
-        let node = changed.body;
+        let patch = PatchNode {
+            labels: Some(wanted),
+            ..PatchNode::default()
+        };
+        let change = Change::new(Method::PATCH, format!("/api/v1/nodes/{id}"), &patch)
+            .unchanged_since(node.etag.as_deref());
+        if self.dry.dry_run {
+            let shown = patch.labels.as_ref().map(labels::shown).unwrap_or_default();
+            let line = format!("the labels of {} would be {shown}", node.body.hostname);
+            return change.tell(session, &id, line);
+        }
+        let node: NodeView = change.send(session)?;
         let line = format!("{}: {}", node.hostname, labels::shown(&node.labels));
         session.screen.show_one(&node, &line)?;
         Ok(Exit::Ok)

@@ -2,14 +2,17 @@
 
 use aami_api::node::{NodeView, Reason};
 use aami_model::batch::BatchAction;
+use aami_model::node_status::Trigger;
 use aami_model::{Exit, Timestamp};
 use clap::Args;
+use http::Method;
 
+use crate::cli::dry::{Change, Dry};
 use crate::cli::duration::Seconds;
 use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::cli::find;
-use crate::cli::selected::Selector;
+use crate::cli::selected::{Selector, told};
 use crate::cli::session::Session;
 
 /// Take nodes out for a while: still scraped, but silent
@@ -18,11 +21,14 @@ use crate::cli::session::Session;
 Examples:
   aami nodes maintenance gpu-01 --reason 'fans' --for 2h
   aami nodes maintenance gpu-01 gpu-02 --until 2026-11-20T18:00:00Z
-  aami nodes maintenance --group row-3 --selector rack=A1 --for 8h --reason 'power works'")]
+  aami nodes maintenance --group row-3 --selector rack=A1 --for 8h --reason 'power works'
+  aami nodes maintenance --group row-3 --dry-run")]
 pub(crate) struct Maintenance {
     /// Hostnames or ids
     #[arg(value_name = "NODE")]
     nodes: Vec<String>,
+    #[command(flatten)]
+    dry: Dry,
     #[command(flatten)]
     selector: Selector,
     /// Why
@@ -50,19 +56,23 @@ impl Maintenance {
             reason: reason.reason.clone(),
             until: reason.until,
         };
-        self.selector.act(session, &self.nodes, bulk, |session, name| {
-            let id = find::node(session, name)?.id;
-            let node: NodeView = session
-                .client
-                .post(&format!("/api/v1/nodes/{id}/maintenance"), Some(&reason))?;
-            let end = node
-                .maintenance_until
-                .map(|until| format!(" until {until}"))
-                .unwrap_or_default();
-            Ok(Done::new(
-                &id,
-                format!("{} is in {}{end}", node.hostname, node.status.name()),
-            ))
-        })
+        self.selector
+            .act(session, self.dry, &self.nodes, bulk, |session, name| {
+                let found = find::node(session, name)?;
+                let id = &found.id;
+                let change = Change::new(Method::POST, format!("/api/v1/nodes/{id}/maintenance"), &reason);
+                if self.dry.dry_run {
+                    return told(&found, Trigger::MaintenanceStarted, &change);
+                }
+                let node: NodeView = change.send(session)?;
+                let end = node
+                    .maintenance_until
+                    .map(|until| format!(" until {until}"))
+                    .unwrap_or_default();
+                Ok(Done::new(
+                    id,
+                    format!("{} is in {}{end}", node.hostname, node.status.name()),
+                ))
+            })
     }
 }

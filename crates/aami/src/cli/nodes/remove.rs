@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::chosen;
 use crate::cli::ask;
+use crate::cli::dry::Dry;
 use crate::cli::each::{Done, told};
 use crate::cli::failure::Failure;
 use crate::fleet::{Fleet, Which};
@@ -25,9 +26,8 @@ pub(crate) struct Remove {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
-    /// Show what would be removed, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Remove {
@@ -41,10 +41,10 @@ impl Remove {
             "`aami nodes retire NODE` takes a node out for good, and `aami nodes restore NODE` takes it back.",
         )?;
         let names = file.judge_removal(&which)?;
-        if self.dry_run {
+        if self.dry.dry_run {
             let attempts = names
                 .iter()
-                .map(|name| Ok(Done::new(name, format!("{name} would be removed"))));
+                .map(|name| Ok(Done::would(name, format!("{name} would be removed"))));
             let attempts = attempts.collect();
             return told(fleet.screen(), attempts);
         }

@@ -15,7 +15,8 @@ For a credential that may be in other hands. It is refused from now on and its c
 the node end as well. The node is back when the new script was run on it; its exporters go on meanwhile.
 
 Examples:
-  aami nodes rotate gpu-01 --save-to gpu-01.sh")]
+  aami nodes rotate gpu-01 --save-to gpu-01.sh
+  aami nodes rotate gpu-01 --dry-run")]
 pub(crate) struct Rotate {
     /// Hostname or id
     node: String,

@@ -13,6 +13,10 @@ use crate::cli::table::Table;
 
 /// Show one node
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami nodes show gpu-01
+  aami nodes show gpu-01 -o json | jq .exporters")]
 pub(crate) struct Show {
     /// Hostname or id
     node: String,
@@ -77,6 +81,9 @@ pub(crate) fn table(node: &NodeView) -> Table {
             "not connected"
         };
         table.line("Last seen", format!("{seen}, {how}"));
+    }
+    if let Some(since) = node.connected_since {
+        table.line("Connected", format!("since {since}"));
     }
     table.line("Agent", node.agent_version.as_deref().unwrap_or_default());
     if let Some(config) = &node.config {

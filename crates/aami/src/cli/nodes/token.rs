@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
-use aami_api::node_token::{GenerateToken, GeneratedToken};
+use aami_api::node::NodeView;
+use aami_api::node_token::{EXPIRES_IN, GenerateToken, GeneratedToken};
+use aami_model::node_status::NodeStatus;
 use aami_model::secret::Secret;
-use aami_model::{Exit, NodeId, Timestamp};
+use aami_model::{Exit, NodeId, Timestamp, code};
 use clap::Args;
+use http::Method;
 use serde::Serialize;
 
+use crate::cli::dry::{Change, Dry};
 use crate::cli::duration::Seconds;
 use crate::cli::failure::Failure;
 use crate::cli::find;
@@ -24,7 +28,8 @@ The script holds a token that enrols this node, once. It is saved to a file only
 Examples:
   aami nodes token gpu-01 --save-to gpu-01.sh && ssh gpu-01 sudo sh < gpu-01.sh
   aami nodes token gpu-01 --show-secret | ssh gpu-01 sudo sh
-  aami nodes token gpu-01 --expires-in 30d -o json")]
+  aami nodes token gpu-01 --expires-in 30d -o json
+  aami nodes token gpu-01 --dry-run")]
 pub(crate) struct Token {
     /// Hostname or id
     node: String,
@@ -43,6 +48,8 @@ pub(super) struct Terms {
     agent_version: Option<String>,
     #[command(flatten)]
     secrecy: Secrecy,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Token {
@@ -79,17 +86,29 @@ pub(super) fn issue(
         daemon_version: terms.agent_version.clone(),
         ..GenerateToken::default()
     };
+    let verb = if rotates { "rotate" } else { "token" };
+    let change = Change::new(Method::POST, format!("/api/v1/nodes/{}/{verb}", node.id), &wanted);
+    let is_shown = terms.secrecy.show_secret && terms.secrecy.save_to.is_none();
+    if terms.dry.dry_run {
+        judge(&node, &wanted)?;
+        let kept = match is_shown {
+            true => "shown".to_owned(),
+            false => terms.secrecy.would_keep(surroundings, "scripts")?,
+        };
+        let taken = if rotates {
+            ", and its key and credential refused from then on"
+        } else {
+            ""
+        };
+        let line = format!("a script for {} would be made and {kept}{taken}", node.hostname);
+        return change.tell(session, &node.id, line);
+    }
     // Before the token is made, so that none is made that cannot be kept.
-    let place = if terms.secrecy.show_secret && terms.secrecy.save_to.is_none() {
-        None
-    } else {
-        Some(terms.secrecy.kept(surroundings, "scripts")?)
+    let place = match is_shown {
+        true => None,
+        false => Some(terms.secrecy.kept(surroundings, "scripts")?),
     };
-    let made = if rotates {
-        session.client.rotate_node(&node.id, &wanted)?
-    } else {
-        session.client.node_token(&node.id, &wanted)?
-    };
+    let made: GeneratedToken = change.send(session)?;
     if rotates {
         session.screen.note(&format!(
             "The key and credential of {} are refused from now on.",
@@ -108,6 +127,27 @@ pub(super) fn issue(
     let file = place.save(&id, made.install_script.trim_end())?;
     show(session, &node.id, &node.hostname, &made, &file)?;
     Ok(Exit::Ok)
+}
+
+/// Refuses what the control plane refuses before it makes a script.
+fn judge(node: &NodeView, wanted: &GenerateToken) -> Result<(), Failure> {
+    if wanted
+        .expires_in
+        .is_some_and(|seconds| !EXPIRES_IN.contains(&seconds))
+    {
+        return Err(Failure::invalid(format!(
+            "expiresIn: it is {} to {} seconds",
+            EXPIRES_IN.start(),
+            EXPIRES_IN.end()
+        )));
+    }
+    if node.status == NodeStatus::Inactive {
+        return Err(Failure::found(
+            code::NODE_DECOMMISSIONED,
+            format!("the node {} has been retired", node.hostname),
+        ));
+    }
+    Ok(())
 }
 
 fn show(

@@ -1,12 +1,13 @@
 //! `aami prometheuses add`.
 
-use aami_api::client::Answer;
 use aami_api::prometheus::{CreatePrometheus, PrometheusView};
 use aami_model::Exit;
 use clap::Args;
 use http::Method;
 
 use super::list::table;
+use super::{path, placed};
+use crate::cli::dry::{Change, Dry, absent, fitting};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 
@@ -16,6 +17,7 @@ use crate::cli::session::Session;
 Examples:
   aami prometheuses add mon-1 --node mon-1 --url http://mon-1:9090
   aami prometheuses add shard-b --node mon-2 --url http://mon-2:9090 --group rack-b --alertmanager http://mon-2:9093
+  aami prometheuses add mon-1 --node mon-1 --url http://mon-1:9090 --dry-run
 
 On that node make the folder /etc/aami/rules, name /etc/aami/rules/*.yaml among the rule_files of its Prometheus, start it
 with --web.enable-lifecycle, and restart aami-agent. Where several run on one node, each has a folder of its name below.
@@ -35,6 +37,8 @@ pub(crate) struct Add {
     /// A group whose nodes it watches; may be repeated, all nodes without it
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Add {
@@ -47,11 +51,15 @@ impl Add {
             groups: self.groups,
             org: None,
         };
-        let made: Answer<PrometheusView> =
-            session
-                .client
-                .call(Method::POST, "/api/v1/prometheuses", Some(&create), &[])?;
-        let view = made.body;
+        let change = Change::new(Method::POST, "/api/v1/prometheuses", &create);
+        if self.dry.dry_run {
+            let name = &create.name;
+            fitting(name)?;
+            absent(session, &path(name), &format!("a Prometheus {name:?}"))?;
+            placed(session, Some(&create.node), &create.groups)?;
+            return change.tell(session, name, format!("{name} would be added"));
+        }
+        let view: PrometheusView = change.send(session)?;
         session
             .screen
             .show(&view, |wide| table(std::slice::from_ref(&view), wide))?;

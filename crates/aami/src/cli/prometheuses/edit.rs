@@ -1,19 +1,23 @@
 //! `aami prometheuses edit`.
 
-use aami_api::client::Answer;
 use aami_api::prometheus::{PatchPrometheus, PrometheusView};
 use aami_model::Exit;
 use clap::Args;
 use http::Method;
 
-use super::find;
 use super::list::table;
+use super::{changeable, named, path, placed};
+use crate::cli::dry::{Change, Dry};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 
 /// Change where a Prometheus is, which node delivers its rules, or which groups it watches
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+#[command(after_help = "\
+Examples:
+  aami prometheuses edit mon-1 --alertmanager http://mon-1:9093
+  aami prometheuses edit shard-b --groups rack-b,rack-c --dry-run")]
 pub(crate) struct Edit {
     /// Name or id
     name: String,
@@ -29,11 +33,13 @@ pub(crate) struct Edit {
     /// The groups whose nodes it watches, all of them, with commas; an empty text for all nodes
     #[arg(long, value_name = "NAMES", group = "change")]
     groups: Option<String>,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Edit {
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
-        let (there, etag) = find(session, &self.name)?;
+        let (found, etag) = named(session, &self.name)?;
         let patch = PatchPrometheus {
             url: self.url,
             alertmanager_url: self.alertmanager,
@@ -43,13 +49,15 @@ impl Edit {
                 names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
             }),
         };
-        let unchanged: Vec<(&str, &str)> = etag.iter().map(|etag| ("if-match", etag.as_str())).collect();
-        let path = format!("/api/v1/prometheuses/{}", there.prometheus.id);
-        let edited: Answer<PrometheusView> =
-            session
-                .client
-                .call(Method::PATCH, &path, Some(&patch), &unchanged)?;
-        let view = edited.body;
+        let (id, name) = (&found.prometheus.id, &found.prometheus.name);
+        let change = Change::new(Method::PATCH, path(id.as_str()), &patch).unchanged_since(etag.as_deref());
+        if self.dry.dry_run {
+            changeable(&found)?;
+            let groups = patch.groups.as_deref().unwrap_or_default();
+            placed(session, patch.node.as_deref(), groups)?;
+            return change.tell(session, id, format!("{name} would be changed"));
+        }
+        let view: PrometheusView = change.send(session)?;
         session
             .screen
             .show(&view, |wide| table(std::slice::from_ref(&view), wide))?;

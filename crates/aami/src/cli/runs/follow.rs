@@ -19,6 +19,9 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// Show a run's steps as they happen, until it ends; the exit code says how
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami runs follow 0698qk3v7d8e6m2c")]
 pub(crate) struct Follow {
     /// Id
     run: String,

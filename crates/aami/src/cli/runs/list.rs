@@ -14,6 +14,10 @@ use crate::cli::table::Table;
 
 /// List runs, the newest first
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami runs list
+  aami runs list --node gpu-01")]
 pub(crate) struct List {
     /// Only runs on this node
     #[arg(long, value_name = "HOSTNAME")]

@@ -12,6 +12,9 @@ use crate::cli::table::Table;
 
 /// Show one run and each of its steps
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami runs show 0698qk3v7d8e6m2c")]
 pub(crate) struct Show {
     /// Id
     run: String,

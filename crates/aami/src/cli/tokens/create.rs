@@ -5,13 +5,16 @@ use std::path::Path;
 use aami_api::token::{CreateToken, CreatedToken, TokenView};
 use aami_model::Exit;
 use clap::Args;
+use http::Method;
 use serde::Serialize;
 
 use super::show;
+use crate::cli::dry::{Change, Dry, fitting, there};
 use crate::cli::duration::Seconds;
 use crate::cli::failure::Failure;
 use crate::cli::find;
 use crate::cli::labels::{Pair, labels};
+use crate::cli::query::encoded;
 use crate::cli::secret::Secrecy;
 use crate::cli::session::Session;
 use crate::cli::surroundings::Surroundings;
@@ -22,7 +25,8 @@ use crate::cli::surroundings::Surroundings;
 Examples:
   aami tokens create --name rack-a1
   aami tokens create --name rack-a1 --max-uses 40 --ttl 4h --group racks --labels rack=A1
-  aami tokens create --name ci -o json | jq -r .token_file")]
+  aami tokens create --name ci -o json | jq -r .token_file
+  aami tokens create --name rack-a1 --group racks --dry-run")]
 pub(crate) struct Create {
     /// What to call it
     #[arg(long)]
@@ -47,6 +51,8 @@ pub(crate) struct Create {
     node: Option<String>,
     #[command(flatten)]
     secrecy: Secrecy,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 /// What programs get: where the secret is instead of the secret.
@@ -63,8 +69,7 @@ impl Create {
             Some(name) => Some(find::node(session, name)?.id),
             None => None,
         };
-        let place = self.secrecy.place(&session.screen, surroundings, "tokens")?;
-        let created = session.client.create_token(&CreateToken {
+        let wanted = CreateToken {
             name: self.name,
             max_uses: Some(self.max_uses),
             ttl_seconds: Some(self.ttl.0),
@@ -73,7 +78,19 @@ impl Create {
             allow_reenrol: self.allow_reenrol,
             only_node,
             org: None,
-        })?;
+        };
+        let change = Change::new(Method::POST, "/api/v1/bootstrap-tokens", &wanted);
+        if self.dry.dry_run {
+            let name = &wanted.name;
+            fitting(name)?;
+            if let Some(group) = &wanted.group {
+                there(session, &format!("/api/v1/groups/{}", encoded(group)))?;
+            }
+            let kept = (self.secrecy).would_place(&session.screen, surroundings, "tokens")?;
+            return change.tell(session, name, format!("token {name} would be made, and {kept}"));
+        }
+        let place = self.secrecy.place(&session.screen, surroundings, "tokens")?;
+        let created: CreatedToken = change.send(session)?;
         let saved = match place {
             Some(place) => Some(place.save(created.view.id.as_str(), &created.token)?),
             None => None,

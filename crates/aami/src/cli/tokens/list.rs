@@ -14,6 +14,10 @@ use crate::cli::table::Table;
 
 /// List tokens
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami tokens list
+  aami tokens list -o json | jq -r '.[] | select(.state == \"active\") | .name'")]
 pub(crate) struct List {}
 
 impl List {

@@ -13,6 +13,10 @@ use crate::cli::table::Table;
 
 /// Show one token; never the secret itself
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami tokens show rack-a1
+  aami tokens show rack-a1 -o json | jq .remaining")]
 pub(crate) struct Show {
     /// Name or id
     token: String,

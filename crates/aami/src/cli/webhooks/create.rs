@@ -6,11 +6,14 @@ use aami_api::webhook::{CreateWebhook, CreatedWebhook, Kind, WebhookView};
 use aami_model::webhook::MailTls;
 use aami_model::{Exit, OrgId};
 use clap::{Args, ValueEnum};
+use http::Method;
 use serde::Serialize;
 
 use super::read;
 use super::show::table;
+use crate::cli::dry::{Change, Dry, fitting};
 use crate::cli::failure::Failure;
+use crate::cli::find;
 use crate::cli::secret::{Place, Secrecy};
 use crate::cli::session::Session;
 use crate::cli::surroundings::Surroundings;
@@ -42,7 +45,8 @@ Examples:
   aami webhooks create --name pager --url https://hooks.example.com/aami --event 'node.*'
   aami webhooks create --name ops --kind slack --url-file /root/slack-url --event node.disconnected
   aami webhooks create --name mail --kind email --smtp-server mail.example.com:587 --smtp-user aami \\
-      --smtp-password-file /root/mail-password --from aami@example.com --to ops@example.com")]
+      --smtp-password-file /root/mail-password --from aami@example.com --to ops@example.com
+  aami webhooks create --name pager --url https://hooks.example.com/aami --dry-run")]
 pub(crate) struct Create {
     /// What to call it
     #[arg(long)]
@@ -97,6 +101,8 @@ pub(crate) struct Create {
     rate: Option<u32>,
     #[command(flatten)]
     secrecy: Secrecy,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 /// What programs get: where the key is instead of the key.
@@ -114,10 +120,8 @@ fn maybe(path: Option<&PathBuf>) -> Result<Option<String>, Failure> {
 impl Create {
     pub(super) fn run(self, session: &mut Session, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let signs = matches!(self.kind, Sort::Webhook) && self.secret_file.is_none();
-        let place = match signs {
-            true => self.secrecy.place(&session.screen, surroundings, "webhooks")?,
-            false => None,
-        };
+        // A Slack channel's URL is a secret, and what lies in a file may be.
+        let hides_url = matches!(self.kind, Sort::Slack) || self.url_file.is_some();
         let given = self.secret_file.is_some();
         let wanted = CreateWebhook {
             name: self.name,
@@ -148,7 +152,27 @@ impl Create {
             rate_per_second: self.rate,
             enabled: None,
         };
-        let mut created: CreatedWebhook = session.client.post("/api/v1/webhooks", Some(&wanted))?;
+        let change = Change::new(Method::POST, "/api/v1/webhooks", &wanted).hiding(if hides_url {
+            &["url"]
+        } else {
+            &[]
+        });
+        if self.dry.dry_run {
+            let name = &wanted.name;
+            fitting(name)?;
+            find::no_webhook(session, name)?;
+            let mut line = format!("destination {name} would be made");
+            if signs {
+                let kept = (self.secrecy).would_place(&session.screen, surroundings, "webhooks")?;
+                line.push_str(&format!(", and its key {kept}"));
+            }
+            return change.tell(session, name, line);
+        }
+        let place = match signs {
+            true => self.secrecy.place(&session.screen, surroundings, "webhooks")?,
+            false => None,
+        };
+        let mut created: CreatedWebhook = change.send(session)?;
         if given {
             // Who gave it has it.
             created.secret = None;

@@ -13,6 +13,10 @@ use crate::cli::table::Table;
 
 /// List attempts to deliver, the newest first
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami webhooks deliveries
+  aami webhooks deliveries pager --result dead")]
 pub(crate) struct Deliveries {
     /// Only to this destination, by name or id
     webhook: Option<String>,

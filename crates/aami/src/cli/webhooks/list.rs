@@ -12,6 +12,10 @@ use crate::cli::table::Table;
 
 /// List destinations; never their secrets
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami webhooks list
+  aami webhooks list -o wide")]
 pub(crate) struct List {}
 
 impl List {

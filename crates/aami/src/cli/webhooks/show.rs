@@ -12,6 +12,10 @@ use crate::cli::table::Table;
 
 /// Show one destination, and how delivering to it goes
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami webhooks show pager
+  aami webhooks show pager -o json | jq .standing")]
 pub(crate) struct Show {
     /// Name or id
     webhook: String,

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use aami_api::webhook::{CreatedWebhook, PatchWebhook};
 use aami_model::Exit;
+use aami_model::webhook::Target;
 use clap::Args;
+use http::Method;
 
 use super::create::shown;
 use super::read;
+use crate::cli::dry::{Change, Dry, fitting};
 use crate::cli::failure::Failure;
 use crate::cli::find;
 use crate::cli::secret::Secrecy;
@@ -17,6 +20,12 @@ use crate::cli::surroundings::Surroundings;
 /// Change a destination
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+#[command(after_help = "\
+Examples:
+  aami webhooks update pager --event 'node.*' --event batch.completed
+  aami webhooks update pager --enabled false
+  aami webhooks update pager --rotate-secret --save-to pager.secret
+  aami webhooks update pager --url https://hooks.example.com/aami2 --dry-run")]
 pub(crate) struct Update {
     /// Name or id
     webhook: String,
@@ -58,6 +67,8 @@ pub(crate) struct Update {
     enabled: Option<bool>,
     #[command(flatten)]
     secrecy: Secrecy,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 fn maybe(path: Option<&PathBuf>) -> Result<Option<String>, Failure> {
@@ -67,10 +78,7 @@ fn maybe(path: Option<&PathBuf>) -> Result<Option<String>, Failure> {
 impl Update {
     pub(super) fn run(self, session: &mut Session, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let webhook = find::webhook(session, &self.webhook)?;
-        let place = match self.rotate_secret {
-            true => self.secrecy.place(&session.screen, surroundings, "webhooks")?,
-            false => None,
-        };
+        let hides_url = matches!(webhook.target, Target::Slack { .. }) || self.url_file.is_some();
         let patch = PatchWebhook {
             name: self.name,
             url: maybe(self.url_file.as_ref())?.or(self.url),
@@ -85,7 +93,24 @@ impl Update {
             enabled: self.enabled,
         };
         let path = format!("/api/v1/webhooks/{}", webhook.id);
-        let changed: CreatedWebhook = session.client.patch(&path, &patch)?;
+        let change = Change::new(Method::PATCH, path, &patch).hiding(if hides_url { &["url"] } else { &[] });
+        if self.dry.dry_run {
+            if let Some(name) = patch.name.as_deref().filter(|name| *name != webhook.name) {
+                fitting(name)?;
+                find::no_webhook(session, name)?;
+            }
+            let mut line = format!("{} ({}) would be changed", webhook.name, webhook.id);
+            if patch.rotate_secret {
+                let kept = (self.secrecy).would_place(&session.screen, surroundings, "webhooks")?;
+                line.push_str(&format!(", and its new key {kept}"));
+            }
+            return change.tell(session, &webhook.id, line);
+        }
+        let place = match patch.rotate_secret {
+            true => self.secrecy.place(&session.screen, surroundings, "webhooks")?,
+            false => None,
+        };
+        let changed: CreatedWebhook = change.send(session)?;
         shown(session, &self.secrecy, place, &changed)
     }
 }

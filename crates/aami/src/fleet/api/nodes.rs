@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use aami_api::node::{CreateNode, NodeView};
 use aami_config::{Config, Node};
 use aami_model::code;
+use aami_model::group::Group;
 use aami_model::node_status::NodeStatus;
 use aami_model::nodeset::{NodeSet, natural};
 
@@ -33,7 +34,11 @@ pub(super) fn add(session: &mut Session, nodes: &[NewNode], dry: bool) -> Result
     }
     if dry {
         let taken = taken(session, nodes)?;
-        return Ok(nodes.iter().map(|one| judged(one, &taken)).collect());
+        let groups: Vec<Group> = match nodes.iter().all(|one| one.groups.is_empty()) {
+            true => Vec::new(),
+            false => paging::all(session, "/api/v1/groups", &Query::default(), None)?,
+        };
+        return Ok(nodes.iter().map(|one| judged(one, &taken, &groups)).collect());
     }
     Ok(nodes.iter().map(|one| declare(session, one)).collect())
 }
@@ -68,14 +73,23 @@ fn taken(session: &Session, nodes: &[NewNode]) -> Result<Vec<NodeView>, Failure>
         .collect())
 }
 
-fn judged(one: &NewNode, taken: &[NodeView]) -> Attempt {
+fn judged(one: &NewNode, taken: &[NodeView], groups: &[Group]) -> Attempt {
     let name = one.node.name.as_str();
+    let is_there = |name: &String| {
+        (groups.iter()).any(|group| group.name == *name || group.id.as_str() == name.as_str())
+    };
+    if let Some(group) = one.groups.iter().find(|name| !is_there(name)) {
+        return Err(Failure::found(
+            code::NOT_FOUND,
+            format!("there is no group {group:?}"),
+        ));
+    }
     match taken.iter().find(|node| node.hostname == name) {
         Some(node) => Err(Failure::found(
             code::NODE_DECLARED,
             format!("{name} is there already, with {}", node.ip_address),
         )),
-        None => Ok(Done::new(
+        None => Ok(Done::would(
             name,
             format!("{name} would be added with {}", one.node.ip),
         )),

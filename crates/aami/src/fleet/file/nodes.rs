@@ -18,7 +18,7 @@ pub(super) fn add(fleet: &mut FileFleet, nodes: &[NewNode], dry: bool) -> Result
     if dry {
         let would = |node: &aami_config::NewNode| {
             let line = format!("{} would be added with {}", node.name, node.ip);
-            Ok(Done::new(&node.name, line))
+            Ok(Done::would(&node.name, line))
         };
         change::with_added(fleet, &settings, &written)?;
         return Ok(written.iter().map(would).collect());

@@ -12,6 +12,10 @@ use crate::cli::table::Table;
 
 /// List the rule sets there are
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami alerts rules list
+  aami alerts rules list -o yaml")]
 pub(crate) struct List {}
 
 impl List {

@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aami_api::rules::{CreateRuleSet, PatchRuleSet};
+use aami_api::rules::{CreateRuleSet, PatchRuleSet, RuleSetView};
 use aami_model::Exit;
 use aami_model::rules::GLOBAL;
 use clap::Args;
+use http::Method;
 
 use super::list::table;
+use super::show::path;
 use super::written::{self, Written};
+use crate::cli::dry::{Change, Dry, there};
 use crate::cli::failure::Failure;
+use crate::cli::query::encoded;
 use crate::cli::session::Session;
 use crate::fleet::rule_sets;
 
@@ -23,6 +27,7 @@ Examples:
   aami alerts rules set h100 --presets thermal --priority 10
   aami alerts rules set h100 --file h100.yaml
   aami alerts rules set --enabled false
+  aami alerts rules set h100 --presets thermal --dry-run
 
 A file holds presets, custom (rules as under `alerts.custom` in a configuration), overrides (alert, and one of disabled,
 severity, for, threshold), priority, enabled and description; what it leaves out stays. What a group's set says of an
@@ -49,6 +54,8 @@ pub(crate) struct Set {
     /// How many seconds every Prometheus has to load the rules; 0 waits for none
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(0..=3600))]
     within: u64,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Set {
@@ -69,15 +76,21 @@ impl Set {
             custom: written.custom,
             overrides: written.overrides,
         };
-        let view = match rule_sets::rule_set(session, &self.scope)? {
+        let scope = &self.scope;
+        let view: RuleSetView = match rule_sets::rule_set(session, scope)? {
             // Only as it was looked at: what somebody else changed meanwhile is not undone unseen.
-            Some((there, etag)) => {
-                let id = there.set.id.as_str();
-                session.client.patch_rule_set(id, &patch, etag.as_deref())?.body
+            Some((found, etag)) => {
+                let id = &found.set.id;
+                let change =
+                    Change::new(Method::PATCH, path(id.as_str()), &patch).unchanged_since(etag.as_deref());
+                if self.dry.dry_run {
+                    return change.tell(session, id, format!("the rules for {scope} would be changed"));
+                }
+                change.send(session)?
             }
             None => {
                 let create = CreateRuleSet {
-                    group: Some(self.scope.clone()).filter(|scope| scope != GLOBAL),
+                    group: Some(scope.clone()).filter(|scope| scope != GLOBAL),
                     description: patch.description.unwrap_or_default(),
                     enabled: patch.enabled,
                     priority: patch.priority,
@@ -86,7 +99,14 @@ impl Set {
                     overrides: patch.overrides.unwrap_or_default(),
                     org: None,
                 };
-                session.client.create_rule_set(&create)?.body
+                let change = Change::new(Method::POST, "/api/v1/alerts/rules", &create);
+                if self.dry.dry_run {
+                    if let Some(group) = &create.group {
+                        there(session, &format!("/api/v1/groups/{}", encoded(group)))?;
+                    }
+                    return change.tell(session, scope, format!("the rules for {scope} would be made"));
+                }
+                change.send(session)?
             }
         };
         session
