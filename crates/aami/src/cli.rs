@@ -25,6 +25,7 @@ mod explain;
 pub(crate) mod failure;
 pub(crate) mod find;
 mod groups;
+mod help;
 mod init;
 mod keys;
 pub(crate) mod labels;
@@ -182,12 +183,25 @@ impl Command {
 
 /// The command line, with what each command acts by.
 fn command() -> clap::Command {
-    acts::told(Cli::command())
+    help::each(Cli::command(), "", &|_| true, &acts::told)
+}
+
+/// The same as people read it. Of no command but those that `is_asked` knows the help is made.
+fn command_for_people(is_asked: &dyn Fn(&str) -> bool) -> clap::Command {
+    help::each(Cli::command(), "", is_asked, &|command, words| {
+        help::laid_out(acts::told(command, words))
+    })
 }
 
 /// Reads the arguments.
 fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-    let matches = command().try_get_matches_from(arguments)?;
+    let is_among = |name: &str| arguments.iter().any(|word| word == name);
+    let mut command = command_for_people(&is_among);
+    // Whatever is wrong with the arguments is told before they are read.
+    if is_among("--no-color") {
+        command = command.color(clap::ColorChoice::Never);
+    }
+    let matches = command.try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)
 }
 

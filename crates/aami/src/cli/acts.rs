@@ -1,6 +1,14 @@
-//! By what a command acts: said at the end of its help, from one table.
+//! By what a command acts, and whether it changes anything: said at the end of its help, from one [table].
+//!
+//! What changes something can be told first what it would do, with `--dry-run`; what only reads has no such flag. Both is
+//! held by the tests here, for every command there is.
 
-use clap::Command;
+mod table;
+
+use clap::{Arg, Command};
+
+use super::reach;
+use table::TABLE;
 
 /// By what a command acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,145 +19,226 @@ pub(crate) enum Acts {
     Plane,
     /// The file fleet and nothing else.
     File,
-    /// Neither, or in a way of its own that its help explains.
+    /// The configuration file, as a file.
+    Configuration,
+    /// This machine and nothing else.
+    Machine,
+    /// Files that are named.
+    Files,
+    /// Neither: what it shows is built in.
     Neither,
 }
 
 impl Acts {
-    const fn sentence(self) -> Option<&'static str> {
+    const fn sentence(self) -> &'static str {
         match self {
-            Self::Both => {
-                Some("Acts by the control plane where one is named, else by the file fleet over SSH.")
+            Self::Both => "Acts by the control plane where one is named, else by the file fleet over SSH.",
+            Self::Plane => "Acts by the control plane.",
+            Self::File => "Acts by the file fleet, /etc/aami/config.yaml.",
+            Self::Configuration => {
+                "Acts on the configuration file alone, with or without a control plane."
             }
-            Self::Plane => Some("Acts by the control plane."),
-            Self::File => Some("Acts by the file fleet, /etc/aami/config.yaml."),
-            Self::Neither => None,
+            Self::Machine => "Acts on this machine alone.",
+            Self::Files => "Acts on files alone; needs neither a configuration nor a control plane.",
+            Self::Neither => "Acts on what is built in; needs neither a configuration nor a control plane.",
         }
     }
 }
 
-/// Commands by the words they are called with; one that is not here acts on this machine alone, or on nothing. A
-/// longer row stands over a shorter one.
-const TABLE: &[(&str, Acts)] = &[
-    ("agents", Acts::Plane),
-    ("alerts", Acts::Both),
-    ("alerts list-presets", Acts::Neither),
-    ("alerts rules", Acts::Plane),
-    ("alerts show-preset", Acts::Neither),
-    ("audit", Acts::Plane),
-    ("batches", Acts::Plane),
-    ("checks", Acts::Plane),
-    ("config", Acts::Neither),
-    ("config import", Acts::Plane),
-    ("config prometheus", Acts::Plane),
-    ("diagnose", Acts::Both),
-    ("diff", Acts::Both),
-    ("events", Acts::Plane),
-    ("groups", Acts::Plane),
-    ("init", Acts::File),
-    ("keys", Acts::Plane),
-    ("nodes", Acts::Plane),
-    ("nodes add", Acts::Both),
-    ("nodes exec", Acts::Both),
-    ("nodes install", Acts::Both),
-    ("nodes list", Acts::Both),
-    ("nodes remove", Acts::File),
-    ("nodes test", Acts::Both),
-    ("prometheuses", Acts::Plane),
-    ("runs", Acts::Plane),
-    ("status", Acts::Both),
-    ("tokens", Acts::Plane),
-    ("webhooks", Acts::Plane),
-];
-
-/// What the longest row says that fits these words.
-fn acts(words: &str) -> Option<Acts> {
-    let fits = |row: &&(&str, Acts)| {
-        words
-            .strip_prefix(row.0)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-    };
-    TABLE
-        .iter()
-        .filter(fits)
-        .max_by_key(|row| row.0.len())
-        .map(|row| row.1)
+/// Whether a command changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Does {
+    /// It changes something, at least with some option, and has `--dry-run`.
+    Changes,
+    /// It only looks. What a look leaves behind of itself, such as a host key that was never seen, is no change.
+    Reads,
+    /// It is what is asked for, for as long as it runs, and keeps what it keeps in a folder of its own.
+    Runs,
 }
 
-/// The command with that sentence below each of its commands that do something.
-pub(crate) fn told(command: Command) -> Command {
+impl Does {
+    const fn sentence(self) -> Option<&'static str> {
+        match self {
+            Self::Changes => Some("Changes something; --dry-run says what."),
+            Self::Reads => Some("Changes nothing."),
+            Self::Runs => None,
+        }
+    }
+}
+
+/// What is said of the command with these words.
+fn acts(words: &str) -> Option<(Acts, Does)> {
+    let row = TABLE.iter().find(|row| row.0 == words)?;
+    Some((row.1, row.2))
+}
+
+/// A command with that sentence below its help. `words` are those it is called with.
+pub(crate) fn told(command: Command, words: &str) -> Command {
+    // A noun does nothing itself.
+    let Some((acts, does)) = acts(words) else {
+        return without_reach(command, words);
+    };
+    let sentences: Vec<&str> = [Some(acts.sentence()), does.sentence()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let sentence = sentences.join(" ");
+    let text = match command.get_after_help() {
+        Some(before) => format!("{before}\n\n{sentence}"),
+        None => sentence,
+    };
+    command.after_help(text)
+}
+
+/// A noun of which the commands that ask nobody do not show the flags that say whom to ask. They take them all the
+/// same: a script may name the control plane on every line.
+fn without_reach(command: Command, words: &str) -> Command {
+    let asks_nobody = |name: &str| matches!(acts(&format!("{words} {name}")), Some((Acts::Neither, _)));
     let names: Vec<String> = (command.get_subcommands())
         .map(|below| below.get_name().to_owned())
+        .filter(|name| asks_nobody(name))
+        .collect();
+    let reach: Vec<Arg> = (command.get_arguments())
+        .filter(|arg| arg.get_help_heading() == Some(reach::HEADING))
+        .map(|arg| arg.clone().hide(true))
         .collect();
     let mut command = command;
     for name in names {
-        command = command.mut_subcommand(&name, |below| with_sentence(below, &name));
+        command = command.mut_subcommand(&name, |below| below.args(reach.clone()));
     }
     command
-}
-
-fn with_sentence(command: Command, words: &str) -> Command {
-    let names: Vec<String> = (command.get_subcommands())
-        .map(|below| below.get_name().to_owned())
-        .collect();
-    let mut command = command;
-    for name in &names {
-        let words = format!("{words} {name}");
-        command = command.mut_subcommand(name, |below| with_sentence(below, &words));
-    }
-    // A noun does nothing itself.
-    let sentence = acts(words).filter(|_| names.is_empty()).and_then(Acts::sentence);
-    let Some(sentence) = sentence else {
-        return command;
-    };
-    let text = match command.get_after_help() {
-        Some(before) => format!("{before}\n\n{sentence}"),
-        None => sentence.to_owned(),
-    };
-    command.after_help(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_longer_row_stands_over_a_shorter_one() {
-        assert_eq!(acts("nodes add"), Some(Acts::Both));
-        assert_eq!(acts("nodes verify"), Some(Acts::Plane));
-        assert_eq!(acts("nodes"), Some(Acts::Plane));
-        assert_eq!(acts("explain"), None);
-        assert_eq!(acts("nodesx"), None);
+    /// Every command that has none below it, with its words.
+    fn leaves(command: &Command, words: &str, all: &mut Vec<(String, Command)>) {
+        let mut below = (command.get_subcommands())
+            .filter(|below| below.get_name() != "help")
+            .peekable();
+        if below.peek().is_none() {
+            all.push((words.to_owned(), command.clone()));
+        }
+        for one in below {
+            leaves(one, format!("{words} {}", one.get_name()).trim(), all);
+        }
+    }
+
+    fn all() -> Vec<(String, Command)> {
+        let mut command = super::super::command();
+        command.build();
+        let mut all = Vec::new();
+        leaves(&command, "", &mut all);
+        assert!(all.len() > 100, "the tree has {} leaves", all.len());
+        all
     }
 
     #[test]
-    fn every_row_is_a_command_there_is() {
-        let command = super::super::command();
-        for (words, _) in TABLE {
-            let mut below = &command;
-            for word in words.split(' ') {
-                below = below.find_subcommand(word).unwrap_or_else(|| panic!("{words}"));
-            }
+    fn every_command_has_one_row_and_every_row_is_a_command() {
+        let all = all();
+        for (words, _) in &all {
+            let rows = TABLE.iter().filter(|row| row.0 == words).count();
+            assert_eq!(rows, 1, "`aami {words}` has {rows} rows in acts/table.rs");
+        }
+        assert_eq!(TABLE.len(), all.len());
+    }
+
+    #[test]
+    fn what_changes_something_has_a_dry_run_and_what_only_reads_has_none() {
+        for (words, command) in all() {
+            let has = (command.get_arguments()).any(|arg| arg.get_long() == Some("dry-run"));
+            let (_, does) = acts(&words).unwrap();
+            assert_eq!(has, does == Does::Changes, "`aami {words}` {does:?}");
         }
     }
 
     #[test]
     fn whoever_may_name_a_control_plane_says_by_what_it_acts() {
-        fn look(command: &Command, words: &str) {
-            let names_one = command
-                .get_arguments()
-                .any(|arg| arg.get_long() == Some("key-file"));
-            for below in command
-                .get_subcommands()
-                .filter(|below| below.get_name() != "help")
-            {
-                let words = format!("{words} {}", below.get_name());
-                if names_one {
-                    assert!(acts(words.trim()).is_some() || below.has_subcommands(), "{words}");
-                }
-                look(below, words.trim());
+        for (words, command) in all() {
+            let names_one = (command.get_arguments()).any(|arg| arg.get_long() == Some("key-file"));
+            let (acts, _) = acts(&words).unwrap();
+            assert!(
+                names_one || !matches!(acts, Acts::Both | Acts::Plane),
+                "`aami {words}` acts by {acts:?} and cannot be told by which"
+            );
+        }
+    }
+
+    #[test]
+    fn every_help_says_by_what_its_command_acts() {
+        for (words, mut command) in all() {
+            let help = command.render_help().to_string();
+            let (acts, _) = acts(&words).unwrap();
+            let sentence = acts.sentence();
+            assert_eq!(help.matches(sentence).count(), 1, "`aami {words} --help`: {sentence}");
+            let shows_reach = help.contains("--key-file");
+            assert!(!(acts == Acts::Neither && shows_reach), "`aami {words} --help` shows whom to ask");
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_that_can_be_typed() {
+        for (words, command) in all() {
+            let text = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let examples: Vec<&str> = (text.lines())
+                .skip_while(|line| *line != "Examples:")
+                .skip(1)
+                .take_while(|line| line.starts_with("  "))
+                .collect();
+            assert!(!examples.is_empty(), "`aami {words}` has no example");
+            let own = examples
+                .iter()
+                .filter(|line| line.contains(&format!("aami {words}")));
+            assert!(own.count() > 0, "no example of `aami {words}` is about itself");
+            for example in joined(&examples) {
+                let Some(typed) = typed(&example) else { continue };
+                let read = super::super::command().try_get_matches_from(&typed);
+                assert!(read.is_ok(), "`aami {words}`: {example}\n{}", read.unwrap_err());
             }
         }
-        look(&super::super::command(), "");
+    }
+
+    /// Lines that a backslash continues, as one.
+    fn joined(lines: &[&str]) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        let mut goes_on = false;
+        for line in lines {
+            let line = line.trim();
+            let text = line.trim_end_matches('\\').trim_end();
+            match all.last_mut() {
+                Some(last) if goes_on => *last = format!("{last} {text}"),
+                _ => all.push(text.to_owned()),
+            }
+            goes_on = line.ends_with('\\');
+        }
+        all
+    }
+
+    /// The words that the shell gives `aami` in an example; none where the example does not begin with it.
+    fn typed(example: &str) -> Option<Vec<String>> {
+        let example = example.strip_prefix("sudo ").unwrap_or(example);
+        if !example.starts_with("aami ") {
+            return None;
+        }
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for c in example.chars() {
+            match (c, quote) {
+                ('|' | '>' | '<' | '&' | ';' | '#', None) => break,
+                (' ', None) => words.extend(word.take()),
+                ('\'' | '"', None) => {
+                    quote = Some(c);
+                    word.get_or_insert_default();
+                }
+                (c, Some(open)) if c == open => quote = None,
+                (c, _) => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        Some(words)
     }
 }

@@ -30,8 +30,7 @@ Examples:
   dmesg | aami explain --log -
   journalctl -k --since yesterday | aami explain --log -
 
-A log ends with exit code 3 when something critical stands in it. It acts on what is built in: no control plane and no
-declared fleet is asked.")]
+A log ends with exit code 3 when something critical stands in it.")]
 pub(crate) struct Explain {
     /// An id, a symbol, or `list`; `xid` or `sxid` before a number; `search` before words
     #[arg(default_value = "list", conflicts_with = "log")]

@@ -30,8 +30,11 @@ const USUAL: &str = "http://127.0.0.1:8080";
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Under what these flags stand in a help.
+pub(crate) const HEADING: &str = "Control plane";
+
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Control plane")]
+#[command(next_help_heading = HEADING)]
 pub(crate) struct Reach {
     /// Address of the control plane [AAMI_SERVER; else the one on this machine]
     #[arg(long, global = true, value_name = "URL")]

@@ -1,19 +1,28 @@
 //! `aami status`: the whole in a few numbers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aami_api::health;
+use aami_api::node::NodeView;
 use aami_model::Exit;
 use aami_model::node_status::NodeStatus;
+use aami_model::nodeset::fold;
 use clap::Args;
 use serde::Serialize;
 
 use super::age::short;
 use super::failure::Failure;
+use super::paging;
+use super::paint::Paint;
+use super::query::Query;
+use super::screen::Format;
 use super::session::{Common, Session};
 use super::surroundings::Surroundings;
 use super::table::Table;
+use crate::fleet::alerts::AlertRow;
 use crate::fleet::health::Health;
+use crate::fleet::rule_sets;
 
 /// After so long without a question from Prometheus something is wrong, in seconds.
 const LONGEST_UNASKED: u64 = 120;
@@ -23,6 +32,7 @@ const LONGEST_UNASKED: u64 = 120;
 #[command(after_help = "\
 Examples:
   aami status
+  aami status -o wide
   aami status -o json
   aami status --watch 5")]
 pub(crate) struct Status {
@@ -50,7 +60,9 @@ impl Status {
         let mut fleet = self.common.fleet(surroundings)?;
         loop {
             let told = fleet.status()?;
-            fleet.screen().show(&told.data, |_| told.table)?;
+            fleet
+                .screen()
+                .show(&told.data, |wide| if wide { told.wide } else { told.table })?;
             let Some(seconds) = self.watch else {
                 return Ok(if told.is_well { Exit::Ok } else { Exit::NotHealthy });
             };
@@ -72,11 +84,55 @@ pub(crate) fn of(session: &Session) -> Result<Health, Failure> {
         status,
     };
     Ok(Health {
-        table: table(&report),
+        table: table(&report, None),
+        wide: if session.screen.format() == Format::Wide {
+            table(&report, Some(&Named::of(session)?))
+        } else {
+            Table::of_one()
+        },
         is_well: report.problems.is_empty(),
         data: serde_json::to_value(&report)
             .map_err(|error| Failure::Runtime(std::io::Error::other(error)))?,
     })
+}
+
+/// What is only counted otherwise, by name.
+#[derive(Debug)]
+pub(crate) struct Named {
+    /// Nodes by their status.
+    nodes: BTreeMap<&'static str, Vec<String>>,
+    /// Each Prometheus, and how it stands.
+    prometheuses: Vec<(String, String)>,
+    /// What fires, or why that is not known.
+    firing: Result<Vec<String>, String>,
+}
+
+impl Named {
+    fn of(session: &Session) -> Result<Self, Failure> {
+        let mut nodes: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        let all: Vec<NodeView> = paging::all(session, "/api/v1/nodes", &Query::default(), None)?;
+        for node in all {
+            nodes.entry(node.status.name()).or_default().push(node.hostname);
+        }
+        let prometheuses = rule_sets::prometheuses(session)?.into_iter().map(|view| {
+            let stands = format!("{}, rules {}", view.prometheus.url, view.state.name());
+            (view.prometheus.name, stands)
+        });
+        let firing = rule_sets::listed(session).map(|alerts| {
+            let firing = alerts.rows.into_iter().filter(|row| row.state == "firing");
+            let sentence = |row: AlertRow| match row.nodes.as_slice() {
+                [] => row.alert,
+                nodes => format!("{} on {}", row.alert, fold(nodes.iter().map(String::as_str))),
+            };
+            firing.map(sentence).collect()
+        });
+        Ok(Self {
+            nodes,
+            prometheuses: prometheuses.collect(),
+            // How the nodes are is known all the same.
+            firing: firing.map_err(|failure| failure.to_string()),
+        })
+    }
 }
 
 /// What is not well.
@@ -109,10 +165,11 @@ pub(crate) fn problems(health: &health::Health, status: &health::Status) -> Vec<
     problems
 }
 
-pub(crate) fn table(report: &Report) -> Table {
+pub(crate) fn table(report: &Report, named: Option<&Named>) -> Table {
     let status = &report.status;
     let mut table = Table::of_one();
-    table.line(
+    let is_ok = report.health.status == "ok";
+    table.painted_line(
         "Control plane",
         format!(
             "{} ({}), version {}, up {}",
@@ -121,6 +178,7 @@ pub(crate) fn table(report: &Report) -> Table {
             status.version,
             short(Duration::from_secs(status.uptime_seconds))
         ),
+        Some(if is_ok { Paint::Green } else { Paint::Red }),
     );
     table.line("Cluster", &status.cluster);
     table.line("Store", &status.store);
@@ -139,6 +197,12 @@ pub(crate) fn table(report: &Report) -> Table {
             counts.join(", ")
         },
     );
+    for known in NodeStatus::ALL {
+        let names = named.and_then(|named| named.nodes.get(known.name()));
+        if let Some(names) = names {
+            table.line(known.name(), fold(names.iter().map(String::as_str)));
+        }
+    }
     table.line("Scrape targets", status.targets);
     table.line(
         "Discovery",
@@ -147,8 +211,22 @@ pub(crate) fn table(report: &Report) -> Table {
             None => "Prometheus has not asked yet".to_owned(),
         },
     );
+    if let Some(named) = named {
+        for (name, stands) in &named.prometheuses {
+            table.line("Prometheus", format!("{name}, {stands}"));
+        }
+        match &named.firing {
+            Ok(firing) if firing.is_empty() => table.line("Firing", "none"),
+            Ok(firing) => {
+                for alert in firing {
+                    table.painted_line("Firing", alert, Some(Paint::Red));
+                }
+            }
+            Err(why) => table.painted_line("Firing", format!("not known: {why}"), Some(Paint::Yellow)),
+        }
+    }
     for problem in &report.problems {
-        table.line("Not well", problem);
+        table.painted_line("Not well", problem, Some(Paint::Red));
     }
     table
 }
@@ -189,7 +267,7 @@ mod tests {
     fn all_is_well() {
         let report = report(None, &[("online", 3), ("maintenance", 1), ("error", 0)], Some(4));
         assert!(report.problems.is_empty(), "{:?}", report.problems);
-        insta::assert_snapshot!(table(&report));
+        insta::assert_snapshot!(table(&report, None));
     }
 
     #[test]
@@ -199,7 +277,27 @@ mod tests {
             &[("online", 1), ("offline", 2), ("error", 1)],
             Some(500),
         );
-        insta::assert_snapshot!(table(&report));
+        insta::assert_snapshot!(table(&report, None));
+    }
+
+    #[test]
+    fn who_wants_every_name_is_told_every_name() {
+        let report = report(None, &[("online", 3), ("offline", 1)], Some(4));
+        let named = Named {
+            nodes: BTreeMap::from([
+                ("online", vec!["gpu-01".into(), "gpu-02".into(), "gpu-03".into()]),
+                ("offline", vec!["gpu-09".into()]),
+            ]),
+            prometheuses: vec![("main".into(), "http://127.0.0.1:9090, rules loaded".into())],
+            firing: Ok(vec!["NodeMissing on gpu-09".into()]),
+        };
+        insta::assert_snapshot!(table(&report, Some(&named)));
+        let unknown = Named {
+            firing: Err("nobody answers".into()),
+            ..named
+        };
+        let table = table(&report, Some(&unknown)).to_string();
+        assert!(table.contains("not known: nobody answers"), "{table}");
     }
 
     #[test]

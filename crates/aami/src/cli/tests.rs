@@ -25,7 +25,7 @@ fn help(command: &mut clap::Command, path: &str, all: &mut String) {
 
 #[test]
 fn the_whole_help() {
-    let mut command = super::command().term_width(100);
+    let mut command = super::command_for_people(&|_| true).term_width(100);
     command.build();
     let mut all = String::new();
     help(&mut command, "aami", &mut all);
@@ -33,8 +33,67 @@ fn the_whole_help() {
 }
 
 #[test]
+fn examples_come_before_options_and_are_told_once() {
+    fn look(command: &mut clap::Command, path: &str, seen: &mut usize) {
+        let help = command.render_help().to_string();
+        if let Some(examples) = help.find("Examples:") {
+            *seen += 1;
+            let (usage, options) = (help.find("Usage:"), help.find("Options:"));
+            assert!(usage < Some(examples), "{path}: {help}");
+            assert!(options.is_none_or(|options| examples < options), "{path}: {help}");
+            assert_eq!(help.matches("Examples:").count(), 1, "{path}: {help}");
+        }
+        for below in command
+            .get_subcommands_mut()
+            .filter(|below| below.get_name() != "help")
+        {
+            let path = format!("{path} {}", below.get_name());
+            look(below, &path, seen);
+        }
+    }
+    let mut command = super::command_for_people(&|_| true);
+    command.build();
+    let mut seen = 0;
+    look(&mut command, "aami", &mut seen);
+    assert!(seen > 50, "only {seen} commands show examples");
+}
+
+#[test]
+fn the_help_that_is_asked_for_is_the_whole_one() {
+    for words in [
+        &["aami", "nodes", "list", "--help"][..],
+        &["aami", "help", "nodes", "list"],
+        &["aami", "nodes", "--server", "show", "list", "-h"],
+    ] {
+        let words: Vec<std::ffi::OsString> = words.iter().map(Into::into).collect();
+        let help = super::read(&words).unwrap_err().to_string();
+        let (examples, options) = (help.find("Examples:"), help.find("Options:"));
+        assert!(examples.is_some() && examples < options, "{words:?}: {help}");
+        assert!(help.contains("Acts by the control plane"), "{words:?}: {help}");
+    }
+}
+
+#[test]
+fn a_mistyped_word_is_told_the_one_that_is_meant() {
+    for (words, tip) in [
+        (&["aami", "nods"][..], "'nodes'"),
+        (&["aami", "nodes", "lst"], "'list'"),
+        (&["aami", "nodes", "list", "--outptu", "json"], "'--output'"),
+        (
+            &["aami", "alerts", "show-preset", "gpu-prodction"],
+            "'gpu-production'",
+        ),
+    ] {
+        let words: Vec<std::ffi::OsString> = words.iter().map(Into::into).collect();
+        let said = super::read(&words).unwrap_err().to_string();
+        assert!(said.contains("tip:") && said.contains(tip), "{words:?}: {said}");
+    }
+}
+
+#[test]
 fn the_command_line_is_sound() {
     super::command().debug_assert();
+    super::command_for_people(&|_| true).debug_assert();
 }
 
 #[test]
@@ -65,6 +124,9 @@ fn a_mistyped_command_line_ends_as_usage() {
             "discovery",
         ],
         vec!["aami", "tokens", "edit", "x"],
+        // Only an installation can be gone on with: a command cannot know whether it may be run again.
+        vec!["aami", "nodes", "exec", "--all", "--resume", "x", "--", "true"],
+        vec!["aami", "nodes", "test", "--all", "--resume", "x"],
     ] {
         let exit = run(arguments.iter().map(Into::into).collect());
         assert_eq!(exit, Exit::Usage, "{arguments:?}");

@@ -12,6 +12,8 @@ pub(crate) struct Health {
     pub(crate) data: Value,
     /// To people.
     pub(crate) table: Table,
+    /// To people who want every name.
+    pub(crate) wide: Table,
     /// Whether nothing is wrong.
     pub(crate) is_well: bool,
 }

@@ -16,8 +16,7 @@ Examples:
   aami config check --config ./config.yaml -o json
 
 Ends with 0 where the configuration is sound and with 2 where it is not. A secret whose variable is not set
-is told and does not hinder: only the command that needs it stops.
-Acts on the configuration file alone, with or without a control plane.")]
+is told and does not hinder: only the command that needs it stops.")]
 pub(crate) struct Check {}
 
 /// What was found.

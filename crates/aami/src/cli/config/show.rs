@@ -15,9 +15,7 @@ use crate::fleet::{FileFleet, Fleet as _, invalid};
 Examples:
   aami config show
   aami config show --sources
-  aami config show ssh -o json
-
-Acts on the configuration file alone, with or without a control plane.")]
+  aami config show ssh -o json")]
 pub(crate) struct Show {
     /// Only this field and those below it, such as `ssh` or `nodes[0]`
     field: Option<String>,

@@ -34,7 +34,7 @@ const FACTS: &str = "hostname 2>/dev/null || uname -n\nuname -m\n\
 Examples:
   aami nodes test --all
   aami nodes test 'gpu[001-032]'
-  aami nodes test --all -o json | jq -r 'select(.ok | not) | .node'
+  aami nodes test --all -o json | jq -r '.[] | select(.ok | not) | .node'
 
 Nothing is changed on the nodes. A host key that was never seen is written down, unless `ssh.host_key_policy` says
 otherwise.")]
@@ -75,9 +75,6 @@ pub(super) struct Row {
 
 impl Test {
     pub(super) fn run(self, fleet: &mut dyn Fleet) -> Result<Exit, Failure> {
-        if self.together.resume.is_some() {
-            return Err(Failure::invalid("--resume belongs to `aami nodes install`"));
-        }
         let members = fleet.members(&self.chosen.which()?)?;
         if members.is_empty() {
             return Err(Failure::found(code::NOT_FOUND, "no node fits"));

@@ -2,7 +2,6 @@
 //! enough; shown while it goes on, summed up at the end, and something to go on from where it did not end.
 
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +22,12 @@ use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
 use crate::cli::surroundings::Surroundings;
 
+/// Under what these flags stand in a help.
+pub(crate) const HEADING: &str = "Many nodes at once";
+
 /// How many nodes at once, and when it is enough.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Many nodes at once")]
+#[command(next_help_heading = HEADING)]
 pub(crate) struct Together {
     /// Nodes at the same time [default: ssh.max_parallel of the configuration]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -36,9 +38,6 @@ pub(crate) struct Together {
     /// Begin no further nodes once more than this share of all failed, e.g. 5%
     #[arg(long, alias = "stop-at", value_name = "SHARE")]
     stop_above: Option<Percent>,
-    /// Go on with the nodes this file says are not done; a command that was stopped names it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) resume: Option<PathBuf>,
 }
 
 impl Together {

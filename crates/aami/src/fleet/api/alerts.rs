@@ -193,7 +193,7 @@ fn deliverer(view: &PrometheusView) -> String {
 }
 
 /// Every alert of every rule set, with what fires; and what fires that stands in none.
-pub(super) fn listed(session: &Session) -> Result<Alerts, Failure> {
+pub(crate) fn listed(session: &Session) -> Result<Alerts, Failure> {
     let sets: Vec<RuleSetView> = paging::all(session, "/api/v1/alerts/rules", &Query::default(), None)?;
     let all = prometheuses(session)?;
     let active = session.client.active_alerts("")?;

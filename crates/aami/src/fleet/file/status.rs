@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 
 use aami_config::Config;
+use aami_model::finding::Severity;
+use aami_model::nodeset::fold;
 use serde::Serialize;
 
 use super::FileFleet;
 use crate::cli::failure::Failure;
+use crate::cli::paint::Paint;
 use crate::cli::table::Table;
 use crate::fleet::engines::{Engine, EngineError, Value};
 use crate::fleet::health::{Health, some_of};
@@ -28,6 +31,9 @@ struct Report {
 struct Component {
     name: &'static str,
     url: String,
+    /// What it says that it is; none where it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
     /// `running`, `not running` or `unhealthy`.
     status: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -68,13 +74,19 @@ pub(super) fn status(fleet: &FileFleet) -> Result<Health, Failure> {
     let config = settings.config();
     let prometheus = Engine::here(config.prometheus.port);
     let components = vec![
-        component("Prometheus", &prometheus, "/-/ready"),
+        component("Prometheus", &prometheus, "/-/ready", &BUILD),
         component(
             "Alertmanager",
             &Engine::here(config.alertmanager.port),
             "/-/ready",
+            &STATUS,
         ),
-        component("Grafana", &Engine::here(config.grafana.port), "/api/health"),
+        component(
+            "Grafana",
+            &Engine::here(config.grafana.port),
+            "/api/health",
+            &HEALTH,
+        ),
     ];
     let mut problems: Vec<String> = components
         .iter()
@@ -131,7 +143,8 @@ pub(super) fn status(fleet: &FileFleet) -> Result<Health, Failure> {
         problems,
     };
     Ok(Health {
-        table: table(&report, answers),
+        table: table(&report, answers, false),
+        wide: table(&report, answers, true),
         is_well: report.problems.is_empty(),
         data: serde_json::to_value(&report)
             .map_err(|error| Failure::Runtime(std::io::Error::other(error)))?,
@@ -139,6 +152,28 @@ pub(super) fn status(fleet: &FileFleet) -> Result<Health, Failure> {
 }
 
 const RUNNING: &str = "running";
+
+/// Where a program says its version: a path, and where in the JSON there.
+struct Says {
+    path: &'static str,
+    at: &'static str,
+}
+
+/// <https://prometheus.io/docs/prometheus/latest/querying/api/#build-information>
+const BUILD: Says = Says {
+    path: "/api/v1/status/buildinfo",
+    at: "/data/version",
+};
+/// <https://github.com/prometheus/alertmanager/blob/v0.25.0/api/v2/openapi.yaml>
+const STATUS: Says = Says {
+    path: "/api/v2/status",
+    at: "/versionInfo/version",
+};
+/// <https://grafana.com/docs/grafana/latest/developers/http_api/other/#health-api>
+const HEALTH: Says = Says {
+    path: "/api/health",
+    at: "/version",
+};
 
 fn counted(count: usize) -> String {
     match count {
@@ -155,7 +190,7 @@ fn asked<T: Default>(problems: &mut Vec<String>, answer: Result<T, EngineError>)
     })
 }
 
-fn component(name: &'static str, engine: &Engine, path: &str) -> Component {
+fn component(name: &'static str, engine: &Engine, path: &str, says: &Says) -> Component {
     let (status, detail) = match engine.text(path) {
         Ok(_) => (RUNNING, String::new()),
         Err(EngineError::Silent { why, .. }) => ("not running", why),
@@ -164,9 +199,17 @@ fn component(name: &'static str, engine: &Engine, path: &str) -> Component {
     Component {
         name,
         url: engine.url().to_owned(),
+        version: (status == RUNNING).then(|| version(engine, says)).flatten(),
         status,
         detail,
     }
+}
+
+/// What a program says that it is. That it does not say so is no fault of it.
+fn version(engine: &Engine, says: &Says) -> Option<String> {
+    let text = engine.text(says.path).ok()?;
+    let json: serde_json::Value = serde_json::from_str(&text).ok()?;
+    Some(json.pointer(says.at)?.as_str()?.to_owned())
 }
 
 fn nodes(config: &Config, prometheus: &Engine) -> Result<Nodes, EngineError> {
@@ -225,19 +268,22 @@ fn firing(prometheus: &Engine) -> Result<Vec<Firing>, EngineError> {
     Ok(firing)
 }
 
-fn table(report: &Report, answers: bool) -> Table {
+fn table(report: &Report, answers: bool, wide: bool) -> Table {
     let mut table = Table::of_one();
     table.line("Cluster", &report.cluster);
     table.line("Configuration", &report.config);
     for component in &report.components {
-        table.line(
-            component.name,
-            match component.status {
-                RUNNING => "✅ running".to_owned(),
-                "unhealthy" => format!("⚠️ unhealthy ({})", component.detail),
-                _ => "❌ not running".to_owned(),
-            },
-        );
+        let (mut stands, paint) = match component.status {
+            RUNNING => ("✅ running".to_owned(), Paint::Green),
+            "unhealthy" => (format!("⚠️ unhealthy ({})", component.detail), Paint::Yellow),
+            _ => ("❌ not running".to_owned(), Paint::Red),
+        };
+        if wide {
+            let version = component.version.as_ref();
+            stands.push_str(&version.map_or_else(String::new, |version| format!(", version {version}")));
+            stands.push_str(&format!(", {}", component.url));
+        }
+        table.painted_line(component.name, stands, Some(paint));
     }
     let nodes = &report.nodes;
     table.line(
@@ -254,6 +300,18 @@ fn table(report: &Report, answers: bool) -> Table {
             format!("{} declared", nodes.declared)
         },
     );
+    if wide {
+        for (status, names) in [
+            ("Up", &nodes.up),
+            ("Down", &nodes.down),
+            ("Unknown", &nodes.unknown),
+        ] {
+            table.line(status, fold(names.iter().map(String::as_str)));
+        }
+        for part in &nodes.exporters_down {
+            table.line("Without", format!("{} on {}", part.jobs.join(", "), part.node));
+        }
+    }
     if answers {
         table.line(
             "Alerts firing",
@@ -265,8 +323,24 @@ fn table(report: &Report, answers: bool) -> Table {
             },
         );
     }
+    if wide {
+        for alert in &report.firing {
+            let on = Some(&alert.node).filter(|node| !node.is_empty());
+            let on = on.map_or_else(String::new, |node| format!(" on {node}"));
+            let paint = match alert.severity.as_str() {
+                "critical" => Paint::of(Severity::Critical),
+                "warning" => Paint::of(Severity::Warning),
+                _ => None,
+            };
+            table.painted_line(
+                "Firing",
+                format!("{} ({}){on}", alert.alert, alert.severity),
+                paint,
+            );
+        }
+    }
     for problem in &report.problems {
-        table.line("Not well", problem);
+        table.painted_line("Not well", problem, Some(Paint::Red));
     }
     table
 }
