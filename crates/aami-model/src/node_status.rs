@@ -304,87 +304,62 @@ mod tests {
 
     use super::*;
 
-    fn after(from: NodeStatus, trigger: Trigger) -> Option<(NodeStatus, &'static [NodeEvent])> {
+    /// A cell of the grid: `online C` where it leads and what is told, `.` where it stays, `x` where it is refused.
+    fn cell(from: NodeStatus, trigger: Trigger) -> String {
+        let letter = |event: &NodeEvent| match event {
+            NodeEvent::Registered => 'R',
+            NodeEvent::InstallationStarted => 'S',
+            NodeEvent::InstallationFailed => 'F',
+            NodeEvent::Connected => 'C',
+            NodeEvent::Disconnected => 'D',
+            NodeEvent::MaintenanceMode => 'M',
+            NodeEvent::Resumed => 'B',
+            NodeEvent::Decommissioned => 'G',
+        };
         match next(from, trigger) {
-            Ok(Outcome::Moved { to, events }) => Some((to, events)),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn the_table_of_the_design_holds_row_by_row() {
-        use NodeEvent as E;
-        use NodeStatus::*;
-        use Trigger as T;
-        let rows: &[(&[NodeStatus], Trigger, NodeStatus, &[NodeEvent])] = &[
-            (
-                &[Pending, Error],
-                T::InstallerReported,
-                Installing,
-                &[E::InstallationStarted],
-            ),
-            (&[Installing], T::Connected, Online, &[E::Connected]),
-            (&[Installing], T::Verified, Online, &[E::Connected]),
-            (
-                &[Pending, Error],
-                T::Connected,
-                Online,
-                &[E::InstallationStarted, E::Connected],
-            ),
-            (&[Installing], T::InstallFailed, Error, &[E::InstallationFailed]),
-            (&[Installing], T::InstallSilent, Error, &[E::InstallationFailed]),
-            (&[Online], T::HeartbeatLost, Offline, &[E::Disconnected]),
-            (&[Online], T::ScrapeDown, Offline, &[E::Disconnected]),
-            (&[Offline], T::Connected, Online, &[E::Connected]),
-            (&[Offline], T::ScrapeUp, Online, &[E::Connected]),
-            (
-                &[Online, Offline],
-                T::MaintenanceStarted,
-                Maintenance,
-                &[E::MaintenanceMode],
-            ),
-            (
-                &[Maintenance],
-                T::MaintenanceEnded { reachable: true },
-                Online,
-                &[E::Resumed],
-            ),
-            (
-                &[Maintenance],
-                T::MaintenanceEnded { reachable: false },
-                Offline,
-                &[E::Resumed],
-            ),
-            (
-                &[Pending, Online, Offline, Maintenance, Error],
-                T::ReinstallStarted,
-                Installing,
-                &[E::InstallationStarted],
-            ),
-            (
-                &[Pending, Installing, Online, Offline, Maintenance, Error],
-                T::Retired,
-                Inactive,
-                &[E::Decommissioned],
-            ),
-            (&[Inactive], T::Restored, Pending, &[E::Registered]),
-        ];
-        for (froms, trigger, to, events) in rows {
-            for from in *froms {
-                assert_eq!(
-                    after(*from, *trigger),
-                    Some((*to, *events)),
-                    "{from:?} {trigger:?}"
-                );
+            Ok(Outcome::Moved { to, events }) => {
+                format!("{} {}", to.name(), events.iter().map(letter).collect::<String>())
             }
+            Ok(Outcome::Stays) => ".".to_owned(),
+            Err(_) => "x".to_owned(),
         }
     }
 
     #[test]
-    fn a_retired_node_only_comes_back_by_an_operator() {
-        for trigger in Trigger::ALL {
-            let back = after(NodeStatus::Inactive, trigger).is_some();
-            assert_eq!(back, trigger == Trigger::Restored, "{trigger:?}");
+    fn the_table_of_the_design_holds_cell_by_cell() {
+        use Trigger as T;
+        let (begun, up, down) = ("installing S", "online C", "offline D");
+        let (failed, out, gone) = ("error F", "maintenance M", "inactive G");
+        let (at_once, back_up, back_down) = ("online SC", "online B", "offline B");
+        // pending, installing, online, offline, maintenance, error, inactive
+        let grid = [
+            (T::InstallerReported, [begun, ".", ".", ".", ".", begun, "x"]),
+            (T::Enrolled, [begun, ".", ".", ".", ".", begun, "x"]),
+            (T::Verified, [at_once, up, ".", up, ".", at_once, "x"]),
+            (T::Connected, [at_once, up, ".", up, ".", at_once, "x"]),
+            (T::InstallFailed, ["x", failed, ".", ".", ".", ".", "x"]),
+            (T::InstallSilent, ["x", failed, "x", "x", "x", ".", "x"]),
+            (T::HeartbeatLost, ["x", "x", down, ".", ".", "x", "x"]),
+            (T::ScrapeDown, ["x", "x", down, ".", ".", "x", "x"]),
+            (T::ScrapeUp, ["x", "x", ".", up, ".", "x", "x"]),
+            (T::MaintenanceStarted, ["x", "x", out, out, ".", "x", "x"]),
+            (
+                T::MaintenanceEnded { reachable: true },
+                ["x", "x", ".", ".", back_up, "x", "x"],
+            ),
+            (
+                T::MaintenanceEnded { reachable: false },
+                ["x", "x", ".", ".", back_down, "x", "x"],
+            ),
+            (T::ReinstallStarted, [begun, ".", begun, begun, begun, begun, "x"]),
+            (T::Retired, [gone, gone, gone, gone, gone, gone, "."]),
+            (T::Restored, ["x", "x", "x", "x", "x", "x", "pending R"]),
+        ];
+        assert_eq!(grid.map(|(trigger, _)| trigger), Trigger::ALL);
+        for (trigger, cells) in grid {
+            for (from, wanted) in NodeStatus::ALL.into_iter().zip(cells) {
+                assert_eq!(cell(from, trigger), wanted, "{from:?} {trigger:?}");
+            }
         }
     }
 

@@ -1,94 +1,14 @@
 //! One execution of a plan on one host: its status, its steps, and the numbered stream of events
 //! that every renderer (terminal, plain lines, JSON lines, metrics, the control plane) reads.
 
+mod status;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-
-/// The lifecycle of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum RunStatus {
-    /// Opened, nothing has happened yet.
-    Pending,
-    /// At work.
-    Running,
-    /// Every step holds.
-    Completed,
-    /// A step failed for good.
-    Failed,
-    /// Stopped in the middle; can be resumed.
-    Interrupted,
-    /// Called off by an operator.
-    Cancelled,
-}
-
-impl RunStatus {
-    /// Every status.
-    pub const ALL: [Self; 6] = [
-        Self::Pending,
-        Self::Running,
-        Self::Completed,
-        Self::Failed,
-        Self::Interrupted,
-        Self::Cancelled,
-    ];
-
-    /// The name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// Whether nothing more can happen to it.
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Cancelled)
-    }
-
-    /// Whether a run may go from this status to `next`. Failed and interrupted runs can be resumed;
-    /// completed and cancelled ones are over.
-    pub const fn may_become(self, next: Self) -> bool {
-        match self {
-            Self::Pending => matches!(
-                next,
-                Self::Running | Self::Failed | Self::Cancelled | Self::Interrupted
-            ),
-            Self::Running => {
-                matches!(
-                    next,
-                    Self::Completed | Self::Failed | Self::Interrupted | Self::Cancelled
-                )
-            }
-            Self::Failed | Self::Interrupted => matches!(next, Self::Running | Self::Cancelled),
-            Self::Completed | Self::Cancelled => false,
-        }
-    }
-}
-
-/// The lifecycle of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum StepStatus {
-    /// Not begun.
-    #[default]
-    Pending,
-    /// Begun. After a crash this means "unknown", and the step is probed.
-    InProgress,
-    /// Holds.
-    Completed,
-    /// Failed.
-    Failed,
-}
+pub use status::{Outcome, Refusal, RunStatus, RunTrigger, StepStatus, StepTrigger, next};
 
 /// A step as it stands in a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,7 +112,7 @@ pub enum RunEventKind {
     },
     /// The last event of every run that ended.
     RunFinished {
-        /// Completed, failed, interrupted or cancelled.
+        /// Completed, failed or interrupted; no other is an end that a run can tell of itself.
         status: RunStatus,
         /// How long the whole took.
         duration_ms: u64,
@@ -202,14 +122,6 @@ pub enum RunEventKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_finished_run_stays_finished() {
-        for status in RunStatus::ALL {
-            let moves = RunStatus::ALL.iter().any(|next| status.may_become(*next));
-            assert_eq!(moves, !status.is_final(), "{}", status.name());
-        }
-    }
 
     #[test]
     fn an_event_is_one_flat_object() {

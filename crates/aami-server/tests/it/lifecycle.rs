@@ -340,6 +340,59 @@ fn an_installation_is_followed_and_its_failure_moves_the_node() {
 }
 
 #[test]
+fn what_cannot_be_true_of_a_run_is_refused_and_changes_nothing() {
+    let house = House::new();
+    let token = house.token(|_| {}).token;
+    let opened: Validated = house.stranger().with_bearer(&token).validate().unwrap().body;
+    let run = opened.run.unwrap();
+    let installer = house.stranger().with_bearer(&run.credential);
+    let shown = || -> Value { house.admin().get(&format!("/api/v1/runs/{}", run.id)).unwrap() };
+    let ended = |seq, status| {
+        event(
+            seq,
+            RunEventKind::RunFinished {
+                status,
+                duration_ms: 1,
+            },
+        )
+    };
+    let started = RunEventKind::RunStarted {
+        plan: "node".into(),
+        steps: Vec::new(),
+    };
+    installer
+        .report(&run.id, vec![event(1, started.clone())])
+        .unwrap();
+    // Given a run at work, when it says that it ended as something that is no end, or that an operator called it off,
+    for status in [RunStatus::Pending, RunStatus::Running, RunStatus::Cancelled] {
+        let refused = installer.report(&run.id, vec![ended(2, status)]);
+        assert_eq!(code_of(refused), "TRANSITION_REFUSED", "{status:?}");
+    }
+    // or that it went on after its end,
+    let after = vec![ended(2, RunStatus::Completed), event(3, started)];
+    assert_eq!(code_of(installer.report(&run.id, after)), "TRANSITION_REFUSED");
+    // then nothing of that is kept, and it goes on.
+    assert_eq!(
+        (&shown()["status"], &shown()["last_event"]),
+        (&json!("running"), &json!(1))
+    );
+    installer
+        .report(&run.id, vec![ended(2, RunStatus::Completed)])
+        .unwrap();
+    // What is over cannot be called off, and what was called off can be again.
+    let cancel = |id: &aami_model::RunId| {
+        let path = format!("/api/v1/runs/{id}/cancel");
+        house.admin().post::<Value, Value>(&path, Some(&json!({})))
+    };
+    assert_eq!(code_of(cancel(&run.id)), "TRANSITION_REFUSED");
+    let other: Validated = house.stranger().with_bearer(&token).validate().unwrap().body;
+    let other = other.run.unwrap().id;
+    for _ in 0..2 {
+        assert_eq!(cancel(&other).unwrap()["status"], "cancelled");
+    }
+}
+
+#[test]
 fn an_installation_nobody_reports_of_is_given_up() {
     let house = House::with(|config| config.install_silence = Duration::from_secs(600));
     let token = house.token(|_| {}).token;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aami_model::Timestamp;
-use aami_model::run::{RunEvent, RunEventKind, RunStatus, StepStatus};
+use aami_model::run::{self, Outcome, RunEvent, RunEventKind, RunStatus, RunTrigger, StepTrigger};
 use serde_json::{Value, json};
 
 use crate::view::document::{RunDocument, StepDocument};
@@ -17,17 +17,21 @@ fn line(text: &str, longest: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(longest).collect()
 }
 
-/// Takes one event into the picture of a run. Unknown steps are ignored: the plan said which there are.
-pub(super) fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
+/// Takes one event into the picture of a run, or says why it cannot be true. Unknown steps are ignored: the plan said
+/// which there are.
+pub(super) fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) -> Result<(), run::Refusal> {
+    let was = run.status;
+    if let Outcome::Moved(to) = run::next(was, RunTrigger::of(&event.kind))? {
+        run.status = to;
+    }
     let find = |run: &mut RunDocument, id: &str| run.steps.iter().position(|step| step.id == id);
     match &event.kind {
         RunEventKind::RunStarted { plan, steps } => {
             run.plan = Some(line(plan, 64));
             // The script fetches the agent, which goes on in the same run with steps of its own.
-            if run.status != RunStatus::Running || run.started_at.is_none() {
+            if was != RunStatus::Running || run.started_at.is_none() {
                 run.started_at = Some(event.at);
             }
-            run.status = RunStatus::Running;
             for step in steps {
                 let id = line(&step.id, 64);
                 if run.steps.len() < MOST_STEPS && run.steps.iter().all(|known| known.id != id) {
@@ -42,7 +46,8 @@ pub(super) fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
         RunEventKind::StepStarted { step, attempt } => {
             if let Some(at) = find(run, step) {
                 let step = &mut run.steps[at];
-                (step.status, step.attempts) = (StepStatus::InProgress, *attempt);
+                step.take(StepTrigger::Begun);
+                step.attempts = *attempt;
                 step.started_at = Some(event.at);
                 (step.duration_ms, step.outcome) = (None, None);
             }
@@ -54,8 +59,8 @@ pub(super) fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
         } => {
             if let Some(at) = find(run, step) {
                 let step = &mut run.steps[at];
-                (step.status, step.outcome) = (StepStatus::Completed, Some(*outcome));
-                (step.duration_ms, step.error) = (Some(*duration_ms), None);
+                step.take(StepTrigger::Completed);
+                (step.outcome, step.duration_ms, step.error) = (Some(*outcome), Some(*duration_ms), None);
                 step.details.clear();
             }
         }
@@ -68,24 +73,36 @@ pub(super) fn absorb(run: &mut RunDocument, event: &RunEvent, now: Timestamp) {
             ..
         } => {
             if let Some(at) = find(run, step) {
-                run.steps[at].status = StepStatus::Failed;
-                run.steps[at].duration_ms = Some(*duration_ms);
-                run.steps[at].error = Some(format!("{}: {}", line(code, 64), line(message, 500)));
-                run.steps[at].details = few(details);
+                let step = &mut run.steps[at];
+                step.take(StepTrigger::Failed);
+                step.duration_ms = Some(*duration_ms);
+                step.error = Some(format!("{}: {}", line(code, 64), line(message, 500)));
+                step.details = few(details);
             }
         }
-        RunEventKind::RunFinished { status, .. } => run.status = *status,
-        RunEventKind::StepProgress { .. } | RunEventKind::StepNote { .. } => {}
+        RunEventKind::RunFinished { .. }
+        | RunEventKind::StepProgress { .. }
+        | RunEventKind::StepNote { .. } => {}
     }
     run.last_event = event.seq;
     run.updated_at = now;
+    Ok(())
+}
+
+impl StepDocument {
+    fn take(&mut self, trigger: StepTrigger) {
+        if let Outcome::Moved(to) = self.status.next(trigger) {
+            self.status = to;
+        }
+    }
 }
 
 /// What failed: the step that did, else what was just reported of no step of the plan.
 pub(super) struct Failure {
+    step: String,
     code: String,
     message: String,
-    details: Value,
+    details: BTreeMap<String, String>,
 }
 
 impl Failure {
@@ -111,7 +128,7 @@ impl Failure {
                 _ => None,
             })
         };
-        let (step, code, message, more) = in_step.or_else(elsewhere).unwrap_or_else(|| {
+        let (step, code, message, details) = in_step.or_else(elsewhere).unwrap_or_else(|| {
             let message = "the installation ended without saying why".to_owned();
             (
                 String::new(),
@@ -120,11 +137,8 @@ impl Failure {
                 BTreeMap::new(),
             )
         });
-        let mut details = json!({ "step": step });
-        for (name, value) in more {
-            details[name] = json!(value);
-        }
         Self {
+            step,
             code,
             message,
             details,
@@ -135,8 +149,10 @@ impl Failure {
         format!("{}: {}", self.code, self.message)
     }
 
-    pub(super) fn told(&self) -> Value {
-        json!({ "code": self.code, "message": self.message, "details": self.details })
+    /// Adds it to what is told: the error as receivers compare it, and beside it the step it was in.
+    pub(super) fn tell(&self, data: &mut Value) {
+        data["error"] = json!({ "code": self.code, "message": self.message, "details": self.details });
+        data["step"] = json!(self.step);
     }
 }
 
