@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aami_model::event::{Event, MOST_EVENTS_A_TRANSACTION};
+use aami_model::node::Node;
 use aami_model::node_status::NodeEvent;
 use aami_model::{Code, EventId, OrgId, Timestamp, code};
 use aami_store::{Compared, Key, Revision, Txn, TxnOutcome, keys};
@@ -82,6 +83,16 @@ impl Change {
             self = self.tell(event.name(), data.clone());
         }
         self
+    }
+
+    /// Tells that a node is scraped elsewhere from now on, where that is so.
+    pub(crate) fn tell_address(self, was: &Node, is: &Node) -> Self {
+        if was.ip_address == is.ip_address {
+            return self;
+        }
+        let mut data = node_data(is);
+        (data["from"], data["to"]) = (json!(was.ip_address), json!(is.ip_address));
+        self.tell("node.address_changed", data)
     }
 
     /// The codes of the installations that this tells have failed; those that are in no registry are a stranger's
@@ -312,7 +323,7 @@ fn is_fenced_off(asking: &Asking, compared: &[Compared]) -> bool {
 }
 
 /// What every node event carries. The members in camelCase are those of the older event documents.
-pub(crate) fn node_data(node: &aami_model::node::Node) -> Value {
+pub(crate) fn node_data(node: &Node) -> Value {
     json!({
         "hostname": node.hostname,
         "ip_address": node.ip_address,

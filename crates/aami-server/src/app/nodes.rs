@@ -132,6 +132,7 @@ impl App {
         view.silence = self.silence_of(snapshot, node);
         let conn = snapshot.linked.conn(&node.id);
         view.agent_version = conn.map(|conn| conn.doc.agent_version.clone());
+        view.connected_since = conn.filter(|_| view.connected).map(|conn| conn.doc.at);
         view.config = group_config::standing(snapshot, node, self.config.heartbeat_timeout);
         if with_findings && let Some(reported) = snapshot.linked.reported.get(&node.id) {
             let observed = reported.doc.observed.iter().chain(&reported.doc.findings);
@@ -477,7 +478,7 @@ impl App {
                     }
                     change = change.tell(event, data);
                 }
-                change = change.transact(|txn| {
+                change = change.tell_address(&held.doc, &node).transact(|txn| {
                     let txn = txn
                         .when_unchanged(keys::node(id), held.revision)
                         .put(keys::node(id), encode(&node));

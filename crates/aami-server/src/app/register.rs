@@ -384,6 +384,9 @@ fn plan(
     }
 
     change = change.noting(json!({ "hostname": node.hostname, "known": known, "token": token.doc.id }));
+    if let Some(old) = old {
+        change = change.tell_address(&old.doc, &node);
+    }
     // The first one of a declared node is in the place of none.
     let rotated = |old: &&std::sync::Arc<Held<Node>>| {
         let before = &old.doc.identity.credential_hash;

@@ -50,6 +50,59 @@ fn a_node_is_listed_with_its_labels_and_leaves_at_once_when_it_retires() {
 }
 
 #[test]
+fn a_node_that_moved_is_scraped_where_it_is_now_and_that_is_told() {
+    let house = House::new();
+    let prometheus = prometheus(&house);
+    let admin = house.admin();
+    let token = house.token(|_| {}).token;
+    let machine = Machine::new("gpu-01", 1);
+    let node = machine.register(&house.stranger(), &token).unwrap().node;
+    let moves = || {
+        let told = admin.events(0, 100).unwrap().events;
+        told.into_iter()
+            .filter(|event| event.kind == "node.address_changed")
+            .map(|event| {
+                (
+                    event.subject,
+                    event.data["from"].clone(),
+                    event.data["to"].clone(),
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let subject = format!("node:{}", node.id);
+    let moved = |from: &str, to: &str| (subject.clone(), json!(from), json!(to));
+
+    // Given a node that stays where it is, then there is nothing to tell.
+    machine.register(&house.stranger(), &token).unwrap();
+    assert_eq!(moves(), []);
+    // When it enrols again from elsewhere, then Prometheus is told at once, and everybody else once;
+    let elsewhere = machine.clone().with(|r| r.ip_address = "127.9.2.11".into());
+    elsewhere.register(&house.stranger(), &token).unwrap();
+    elsewhere.register(&house.stranger(), &token).unwrap();
+    assert_eq!(targets(&prometheus, ""), ["127.9.2.11:9100"]);
+    assert_eq!(moves(), [moved("127.9.2.10", "127.9.2.11")]);
+    // when it says so itself, by its own credential, too;
+    let again = machine.clone().with(|r| r.ip_address = "127.9.2.12".into());
+    again.register(&house.stranger(), &machine.credential).unwrap();
+    assert_eq!(targets(&prometheus, ""), ["127.9.2.12:9100"]);
+    // and when an operator says where it is, that stays.
+    let path = format!("/api/v1/nodes/{}", node.id);
+    let _: NodeView = admin
+        .patch(&path, &json!({ "ip_address": "127.9.2.20" }))
+        .unwrap();
+    machine.register(&house.stranger(), &token).unwrap();
+    again.register(&house.stranger(), &machine.credential).unwrap();
+    assert_eq!(targets(&prometheus, ""), ["127.9.2.20:9100"]);
+    let told = [
+        moved("127.9.2.10", "127.9.2.11"),
+        moved("127.9.2.11", "127.9.2.12"),
+        moved("127.9.2.12", "127.9.2.20"),
+    ];
+    assert_eq!(moves(), told);
+}
+
+#[test]
 fn whoever_looks_at_what_prometheus_is_told_is_not_taken_for_prometheus() {
     let house = House::new();
     let prometheus = prometheus(&house);
