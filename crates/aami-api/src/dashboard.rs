@@ -7,7 +7,8 @@
 //! First comes `snapshot`, every row there is, and `synced`; then what changes, as it changes. [`Frame::seq`] says how
 //! far everything has been told: whoever remembers the last one, with the `epoch` of the first frame, and hands them
 //! back as `?after=SEQ&epoch=EPOCH`, goes on from there (`resumed`) without a gap and without a repetition. Where that
-//! is not possible, `snapshot` comes again, and the events since `after` with it: what was shown before is void.
+//! is not possible, `snapshot` comes again, and the events since `after` with it: what was shown before is void. Where
+//! not even those are kept any longer, `resync` says so before the first that is.
 //!
 //! *State* is stored and can be resumed; *live* is the present, the newest replaces what was. Who reads slowly gets of
 //! each row only the newest, and where even that is too much, a snapshot again.
@@ -62,6 +63,11 @@ pub enum What {
     Resumed {
         /// Which life of the store the numbers belong to.
         epoch: String,
+    },
+    /// Events you have not seen are kept no longer: between what you had and what follows some are missing for good.
+    Resync {
+        /// Up to this number.
+        pruned_through: u64,
     },
     /// You have seen everything there was up to `seq`. Comes again from time to time.
     Synced,

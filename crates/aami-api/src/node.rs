@@ -52,6 +52,9 @@ pub struct NodeView {
     /// Whether its agent is connected at this moment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub connected: bool,
+    /// Since when, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_since: Option<Timestamp>,
     /// When it last said anything, as far as this control plane has heard it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
@@ -124,6 +127,7 @@ impl From<&Node> for NodeView {
             maintenance_until: node.maintenance_until,
             silence: None,
             connected: false,
+            connected_since: None,
             last_seen: None,
             resources: None,
             agent_version: None,

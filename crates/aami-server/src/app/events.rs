@@ -8,6 +8,7 @@ use aami_model::event::{Event, MOST_EVENTS_A_TRANSACTION, seq};
 use aami_store::Revision;
 use aami_store::history::{HistoryQuery, Kind, Reading, Record};
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{App, Refusal, access};
@@ -94,27 +95,45 @@ pub(crate) struct Wanted {
     pub(crate) subject: Option<String>,
 }
 
+/// Some of what was told, as documents in the order of their numbers.
+struct Told {
+    documents: Vec<Bytes>,
+    /// Where to go on.
+    last_seq: u64,
+    /// Nothing up to this number is kept any longer.
+    pruned_through: u64,
+}
+
+impl Told {
+    fn read<T: DeserializeOwned>(&self) -> Vec<T> {
+        let documents = self.documents.iter();
+        documents
+            .filter_map(|json| serde_json::from_slice(json).ok())
+            .collect()
+    }
+}
+
 impl App {
     /// Events after a number, of the organisations the caller sees.
     pub(crate) async fn events(&self, caller: &Caller, wanted: &Wanted) -> Result<Events, Refusal> {
         access::require(caller, Role::Viewer)?;
-        let (documents, last_seq) = self.told(Kind::Event, caller, wanted).await?;
-        let events = documents
-            .into_iter()
-            .filter_map(|json| serde_json::from_slice(&json).ok())
-            .collect();
-        Ok(Events { events, last_seq })
+        let told = self.told(Kind::Event, caller, wanted).await?;
+        Ok(Events {
+            events: told.read(),
+            last_seq: told.last_seq,
+            pruned_through: told.pruned_through,
+        })
     }
 
     /// Audit entries after a number, of the organisations the caller sees.
     pub(crate) async fn audit(&self, caller: &Caller, wanted: &Wanted) -> Result<Audit, Refusal> {
         access::require(caller, Role::Admin)?;
-        let (documents, last_seq) = self.told(Kind::Audit, caller, wanted).await?;
-        let entries = documents
-            .into_iter()
-            .filter_map(|json| serde_json::from_slice(&json).ok())
-            .collect();
-        Ok(Audit { entries, last_seq })
+        let told = self.told(Kind::Audit, caller, wanted).await?;
+        Ok(Audit {
+            entries: told.read(),
+            last_seq: told.last_seq,
+            pruned_through: told.pruned_through,
+        })
     }
 
     /// A node's own events, as JSON values.
@@ -126,17 +145,13 @@ impl App {
     ) -> Result<Vec<Value>, Refusal> {
         self.node(caller, id)?;
         wanted.subject = Some(format!("node:{id}"));
-        let (documents, _) = self.told(Kind::Event, caller, &wanted).await?;
-        Ok(documents
-            .into_iter()
-            .filter_map(|json| serde_json::from_slice(&json).ok())
-            .collect())
+        Ok(self.told(Kind::Event, caller, &wanted).await?.read())
     }
 
     /// The outbox is looked at first and the history after it, so what is moved in between is seen at
     /// least once; the number joins the two. Nothing beyond the picture's revision is shown: something
     /// before it might still be on its way.
-    async fn told(&self, kind: Kind, caller: &Caller, wanted: &Wanted) -> Result<(Vec<Bytes>, u64), Refusal> {
+    async fn told(&self, kind: Kind, caller: &Caller, wanted: &Wanted) -> Result<Told, Refusal> {
         let snapshot = self.view.current();
         let (_, newest) = bounds(&snapshot, snapshot.revision);
         let fits = |record: &Record| {
@@ -166,7 +181,7 @@ impl App {
             );
         }
         let mut reading = Reading::After(wanted.after);
-        let mut copied = 0;
+        let (mut copied, mut pruned_through) = (0, 0);
         loop {
             let mut query = HistoryQuery::new(kind, reading, wanted.limit);
             if let Orgs::Only(orgs) = &caller.orgs {
@@ -177,6 +192,7 @@ impl App {
             }
             let page = self.history.read(query).await?;
             copied += page.records.len();
+            pruned_through = pruned_through.max(page.pruned);
             found.extend(
                 page.records
                     .into_iter()
@@ -195,6 +211,10 @@ impl App {
             Some((last, _)) if full || taken.len() == wanted.limit => *last,
             _ => newest.max(wanted.after),
         };
-        Ok((taken.into_iter().map(|(_, json)| json).collect(), last_seq))
+        Ok(Told {
+            documents: taken.into_iter().map(|(_, json)| json).collect(),
+            last_seq,
+            pruned_through,
+        })
     }
 }

@@ -6,6 +6,7 @@ use aami_api::event::AuditEntry;
 use aami_model::Exit;
 use clap::{Args, Subcommand};
 
+use super::events::say_what_is_gone;
 use super::failure::Failure;
 use super::session::{Common, Session};
 use super::surroundings::Surroundings;
@@ -27,6 +28,10 @@ enum Verb {
 
 /// List the latest changes and who made them
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami audit list
+  aami audit list --limit 20 -o json")]
 struct List {
     /// Only entries after this sequence number
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
@@ -47,9 +52,10 @@ impl Audit {
 impl List {
     fn run(self, session: &mut Session) -> Result<Exit, Failure> {
         let mut latest: VecDeque<AuditEntry> = VecDeque::new();
-        let mut after = self.after;
+        let (mut after, mut pruned, mut cut) = (self.after, 0, false);
         loop {
             let page = session.client.audit(after, 1_000)?;
+            pruned = pruned.max(page.pruned_through);
             if page.last_seq <= after {
                 break;
             }
@@ -57,7 +63,11 @@ impl List {
             latest.extend(page.entries);
             while latest.len() > self.limit {
                 latest.pop_front();
+                cut = true;
             }
+        }
+        if self.after > 0 || !cut {
+            say_what_is_gone(session, "entries", self.after, pruned);
         }
         let entries = Vec::from(latest);
         session.screen.show(&entries, |wide| table(&entries, wide))?;

@@ -8,7 +8,7 @@ use aami_model::event::Event;
 use clap::{Args, Subcommand};
 
 use super::failure::Failure;
-use super::session::Common;
+use super::session::{Common, Session};
 use super::surroundings::Surroundings;
 
 /// Events: what happened
@@ -33,6 +33,15 @@ impl Events {
             Verb::List(verb) => verb.run(&mut session),
             Verb::Follow(verb) => verb.run(&mut session),
         }
+    }
+}
+
+/// Says on standard error that what was told after a number is not all kept any longer.
+pub(super) fn say_what_is_gone(session: &mut Session, what: &str, after: u64, pruned_through: u64) {
+    if after < pruned_through {
+        session.screen.note(&format!(
+            "aami: {what} after {after} and up to {pruned_through} are kept no longer; this begins with what is left"
+        ));
     }
 }
 

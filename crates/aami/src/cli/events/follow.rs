@@ -5,7 +5,7 @@ use std::time::Duration;
 use aami_model::Exit;
 use clap::Args;
 
-use super::about;
+use super::{about, say_what_is_gone};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 
@@ -16,6 +16,10 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// Show events as they happen, until interrupted
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami events follow
+  aami events follow --after 1200 -o json | jq -r .type")]
 pub(crate) struct Follow {
     /// Begin after this sequence number [with what happens from now on]
     #[arg(long, value_name = "SEQ")]
@@ -33,6 +37,7 @@ impl Follow {
             match session.client.events(after, 1_000) {
                 Ok(page) => {
                     wait = EVERY;
+                    say_what_is_gone(session, "events", after, page.pruned_through);
                     for event in &page.events {
                         let line = format!(
                             "{}  {}  {}  by {}",

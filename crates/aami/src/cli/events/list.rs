@@ -6,7 +6,7 @@ use aami_model::Exit;
 use aami_model::event::Event;
 use clap::Args;
 
-use super::about;
+use super::{about, say_what_is_gone};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::cli::table::Table;
@@ -16,6 +16,11 @@ const PAGE: usize = 1_000;
 
 /// List the latest events
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aami events list
+  aami events list --limit 20 -o json
+  aami events list --after 1200")]
 pub(crate) struct List {
     /// Only events after this sequence number
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
@@ -28,9 +33,10 @@ pub(crate) struct List {
 impl List {
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
         let mut latest: VecDeque<Event> = VecDeque::new();
-        let mut after = self.after;
+        let (mut after, mut pruned, mut cut) = (self.after, 0, false);
         loop {
             let page = session.client.events(after, PAGE)?;
+            pruned = pruned.max(page.pruned_through);
             if page.last_seq <= after {
                 break;
             }
@@ -38,7 +44,12 @@ impl List {
             latest.extend(page.events);
             while latest.len() > self.limit {
                 latest.pop_front();
+                cut = true;
             }
+        }
+        // Of what somebody cut off themselves nothing is missing.
+        if self.after > 0 || !cut {
+            say_what_is_gone(session, "events", self.after, pruned);
         }
         let events = Vec::from(latest);
         session.screen.show(&events, |wide| table(&events, wide))?;
