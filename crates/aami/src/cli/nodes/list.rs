@@ -212,6 +212,53 @@ mod tests {
     }
 
     #[test]
+    fn a_node_whose_status_lasts_too_long_is_said_to_be_stuck() {
+        let now = "2026-11-20T13:30:00Z".parse().unwrap();
+        let until = Some("2026-11-20T13:00:00.000Z".parse().unwrap());
+        let in_time = NodeView {
+            expected_until: until,
+            ..node()
+        };
+        let late = NodeView {
+            stuck: true,
+            ..in_time.clone()
+        };
+        assert!(
+            table(&[late.clone()], now, false)
+                .to_string()
+                .contains("offline (stuck)")
+        );
+        assert!(
+            !table(&[in_time.clone()], now, false)
+                .to_string()
+                .contains("stuck")
+        );
+        let shown = show::table(&late).to_string();
+        assert!(
+            shown.contains("until 2026-11-20T13:00:00.000Z, stuck: look at it"),
+            "{shown}"
+        );
+        let shown = show::table(&in_time).to_string();
+        assert!(
+            shown.contains("until 2026-11-20T13:00:00.000Z\n") && !shown.contains("stuck"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_node_that_is_connected_says_since_when() {
+        let since = Some("2026-11-20T12:05:00.000Z".parse().unwrap());
+        let connected = NodeView {
+            connected: true,
+            connected_since: since,
+            ..node()
+        };
+        let shown = show::table(&connected).to_string();
+        assert!(shown.contains("since 2026-11-20T12:05:00.000Z"), "{shown}");
+        assert!(!show::table(&node()).to_string().contains("Connected"));
+    }
+
+    #[test]
     fn a_node_reads_back_from_json_and_yaml_alike() {
         let json: NodeView = serde_json::from_str(&serde_json::to_string(&node()).unwrap()).unwrap();
         let yaml: NodeView = serde_saphyr::from_str(&serde_saphyr::to_string(&node()).unwrap()).unwrap();
