@@ -86,8 +86,8 @@ fn judged(one: &NewNode, taken: &[NodeView], groups: &[Group]) -> Attempt {
     }
     match taken.iter().find(|node| node.hostname == name) {
         Some(node) => Err(Failure::found(
-            code::NODE_DECLARED,
-            format!("{name} is there already, with {}", node.ip_address),
+            code::CONFLICT,
+            format!("there is a node named {name} already, with {}", node.ip_address),
         )),
         None => Ok(Done::would(
             name,
@@ -119,9 +119,12 @@ pub(super) fn find(session: &Session, which: &Which) -> Result<Vec<NodeView>, Fa
     let missing = names.iter().filter(|name| !found.contains(name));
     let missing = NodeSet::from_names(missing).map_err(|error| Failure::invalid(error.to_string()))?;
     if !missing.is_empty() {
-        return Err(Failure::found(
+        return Err(Failure::unknown(
             code::NOT_FOUND,
             format!("there is no node called {missing} that fits"),
+            &missing.to_string(),
+            all.iter().map(String::as_str),
+            "`aami nodes list` shows those there are.",
         ));
     }
     nodes.truncate(which.limit.unwrap_or(usize::MAX));
