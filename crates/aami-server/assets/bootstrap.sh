@@ -123,7 +123,7 @@ get_agent() {
   step integrity
   got=$(sha256 "$dir/aami-agent")
   [ -n "$got" ] || stop 10 TOOL_MISSING 'The agent cannot be verified: sha256sum, shasum and openssl are all missing.' 'Install coreutils.'
-  [ "$got" = "$sum" ] || stop 10 CHECKSUM_MISMATCH "The agent that arrived is not the one expected: expected $sum, got $got." 'Check whether a proxy or captive portal answers in the place of the server. Nothing was placed.' "\"expected\":\"$sum\",\"actual\":\"$got\""
+  [ "$got" = "$sum" ] || stop 10 CHECKSUM_MISMATCH 'Downloaded binary checksum does not match' "Expected $sum, got $got: check whether a proxy or captive portal answers in the place of the server. Nothing was placed." "\"expected\":\"$sum\",\"actual\":\"$got\""
   chmod 700 "$dir/aami-agent" || stop 1 DISK_FULL 'The agent cannot be made ready.' "Look at $dir."
   agent=$dir/aami-agent
 }
