@@ -138,13 +138,14 @@ fn a_setting_is_changed_in_place_and_the_file_is_its_owners_alone() {
         (
             &["set", "ssh.port", "2222", "--dry-run"],
             0,
-            "nothing was written",
+            "ssh.port would be set",
         ),
         (&["unset", "grafana.port"], 5, "not in the configuration"),
     ] {
         let refused = config(&file, words);
         assert_eq!(refused.exit, exit, "{words:?}: {refused:?}");
-        assert!(refused.err.contains(said), "{words:?}: {refused:?}");
+        let all = format!("{}{}", refused.out, refused.err);
+        assert!(all.contains(said), "{words:?}: {refused:?}");
         assert_eq!(fs::read_to_string(&file).unwrap(), before, "{words:?}");
     }
 

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::field;
 use crate::cli::dry::Dry;
+use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::fleet::{FileFleet, Fleet as _};
 
@@ -52,10 +53,7 @@ impl Set {
         if self.dry.dry_run {
             let settings = fleet.read()?;
             fleet.edited(&settings, |document, _| document.set(&path, &value))?;
-            fleet
-                .screen()
-                .note(&format!("aami: {path} would be set; nothing was written"));
-            return Ok(Exit::Ok);
+            return Done::would(&path, format!("{path} would be set")).tell(fleet.screen());
         }
         fleet.change(|document, _| document.set(&path, &value))?;
         fleet.screen().write(&format!("✅ Set {path}\n"))?;

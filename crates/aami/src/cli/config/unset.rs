@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::field;
 use crate::cli::dry::Dry;
+use crate::cli::each::Done;
 use crate::cli::failure::Failure;
 use crate::fleet::{FileFleet, Fleet as _};
 
@@ -27,10 +28,7 @@ impl Unset {
         if self.dry.dry_run {
             let settings = fleet.read()?;
             fleet.edited(&settings, |document, _| document.unset(&path))?;
-            fleet
-                .screen()
-                .note(&format!("aami: {path} would be removed; nothing was written"));
-            return Ok(Exit::Ok);
+            return Done::would(&path, format!("{path} would be removed")).tell(fleet.screen());
         }
         fleet.change(|document, _| document.unset(&path))?;
         fleet.screen().write(&format!("✅ Removed {path}\n"))?;
