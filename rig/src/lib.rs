@@ -36,7 +36,7 @@ mod tool;
 mod wait;
 
 pub use machine::{Disk, Hardware, Image, Machine, Plug, Watched};
-pub use mail::MailServer;
+pub use mail::{MailServer, Secured};
 pub use mirror::{Mirror, Packed};
 pub use net::{Host, Net};
 pub use node::{Booting, Ended, Node, Picture};

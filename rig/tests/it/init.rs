@@ -3,16 +3,18 @@
 
 mod attacked;
 pub(crate) mod stage;
+mod told;
 
 use anyhow::{Context as _, Result, ensure};
-use rig::{Net, wait_until};
+use rig::{Mirror, Net, wait_until};
 use std::time::Duration;
 
 use crate::interrupted::seed;
 use crate::offline::questions;
 use crate::server_install::interrupted::cut;
+use crate::server_install::stage::load;
 use crate::site::{Typing as _, is_as_before, is_full};
-use crate::workshop::Workshop;
+use crate::workshop::{MIRROR_AT_HOME, Workshop, brings_home};
 use stage::{INIT, Operator};
 
 #[test]
@@ -251,6 +253,59 @@ fn without_a_network_everything_comes_out_of_a_bundle() -> Result<()> {
         Ok(())
     })?;
     // and it goes without one.
+    node.types_well("/root/aami server uninstall --purge-data --yes")?;
+    is_as_before(node, &before, "an uninstall")
+}
+
+#[test]
+fn one_program_comes_from_a_mirror_and_nothing_from_anywhere_else() -> Result<()> {
+    // Given a machine without the internet that has a mirror, and none of what that carries,
+    let net = Net::new()?;
+    let host = net.host("mirror")?;
+    let mirror = Mirror::start(&host, |site| site)?;
+    load(
+        &mut |path, bytes, _| match path.strip_prefix("/root/components/") {
+            Some(name) => mirror.write(name, bytes),
+            None => Ok(()),
+        },
+    )?;
+    let operator = Operator::boot(&net)?;
+    let node = operator.node();
+    node.sh("rm -r /root/components")?.ok()?;
+    brings_home(node, &host)?;
+    let before = node.picture()?;
+    // when Prometheus alone is asked for, then it comes from there and runs, and nothing else does;
+    let init = format!("/root/aami init --mirror {MIRROR_AT_HOME} --components prometheus");
+    let said = node.types_well(&init)?;
+    ensure!(
+        said.stdout.contains("Created /etc/aami/config.yaml"),
+        "{}",
+        said.all()
+    );
+    let pids = operator.pids()?;
+    ensure!(
+        pids[0] != "0" && pids[1..].iter().all(|pid| pid == "0"),
+        "{pids:?}: {}",
+        said.all()
+    );
+    node.types_well("/root/aami alerts list")?;
+    let asked = mirror.log();
+    ensure!(
+        asked.contains("GET /components.toml") && asked.contains("GET /prometheus-"),
+        "{asked}"
+    );
+    for other in ["alertmanager-", "grafana-", "node_exporter-"] {
+        ensure!(!asked.contains(&format!("GET /{other}")), "{asked}");
+    }
+    // when the mirror is gone, then what is there needs it no more;
+    host.black_hole(80)?;
+    let picture = node.picture()?;
+    node.types_well("/root/aami init --components prometheus")?;
+    let changes = operator.changes_since(&picture)?;
+    ensure!(changes.is_empty(), "a second run changed {changes:#?}");
+    ensure!(operator.pids()? == pids, "something was started again");
+    host.answer_again()?;
+    // and it all goes again.
     node.types_well("/root/aami server uninstall --purge-data --yes")?;
     is_as_before(node, &before, "an uninstall")
 }

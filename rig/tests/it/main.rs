@@ -5,6 +5,7 @@
 //! other story needs; the other modules are the stories. They run the programs as they are shipped: `make test-build`
 //! makes them first.
 
+mod acceptance;
 mod agent_update;
 mod bad_hosts;
 mod bad_roads;

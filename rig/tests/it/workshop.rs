@@ -5,10 +5,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use rig::{Net, Node, Release};
+use rig::{Host, Net, Node, Release};
 
 use crate::server_install::stage::load;
 use crate::site::{ARCH, built};
+
+/// A mirror as a node has it at home: see [`brings_home`].
+pub(crate) const MIRROR_AT_HOME: &str = "http://127.0.0.1:8999";
+
+/// Brings the web server of another host to a node's own loopback: only there, or over https, a mirror may name
+/// components of its own.
+pub(crate) fn brings_home(node: &Node, mirror: &Host) -> Result<()> {
+    node.sh(&format!(
+        "systemd-run --quiet --unit=mirror --socket-property=ListenStream=127.0.0.1:8999 \
+         /lib/systemd/systemd-socket-proxyd {}:80",
+        mirror.address()
+    ))?
+    .ok()
+    .map(drop)
+}
 
 /// A machine on which bundles are made.
 pub(crate) struct Workshop {

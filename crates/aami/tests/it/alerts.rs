@@ -1,4 +1,7 @@
 //! Alert rules of a declared fleet: into the folder, into a real Prometheus, and back out when it refuses.
+//! Whom a test alert reaches is [`passed_on`].
+
+mod passed_on;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -151,6 +154,8 @@ fn presets_nobody_knows_and_rules_that_cannot_be_change_nothing() {
     let said = machine.aami(&["alerts", "apply-preset", "gpu-prod"]);
     assert_eq!(said.exit, 5, "{said:?}");
     assert!(said.err.contains("list-presets"), "{said:?}");
+    let said = machine.aami(&["alerts", "apply-preset", "gpu-prodction"]);
+    assert!(said.err.contains("Did you mean `gpu-production`?"), "{said:?}");
     assert_eq!(machine.config(), before);
 
     let broken = before.replace(

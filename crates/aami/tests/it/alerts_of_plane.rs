@@ -13,16 +13,7 @@ use rig::Place;
 use rig::engines::Prometheus;
 use serde_json::{Value, json};
 
-use crate::plane::Plane;
-
-/// Waits for something that has to come.
-fn until(what: &str, mut look: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(90);
-    while !look() {
-        assert!(Instant::now() < deadline, "{what} never came");
-        std::thread::sleep(Duration::from_millis(3));
-    }
-}
+use crate::plane::{Plane, until};
 
 /// A Prometheus that reads the rules of a folder.
 fn prometheus_of(folder: &Path, rules: &Path) -> Prometheus<'static> {
@@ -264,16 +255,7 @@ fn an_agent_brings_rules_to_the_prometheus_of_its_node_whenever_it_dies() {
     let mut node = Node::enrolled(&plane, "mon-1");
     let prometheus = prometheus_of(&node.root.path().join("prometheus"), &node.rules());
     node.start();
-    let added = plane.aami(&[
-        "prometheuses",
-        "add",
-        "mon-1",
-        "--node",
-        "mon-1",
-        "--url",
-        &prometheus.url(),
-    ]);
-    assert_eq!(added.exit, 0, "{added:?}");
+    plane.add_prometheus("mon-1", &prometheus.url());
     // when a preset is applied, then it is loaded there, and the command says so.
     let said = plane.aami(&["alerts", "apply-preset", "gpu-production"]);
     assert_eq!(
@@ -328,16 +310,7 @@ fn an_agent_brings_rules_to_the_prometheus_of_its_node_whenever_it_dies() {
 fn a_node_without_a_folder_for_rules_says_what_is_missing() {
     let plane = Plane::start();
     let mut node = Node::enrolled(&plane, "mon-1");
-    let added = plane.aami(&[
-        "prometheuses",
-        "add",
-        "mon-1",
-        "--node",
-        "mon-1",
-        "--url",
-        "http://mon-1:9090",
-    ]);
-    assert_eq!(added.exit, 0, "{added:?}");
+    plane.add_prometheus("mon-1", "http://mon-1:9090");
     node.start();
     let said = plane.aami(&["alerts", "apply-preset", "gpu-basic"]);
     assert_eq!(said.exit, 1, "{said:?}");
@@ -349,16 +322,7 @@ fn a_node_without_a_folder_for_rules_says_what_is_missing() {
 fn somebody_who_is_not_heard_is_named_when_the_time_is_up() {
     let plane = Plane::start();
     let _node = Node::enrolled(&plane, "mon-1");
-    let added = plane.aami(&[
-        "prometheuses",
-        "add",
-        "mon-1",
-        "--node",
-        "mon-1",
-        "--url",
-        "http://mon-1:9090",
-    ]);
-    assert_eq!(added.exit, 0, "{added:?}");
+    plane.add_prometheus("mon-1", "http://mon-1:9090");
     let said = plane.aami(&["alerts", "apply-preset", "gpu-basic", "--within", "1"]);
     assert_eq!(said.exit, 8, "{said:?}");
     assert!(

@@ -20,3 +20,5 @@ mod plane;
 mod runs;
 mod secrets;
 mod up;
+#[path = "../../../aami-monitor/tests/it/web.rs"]
+mod web;

@@ -11,6 +11,15 @@ pub(crate) fn aami(arguments: &[&str]) -> Command {
     command
 }
 
+/// Waits for something that has to come.
+pub(crate) fn until(what: &str, mut look: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while !look() {
+        assert!(Instant::now() < deadline, "{what} never came");
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
 /// How a command ended and what it said.
 #[derive(Debug)]
 pub(crate) struct Said {
@@ -120,6 +129,12 @@ impl Plane {
 
     pub(crate) fn aami(&self, arguments: &[&str]) -> Said {
         Said::by(&mut self.command(arguments))
+    }
+
+    /// Names a Prometheus to it that is on the node of the same name.
+    pub(crate) fn add_prometheus(&self, node: &str, url: &str) {
+        let added = self.aami(&["prometheuses", "add", node, "--node", node, "--url", url]);
+        assert_eq!(added.exit, 0, "{added:?}");
     }
 
     /// Asks it to stop and waits; answers with its exit code.
