@@ -16,7 +16,7 @@ use crate::cli::session::Session;
 #[command(after_help = "\
 Examples:
   aami prometheuses add mon-1 --node mon-1 --url http://mon-1:9090
-  aami prometheuses add shard-b --node mon-2 --url http://mon-2:9090 --group rack-b --alertmanager http://mon-2:9093
+  aami prometheuses add shard-b --node mon-2 --url http://mon-2:9090 --group rack-b
   aami prometheuses add mon-1 --node mon-1 --url http://mon-1:9090 --dry-run
 
 On that node make the folder /etc/aami/rules, name /etc/aami/rules/*.yaml among the rule_files of its Prometheus, start it
