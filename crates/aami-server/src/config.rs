@@ -93,6 +93,26 @@ pub struct Config {
     pub open_rate: u32,
     /// How long a drain may take.
     pub drain: Duration,
+    /// How long a request may take. No setting: nobody has a reason to change it but a test that will not wait.
+    pub patience: Patience,
+}
+
+/// How long the parts of a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Until its body has arrived.
+    pub body: Duration,
+    /// Until it is answered.
+    pub request: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            body: Duration::from_secs(15),
+            request: Duration::from_secs(60),
+        }
+    }
 }
 
 impl Config {
@@ -253,6 +273,7 @@ impl Config {
                 .filter(|rate| *rate > 0)
                 .ok_or_else(|| bad("open_rate", "it is a number above 0".to_owned()))?,
             drain: duration("drain")?,
+            patience: Patience::default(),
         })
     }
 

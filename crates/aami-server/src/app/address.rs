@@ -73,6 +73,41 @@ mod tests {
         }
     }
 
+    /// An address of this machine that is not loopback, where it has one.
+    fn outward() -> Option<IpAddr> {
+        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+        socket.connect("192.0.2.1:9").ok()?;
+        let own = socket.local_addr().ok()?.ip();
+        (!own.is_loopback()).then_some(own)
+    }
+
+    #[test]
+    fn the_control_planes_own_address_is_for_this_machine_only() {
+        let Some(own) = outward() else {
+            assert!(std::env::var_os("CI").is_none(), "this machine has only loopback");
+            return;
+        };
+        let [near, far] = ["127.0.0.1", "192.0.2.7"].map(|peer| peer.parse::<IpAddr>().unwrap());
+        let policy = AddressPolicy::default();
+        // Named from elsewhere, what is scraped there would be this machine,
+        let refusal = policy.judge(own, far).unwrap_err();
+        assert_eq!(refusal.code, code::ADDRESS_REFUSED);
+        assert!(
+            refusal.detail.contains("the control plane's own"),
+            "{}",
+            refusal.detail
+        );
+        // named here it is right, and another machine's is nobody's but its own.
+        for (address, peer) in [(own, near), (own, own), (far, far), (far, near)] {
+            policy.judge(address, peer).unwrap();
+        }
+        let open = AddressPolicy {
+            allow_local: true,
+            ..policy
+        };
+        open.judge(own, far).unwrap();
+    }
+
     #[test]
     fn loopback_is_for_this_machine_only() {
         assert!(judge("127.0.0.1", "127.0.0.1"));

@@ -16,13 +16,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::gate::Peer;
 use crate::app::{App, Asking, Idempotency, Refusal};
+use crate::config::Patience;
 
 /// The largest body of any route.
 const LARGEST_BODY: usize = 1024 * 1024;
 /// How much may be held of what strangers send, all of them together.
 pub(crate) const STRANGERS_ROOM: usize = 64 * 1024 * 1024;
-/// How long a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The caller the gate let in.
 #[derive(Debug, Clone)]
@@ -56,7 +55,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Call<T> {
             .get::<Who>()
             .cloned()
             .ok_or_else(|| Refusal::plain(code::UNAUTHENTICATED))?;
-        let (bytes, _) = read_body(body, None).await?;
+        let (bytes, _) = read_body(&parts, body, None).await?;
         let body = parse(&bytes)?;
         let asking = Asking {
             if_match: if_match(&parts.headers)?,
@@ -90,7 +89,7 @@ impl FromRequest<Arc<App>> for Raw {
             .ok_or_else(|| Refusal::plain(code::INTERNAL))?;
         let known =
             bearer(&parts.headers).is_some_and(|token| app.find_token(&app.view.current(), token).is_ok());
-        let (bytes, room) = read_body(body, (!known).then_some(&app.strangers_room)).await?;
+        let (bytes, room) = read_body(&parts, body, (!known).then_some(&app.strangers_room)).await?;
         Ok(Self {
             bytes,
             headers: parts.headers,
@@ -111,7 +110,7 @@ impl<S: Sync> FromRequest<S> for Exact {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
-        let (bytes, _) = read_body(body, None).await?;
+        let (bytes, _) = read_body(&parts, body, None).await?;
         Ok(Self {
             bytes,
             headers: parts.headers,
@@ -154,6 +153,7 @@ impl<S: Send + Sync, T: std::str::FromStr + Send> FromRequestParts<S> for Id<T> 
 }
 
 async fn read_body(
+    parts: &Parts,
     mut body: axum::body::Body,
     room: Option<&Arc<Semaphore>>,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
@@ -183,12 +183,13 @@ async fn read_body(
         }
         Ok((bytes.freeze(), taken))
     };
-    tokio::time::timeout(BODY_PATIENCE, reading)
+    let patience = parts.extensions.get::<Patience>().copied().unwrap_or_default();
+    tokio::time::timeout(patience.body, reading)
         .await
         .unwrap_or_else(|_| {
             Err(Refusal::new(
                 code::TIMED_OUT,
-                format!("the body did not arrive within {} s", BODY_PATIENCE.as_secs()),
+                format!("the body did not arrive within {} s", patience.body.as_secs_f32()),
             ))
         })
 }

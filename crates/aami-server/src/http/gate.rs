@@ -29,8 +29,6 @@ use crate::app::{App, Refusal};
 
 /// How long a read waits for the revision it must have seen.
 const REVISION_PATIENCE: Duration = Duration::from_secs(2);
-/// How long a request may take in all.
-const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -84,8 +82,10 @@ impl Gate {
 }
 
 /// Counts, logs and names every answer; lets no request take for ever.
-pub(crate) async fn record(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+pub(crate) async fn record(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let patience = gate.app.config.patience;
+    request.extensions_mut().insert(patience);
     let method = request.method().clone();
     let route = request
         .extensions()
@@ -95,7 +95,7 @@ pub(crate) async fn record(State(gate): State<Arc<Gate>>, request: Request, next
     let client = request.extensions().get::<Peer>().map(|peer| peer.client);
     let request_id = HEXLOWER.encode(&gate.app.world.random::<8>());
 
-    let mut response = match tokio::time::timeout(REQUEST_PATIENCE, next.run(request)).await {
+    let mut response = match tokio::time::timeout(patience.request, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Refusal::plain(code::TIMED_OUT).into_response(),
     };

@@ -51,7 +51,7 @@ fn escape(text: &str) -> String {
 
 /// What is true of this control plane, as far as a stranger may know it.
 pub(super) async fn status(State(app): State<Arc<App>>) -> Response {
-    let store = if app.store.revision().await.is_ok() {
+    let store = if app.readiness.check(app.store.revision()).await {
         "answers"
     } else {
         "does not answer"

@@ -139,6 +139,27 @@ impl House {
             .with_bearer(&self.admin().create_key(&wanted).unwrap().key)
     }
 
+    /// Says one request as if it came unencrypted from `peer`, and hears the whole answer, head and body.
+    pub fn heard_from(&self, peer: &str, request: &str) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut ours, theirs) = tokio::io::duplex(64 * 1024);
+        let peer = std::net::SocketAddr::new(peer.parse().unwrap(), 40_000);
+        let serving = self.running().converse(theirs, peer);
+        let speaking = async {
+            let served = tokio::spawn(serving);
+            ours.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let hearing = ours.read_to_end(&mut answer);
+            tokio::time::timeout(Duration::from_secs(30), hearing)
+                .await
+                .unwrap()
+                .unwrap();
+            served.await.unwrap();
+            String::from_utf8(answer).unwrap()
+        };
+        self.runtime.block_on(speaking)
+    }
+
     /// Over TLS, trusting only this control plane's CA.
     pub fn encrypted(&self) -> Client {
         let mut settings = Settings::new(self.base.replace("http:", "https:"));

@@ -305,6 +305,74 @@ fn plain_curl_registers_and_repeats_under_a_new_credential() {
 }
 
 #[test]
+fn every_member_of_a_registration_is_kept_as_it_was_sent() {
+    // Given what a script of one's own posts, its token in the body
+    let house = House::new();
+    let token = house.token(|t| t.max_uses = Some(7));
+    let sent = serde_json::json!({
+        "token": token.token,
+        "hostname": "gpu-node-01",
+        "ip_address": "127.9.2.10",
+        "labels": { "datacenter": "dc1", "rack": "r01", "gpu_model": "A100" },
+        "metadata": { "owner": "ml-team", "ticket": 4711, "tags": ["a", "b"], "nested": { "deep": true } },
+        "exporters": [
+            { "type": "node_exporter", "port": 9100, "metrics_path": "/metrics", "scrape_interval": "15s" },
+            { "type": "dcgm_exporter", "port": 9400, "scrape_interval": "30s", "config": { "collectors": "/etc/dcgm.csv", "gpus": [0, 1] } },
+            { "type": "custom", "port": 8000, "metrics_path": "/probe?module=gpu" },
+        ],
+        "system_info": {
+            "os": "ubuntu", "os_version": "22.04", "architecture": "amd64", "cpu_cores": 64, "memory_gb": 512,
+            "gpu_vendor": "nvidia", "gpu_model": "A100-SXM4-80GB", "gpu_count": 8
+        }
+    });
+    let path = "/api/v1/bootstrap/register";
+    let answer: serde_json::Value = house.stranger().post(path, Some(&sent)).unwrap();
+
+    // when the node is read, then each member is there, and what was not said is what is usual.
+    let node = &answer["node"];
+    let read: serde_json::Value = house
+        .admin()
+        .get(&format!("/api/v1/nodes/{}", node["id"].as_str().unwrap()))
+        .unwrap();
+    for member in ["hostname", "ip_address", "labels", "metadata", "system_info"] {
+        assert_eq!(read[member], sent[member], "{member}");
+        assert_eq!(node[member], sent[member], "{member}");
+    }
+    let exporters = read["exporters"].as_array().unwrap();
+    assert_eq!(answer["exporters"], read["exporters"]);
+    assert_eq!(exporters.len(), 3);
+    for (kept, told) in exporters.iter().zip(sent["exporters"].as_array().unwrap()) {
+        for (member, value) in told.as_object().unwrap() {
+            assert_eq!(&kept[member], value, "{member} of {told}");
+        }
+        assert_eq!(kept["enabled"], true);
+        assert_eq!(kept["node_id"], node["id"]);
+    }
+    assert_eq!(exporters[1]["metrics_path"], "/metrics");
+    assert!(exporters[2].get("scrape_interval").is_none() && exporters[0].get("config").is_none());
+    // How far the token is used stands beside it.
+    let usage = serde_json::json!({
+        "id": token.view.id, "name": "test", "max_uses": 7, "used": 1, "remaining": 6
+    });
+    assert_eq!(answer["token"], usage);
+    assert_eq!(
+        (&answer["known"], &answer["credential_confirmed"]),
+        (&false.into(), &false.into())
+    );
+    // A token that is neither in the header nor in the body is asked for.
+    let mut without = sent;
+    without.as_object_mut().unwrap().remove("token");
+    assert_eq!(
+        code_of(
+            house
+                .stranger()
+                .post::<_, serde_json::Value>(path, Some(&without))
+        ),
+        "TOKEN_REQUIRED"
+    );
+}
+
+#[test]
 fn a_declared_node_is_claimed_only_with_a_token_meant_for_it() {
     let house = House::new();
     let client = house.stranger();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use aami_api::client::{ClientError, Pin, Settings, Trust, pinned_ca};
 use serde_json::Value;
 
-use crate::house::{House, Machine, code_of};
+use crate::house::{House, Machine, code_of, until};
 
 #[test]
 fn one_port_speaks_tls_and_to_this_machine_plain_http() {
@@ -82,7 +82,61 @@ fn plain_http_from_elsewhere_gets_health_and_the_https_address() {
     client.status().unwrap();
 }
 
-fn outward() -> Option<std::net::IpAddr> {
+#[test]
+fn a_certificate_of_ones_own_is_shown_and_the_one_line_trusts_what_the_system_trusts() {
+    // Given a certificate for this address, by a CA that is not ours
+    let folder = tempfile::tempdir().unwrap();
+    let mut of_ca = rcgen::CertificateParams::default();
+    of_ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca = rcgen::CertifiedIssuer::self_signed(of_ca, rcgen::KeyPair::generate().unwrap()).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &ca).unwrap();
+    let [cert_file, key_file] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&cert_file, leaf.pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let house = House::with(|config| {
+        (config.tls_cert, config.tls_key) = (Some(cert_file.clone()), Some(key_file));
+    });
+
+    // then whoever trusts that CA is answered, and whoever trusts another is not,
+    let trusting = |pem: &str| {
+        let mut settings = Settings::new(house.base.replace("http:", "https:"));
+        settings.trust = Trust::Only(pem.to_owned());
+        aami_api::client::Client::new(&settings).unwrap()
+    };
+    assert_eq!(trusting(&ca.pem()).health().unwrap().body.status, "ok");
+    let other = House::new();
+    let error = trusting(other.running().ca().unwrap()).health().unwrap_err();
+    assert!(matches!(error, ClientError::Untrusted { .. }), "{error:?}");
+    // there is no CA of ours, and nothing is pinned,
+    assert_eq!((house.running().ca(), house.running().pin()), (None, None));
+    assert!(!house.folder.path().join("data/tls").exists());
+    assert_eq!(code_of(house.stranger().text("/ca.pem")), "NOT_FOUND");
+    // and what is pasted on a node leaves trust to the system, with curl and with wget.
+    let made = house.token(|_| {});
+    assert!(made.one_line.starts_with("curl -fsSL -H "), "{}", made.one_line);
+    assert!(!made.one_line.contains("--pinnedpubkey"), "{}", made.one_line);
+    let wget = made.one_line_wget.unwrap();
+    assert!(
+        wget.starts_with("wget -qO- ") && !wget.contains("--no-check"),
+        "{wget}"
+    );
+    let script = house
+        .stranger()
+        .with_bearer(&made.token)
+        .text("/bootstrap.sh")
+        .unwrap();
+    assert!(!script.contains("BEGIN CERTIFICATE"));
+
+    // A key that is not the certificate's is refused before anything is served.
+    let stray = folder.path().join("stray.pem");
+    std::fs::write(&stray, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let error = aami_server::judge_certificate(&cert_file, &stray).unwrap_err();
+    assert_eq!(error.code().symbol, "CONFIG_INVALID");
+}
+
+pub fn outward() -> Option<std::net::IpAddr> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
     socket
@@ -157,6 +211,50 @@ fn a_stop_lets_what_has_begun_finish() {
     for id in known {
         house.admin().node(&id).unwrap();
     }
+}
+
+#[test]
+fn a_stop_waits_for_the_answer_of_a_request_that_is_under_way() {
+    // Given a request of which the body is still to come, and the control plane waits for it,
+    let mut house = House::new();
+    let address = house.running().address();
+    let body = r#"{"name":"kept"}"#;
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = format!(
+        "POST /api/v1/groups HTTP/1.1\r\nHost: aami\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\
+         Expect: 100-continue\r\n\r\n",
+        house.admin_key,
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    // when the control plane stops,
+    let stopping = std::thread::spawn(move || {
+        house.stop();
+        house
+    });
+    // then nobody new is taken in,
+    until("new connections are refused", || {
+        match TcpStream::connect(address) {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    assert!(!stopping.is_finished());
+    // and the one under way is answered, and what it made is there.
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    let house = stopping.join().unwrap().restart(|_| {});
+    let kept = house.admin().groups("").unwrap().items;
+    assert_eq!(
+        kept.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(),
+        ["kept"]
+    );
 }
 
 #[test]

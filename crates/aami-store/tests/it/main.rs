@@ -10,6 +10,7 @@
 )]
 
 mod conformance;
+mod disk;
 mod engine;
 #[cfg(feature = "etcd")]
 mod etcd_faults;

@@ -1,12 +1,9 @@
 //! SQLite on a disk that is full.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use aami_store::{SqliteOptions, SqliteStore, Store, StoreError, Txn, TxnOutcome};
 use futures::future::join_all;
-use tempfile::TempDir;
 
+use crate::disk::Disk;
 use crate::engine::{commit, key, put};
 
 /// Writes until the store takes no more; answers how many it took, and how it refused.
@@ -113,44 +110,5 @@ async fn a_full_disk_refuses_whole_transactions_and_goes_on_when_there_is_room()
     for n in 0..=taken {
         let entry = store.get(&key(&format!("s/{n}/a"))).await.expect("it answers");
         assert_eq!(entry.is_some(), n < taken, "s/{n}/a of {taken}");
-    }
-}
-
-/// A small file system in memory. Root may mount one.
-struct Disk {
-    folder: Option<TempDir>,
-    path: PathBuf,
-}
-
-impl Disk {
-    fn new(size: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().expect("there is room for a folder");
-        let path = folder.path().to_owned();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(&path)
-            .output();
-        if !mounted.as_ref().is_ok_and(|output| output.status.success()) {
-            let told = format!("a file system of its own cannot be mounted: {mounted:?}");
-            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{told}");
-            println!("SKIPPED: {told}");
-            return None;
-        }
-        Some(Self {
-            folder: Some(folder),
-            path,
-        })
-    }
-
-    fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Lazily: a store that is still open must not keep the mount for ever.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.path).status();
-        drop(self.folder.take());
     }
 }
