@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use aami_monitor::presets;
 use aami_monitor::promql::Expression;
+use aami_monitor::{presets, rules};
+use serde::Deserialize;
 
 /// What no exporter's output here holds, and who makes it all the same.
 const OTHERS: &[(&str, &str)] = &[
@@ -30,17 +31,37 @@ const RECORDED: &[&str] = &[
     include_str!("fixtures/node_exporter_metrics.txt"),
     include_str!("fixtures/node_exporter_storage_metrics.txt"),
     include_str!("fixtures/agent_metrics.txt"),
+    include_str!("fixtures/control_plane_metrics.txt"),
     include_str!("fixtures/checks.prom"),
 ];
 
+/// What a rule file says, as far as it is looked at here.
+#[derive(Deserialize)]
+struct File {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    rules: Vec<Alert>,
+}
+
+#[derive(Deserialize)]
+struct Alert {
+    alert: String,
+    expr: String,
+}
+
 /// The names of all samples.
 fn recorded() -> BTreeSet<&'static str> {
-    let lines = RECORDED.iter().flat_map(|text| text.lines());
-    lines
+    RECORDED.iter().flat_map(|text| samples(text)).collect()
+}
+
+fn samples(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split(['{', ' ']).next())
         .filter(|name| !name.is_empty())
-        .collect()
 }
 
 /// The names in the list of counters.
@@ -72,6 +93,37 @@ fn every_metric_of_every_rule_is_exported() {
             "no rule looks at {name} ({reason}) any more"
         );
     }
+}
+
+#[test]
+fn every_metric_of_the_rules_about_aami_itself_is_exported_by_the_control_plane() {
+    // What is recorded here is compared with a control plane at work in aami-server's tests (exported.rs).
+    let recorded: BTreeSet<&str> = samples(include_str!("fixtures/control_plane_metrics.txt")).collect();
+    let agent = include_str!("../../../aami-agent/src/daemon/metrics.rs");
+    let mut used = BTreeSet::new();
+    for text in rules::texts().unwrap() {
+        let file: File = serde_saphyr::from_str(&text).unwrap();
+        for rule in file.groups.into_iter().flat_map(|group| group.rules) {
+            for metric in Expression::parse(&rule.expr).unwrap().metrics() {
+                let alert = &rule.alert;
+                assert!(
+                    recorded.contains(metric),
+                    "{alert} looks at {metric}, which no control plane exports"
+                );
+                // Where an agent is scraped as well, a sum over both would count twice.
+                assert!(
+                    !agent.contains(&format!("\"{metric}\"")),
+                    "{alert} sums {metric}, which agents export as well"
+                );
+                used.insert(metric.to_owned());
+            }
+        }
+    }
+    assert_eq!(
+        used.len(),
+        recorded.len(),
+        "only what a rule looks at is recorded"
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::link::Agent;
 ///
 /// n no credential, w a wrong one, t bootstrap token, f foreign admin (another organisation), v viewer,
 /// o operator, a admin, N the node itself, R its run, d discovery
-const MATRIX: &[(&str, &str, &str)] = &[
+pub const MATRIX: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/health", "nwtfvoaNRd"),
     ("GET", "/health", "nwtfvoaNRd"),
     ("GET", "/health/live", "nwtfvoaNRd"),
@@ -78,6 +78,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/sd/prometheus/active", "fvoad"),
     ("GET", "/api/v1/sd/prometheus/group/{group}", "voad"),
     ("GET", "/api/v1/runs", "fvoa"),
+    ("POST", "/api/v1/runs", "foa"),
     ("GET", "/api/v1/runs/{run}", "voa"),
     ("POST", "/api/v1/runs/{run}/events", "R"),
     ("POST", "/api/v1/runs/{run}/cancel", "oa"),
@@ -141,14 +142,29 @@ const MATRIX: &[(&str, &str, &str)] = &[
 ];
 
 /// What is there to be reached for, and those who reach.
-struct Scene {
+pub struct Scene {
     _agent: Agent,
-    house: House,
+    pub house: House,
     callers: Vec<(char, Client)>,
-    ids: BTreeMap<&'static str, String>,
+    pub ids: BTreeMap<&'static str, String>,
 }
 
-fn scene() -> Scene {
+impl Scene {
+    pub fn caller(&self, letter: char) -> Client {
+        let found = self.callers.iter().find(|(known, _)| *known == letter);
+        found.unwrap().1.clone()
+    }
+}
+
+/// The paths a row of the matrix is about: nodes answer under their older name, too.
+pub fn asked_as(path: &str) -> Vec<String> {
+    let older = path.replace("/api/v1/nodes", "/api/v1/targets");
+    let mut paths = vec![path.to_owned(), older];
+    paths.dedup();
+    paths
+}
+
+pub fn scene() -> Scene {
     let house = House::with(|config| config.open_rate = 10_000);
     let admin = house.admin();
     let key = |wanted: CreateKey| admin.create_key(&wanted).unwrap();
@@ -276,7 +292,7 @@ fn scene() -> Scene {
 }
 
 /// Whether an answer let the caller in: whatever is wrong with the request otherwise is beside the point.
-fn let_in(result: Result<(), ClientError>) -> bool {
+pub fn let_in(result: Result<(), ClientError>) -> bool {
     match result {
         Ok(()) => true,
         Err(ClientError::Refused(problem)) => {
@@ -301,11 +317,17 @@ fn let_in(result: Result<(), ClientError>) -> bool {
 fn every_route_lets_in_exactly_those_it_should() {
     let scene = scene();
     let mut wrong = Vec::new();
-    for (method, path, allowed) in MATRIX {
+    let rows = MATRIX.iter().flat_map(|(method, path, allowed)| {
+        asked_as(path)
+            .into_iter()
+            .map(move |path| (method, path, allowed))
+    });
+    for (method, path, allowed) in rows {
+        let path = &path;
         let asked = scene
             .ids
             .iter()
-            .fold((*path).to_owned(), |path, (name, id)| path.replace(name, id));
+            .fold(path.clone(), |path, (name, id)| path.replace(name, id));
         for (letter, client) in &scene.callers {
             // Bodies that break a rule: let in means judged, and nothing is changed by looking.
             let body = if *method == "GET" {
@@ -354,8 +376,8 @@ fn every_route_lets_in_exactly_those_it_should() {
     drop(scene.house);
 }
 
-/// Those that would take away what the next rows need; letting in is shown by the stories elsewhere.
-fn destroys(method: &ureq::http::Method, path: &str) -> bool {
+/// Those that would take away what the next rows need; that they let in is shown with things of their own.
+pub fn destroys(method: &ureq::http::Method, path: &str) -> bool {
     method == ureq::http::Method::DELETE || path.ends_with("/cancel")
 }
 

@@ -200,10 +200,18 @@ fn an_agent_connects_and_its_node_is_online() {
     assert_eq!(node(&house, &id).status, NodeStatus::Installing);
     let (mut agent, ack) = Agent::connect(&house, &machine);
     assert_eq!((ack.status.as_str(), &ack.node_id), ("success", &id));
+    let cluster = house.admin().status().unwrap().cluster;
+    assert!(!cluster.is_empty());
+    assert_eq!(
+        ack.controller_id, cluster,
+        "it says which control plane it talks to"
+    );
     assert!(ack.wants_inventory && ack.generation > 0);
     assert_eq!((ack.heartbeat_seconds, ack.received), (30, 0));
     let seen = node(&house, &id);
     assert_eq!((seen.status, seen.connected), (NodeStatus::Online, true));
+    let since = aami_server::Clock::now(&*house.clock);
+    assert_eq!(seen.connected_since, Some(since));
     assert_eq!(seen.agent_version.as_deref(), Some("1.0.0"));
     assert_eq!(
         kinds(&house, &id),
@@ -221,6 +229,30 @@ fn an_agent_connects_and_its_node_is_online() {
             _ => Err(shown),
         }
     });
+    // However long it stays, it is connected since the same moment; once it has gone, since none.
+    house.forward(Duration::from_secs(60));
+    agent.beat();
+    until("it is seen now", || {
+        let seen = node(&house, &id);
+        let now = aami_server::Clock::now(&*house.clock);
+        match (seen.last_seen, seen.connected_since) {
+            (Some(last), Some(began)) if last == now && began == since => Ok(()),
+            other => Err(other),
+        }
+    });
+    drop(agent);
+    until("it is not connected", || {
+        let seen = node(&house, &id);
+        match (seen.connected, seen.connected_since) {
+            (false, None) => Ok(()),
+            other => Err(other),
+        }
+    });
+    // The next connection is another one.
+    house.forward(Duration::from_secs(60));
+    let (_agent, _) = Agent::connect(&house, &machine);
+    let now = aami_server::Clock::now(&*house.clock);
+    assert_eq!(node(&house, &id).connected_since, Some(now));
 }
 
 #[test]

@@ -366,7 +366,7 @@ fn a_run_tells_of_its_node_before_it_enrols_and_speaks_for_it_only_afterwards() 
         json!({
             "code": "CHECKSUM_MISMATCH",
             "message": "Downloaded binary checksum does not match",
-            "details": { "expected": "abc123", "actual": "def456", "step": "integrity" },
+            "details": { "expected": "abc123", "actual": "def456" },
         })
     );
 

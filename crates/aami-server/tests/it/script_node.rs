@@ -135,8 +135,20 @@ fn every_shell_tells_each_step_and_hands_its_run_to_the_agent() {
         // when its script is run on it,
         let (code, said) = stage.run(shell, &["--labels", "rack=A 1"]);
 
-        // then the agent gets what the script was given, secrets by files of its own,
+        // then it says what is installed where, for whom, and where that is explained;
         assert_eq!(code, Some(0), "{shell:?}: {said}");
+        let (made, server) = (&stage.made, stage.house.base.replace("http:", "https:"));
+        for line in [
+            format!("AAMI agent {} for gpu-01 ({})", made.daemon_version, stage.id),
+            format!("  control plane: {server}"),
+            format!("  guide: {}", made.documentation_url),
+        ] {
+            assert!(
+                said.lines().any(|found| found == line),
+                "{shell:?}: no {line:?} in\n{said}"
+            );
+        }
+        // the agent gets what the script was given, secrets by files of its own,
         let args = said.lines().find(|line| line.starts_with("args: ")).unwrap();
         assert!(
             args.contains("bootstrap") && args.contains("--labels rack=A 1"),
@@ -196,14 +208,25 @@ fn a_flipped_byte_is_told_with_both_checksums_and_the_next_try_begins_anew() {
     );
     let error = stage.error();
     let expected = stage.made.checksum.trim_start_matches("sha256:");
-    assert_eq!(error["code"], "CHECKSUM_MISMATCH");
-    assert_eq!(error["details"]["expected"], expected);
-    assert_ne!(error["details"]["actual"], expected);
-    assert_eq!(error["details"]["step"], "integrity");
-    assert_eq!(error["details"]["actual"].as_str().map(str::len), Some(64));
+    let actual = sha256(&flipped);
+    // The whole of it, as it is documented; where it was stands beside it.
+    assert_eq!(
+        error,
+        json!({
+            "code": "CHECKSUM_MISMATCH",
+            "message": "Downloaded binary checksum does not match",
+            "details": { "expected": expected, "actual": actual },
+        })
+    );
+    let told = stage.house.admin().events(0, 500).unwrap().events;
+    let failed = told.iter().find(|event| event.kind == "node.installation_failed");
+    assert_eq!(failed.unwrap().data["step"], "integrity");
+    // Whoever stands before the machine reads both sums as well.
+    assert!(said.contains(expected) && said.contains(&actual), "{said}");
     let view = node(&stage.house, &stage.id);
     assert_eq!(view.status, NodeStatus::Error);
-    assert!(view.status_reason.unwrap().starts_with("CHECKSUM_MISMATCH: "));
+    let reason = "CHECKSUM_MISMATCH: Downloaded binary checksum does not match";
+    assert_eq!(view.status_reason.as_deref(), Some(reason));
     assert_eq!(stage.newest_run()["status"], "failed");
 
     place(&stage.house, AGENT);

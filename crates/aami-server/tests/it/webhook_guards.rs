@@ -1,15 +1,16 @@
 //! What an admin may not do with destinations, and what is not lost or given away when they change.
 
-use std::time::Duration;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use aami_api::client::Client;
-use aami_api::delivery::Delivery;
+use aami_api::delivery::{Delivery, DeliveryResult};
 use aami_api::webhook::{CreatedWebhook, WebhookView};
 use serde_json::{Value, json};
 
-use crate::deliveries::{declare, quick};
+use crate::deliveries::{declare, deliveries, quick};
 use crate::house::{House, code_of, until};
-use crate::receiver::{Got, Receiver};
+use crate::receiver::{Got, Receiver, answer};
 
 fn make(client: &Client, body: &Value) -> CreatedWebhook {
     client.post("/api/v1/webhooks", Some(body)).unwrap()
@@ -215,4 +216,119 @@ fn a_test_that_came_too_early_is_made_when_it_is_asked_for_again() {
     // then it is a try of its own, and not the answer of the one before.
     assert_ne!(second, first);
     assert_eq!(receiver.got().len(), 2);
+}
+
+#[test]
+fn mail_goes_to_a_private_address_only_where_its_destination_says_so() {
+    // Given a mail server on loopback, as a stranger's webhook might mean to reach one inside,
+    let house = House::with(quick);
+    let inside = TcpListener::bind("127.0.0.1:0").unwrap();
+    inside.set_nonblocking(true).unwrap();
+    let knocks = || match inside.accept() {
+        Ok(_) => true,
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => false,
+        Err(error) => panic!("{error}"),
+    };
+    let mail = |name: &str, server: String, allow: bool| {
+        let body = json!({ "name": name, "kind": "email", "smtp_server": server, "from": "a@example.com",
+            "to": ["b@example.com"], "events": ["webhook.never"], "allow_private": allow });
+        let made = make(&house.admin(), &body);
+        let tried: Delivery = house
+            .admin()
+            .post(&format!("{}/test", path(&made)), Some(&json!({})))
+            .unwrap();
+        tried
+    };
+    let port = inside.local_addr().unwrap().port();
+    // when it is tried, by its address, by a name that leads there, and in another spelling,
+    for (name, host) in [
+        ("address", "127.0.0.1"),
+        ("named", "localhost"),
+        ("mapped", "[::ffff:127.0.0.1]"),
+        ("metadata", "169.254.169.254"),
+    ] {
+        let tried = mail(name, format!("{host}:{port}"), false);
+        // then it is refused for where it leads, and nobody has knocked there.
+        let error = tried.error.unwrap_or_default();
+        assert_eq!(tried.result, DeliveryResult::Dead, "{host}: {error}");
+        assert!(error.contains("may not be connected to"), "{host}: {error}");
+        assert!(!knocks(), "{host} was connected to");
+    }
+    // With the destination's word it is connected to, which says that this can fail; metadata never is.
+    let tried = mail("meant", format!("127.0.0.1:{port}"), true);
+    assert!(knocks(), "{tried:?}");
+    let tried = mail("metadata-too", format!("169.254.169.254:{port}"), true);
+    assert!(
+        tried
+            .error
+            .unwrap_or_default()
+            .contains("may not be connected to"),
+        "cloud metadata is out of reach whatever is said"
+    );
+}
+
+#[test]
+fn a_destination_is_told_no_faster_than_it_wants_to_be() {
+    // Given a destination that takes one request a second,
+    let house = House::with(quick);
+    let receiver = Receiver::new();
+    make(
+        &house.admin(),
+        &json!({ "name": "slow", "url": receiver.url(), "allow_private": true, "rate_per_second": 1,
+            "events": ["node.registered"] }),
+    );
+    // when five things happen at once,
+    let begun = Instant::now();
+    for n in 0..5 {
+        declare(&house, &format!("gpu-{n}"));
+    }
+    // then all of them arrive, one a second, whichever lanes they are of.
+    until("all arrive", || match receiver.got().len() {
+        5 => Ok(()),
+        other => Err(other),
+    });
+    let at: Vec<Instant> = receiver.got().iter().map(|got| got.at).collect();
+    let took = at[4] - at[0];
+    assert!(took > Duration::from_millis(3_500), "five within {took:?}");
+    assert!(at[4] - begun > Duration::from_millis(3_500));
+    for pair in at.windows(2) {
+        let gap = pair[1] - pair[0];
+        assert!(gap > Duration::from_millis(500), "two within {gap:?}");
+    }
+}
+
+#[test]
+fn a_receiver_that_is_down_is_asked_by_one_request_a_wait() {
+    // Given a receiver that takes nothing and says when to come again, and events of every lane that wait for it,
+    let away = Duration::from_secs(1);
+    let house = House::with(quick);
+    let receiver = Receiver::new();
+    receiver.behave(answer("503 Service Unavailable", "Retry-After: 1\r\n", "down"));
+    make(
+        &house.admin(),
+        &json!({ "name": "down", "url": receiver.url(), "allow_private": true, "events": ["node.registered"] }),
+    );
+    for n in 0..12 {
+        declare(&house, &format!("gpu-{n}"));
+    }
+    // when it is asked again and again,
+    until("it is asked some more times", || match receiver.got().len() {
+        0..9 => Err(receiver.got().len()),
+        _ => Ok(()),
+    });
+    // then, but for those that were on their way when it first said so, each wait sees one request of one lane.
+    let at: Vec<Instant> = receiver.got().iter().map(|got| got.at).collect();
+    let lanes = 4;
+    let waits = at[lanes..].windows(2).map(|pair| pair[1] - pair[0]);
+    for gap in waits {
+        assert!(gap > away * 8 / 10, "two probes within {gap:?}: {at:?}");
+    }
+    // And when it takes them, all go at once.
+    receiver.behave(answer("200 OK", "", ""));
+    until("everything arrives", || {
+        match deliveries(&house, "?limit=500&result=delivered").len() {
+            12 => Ok(()),
+            other => Err(other),
+        }
+    });
 }
