@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod bare;
+mod changes;
 #[allow(dead_code, reason = "shared with the bench `fleet`")]
 #[path = "../fleet/client.rs"]
 mod client;
@@ -21,9 +22,10 @@ mod served;
 
 use std::time::{Duration, Instant};
 
+use changes::{EVERY, change, keys, told};
 use client::Connection;
 use report::{mb, millis, row};
-use screens::{Latencies, Screens};
+use screens::Screens;
 use served::Served;
 
 /// As in `aami`.
@@ -33,9 +35,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const DASHBOARDS: usize = 1_000;
 /// How many nodes they see.
 const NODES: usize = 5_000;
-/// How many changes are timed, and how often one is made.
+/// How many changes are timed.
 const CHANGES: usize = 150;
-const EVERY: Duration = Duration::from_millis(100);
 /// How many changes come at once, as when an operator acts on many.
 const BURST: usize = 500;
 /// How many dashboards do not read at all.
@@ -56,11 +57,6 @@ fn main() {
         .build()
         .unwrap();
     runtime.block_on(measure(dashboards.unwrap_or(DASHBOARDS)));
-}
-
-fn told(latencies: &Latencies) -> String {
-    let at = |share: f64| millis(latencies.percentile(share));
-    format!("p50 {}, p99 {}, last {}", at(0.5), at(0.99), at(1.0))
 }
 
 async fn measure(dashboards: usize) {
@@ -161,49 +157,6 @@ async fn declare(served: &Served) -> Vec<String> {
         ids.extend(part.await.unwrap());
     }
     ids
-}
-
-/// Keys of viewers, each for a hundred dashboards.
-async fn keys(served: &Served, dashboards: usize) -> Vec<String> {
-    let mut connection = Connection::open(served.address).await;
-    let mut keys = Vec::new();
-    for n in 0..dashboards.div_ceil(100) {
-        let body = format!(r#"{{"name":"bench {n}","role":"viewer"}}"#);
-        let answer = connection.post(&served.admin_key, "/api/v1/keys", body).await;
-        let key: serde_json::Value = serde_json::from_slice(&answer).unwrap();
-        keys.push(key["key"].as_str().unwrap().to_owned());
-    }
-    keys
-}
-
-fn verb(status: &str) -> &'static str {
-    if status == "inactive" {
-        "decommission"
-    } else {
-        "restore"
-    }
-}
-
-/// Changes one node after the other, and times each until each dashboard has it: since it was asked for, and since the
-/// answer that it is done.
-async fn change(
-    served: &Served,
-    screens: &Screens,
-    nodes: &[String],
-    status: &'static str,
-) -> (Latencies, Latencies) {
-    let (mut sent, mut made) = (Vec::new(), Vec::new());
-    let mut connection = Connection::open(served.address).await;
-    let mut ticks = tokio::time::interval(EVERY);
-    screens.expect(status);
-    for node in nodes {
-        ticks.tick().await;
-        sent.push((node.clone(), Instant::now()));
-        let path = format!("/api/v1/nodes/{node}/{}", verb(status));
-        connection.post(&served.admin_key, &path, "{}".to_owned()).await;
-        made.push((node.clone(), Instant::now()));
-    }
-    (screens.gather(&sent).await, screens.gather(&made).await)
 }
 
 /// Changes many at once; answers how long after the last answer the last dashboard had the last of them.

@@ -79,6 +79,16 @@ impl Served {
         process::settle(self.child.id()).await;
     }
 
+    /// Holds it for so long, as a machine does that is suspended, and lets it go on.
+    #[allow(dead_code, reason = "only `links` does that")]
+    pub(crate) async fn hold(&self, lasting: std::time::Duration) {
+        use rustix::process::{Pid, Signal, kill_process};
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP).unwrap();
+        tokio::time::sleep(lasting).await;
+        kill_process(pid, Signal::CONT).unwrap();
+    }
+
     /// Ends it at once, as a crash would.
     #[allow(dead_code, reason = "only `links` does that")]
     pub(crate) fn kill(mut self) {

@@ -127,6 +127,11 @@ where
         }
     }
 
+    /// Those that were apart are among the others again.
+    pub(crate) fn rejoin(&mut self, part: Self) {
+        self.streams.extend(part.streams);
+    }
+
     /// One of them.
     pub(crate) fn one(&mut self, n: usize) -> &mut S {
         &mut self.streams[n]

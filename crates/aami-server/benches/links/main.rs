@@ -6,6 +6,9 @@
 //! parts of it, or with fewer agents.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+#[allow(dead_code, reason = "shared with the bench `dashboards`")]
+#[path = "../dashboards/changes.rs"]
+mod changes;
 #[allow(dead_code, reason = "shared with the bench `fleet`")]
 #[path = "../fleet/client.rs"]
 mod client;
@@ -26,12 +29,16 @@ mod receiver;
 #[allow(dead_code, reason = "shared with the bench `fleet`")]
 #[path = "../fleet/report.rs"]
 mod report;
+#[allow(dead_code, reason = "shared with the bench `dashboards`")]
+#[path = "../dashboards/screens.rs"]
+mod screens;
 #[allow(dead_code, reason = "shared with the bench `fleet`")]
 #[path = "../fleet/served.rs"]
 mod served;
 mod sockets;
 mod speech;
 mod streams;
+mod watched;
 
 use std::time::Duration;
 

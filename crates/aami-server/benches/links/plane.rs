@@ -40,6 +40,14 @@ pub(crate) async fn heard(address: SocketAddr, admin_key: &str, since: Timestamp
     }
 }
 
+/// The ids of so many nodes, or of all where there are fewer.
+pub(crate) async fn ids(address: SocketAddr, admin_key: &str, most: usize) -> Vec<String> {
+    let path = format!("/api/v1/nodes?limit={most}");
+    let page = Connection::open(address).await.get(admin_key, &path).await;
+    let page: Page<NodeView> = serde_json::from_slice(&page).unwrap();
+    page.items.iter().map(|node| node.id.to_string()).collect()
+}
+
 /// Changes every node once, as operators do over the days: what the control plane keeps for the changes themselves (the
 /// store's cache, the latest events) is of a fixed size and full afterwards.
 pub(crate) async fn relabel(address: SocketAddr, admin_key: &str) {

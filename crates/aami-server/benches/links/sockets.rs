@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -15,7 +16,7 @@ use crate::peer::Peer;
 use crate::report::{millis, row};
 use crate::served::Served;
 use crate::speech::{self, Speech};
-use crate::{ROUNDS, each, enrol, kilobytes, news, open, plane, share};
+use crate::{ROUNDS, each, enrol, kilobytes, news, open, plane, share, watched};
 
 /// How many connect at once where it is no storm.
 const TOGETHER: usize = 256;
@@ -24,6 +25,8 @@ const REPORTS: usize = 1_000;
 /// What an agent may say at once, an inventory for one.
 const LARGE: usize = 64 * 1024;
 const STORM: Duration = Duration::from_secs(30);
+/// How long the control plane is stopped.
+const HELD: Duration = Duration::from_secs(30);
 
 /// What was measured of the control plane, for the peer to stand beside.
 pub(crate) struct Ours {
@@ -142,6 +145,7 @@ pub(crate) async fn plain(agents: usize) -> Ours {
         "0",
         written == 0,
     );
+    assert_eq!(written, 0, "heartbeats write nothing");
     limited(
         "memory a plain socket",
         site.rested().await.saturating_sub(before),
@@ -169,8 +173,22 @@ pub(crate) async fn plain(agents: usize) -> Ours {
         "p99 under 500 ms",
         most < Duration::from_millis(500),
     );
+    sockets.rejoin(reporting);
 
-    drop((sockets, reporting));
+    let is_done = AtomicBool::new(false);
+    let beating = async {
+        while !is_done.load(Ordering::SeqCst) {
+            sockets.beat(1).await;
+        }
+    };
+    let watching = async {
+        watched::measure(&site.served, agents).await;
+        is_done.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(beating, watching);
+    held(&site, &mut sockets, agents).await;
+
+    drop(sockets);
     let (site, _) = site.restarted(false).await;
     let before = site.used().await;
     let storm = storm(site, agents, before).await;
@@ -178,6 +196,27 @@ pub(crate) async fn plain(agents: usize) -> Ours {
         memory: storm.0,
         storm: storm.1,
     }
+}
+
+/// Everybody is connected, and the control plane is held for a while; the agents go on saying that they are there.
+async fn held(site: &Site, sockets: &mut Agents<TcpStream>, agents: usize) {
+    let (address, key) = (site.served.address, &site.served.admin_key);
+    let before = plane::said_gone(address, key).await;
+    tokio::join!(site.served.hold(HELD), sockets.beat(1));
+    let since = speech::now();
+    sockets.beat(ROUNDS).await;
+    let heard = plane::heard(address, key, since).await;
+    let gone = plane::said_gone(address, key).await - before;
+    row(
+        &format!(
+            "stopped for {} s: nodes called offline; online and heard afterwards",
+            HELD.as_secs()
+        ),
+        &format!("{gone}; {heard}"),
+        &format!("0; {agents}"),
+        gone == 0 && heard == agents,
+    );
+    assert_eq!((gone, heard), (0, agents), "who is there is not said to be gone");
 }
 
 /// Everybody is connected, the control plane crashes, and everybody comes back the moment it listens again.

@@ -104,6 +104,7 @@ pub(crate) fn measure(count: usize) {
             "0",
             after == revision,
         );
+        assert_eq!(after, revision, "heartbeats write nothing");
         let heard = plane::heard(address, admin_key, since).await;
         row(
             "nodes whose heartbeats were heard",
