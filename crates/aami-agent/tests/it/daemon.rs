@@ -11,6 +11,9 @@ use aami_model::command::NodeCommand;
 
 use plane::{Daemon, Peer, Plane, Stage, ack};
 
+/// A full spool may cost so many kB: what each report is known by, and one of them at a time.
+const SPOOL_KB: u64 = 2_000;
+
 /// Reads until a report satisfies `wanted`.
 fn report(peer: &mut Peer, wanted: impl Fn(&Told) -> bool) -> Report {
     let up = peer.until(|up| matches!(up, Up::Report(report) if wanted(&report.what)));
@@ -132,7 +135,7 @@ fn reports_outlive_a_control_plane_that_hangs_and_a_killed_agent() {
 fn a_full_spool_drops_its_oldest_and_says_so() {
     let plane = Plane::new();
     let stage = Stage::new(&plane.address());
-    stage.fill_spool(4096);
+    stage.fill_spool(4096, 0);
     let _daemon = Daemon::start(&stage);
     stage.wait_for_spool(|text| text.contains("\"kind\":\"lost\""));
     let mut peer = plane.greeted();
@@ -142,6 +145,40 @@ fn a_full_spool_drops_its_oldest_and_says_so() {
     };
     assert_eq!(count, lost.seq, "what was lost and what is left make the whole");
     assert!(stage.spool().len() < 4 * 1024 * 1024);
+}
+
+#[test]
+fn days_alone_take_no_more_memory_than_an_hour() {
+    // Given what an agent takes that was never alone,
+    let plane = Plane::new();
+    let stage = Stage::new(&plane.address());
+    let peak_of = |stage: &Stage| {
+        let daemon = Daemon::start(stage);
+        // when the control plane is there for a moment and gone again, over and over,
+        for status in ["ok", "critical", "warning", "ok", "critical"] {
+            stage.write_checks(status);
+            let mut peer = plane.greeted();
+            // It keeps the first that it is told, and of the others none.
+            let seq = report(&mut peer, |_| true).seq;
+            peer.say(&Down::Received { seq });
+            let waits = daemon.metric("aami_agent_spool_reports").min(50);
+            for _ in 0..waits {
+                report(&mut peer, |_| true);
+            }
+            peer.say(&Down::Drain { spread_seconds: 0 });
+        }
+        daemon.peak_kb()
+    };
+    let usual = peak_of(&stage);
+    // and of one whose spool is as full as it may be, in number and nearly in bytes, and overflows,
+    let alone = Stage::new(&plane.address());
+    alone.fill_spool(4096, 1700);
+    assert!(alone.spool().len() > 7 * 1024 * 1024);
+    let peak = peak_of(&alone);
+    // then that takes hardly more, and the spool is no longer than it may be.
+    assert!(alone.spool().contains("\"kind\":\"lost\""));
+    assert!(alone.spool().len() < 16 * 1024 * 1024);
+    assert!(peak < usual + SPOOL_KB, "{peak} kB, usually {usual} kB");
 }
 
 #[test]
@@ -318,7 +355,7 @@ fn a_second_one_ends_at_once_and_the_metrics_say_how_the_first_stands() {
     assert_eq!(second.ended(Duration::from_secs(20)), Some(6));
     first.wait_for_metrics(|text| {
         text.contains("\naami_agent_connected 1\n")
-            && text.contains("\naami_agent_reconnects_total 0\n")
+            && text.contains("\naami_agent_own_reconnects_total 0\n")
             && text.contains("\naami_agent_spool_bytes ")
     });
 }

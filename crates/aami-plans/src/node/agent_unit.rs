@@ -9,10 +9,13 @@ pub(crate) const UNIT: &str = crate::units::AGENT;
 ///
 /// It runs as root, as reading that file, results of checks and serial numbers wants, and has next to none of root's
 /// power. What it has beside is written where it is given.
-pub(crate) fn text(program: &str, cluster: &str) -> String {
+///
+/// `server` is the control plane's address, where there is one: it serves the page that explains this unit.
+pub(crate) fn text(program: &str, cluster: &str, server: Option<&str>) -> String {
     let command = daemon_command(program, cluster);
+    let documentation = server.and_then(documentation).unwrap_or_default();
     format!(
-        "[Unit]\nDescription=Connection of this node to its control plane, by AAMI\n\
+        "[Unit]\nDescription=Connection of this node to its control plane, by AAMI\n{documentation}\
          After=network-online.target\nWants=network-online.target\nStartLimitIntervalSec=0\n\n\
          [Service]\nType=notify\nNotifyAccess=main\nExecStart={command}\n\
          EnvironmentFile=-/etc/aami/proxy.env\n\
@@ -21,6 +24,20 @@ pub(crate) fn text(program: &str, cluster: &str) -> String {
          MemoryMax=256M\nTasksMax=64\nLimitCORE=0\nNice=5\n{HARDENING}\n\
          [Install]\nWantedBy=multi-user.target\n"
     )
+}
+
+/// Where the agent's page of the guide is; nothing where the address would be more than one word to systemd
+/// (systemd.unit(5), `Documentation=`).
+fn documentation(server: &str) -> Option<String> {
+    let server = server.trim_end_matches('/');
+    let is_address = server.starts_with("https://") || server.starts_with("http://");
+    let is_word = server
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\'));
+    (is_address && is_word).then(|| {
+        let server = server.replace('%', "%%");
+        format!("Documentation={server}/docs/guide/agent\n")
+    })
 }
 
 /// As few rights as it can work with (systemd.exec(5)). Each exception says what it is for, in the unit itself.
@@ -81,8 +98,10 @@ mod tests {
 
     #[test]
     fn the_unit_says_when_it_is_ready_is_watched_and_carries_no_secret() {
-        let text = text("/opt/aami/aami-agent-1.0.0/aami-agent", "racks");
+        let server = Some("https://aami.example.com:8080/");
+        let text = text("/opt/aami/aami-agent-1.0.0/aami-agent", "racks", server);
         for line in [
+            "Documentation=https://aami.example.com:8080/docs/guide/agent",
             "Type=notify",
             "WatchdogSec=90",
             "ExecStart=/opt/aami/aami-agent-1.0.0/aami-agent daemon --cluster racks",
@@ -97,6 +116,24 @@ mod tests {
         assert!(
             !text.contains("aamin_") && !text.contains("Environment="),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_no_word_and_none_at_all_name_no_page() {
+        let of = |server| text("/x", "racks", server);
+        for server in [
+            None,
+            Some("ftp://x"),
+            Some("https://x y"),
+            Some("https://x\nExecStart=/y"),
+        ] {
+            assert!(!of(server).contains("Documentation"), "{server:?}");
+        }
+        let zone = of(Some("http://[fe80::1%eth0]:8080"));
+        assert!(
+            zone.contains("Documentation=http://[fe80::1%%eth0]:8080/docs/guide/agent\n"),
+            "{zone}"
         );
     }
 }

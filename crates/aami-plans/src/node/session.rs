@@ -45,6 +45,8 @@ pub struct Session {
     pub(crate) verified: OnceLock<Verified>,
     /// What a node on its own noted about itself.
     pub(crate) noted: OnceLock<Told>,
+    /// The unit of the agent, once it was seen to run.
+    pub(crate) stays: OnceLock<&'static str>,
 }
 
 impl std::fmt::Debug for Session {
@@ -93,6 +95,7 @@ impl Session {
             registered: OnceLock::new(),
             verified: OnceLock::new(),
             noted: OnceLock::new(),
+            stays: OnceLock::new(),
         })
     }
 

@@ -30,6 +30,9 @@ pub struct Summary {
     /// Its labels, those of its hardware among them, where it stands on its own: nobody else knows them.
     #[serde(skip_serializing_if = "has_none")]
     pub labels: Labels,
+    /// The unit of the agent that stays here and was seen to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<&'static str>,
     /// Each exporter with its address.
     pub exporters: Vec<String>,
     /// What Prometheus is to scrape, where the node stands on its own.
@@ -74,6 +77,7 @@ impl Summary {
             status: verified.map(|verified| verified.status.name().to_owned()),
             group: session.validated().and_then(|validated| validated.group.clone()),
             labels,
+            agent: session.stays.get().copied(),
             exporters,
             endpoints,
         }

@@ -140,6 +140,13 @@ pub(crate) fn summary_lines(session: &Session) -> Vec<String> {
             .into_iter()
             .map(|exporter| format!("  {exporter}")),
     );
+    if let Some(unit) = facts.agent {
+        lines.push(String::new());
+        lines.push("Agent:".to_owned());
+        lines.push(format!("  Service:       {unit} is active"));
+        lines.push(format!("  Its log:       journalctl -u {unit} -f"));
+        lines.push(format!("  How it stands: systemctl status {unit}"));
+    }
     lines.push(String::new());
     let next = if is_alone {
         "Prometheus scrapes it once its operator's files name it."

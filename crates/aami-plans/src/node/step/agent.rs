@@ -45,6 +45,12 @@ const METRICS: ([u8; 4], u16) = ([127, 0, 0, 1], METRICS_PORT);
 const ANSWERS: &str = "aami_agent_info{";
 /// How long the daemon may take from its start to its first answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it is waited for its first connection: nodes that are switched on together do not come in one moment.
+const SOON: Duration = Duration::from_secs(4);
+/// Between two looks for it.
+const LOOK: Duration = Duration::from_millis(100);
+/// What stands in them while the control plane hears it.
+const CONNECTED: &str = "\naami_agent_connected 1\n";
 /// What stands in them while it stays away since the control plane said no.
 const REFUSED: &str = "\naami_agent_refused 1\n";
 
@@ -119,7 +125,8 @@ impl Agent {
             layout.programs, agent.version
         ))?;
         let file = path(&format!("/etc/systemd/system/{UNIT}"))?;
-        let content = Content::bytes(text(program.as_str(), &session.options.cluster));
+        let unit_text = text(program.as_str(), &session.options.cluster, session.server());
+        let content = Content::bytes(unit_text);
         let placement = Placement::new(file.clone(), content, 0o644, owner());
         effects.push(Effect::WriteFile(placement.marked(Mark::Hash)));
         // What replaces the agent: at boot, where that was cut off, and whenever the daemon starts it.
@@ -220,6 +227,41 @@ impl Agent {
         Ok(())
     }
 
+    /// Sees that it runs, and waits a moment for its word that it is connected. One that ended again is a failure,
+    /// whatever its start said; one that is not connected yet goes on trying.
+    fn see(&self, context: &StepContext<'_>, server: &str) -> Result<(), StepError> {
+        let Some(units) = &context.host().units else {
+            return Ok(());
+        };
+        let clock = context.host().clock.as_ref();
+        let deadline = clock.elapsed() + SOON;
+        loop {
+            let unit = units
+                .show(UNIT)
+                .map_err(|error| StepError::new(code::UNIT_FAILED, error.to_string()))?;
+            let is_late = clock.elapsed() >= deadline;
+            let metrics = local::metrics(METRICS.into());
+            if unit.is_active() && metrics.as_ref().is_ok_and(|text| text.contains(CONNECTED)) {
+                context.note(format!("{UNIT} is active, and connected with {server}"));
+                return Ok(());
+            }
+            if unit.is_active() && is_late {
+                context.warn(format!(
+                    "{UNIT} is active, and not connected with {server} yet; it goes on trying"
+                ));
+                return Ok(());
+            }
+            if is_late || unit.active_state == "failed" {
+                let (state, why) = (&unit.active_state, units.journal(UNIT, 3).join(" | "));
+                let message = format!("{UNIT} was started and is {state}; it said: {why}");
+                return Err(StepError::new(code::UNIT_FAILED, message)
+                    .with_hint(format!("Read its log with `journalctl -u {UNIT} -n 50`.")));
+            }
+            context.voice().check()?;
+            clock.wait(LOOK);
+        }
+    }
+
     /// A key that is named beside another that is here already would be kept out without a word.
     fn judge_key(&self, host: &Host) -> Result<(), StepError> {
         let Some(named) = &self.0.options.release_key else {
@@ -301,6 +343,9 @@ impl Step for Agent {
         {
             return Ok(Probe::Missing("it is installed and does not answer".to_owned()));
         }
+        if probe == Probe::Holds {
+            let _ = self.0.stays.set(UNIT);
+        }
         Ok(probe)
     }
 
@@ -321,9 +366,10 @@ impl Step for Agent {
             ));
         }
         match self.0.server() {
-            Some(server) => context.note(format!("{UNIT} runs, to stay connected with {server}")),
+            Some(server) => self.see(context, server)?,
             None => self.wait(context)?,
         }
+        let _ = self.0.stays.set(UNIT);
         Ok(outcome)
     }
 }
@@ -339,7 +385,7 @@ mod tests {
         let path = |text: &str| HostPath::new(text).unwrap();
         let program = path("/opt/aami/aami-agent-1.0.0/aami-agent");
         let unit = path("/etc/systemd/system/aami-agent.service");
-        let text = text(program.as_str(), "main");
+        let text = text(program.as_str(), "main", None);
         let inputs = inputs(unit.clone(), program.clone(), &layout).unwrap();
         let read = text
             .lines()
