@@ -7,6 +7,7 @@
 //! - [`Hardware::power_on`] starts a machine with disks of its own, [`Machine::cut`] cuts its power.
 //! - [`engines`] starts etcd, Prometheus, node_exporter and nginx, on loopback or on a host of a [`Net`].
 //! - [`Receiver`] is an HTTP service that is told things, and misbehaves when asked to.
+//! - [`guide`] has the command lines that people are told to type.
 //! - [`MailServer`] takes mail over TLS and tells what it was told.
 //! - [`ssh`] has OpenSSH's client programs and more login shells for nodes.
 //! - [`Mirror`] serves components the way their publishers pack them.
@@ -21,6 +22,7 @@
 
 pub mod cache;
 pub mod engines;
+pub mod guide;
 mod keeper;
 mod machine;
 mod mail;

@@ -17,6 +17,9 @@ mod uninstall;
 mod update;
 mod version;
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 

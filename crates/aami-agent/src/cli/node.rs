@@ -124,7 +124,9 @@ impl Which {
 
     /// An installer for a plan; how its runs go is told beside what the node's exporter serves.
     pub(crate) fn installer<'a>(&self, host: &'a Host, node: &'a Node) -> Result<Installer<'a>, Failure> {
-        Ok(self.silent(host, node)?.textfile(node.textfile().clone(), hostname()))
+        Ok(self
+            .silent(host, node)?
+            .textfile(node.textfile().clone(), hostname()))
     }
 
     /// One whose runs are told to nobody.

@@ -27,10 +27,10 @@ pub struct Asked {
     pub ca_file: Option<PathBuf>,
     /// `--mirror`.
     pub mirror: Option<String>,
-    /// `--data-dir`.
-    pub data_dir: String,
-    /// `--install-dir`.
-    pub install_dir: String,
+    /// `--data-dir`, which a server has.
+    pub data_dir: Option<String>,
+    /// `--install-dir`, the same.
+    pub install_dir: Option<String>,
     /// `--port`.
     pub port: Option<u16>,
     /// `--skip-gpu`.
@@ -52,6 +52,9 @@ pub enum Unreadable {
     /// A folder that is none.
     #[error(transparent)]
     Folder(#[from] NotAHostPath),
+    /// A choice that a node does not have.
+    #[error("{0} is a server's: a node keeps its programs in /opt/aami and its data in /var/lib/aami")]
+    NotANodes(&'static str),
     /// A code that nobody knows.
     #[error("--ignore {0:?}: there is no such code; each is ignored by its own name")]
     Code(String),
@@ -66,16 +69,28 @@ impl Asked {
         for url in server.iter().chain(&self.mirror) {
             check_address(url)?;
         }
-        for folder in [&self.data_dir, &self.install_dir] {
+        let folders = [
+            ("--data-dir", &self.data_dir),
+            ("--install-dir", &self.install_dir),
+        ];
+        let mut named = false;
+        for (flag, folder) in folders {
+            let Some(folder) = folder else { continue };
+            if is_node || server.is_some() {
+                return Err(Unreadable::NotANodes(flag));
+            }
             HostPath::new(folder)?;
+            named = true;
         }
         let codes = self.ignore.iter().map(|name| {
             let known = Code::find(name.trim()).copied();
             known.ok_or_else(|| Unreadable::Code(name.chars().take(80).collect()))
         });
         let (trust, ca_problem) = self.ca_file.map_or((Trust::System, None), trust);
+        let usual = Request::new(self.usual);
         Ok(Request {
             mode: self.mode,
+            names_folders: named,
             runtime: self.runtime,
             ignored: codes.collect::<Result<_, _>>()?,
             server,
@@ -83,8 +98,8 @@ impl Asked {
             trust,
             ca_problem,
             proxies: self.proxies,
-            data_dir: self.data_dir,
-            install_dir: self.install_dir,
+            data_dir: self.data_dir.unwrap_or(usual.data_dir),
+            install_dir: self.install_dir.unwrap_or(usual.install_dir),
             port: self.port,
             skip_gpu: self.skip_gpu,
             user: self.user,
@@ -128,8 +143,8 @@ mod tests {
             usual_server: Some("https://control:8080".into()),
             ca_file: None,
             mirror: None,
-            data_dir: "/var/lib/aami".into(),
-            install_dir: "/opt/aami".into(),
+            data_dir: None,
+            install_dir: None,
             port: None,
             skip_gpu: false,
             ignore: Vec::new(),
@@ -167,7 +182,7 @@ mod tests {
                 ..asked()
             },
             Asked {
-                data_dir: "var".into(),
+                data_dir: Some("var".into()),
                 ..asked()
             },
             Asked {
@@ -183,6 +198,27 @@ mod tests {
             ..asked()
         };
         assert_eq!(ignoring.request().unwrap().ignored, [code::CLOCK_SKEW]);
+    }
+
+    #[test]
+    fn folders_that_are_named_are_a_servers() {
+        let named = || Asked {
+            usual: Mode::Node,
+            install_dir: Some("/srv/aami".into()),
+            ..asked()
+        };
+        let request = named().request().unwrap();
+        assert!(request.names_folders && request.install_dir == "/srv/aami");
+        assert_eq!(request.data_dir, "/var/lib/aami");
+        let node = Asked {
+            mode: Some(Mode::Node),
+            ..named()
+        };
+        let refused = node.request().unwrap_err().to_string();
+        assert!(
+            refused.contains("--install-dir") && refused.contains("/opt/aami"),
+            "{refused}"
+        );
     }
 
     #[test]

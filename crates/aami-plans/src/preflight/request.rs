@@ -81,6 +81,8 @@ pub struct Request {
     pub data_dir: String,
     /// Where programs go.
     pub install_dir: String,
+    /// Whether somebody chose one of the two, which only a server lets them.
+    pub names_folders: bool,
     /// Where node_exporter shall listen.
     pub port: Option<u16>,
     /// Whether GPUs are of no interest.
@@ -115,6 +117,7 @@ impl Request {
             proxies: Proxies::default(),
             data_dir: "/var/lib/aami".to_owned(),
             install_dir: "/opt/aami".to_owned(),
+            names_folders: false,
             port: None,
             skip_gpu: false,
             skip_firewall: false,
@@ -159,7 +162,9 @@ impl Choice {
         let (mode, mode_because) = match request.mode {
             Some(mode) => (mode, None),
             None => {
-                let (mode, because) = if request.server.is_some() {
+                let (mode, because) = if request.names_folders {
+                    (Mode::Server, "--data-dir and --install-dir are a server's")
+                } else if request.server.is_some() {
                     (Mode::Node, "--server names the control plane of a node")
                 } else if hints.is_server {
                     (Mode::Server, "a control plane keeps its data on this machine")

@@ -33,6 +33,26 @@ fn the_whole_help() {
 }
 
 #[test]
+fn every_line_of_the_guide_is_understood_as_it_stands() {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let typed = rig::guide::typed(root, "aami").unwrap();
+    assert!(typed.len() > 100, "only {} lines were found", typed.len());
+    let mut wrong = Vec::new();
+    for line in typed {
+        let words = std::iter::once("aami".to_owned()).chain(line.words);
+        let arguments: Vec<_> = words.map(std::ffi::OsString::from).collect();
+        if let Err(error) = super::read(&arguments)
+            && error.use_stderr()
+        {
+            let error = error.to_string();
+            let why = error.lines().next().unwrap_or_default();
+            wrong.push(format!("{}: {}\n  {why}", line.page, line.line));
+        }
+    }
+    assert!(wrong.is_empty(), "not understood:\n{}", wrong.join("\n"));
+}
+
+#[test]
 fn examples_come_before_options_and_are_told_once() {
     fn look(command: &mut clap::Command, path: &str, seen: &mut usize) {
         let help = command.render_help().to_string();

@@ -9,7 +9,7 @@ use super::super::facts::{Facts, PlaceFacts};
 use super::super::fix::Fix;
 use super::super::needs::{self, Place};
 use super::super::report::{Category, Check};
-use super::super::request::{Request, Sizes};
+use super::super::request::{Mode, Request, Sizes};
 use super::super::trial::Trial;
 
 const GB: u64 = 1_000_000_000;
@@ -21,7 +21,7 @@ pub(super) fn checks(request: &Request, facts: &Facts) -> Vec<Check> {
     let mut checks = vec![disk(request, facts)];
     for place in needs::places(request, &facts.choice) {
         if let Some(found) = facts.places.get(&place.path) {
-            checks.push(one(&place, found));
+            checks.push(one(&place, found, facts.choice.mode));
         }
     }
     checks
@@ -64,15 +64,22 @@ fn disk(request: &Request, facts: &Facts) -> Check {
         Sizes::Recommended => check.failed(code::DISK_FULL, summary, message),
         Sizes::Written => check.warned(code::DISK_FULL, summary, message),
     };
-    check
-        .advice(format!(
-            "Free some space on {mount}; 'du -xh {mount} | sort -h | tail' shows what is large"
-        ))
-        .advice("Choose another folder with --data-dir")
+    let check = check.advice(format!(
+        "Free some space on {mount}; 'du -xh {mount} | sort -h | tail' shows what is large"
+    ));
+    elsewhere(check, facts.choice.mode, "--data-dir")
+}
+
+/// A server's folders can be chosen; a node's are what they are.
+fn elsewhere(check: Check, mode: Mode, flag: &str) -> Check {
+    match mode {
+        Mode::Server => check.advice(format!("Choose another folder with {flag}")),
+        Mode::Node => check,
+    }
 }
 
 /// One place, by its mount and by trying.
-fn one(place: &Place, found: &PlaceFacts) -> Check {
+fn one(place: &Place, found: &PlaceFacts, mode: Mode) -> Check {
     let (path, what) = (&place.path, place.what);
     let check = Check::new(Category::Permissions, path.as_str(), path.as_str()).quiet();
     let Some(volume) = &found.volume else {
@@ -147,7 +154,7 @@ fn one(place: &Place, found: &PlaceFacts) -> Check {
             )
             .remedy("Give it the usual one", &["sudo", "chmod", "1777", "/tmp"]);
     }
-    no_room(place, volume, &check).unwrap_or_else(|| tried(place, volume, found.trial.as_ref(), check))
+    no_room(place, volume, &check).unwrap_or_else(|| tried(place, volume, found.trial.as_ref(), check, mode))
 }
 
 /// What is said where bytes or inodes do not do.
@@ -181,11 +188,11 @@ fn no_room(place: &Place, volume: &Volume, check: &Check) -> Option<Check> {
     None
 }
 
-fn tried(place: &Place, volume: &Volume, trial: Option<&Trial>, check: Check) -> Check {
+fn tried(place: &Place, volume: &Volume, trial: Option<&Trial>, check: Check, mode: Mode) -> Check {
     let (path, what) = (&place.path, place.what);
     let (mount, existing) = (&volume.mount_point, &volume.existing);
     let refuse_noexec = |check: Check, why: &str| {
-        check
+        let check = check
             .failed(
                 code::NOEXEC,
                 format!("programs cannot be run on {mount} ({why})"),
@@ -193,8 +200,8 @@ fn tried(place: &Place, volume: &Volume, trial: Option<&Trial>, check: Check) ->
                     "{path} is needed for {what}, and a script written to {existing} could not be run: {why}"
                 ),
             )
-            .remedy("Allow it", &["sudo", "mount", "-o", "remount,exec", mount])
-            .advice("Choose another folder with --install-dir")
+            .remedy("Allow it", &["sudo", "mount", "-o", "remount,exec", mount]);
+        elsewhere(check, mode, "--install-dir")
     };
     match trial {
         None if place.programs && volume.noexec => refuse_noexec(check, "it is mounted noexec"),
