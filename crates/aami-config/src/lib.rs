@@ -36,3 +36,4 @@ pub use problem::{Problem, Problems};
 pub use read::{Read, explain, read};
 pub use secret::{NotSet, SecretValue};
 pub use setting::{Setting, Source};
+pub use text::nearest;

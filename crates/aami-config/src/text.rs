@@ -37,8 +37,8 @@ pub(crate) fn is_name(text: &str) -> bool {
 }
 
 /// The known word most like a mistyped one, if one is like it: at most two letters are to be changed, or a third of
-/// a longer word.
-pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+/// a longer word. Known words are in lower case.
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let word = word.to_ascii_lowercase();
     if word.chars().count() > 64 {
         return None;

@@ -50,7 +50,7 @@ impl Config {
             FileFleet::new(place, screen)
         };
         match self.verb {
-            Verb::Show(verb) => verb.run(&mut file(screen)),
+            Verb::Show(verb) => verb.run(&mut file(screen), reach, surroundings),
             Verb::Check(verb) => verb.run(&mut file(screen)),
             Verb::Set(verb) => verb.run(&mut file(screen)),
             Verb::Unset(verb) => verb.run(&mut file(screen)),

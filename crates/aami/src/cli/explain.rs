@@ -108,9 +108,15 @@ impl Explain {
             return Ok(Exit::Ok);
         }
         let code = Code::find(self.code.trim()).ok_or_else(|| {
-            Failure::found_with(
+            let known: Vec<String> = Code::all()
+                .flat_map(|code| [code.id().to_ascii_lowercase(), code.symbol.to_ascii_lowercase()])
+                .chain(["xid", "sxid", "list", "search"].map(str::to_owned))
+                .collect();
+            Failure::unknown(
                 code::NOT_FOUND,
                 format!("there is no code {:?}", self.code),
+                self.code.trim(),
+                known.iter().map(String::as_str),
                 "`aami explain list` lists them all.",
             )
         })?;

@@ -131,6 +131,18 @@ impl Failure {
         }
     }
 
+    /// A word nobody knows, with the known one that is most like it, if one is like it, before the usual hint.
+    pub(crate) fn unknown<'k>(
+        code: Code,
+        sentence: impl Into<String>,
+        word: &str,
+        known: impl IntoIterator<Item = &'k str>,
+        hint: &str,
+    ) -> Self {
+        let meant = aami_config::nearest(word, known).map(|meant| format!("Did you mean `{meant}`? "));
+        Self::found_with(code, sentence, format!("{}{hint}", meant.unwrap_or_default()))
+    }
+
     /// A value on the command line that cannot be used.
     pub(crate) fn invalid(sentence: impl Into<String>) -> Self {
         Self::found(code::INVALID, sentence)

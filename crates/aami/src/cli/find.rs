@@ -1,17 +1,25 @@
 //! Things by the name people call them, or by id.
 
+use aami_api::client::{Answer, ClientError};
 use aami_api::key::KeyView;
 use aami_api::node::NodeView;
 use aami_api::page::Page;
 use aami_api::token::TokenView;
 use aami_api::webhook::WebhookView;
 use aami_model::code;
+use aami_model::group::Group;
 use aami_model::hostname::Hostname;
+
+use http::Method;
+use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
 use super::paging;
 use super::query::{Query, encoded};
 use super::session::Session;
+
+/// Among so many a mistyped name is looked for.
+const ENOUGH: usize = 1000;
 
 /// The node with this hostname or id.
 pub(crate) fn node(session: &Session, name: &str) -> Result<NodeView, Failure> {
@@ -23,7 +31,20 @@ pub(crate) fn node(session: &Session, name: &str) -> Result<NodeView, Failure> {
     }
     match one_named("node", name, named, |node| node.id.to_string())? {
         Some(node) => Ok(node),
-        None => by_id(session, "node", "nodes", name),
+        None => by_id(session, "node", "nodes", name, |node: NodeView| node.hostname),
+    }
+}
+
+/// The group with this name or id, with what to send to change exactly this.
+pub(crate) fn group(session: &Session, name: &str) -> Result<Answer<Group>, Failure> {
+    let path = format!("/api/v1/groups/{}", encoded(name));
+    match session.client.call(Method::GET, &path, None::<&()>, &[]) {
+        Ok(answer) => Ok(answer),
+        Err(ClientError::Refused(problem)) if problem.status == 404 => {
+            let names = names(session, "groups", |group: Group| group.name);
+            Err(none("group", name, &names))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -68,6 +89,7 @@ fn pick<T>(
     all: Vec<T>,
     called: impl Fn(&T) -> (String, String),
 ) -> Result<T, Failure> {
+    let names: Vec<String> = all.iter().map(|thing| called(thing).1).collect();
     let (mut by_id, others): (Vec<T>, Vec<T>) = all.into_iter().partition(|thing| called(thing).0 == name);
     if let Some(thing) = by_id.pop() {
         return Ok(thing);
@@ -76,7 +98,7 @@ fn pick<T>(
         .into_iter()
         .filter(|thing| called(thing).1 == name)
         .collect();
-    one_named(noun, name, named, |thing| called(thing).0)?.ok_or_else(|| none(noun, name))
+    one_named(noun, name, named, |thing| called(thing).0)?.ok_or_else(|| none(noun, name, &names))
 }
 
 fn one_named<T>(
@@ -96,23 +118,40 @@ fn one_named<T>(
     Ok(named.pop())
 }
 
-fn by_id<T: serde::de::DeserializeOwned>(
+fn by_id<T: DeserializeOwned>(
     session: &Session,
     noun: &str,
     route: &str,
     id: &str,
+    called: impl Fn(T) -> String,
 ) -> Result<T, Failure> {
-    use aami_api::client::ClientError;
     match session.client.get(&format!("/api/v1/{route}/{}", encoded(id))) {
         Ok(thing) => Ok(thing),
         // Refused as an id or unknown as one: either way there is no such thing.
         Err(ClientError::Refused(problem)) if matches!(problem.status, 400 | 404 | 422) => {
-            Err(none(noun, id))
+            Err(none(noun, id, &names(session, route, called)))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn none(noun: &str, name: &str) -> Failure {
-    Failure::found(code::NOT_FOUND, format!("there is no {noun} called {name:?}"))
+/// What there is, to say what may have been meant. That it cannot be had is no failure of its own.
+fn names<T: DeserializeOwned>(session: &Session, route: &str, called: impl Fn(T) -> String) -> Vec<String> {
+    let all = paging::all(
+        session,
+        &format!("/api/v1/{route}"),
+        &Query::default(),
+        Some(ENOUGH),
+    );
+    all.unwrap_or_default().into_iter().map(called).collect()
+}
+
+fn none(noun: &str, name: &str, known: &[String]) -> Failure {
+    Failure::unknown(
+        code::NOT_FOUND,
+        format!("there is no {noun} called {name:?}"),
+        name,
+        known.iter().map(String::as_str),
+        code::NOT_FOUND.hint,
+    )
 }

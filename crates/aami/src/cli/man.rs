@@ -76,6 +76,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn there_is_a_page_for_every_command_and_no_other() {
+        fn words(command: &clap::Command, called: &str, all: &mut Vec<String>) {
+            for below in (command.get_subcommands()).filter(|below| below.get_name() != "help") {
+                words(below, &format!("{called}-{}", below.get_name()), all);
+            }
+            all.push(format!("{called}.1"));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let man = Man {
+            dir: Some(folder.path().to_owned()),
+            dry_run: false,
+        };
+        assert_eq!(man.run().unwrap(), Exit::Ok);
+        let mut expected = Vec::new();
+        words(&super::super::command(), "aami", &mut expected);
+        expected.sort();
+        let mut there: Vec<String> = (fs::read_dir(folder.path()).unwrap())
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        there.sort();
+        assert_eq!(there, expected);
+        // Examples are in it, and by what it acts.
+        let page = fs::read_to_string(folder.path().join("aami-nodes-list.1")).unwrap();
+        assert!(
+            page.contains("Examples:") && page.contains("Acts by the control plane"),
+            "{page}"
+        );
+    }
+
+    #[test]
     fn a_dry_run_names_the_pages_that_are_written_and_writes_none() {
         let folder = tempfile::tempdir().unwrap();
         let exit = would_write(super::super::command(), folder.path()).unwrap();

@@ -43,9 +43,12 @@ impl ApplyPreset {
         let mut wanted = Vec::new();
         for name in &self.presets {
             wanted.push(presets::find(name).ok_or_else(|| {
-                Failure::found(
+                Failure::unknown(
                     code::ALERT_PRESET_UNKNOWN,
                     format!("there is no alert preset {name:?}"),
+                    name,
+                    presets::all().iter().map(|preset| preset.id),
+                    code::ALERT_PRESET_UNKNOWN.hint,
                 )
             })?);
         }

@@ -91,9 +91,15 @@ fn url(text: &str) -> Result<String, String> {
 
 fn named(id: &str) -> Result<String, Failure> {
     let found = dashboard::all().into_iter().find(|dashboard| dashboard.uid == id);
-    found
-        .map(|dashboard| dashboard.render())
-        .ok_or_else(|| Failure::found(code::NOT_FOUND, format!("there is no dashboard {id:?}")))
+    found.map(|dashboard| dashboard.render()).ok_or_else(|| {
+        Failure::unknown(
+            code::NOT_FOUND,
+            format!("there is no dashboard {id:?}"),
+            id,
+            dashboard::all().into_iter().map(|one| one.uid),
+            "`aami config grafana` lists them.",
+        )
+    })
 }
 
 fn listed() -> Vec<Listed> {

@@ -12,6 +12,7 @@ use super::show::path;
 use crate::cli::dry::{Change, Dry};
 use crate::cli::each::{Done, each};
 use crate::cli::failure::Failure;
+use crate::cli::find;
 use crate::cli::paging;
 use crate::cli::query::Query;
 use crate::cli::session::Session;
@@ -47,7 +48,7 @@ impl Delete {
 
 /// The group, which nothing may need any more: the control plane refuses to delete one that is needed.
 fn needed_by_nobody(session: &Session, name: &str) -> Result<Group, Failure> {
-    let group: Group = session.client.get(&path(name))?;
+    let group = find::group(session, name)?.body;
     let (id, name) = (&group.id, &group.name);
     let conflict = |sentence: String| Err(Failure::found(code::CONFLICT, sentence));
     let mut query = Query::default();

@@ -1,6 +1,5 @@
 //! `aami groups edit`.
 
-use aami_api::client::Answer;
 use aami_api::group::PatchGroup;
 use aami_model::Exit;
 use aami_model::group::Group;
@@ -11,6 +10,7 @@ use super::show::{self, path};
 use crate::cli::dry::{Change, Dry};
 use crate::cli::duration;
 use crate::cli::failure::Failure;
+use crate::cli::find;
 use crate::cli::labels;
 use crate::cli::session::Session;
 
@@ -64,7 +64,7 @@ impl std::str::FromStr for Seconds {
 impl Edit {
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
         let path = path(&self.group);
-        let group: Answer<Group> = session.client.call(Method::GET, &path, None::<&()>, &[])?;
+        let group = find::group(session, &self.group)?;
         let mut patch = PatchGroup {
             description: self.description,
             ..PatchGroup::default()

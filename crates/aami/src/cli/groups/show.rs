@@ -5,6 +5,7 @@ use aami_model::group::Group;
 use clap::Args;
 
 use crate::cli::failure::Failure;
+use crate::cli::find;
 use crate::cli::labels;
 use crate::cli::query::encoded;
 use crate::cli::session::Session;
@@ -23,7 +24,7 @@ pub(crate) struct Show {
 
 impl Show {
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
-        let group: Group = session.client.get(&path(&self.group))?;
+        let group = find::group(session, &self.group)?.body;
         session.screen.show(&group, |_| table(&group))?;
         Ok(Exit::Ok)
     }

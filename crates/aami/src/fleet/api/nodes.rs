@@ -107,11 +107,12 @@ pub(super) fn find(session: &Session, which: &Which) -> Result<Vec<NodeView>, Fa
     }
     // Names are matched here: a set of them may be longer than an address may be.
     let most = which.limit.filter(|_| which.names.is_none());
-    let mut nodes: Vec<NodeView> = paging::all(session, "/api/v1/nodes", &query, most)?;
+    let nodes: Vec<NodeView> = paging::all(session, "/api/v1/nodes", &query, most)?;
     let Some(names) = &which.names else {
         return Ok(nodes);
     };
-    nodes.retain(|node| names.contains(&node.hostname) || names.contains(node.id.as_str()));
+    let is_named = |node: &NodeView| names.contains(&node.hostname) || names.contains(node.id.as_str());
+    let (mut nodes, others): (Vec<NodeView>, Vec<NodeView>) = nodes.into_iter().partition(is_named);
     let found: HashSet<&str> = nodes
         .iter()
         .flat_map(|node| [node.hostname.as_str(), node.id.as_str()])
@@ -123,7 +124,7 @@ pub(super) fn find(session: &Session, which: &Which) -> Result<Vec<NodeView>, Fa
             code::NOT_FOUND,
             format!("there is no node called {missing} that fits"),
             &missing.to_string(),
-            all.iter().map(String::as_str),
+            others.iter().map(|node| node.hostname.as_str()),
             "`aami nodes list` shows those there are.",
         ));
     }

@@ -69,9 +69,11 @@ fn fitting<'a>(config: &'a Config, which: &Which) -> Result<Vec<(&'a Node, Login
         let missing = names.iter().filter(|name| known.node(name).is_none());
         let missing = NodeSet::from_names(missing).map_err(|error| Failure::invalid(error.to_string()))?;
         if !missing.is_empty() {
-            return Err(Failure::found_with(
+            return Err(Failure::unknown(
                 code::NOT_FOUND,
                 format!("no node is called {missing}"),
+                &missing.to_string(),
+                config.nodes.iter().map(|node| node.name.as_str()),
                 "`aami nodes list` shows those there are.",
             ));
         }
