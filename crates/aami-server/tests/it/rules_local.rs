@@ -10,6 +10,7 @@ use aami_api::client::Client;
 use aami_api::prometheus::PrometheusView;
 use aami_api::rules::{AlertState, CreateRuleSet};
 use aami_model::prometheus::RuleState;
+use aami_server::Config;
 use rig::Place;
 use rig::engines::Prometheus;
 use serde_json::{Value, json};
@@ -19,13 +20,13 @@ use crate::rules::{custom, group, wish};
 use crate::stand_in::{Manner, StandIn, json as answer, nonsense};
 
 /// A folder with the configuration of a Prometheus, and the folder its rules are brought to.
-struct Seat {
+pub struct Seat {
     folder: tempfile::TempDir,
     port: u16,
 }
 
 impl Seat {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let seat = Self {
             folder,
@@ -52,7 +53,7 @@ impl Seat {
         self.folder.path().join("rules")
     }
 
-    fn start(&self) -> Prometheus<'static> {
+    pub fn start(&self) -> Prometheus<'static> {
         Prometheus::start_at(Place::Loopback, self.folder.path(), self.port).unwrap()
     }
 
@@ -61,9 +62,15 @@ impl Seat {
     }
 
     fn house(&self) -> House {
+        self.house_with(|_| {})
+    }
+
+    /// A control plane beside it.
+    pub fn house_with(&self, change: impl FnOnce(&mut Config)) -> House {
         House::with(|config| {
             config.prometheus_url = Some(self.url());
             config.prometheus_rules = Some(self.rules());
+            change(config);
         })
     }
 }
@@ -90,7 +97,7 @@ fn is_placed(folder: &Path, name: &str) -> bool {
 }
 
 /// The alerts a Prometheus has rules for.
-fn loaded(prometheus: &Prometheus<'_>) -> Vec<String> {
+pub fn loaded(prometheus: &Prometheus<'_>) -> Vec<String> {
     let agent = ureq::Agent::new_with_defaults();
     let text = agent
         .get(format!("{}/api/v1/rules", prometheus.url()))
