@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, missing_docs)]
 
 mod access;
-mod alerts_asked;
 mod access_away;
 mod alerts_asked;
 mod audited;
