@@ -12,6 +12,7 @@ mod config;
 mod daemon;
 mod diagnose;
 mod diff;
+mod dry_runs;
 mod explain;
 mod file_fleet;
 mod fleet;
