@@ -10,6 +10,7 @@ mod learn;
 pub(crate) mod pattern;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -343,10 +344,15 @@ impl Names {
         let principals: Vec<String> = match &host.key_alias {
             Some(alias) => vec![alias.to_ascii_lowercase()],
             None => {
-                let mut names = vec![host.address.to_ascii_lowercase()];
-                let name = host.name.to_ascii_lowercase();
-                if !names.contains(&name) {
-                    names.push(name);
+                // An address of IPv6 may be written in many ways, and is the same host in each: the usual one comes
+                // first, as in OpenSSH's own files.
+                let usual = host.address.parse::<IpAddr>().map(|address| address.to_string());
+                let mut names: Vec<String> = usual.into_iter().collect();
+                for name in [&host.address, &host.name] {
+                    let name = name.to_ascii_lowercase();
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
                 }
                 names
             }

@@ -255,10 +255,7 @@ pub(super) async fn greet(
             why: "it offered no host key".to_owned(),
         }),
         (Ok(Err(error)), _) => Err(failed(host, &error, &cutter.beginning())),
-        (Err(_), _) => Err(SshError::TimedOut {
-            waiting: Waiting::Greeting,
-            after: limit,
-        }),
+        (Err(_), _) => Err(late(host, limit, &cutter.beginning())),
     }
 }
 
@@ -290,10 +287,35 @@ fn config(shared: &Shared, host: &Host) -> Result<client::Config, SshError> {
     })
 }
 
+/// Whether a line of what came first is a greeting (RFC 4253, 4.2): others may stand before it.
+fn has_greeted(beginning: &[u8]) -> bool {
+    beginning.starts_with(b"SSH-") || beginning.windows(5).any(|window| window == b"\nSSH-")
+}
+
+/// Says why its time was up. Who says whole lines and no greeting is another service, which says no
+/// more: most say theirs and wait then themselves.
+fn late(host: &Host, limit: Duration, beginning: &[u8]) -> SshError {
+    if beginning.contains(&b'\n') && !has_greeted(beginning) {
+        return no_ssh(host, beginning);
+    }
+    SshError::TimedOut {
+        waiting: Waiting::Greeting,
+        after: limit,
+    }
+}
+
+fn no_ssh(host: &Host, beginning: &[u8]) -> SshError {
+    let said = printable(&String::from_utf8_lossy(beginning), 120);
+    SshError::Protocol {
+        endpoint: host.endpoint(),
+        why: format!("it began with {said:?}"),
+    }
+}
+
 /// Says what went wrong before the session stood.
 fn failed(host: &Host, error: &russh::Error, beginning: &[u8]) -> SshError {
     let said = printable(&String::from_utf8_lossy(beginning), 120);
-    let greeted = beginning.starts_with(b"SSH-") || beginning.windows(5).any(|window| window == b"\nSSH-");
+    let greeted = has_greeted(beginning);
     let closed = match error {
         russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => true,
         russh::Error::IO(error) => matches!(
@@ -317,13 +339,13 @@ fn failed(host: &Host, error: &russh::Error, beginning: &[u8]) -> SshError {
             why: "it closed the connection in the middle of the key exchange".to_owned(),
         };
     }
-    SshError::Protocol {
-        endpoint: host.endpoint(),
-        why: if greeted {
-            error.to_string()
-        } else {
-            format!("it began with {said:?}")
-        },
+    if greeted {
+        SshError::Protocol {
+            endpoint: host.endpoint(),
+            why: error.to_string(),
+        }
+    } else {
+        no_ssh(host, beginning)
     }
 }
 
@@ -342,6 +364,8 @@ pub(super) fn printable(text: &str, limit: usize) -> String {
 mod tests {
     use super::*;
     use crate::ErrorClass;
+
+    const LIMIT: Duration = Duration::from_secs(20);
 
     fn class(error: russh::Error, beginning: &[u8]) -> ErrorClass {
         failed(&Host::new("a", "192.0.2.1", "root"), &error, beginning).class()
@@ -368,6 +392,20 @@ mod tests {
             class(russh::Error::Disconnect, b"220 mail ESMTP\r\n"),
             ErrorClass::Protocol
         );
+    }
+
+    #[test]
+    fn whole_lines_without_a_greeting_are_another_service_and_silence_is_none() {
+        let class = |beginning: &[u8]| late(&Host::new("a", "192.0.2.1", "root"), LIMIT, beginning).class();
+        assert_eq!(class(b"220 mail ESMTP\r\n"), ErrorClass::Protocol);
+        for beginning in [
+            &b""[..],
+            b"Wel",
+            b"SSH-2.0-Half",
+            b"Welcome\r\nSSH-2.0-OpenSSH_9.2\r\n",
+        ] {
+            assert_eq!(class(beginning), ErrorClass::TimedOut, "{beginning:?}");
+        }
     }
 
     #[test]

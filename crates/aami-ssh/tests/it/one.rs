@@ -427,6 +427,58 @@ async fn nothing_is_sent_to_a_host_whose_key_has_changed() {
 }
 
 #[tokio::test]
+async fn a_host_is_known_by_its_ipv6_address_and_its_port() {
+    // Given a host of IPv6, however its address is written,
+    let server = Server::start_on_ipv6().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("known_hosts");
+    let host = |address: &str| Host {
+        port: server.port(),
+        keys: vec![key_file()],
+        agent: AgentSocket::None,
+        ..Host::new("node", address, "ada")
+    };
+    // when it is seen for the first time, then its key is learned under that address in brackets and its port,
+    let connection = client(&file, settings()).connect(&host("::1")).await.unwrap();
+    assert!(
+        matches!(connection.host_key(), Known::Learned { .. }),
+        "{:?}",
+        connection.host_key()
+    );
+    let output = connection
+        .output(&Command::script("echo here"), 100)
+        .await
+        .unwrap();
+    assert_eq!(output.stdout, b"here\n");
+    let learned = std::fs::read_to_string(&file).unwrap();
+    let name = format!("[::1]:{} ", server.port());
+    assert!(
+        learned.starts_with(&name) && learned.lines().count() == 1,
+        "{learned}"
+    );
+    // and it is known again, by a client that has read it, and nothing is written twice.
+    for address in ["::1", "0:0:0:0:0:0:0:1"] {
+        let connection = client(&file, settings()).connect(&host(address)).await.unwrap();
+        assert_eq!(connection.host_key(), &Known::Before, "{address}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), learned);
+    // When another key is known for it, then nothing is sent there.
+    let other = include_str!("../files/host_ed25519.pub");
+    std::fs::write(&file, format!("{name}{other}")).unwrap();
+    let error = client(&file, settings()).connect(&host("::1")).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::HostKey, "{error}");
+    assert!(
+        error.to_string().contains("known_hosts:1") && !error.class().may_retry(),
+        "{error}"
+    );
+    assert_eq!(server.commands_at(Ipv4Addr::LOCALHOST), 1);
+    // A key that is known for another port there is none of its own.
+    std::fs::write(&file, format!("[::1]:{} {other}", server.port() ^ 1)).unwrap();
+    let connection = client(&file, settings()).connect(&host("::1")).await.unwrap();
+    assert!(matches!(connection.host_key(), Known::Learned { .. }));
+}
+
+#[tokio::test]
 async fn a_file_is_placed_whole_and_sent_only_once() {
     let story = Story::new(Manner::Good).await;
     let connection = story.client().connect(&story.host()).await.unwrap();

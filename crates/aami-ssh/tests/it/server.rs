@@ -4,7 +4,7 @@
 //! [`Server::start`] takes a function that says how the host at an address behaves.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -88,7 +88,16 @@ impl Server {
     /// Begins to listen.
     pub(crate) async fn start(manners: impl Fn(Ipv4Addr) -> Manner + Send + Sync + 'static) -> Self {
         // Every address of 127.0.0.0/8 leads here; nobody else is let in.
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
+        Self::start_on(Ipv4Addr::UNSPECIFIED.into(), manners).await
+    }
+
+    /// One host on `::1` that behaves as it should. What it saw is told of 127.0.0.1.
+    pub(crate) async fn start_on_ipv6() -> Self {
+        Self::start_on(Ipv6Addr::LOCALHOST.into(), |_| Manner::Good).await
+    }
+
+    async fn start_on(address: IpAddr, manners: impl Fn(Ipv4Addr) -> Manner + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Seen::default());
         let accepting = tokio::spawn(accept(listener, Arc::new(manners), Arc::clone(&seen)));
@@ -216,13 +225,16 @@ async fn accept(
             tokio::task::yield_now().await;
             continue;
         };
-        let Ok(SocketAddr::V4(local)) = stream.local_addr() else {
+        let Ok(local) = stream.local_addr() else {
             continue;
         };
         if !peer.ip().is_loopback() {
             continue;
         }
-        let address = *local.ip();
+        let address = match local {
+            SocketAddr::V4(local) => *local.ip(),
+            SocketAddr::V6(_) => Ipv4Addr::LOCALHOST,
+        };
         let earlier = {
             let mut connections = seen.connections.lock().unwrap();
             let count = connections.entry(address).or_default();
