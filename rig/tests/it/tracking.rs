@@ -1,12 +1,14 @@
 //! An installation, watched while it happens: by remote write into a real Prometheus, and by its operator.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use rig::engines::Prometheus;
-use rig::{Net, Node, Place, Release, wait_until};
+use rig::{Net, Node, Place, Receiver, Release, wait_until};
 
-use crate::site::{Site, Typing as _};
+use crate::node_parts::metrics;
+use crate::site::{Site, Typing as _, is_as_before};
 
 /// The samples of a host's steps, as Prometheus has them now: id and status.
 fn steps(prometheus: &Prometheus<'_>, host: &str) -> Result<Vec<(String, f64)>> {
@@ -85,6 +87,76 @@ fn an_installation_is_seen_step_by_step_and_its_failure_by_name() -> Result<()> 
         .collect();
     ensure!(failed == ["preflight"], "{told:?}");
     Ok(())
+}
+
+/// The status of each step as the node itself serves it.
+fn served(node: &Node) -> Result<Vec<(String, String)>> {
+    let text = metrics(node, 9100)?;
+    let steps = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("aami_install_step_status{"));
+    let told = steps.filter_map(|line| {
+        let (labels, status) = line.split_once("} ")?;
+        let step = labels.split("step=\"").nth(1)?.trim_end_matches('"');
+        Some((step.to_owned(), status.to_owned()))
+    });
+    Ok(told.collect())
+}
+
+#[test]
+fn a_node_serves_how_its_installation_went_and_a_collector_is_told() -> Result<()> {
+    // Given a collector that takes OTLP, and a machine,
+    let net = Net::new()?;
+    let site = Site::start(&net)?;
+    let hall = net.host("collector")?;
+    let collector = Receiver::start(Path::new(env!("CARGO_BIN_EXE_rig-receiver")), &hall)?;
+    let node = Node::boot(&net, Release::Bookworm, "gpu-told")?;
+    let before = node.picture()?;
+    let token = site.token(&["--name", "rack"])?;
+
+    // when it is bootstrapped,
+    let line = format!("{} -s -- --otlp {}", token.one_line, collector.url());
+    let said = node.types_well(&line)?;
+    ensure!(!said.all().contains("were not told"), "{said:?}");
+
+    // then its own exporter serves every step as completed,
+    wait_until(Duration::from_secs(20), "the node serves its steps", || {
+        let steps = served(&node)?;
+        ensure!(
+            steps.len() > 7 && steps.iter().all(|(_, status)| status == "2"),
+            "{steps:?}"
+        );
+        Ok(())
+    })?;
+    // and the collector was told of them.
+    let got = collector.got()?;
+    ensure!(
+        !got.is_empty() && got.iter().all(|one| one.path == "/v1/metrics"),
+        "{got:?}"
+    );
+    let told: String = got.iter().map(|one| one.body.to_string()).collect();
+    for name in [
+        "aami_install_step_status",
+        "aami_install_progress_ratio",
+        "\"register\"",
+    ] {
+        ensure!(told.contains(name), "{name} is not in {told}");
+    }
+
+    // A run that fails is served as such, by its step,
+    node.sh("umask 077; echo aami_aaaaaaaaaaaaaaaa_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa > /root/wrong")?
+        .ok()?;
+    let said = node.types("aami-agent bootstrap --token-file /root/wrong")?;
+    ensure!(said.code != 0, "{said:?}");
+    let failed = ("validate_token".to_owned(), "3".to_owned());
+    ensure!(served(&node)?.contains(&failed), "{:?}", served(&node)?);
+    // until the next one comes to a good end, though it has nothing to do;
+    node.types_well("aami-agent bootstrap")?;
+    ensure!(!served(&node)?.contains(&failed), "{:?}", served(&node)?);
+    // and with the node it goes.
+    node.sh("rm /root/wrong")?.ok()?;
+    node.types_well("aami-agent uninstall")?;
+    is_as_before(&node, &before, "an uninstall")
 }
 
 #[test]
