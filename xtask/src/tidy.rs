@@ -3,6 +3,7 @@
 //! Each rule is a function from the [`House`] to the places that break it; [`run`] prints them all. A rule
 //! that a good change runs into is changed here, in the same commit, with the reason.
 
+mod claims;
 mod codes;
 mod direction;
 mod manifests;
@@ -69,6 +70,7 @@ const RULES: &[(&str, Rule)] = &[
     ("only the binaries speak", voice::check),
     ("words", words::check),
     ("every code has its page", codes::check),
+    ("every claim has its test", claims::check),
 ];
 
 /// Checks every rule and prints what breaks it. True when nothing does, warnings aside.
