@@ -363,32 +363,124 @@ pub fn cursors() -> Prefix {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_key_of_state_is_under_its_noun_and_under_s() {
-        let node_id: NodeId = "n1".parse().expect("it is an id");
-        let token_id: TokenId = "t1".parse().expect("it is an id");
-        for (key, path, prefix) in [
-            (node(&node_id), "s/nodes/n1", nodes()),
-            (
-                hostname_index(&OrgId::default(), "gpu-1.lab"),
-                "s/idx/hostname/default/gpu-1.lab",
-                state(),
-            ),
-            (
-                token_use(&token_id, 7),
-                "s/tokens/t1/uses/00007",
-                token_uses(&token_id),
-            ),
-            (token_use(&token_id, 99_999), "s/tokens/t1/uses/99999", tokens()),
-            (idem("k1", "a/b c"), "s/idem/k1/a%2fb%20c", idems()),
-            (leader(), "s/meta/leader", state()),
-            (cursor("hook", 3), "s/cursors/hook/3", cursors()),
-        ] {
-            assert_eq!(key.as_str(), path);
-            assert!(
-                prefix.holds(&key) && state().holds(&key),
-                "{key} is not under {prefix}"
-            );
+    /// Every constructor by its name, in the order of this file, with what it makes.
+    fn layout() -> Vec<(&'static str, String)> {
+        fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+            text.parse().expect("it is an id")
         }
+        let node_id: NodeId = id("n1");
+        macro_rules! made {
+            ($($name:ident($($with:expr),*);)+) => { vec![$((stringify!($name), $name($($with),*).to_string())),+] };
+        }
+        made! {
+            state();
+            node(&node_id);
+            nodes();
+            hostname_index(&OrgId::default(), "gpu-1.lab");
+            machine_index("f00d");
+            node_key_index("a+b/c=");
+            run(&id("r1"));
+            runs();
+            machine("m1");
+            machines();
+            task(&id("t1"));
+            tasks();
+            task_index("m1");
+            token(&id("t1"));
+            tokens();
+            token_use(&id("t1"), 7);
+            token_uses(&id("t1"));
+            group(&id("g1"));
+            groups();
+            check(&id("c1"));
+            checks();
+            api_key(&id("k1"));
+            api_keys();
+            user("u1");
+            users();
+            webhook("w1");
+            webhooks();
+            rule(&id("r1"));
+            rules();
+            prometheus(&id("p1"));
+            prometheus_loaded(&id("p1"));
+            prometheuses();
+            conn(&node_id);
+            conns();
+            inventory(&node_id);
+            inventories();
+            command(&id("c1"));
+            commands();
+            rollout(&id("g1"));
+            rollouts();
+            outbox("e1");
+            outboxes();
+            batch("b1");
+            batch_page("b1", 3);
+            batches();
+            cluster();
+            epoch();
+            schema();
+            leader();
+            replica("r1");
+            replicas();
+            idem("key:k1", "a/b c");
+            idems();
+            ticket("f00d");
+            tickets();
+            session("s1");
+            sessions();
+            region("r1");
+            regions();
+            image("i1");
+            images();
+            finding(&node_id);
+            findings();
+            silence(&node_id);
+            silences();
+            cursor("hook", 3);
+            cursors();
+        }
+    }
+
+    #[test]
+    fn the_layout_is_this_and_no_other() {
+        let expected = "\
+            s/ s/nodes/n1 s/nodes/ s/idx/hostname/default/gpu-1.lab s/idx/machine/f00d s/idx/nodekey/a+b%2fc= \
+            s/runs/r1 s/runs/ s/machines/m1 s/machines/ s/tasks/t1 s/tasks/ s/idx/task/m1 \
+            s/tokens/t1 s/tokens/ s/tokens/t1/uses/00007 s/tokens/t1/uses/ \
+            s/groups/g1 s/groups/ s/checks/c1 s/checks/ s/keys/k1 s/keys/ s/users/u1 s/users/ \
+            s/webhooks/w1 s/webhooks/ s/rules/r1 s/rules/ \
+            s/prometheuses/p1 s/prometheuses/p1/loaded s/prometheuses/ \
+            s/conn/n1 s/conn/ s/inventories/n1 s/inventories/ s/commands/c1 s/commands/ s/rollouts/g1 s/rollouts/ \
+            s/outbox/e1 s/outbox/ s/batches/b1 s/batches/b1/pages/000003 s/batches/ \
+            s/meta/cluster s/meta/epoch s/meta/schema s/meta/leader s/replicas/r1 s/replicas/ \
+            s/idem/key:k1/a%2fb%20c s/idem/ s/tickets/f00d s/tickets/ s/sessions/s1 s/sessions/ \
+            s/regions/r1 s/regions/ s/images/i1 s/images/ s/findings/n1 s/findings/ s/silences/n1 s/silences/ \
+            s/cursors/hook/3 s/cursors/";
+        let made: Vec<String> = layout().into_iter().map(|(_, path)| path).collect();
+        assert_eq!(made, expected.split_whitespace().collect::<Vec<_>>());
+        assert!(made.iter().all(|path| path.starts_with(state().as_str())));
+    }
+
+    #[test]
+    fn no_constructor_is_left_out_of_the_layout() {
+        let code = include_str!("keys.rs")
+            .split("#[cfg(test)]")
+            .next()
+            .unwrap_or_default();
+        let declared = code.lines().filter_map(|line| line.strip_prefix("pub fn "));
+        let declared: Vec<&str> = declared.filter_map(|rest| rest.split('(').next()).collect();
+        let listed: Vec<&str> = layout().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(listed, declared);
+    }
+
+    #[test]
+    fn what_belongs_to_a_thing_is_under_it() {
+        let id: TokenId = "t1".parse().expect("it is an id");
+        assert!(token_uses(&id).holds(&token_use(&id, 99_999)));
+        assert!(tokens().holds(&token(&id)) && tokens().holds(&token_use(&id, 7)));
+        assert!(!token_uses(&id).holds(&token(&id)));
+        assert!(batches().holds(&batch_page("b1", 1)));
     }
 }
