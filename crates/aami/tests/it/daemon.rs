@@ -98,6 +98,12 @@ fn a_bad_invocation_and_a_bad_configuration_end_as_service_managers_know_them() 
 
     let file = Said::by(&mut aami(&["server", "--config", "/no/such/file"]));
     assert_eq!(file.exit, 78, "{file:?}");
+
+    for half in ["--tls-cert", "--tls-key"] {
+        let said = Said::by(&mut aami(&["server", half, "/etc/ssl/mine.pem"]));
+        assert_eq!(said.exit, 78, "{said:?}");
+        assert!(said.err.contains("tls_cert and tls_key belong together"), "{said:?}");
+    }
 }
 
 #[test]
@@ -108,7 +114,8 @@ fn print_config_says_where_each_value_comes_from() {
     let said = Said::by(
         aami(&["server", "--print-config", "--drain", "5s", "--config"])
             .arg(&file)
-            .env("AAMI_CLUSTER", "from-env"),
+            .env("AAMI_CLUSTER", "from-env")
+            .env("AAMI_DRAIN", "9s"),
     );
     assert_eq!(said.exit, 0, "{said:?}");
     let line = |name: &str| {
