@@ -1,7 +1,7 @@
 //! The agent of a node is replaced from afar: by a signed release and no other, tried, and taken back where it does not
 //! come up; by one command, and by the rollout of a group. On a node with a real systemd.
 
-mod releases;
+pub(crate) mod releases;
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const TRIAL: &str = "/opt/aami/aami-agent-trial";
 const DROP_IN: &str = "/etc/systemd/system/aami-agent.service.d";
 
 /// A control plane with its releases, and a node that is connected to it.
-fn stage(net: &Net) -> Result<(Site, Shelf, Node)> {
+pub(crate) fn stage(net: &Net) -> Result<(Site, Shelf, Node)> {
     let site = Site::start(net)?;
     let shelf = Shelf::fill(&site)?;
     let node = Node::boot(net, Release::Bookworm, "gpu-01")?;
@@ -27,14 +27,14 @@ fn stage(net: &Net) -> Result<(Site, Shelf, Node)> {
     Ok((site, shelf, node))
 }
 
-fn enrol(site: &Site, node: &Node) -> Result<()> {
+pub(crate) fn enrol(site: &Site, node: &Node) -> Result<()> {
     let token = site.token(&["--name", "rack", "--group", "racks"])?;
     node.types_well(&token.one_line)?;
     runs(site, node, env!("CARGO_PKG_VERSION"))
 }
 
 /// Waits until the control plane hears an agent of this version, which is the one that is installed.
-fn runs(site: &Site, node: &Node, version: &str) -> Result<()> {
+pub(crate) fn runs(site: &Site, node: &Node, version: &str) -> Result<()> {
     wait_until(
         Duration::from_secs(60),
         &format!("{version} is connected"),
@@ -58,7 +58,7 @@ fn runs(site: &Site, node: &Node, version: &str) -> Result<()> {
 }
 
 /// Tells the node to update itself and waits for the end; what it said.
-fn update(site: &Site, version: &str) -> Result<(i32, String)> {
+pub(crate) fn update(site: &Site, version: &str) -> Result<(i32, String)> {
     let said = site.aami(&[
         "nodes",
         "command",
@@ -72,7 +72,7 @@ fn update(site: &Site, version: &str) -> Result<(i32, String)> {
     Ok((said.code, said.all()))
 }
 
-fn fails(site: &Site, node: &Node, version: &str, code: &str) -> Result<String> {
+pub(crate) fn fails(site: &Site, node: &Node, version: &str, code: &str) -> Result<String> {
     let (exit, _) = update(site, version)?;
     let last = site.get(&format!("/api/v1/nodes/{}/commands", id(site)?))?;
     let last = &last["commands"][0];
@@ -161,6 +161,12 @@ fn a_newer_agent_takes_the_place_and_whatever_is_not_ours_or_does_not_come_up_do
     })
     .with_context(|| node.journal("aami-agent-update").unwrap_or_default())?;
     runs(&site, &node, own)?;
+
+    // What ran before stays as the way back, and nothing else does.
+    let kept = format!("aami-agent-{own} aami-agent-0.9.7");
+    node.types_well(&format!(
+        "cd /opt/aami && test \"$(echo aami-agent-*)\" = '{kept}'"
+    ))?;
 
     // And all of it goes with the node.
     node.types_well("aami-agent uninstall")?;

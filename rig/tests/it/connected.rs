@@ -5,3 +5,5 @@ mod faults;
 mod kills;
 mod scenarios;
 pub(crate) mod stage;
+mod told_to;
+mod watched;

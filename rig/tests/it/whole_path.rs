@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use rig::engines::Prometheus;
 use rig::{Net, Node, Release, wait_until};
 
+use crate::node_token::is_hardened;
 use crate::site::{Site, Typing as _};
 
 /// From registration to the first good scrape.
@@ -48,6 +49,7 @@ fn three_releases_go_from_nothing_to_monitored_and_back() -> Result<()> {
         ensure!(known["labels"]["rack"] == "A1", "{known:#}");
         let metrics = node.sh("curl -sf http://127.0.0.1:9100/metrics")?.ok()?;
         ensure!(metrics.contains("node_uname_info"), "{metrics:.200}");
+        is_hardened(node).with_context(|| node.name().to_owned())?;
     }
 
     // Prometheus finds and scrapes them.

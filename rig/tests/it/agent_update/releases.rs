@@ -19,7 +19,7 @@ const SOCKET: &[u8] = b"/ws/node";
 
 /// What is wrong with a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     None,
     SignedByAnother,
     Unsigned,
@@ -35,7 +35,7 @@ pub(super) enum Flaw {
 }
 
 /// What a control plane hands out beside what nodes are bootstrapped with.
-pub(super) struct Shelf {
+pub(crate) struct Shelf {
     dist: PathBuf,
     agent: Vec<u8>,
     ours: KeyPair,
@@ -44,7 +44,7 @@ pub(super) struct Shelf {
 
 impl Shelf {
     /// Makes a key, and lets the control plane say whose it is.
-    pub(super) fn fill(site: &Site) -> Result<Self> {
+    pub(crate) fn fill(site: &Site) -> Result<Self> {
         let dist = site.data().join("dist");
         let ours = KeyPair::generate_unencrypted_keypair()?;
         let text = format!(
@@ -61,7 +61,7 @@ impl Shelf {
     }
 
     /// Places a release.
-    pub(super) fn place(&self, version: &str, flaw: Flaw) -> Result<()> {
+    pub(crate) fn place(&self, version: &str, flaw: Flaw) -> Result<()> {
         let folder = self.dist.join(version);
         if flaw == Flaw::Absent {
             return Ok(());
