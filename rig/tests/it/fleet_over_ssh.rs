@@ -1,4 +1,8 @@
 //! A fleet that a file declares, from `aami init` to exporters that answer, over OpenSSH and with no server at all.
+//! One command on many nodes is [`many`], Ctrl-C in the middle [`stopped`].
+
+mod many;
+mod stopped;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +16,9 @@ use serde_json::Value;
 use crate::node_parts::answers;
 use crate::site::{ARCH, Said, built, stock};
 
+/// Where no node of this net ever is.
+const NOBODY: &str = "10.77.0.200";
+
 /// An operator with a configuration of their own, and nodes whose root lets them in.
 struct Operator {
     net: Net,
@@ -20,6 +27,16 @@ struct Operator {
     root: PathBuf,
     /// Agent and exporters to carry.
     dist: PathBuf,
+}
+
+/// Runs a command to its end.
+fn said(command: &mut Command) -> Result<Said> {
+    let output = command.output().context("cannot start aami")?;
+    Ok(Said {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }
 
 impl Operator {
@@ -63,6 +80,11 @@ impl Operator {
         Ok(node)
     }
 
+    /// Declares a node.
+    fn declare(&self, name: &str, address: &str) -> Result<()> {
+        self.well(&["nodes", "add", name, "--ip", address]).map(drop)
+    }
+
     fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = self.host.command(&built("aami")?.to_string_lossy());
         // Before the rest: what follows `--` is for the nodes.
@@ -79,12 +101,7 @@ impl Operator {
     }
 
     fn aami(&self, arguments: &[&str]) -> Result<Said> {
-        let output = self.command(arguments)?.output().context("cannot start aami")?;
-        Ok(Said {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        said(&mut self.command(arguments)?)
     }
 
     fn well(&self, arguments: &[&str]) -> Result<Said> {
@@ -216,7 +233,7 @@ fn a_cut_connection_finds_the_run_again() -> Result<()> {
     // Given a node whose installation hangs at a mirror that says nothing,
     let operator = Operator::new()?;
     let node = operator.node("gpu-1")?;
-    operator.well(&["nodes", "add", "gpu-1", "--ip", &node.address().to_string()])?;
+    operator.declare("gpu-1", &node.address().to_string())?;
     node.sh(
         "systemd-run --quiet --unit=silent --socket-property=ListenStream=127.0.0.1:8999 sleep infinity",
     )?
@@ -278,7 +295,7 @@ fn a_cut_connection_finds_the_run_again() -> Result<()> {
 fn a_host_key_that_changed_is_told_and_nothing_is_done() -> Result<()> {
     let operator = Operator::new()?;
     let node = operator.node("gpu-1")?;
-    operator.well(&["nodes", "add", "gpu-1", "--ip", &node.address().to_string()])?;
+    operator.declare("gpu-1", &node.address().to_string())?;
     operator.well(&["nodes", "test", "gpu-1"])?;
     node.sh("rm /etc/ssh/ssh_host_*; ssh-keygen -q -A; systemctl restart ssh")?
         .ok()?;
@@ -306,7 +323,7 @@ fn a_diagnosis_looks_at_the_node_itself_where_it_is_asked_to() -> Result<()> {
     // Given a node whose exporter was installed and answers,
     let operator = Operator::new()?;
     let node = operator.node("gpu-1")?;
-    operator.well(&["nodes", "add", "gpu-1", "--ip", &node.address().to_string()])?;
+    operator.declare("gpu-1", &node.address().to_string())?;
     operator.well(&["config", "set", "prometheus.port", "9"])?;
     let (agent, components) = operator.carried();
     let said = operator.install(&["--all", "--agent", &agent, "--components", &components])?;
