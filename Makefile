@@ -46,8 +46,11 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: up
-up: components ## build, fetch what is missing, run AAMI here in the foreground (UP_ARGS="...")
-	@$(CARGO) build $(LOCKED) --package aami --package aami-agent
+up: ## build, fetch what is missing, run AAMI here in the foreground (UP_ARGS="...")
+	@# One waits for processors, the other for the network.
+	@scripts/fetch-components.sh & fetch=$$!; trap "kill $$fetch 2>/dev/null" INT TERM; \
+		$(CARGO) build $(LOCKED) --package aami --package aami-agent || { kill $$fetch 2>/dev/null; exit 1; }; \
+		wait $$fetch
 	@exec target/debug/aami up $(UP_ARGS)
 
 .PHONY: components
