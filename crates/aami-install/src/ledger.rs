@@ -185,6 +185,9 @@ impl Ledger {
             if let (Before::File { saved, .. }, None) = (&before, receipt.find(&key)) {
                 saved_any |= self.save(host, effect, *saved)?;
             }
+            if due.is_some_and(|due| !due.content) {
+                receipt.forget_starts(effect);
+            }
             receipt.put(step, now, recorded.clone(), before);
             if due.is_none()
                 && let Some(record) = receipt.find_mut(&key)

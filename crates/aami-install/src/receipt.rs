@@ -106,6 +106,20 @@ impl Receipt {
         self.effects.iter_mut().find(|record| record.effect.key() == *key)
     }
 
+    /// What runs with a file that `effect` is about to write again may have been started with what stands there now:
+    /// it counts as started with nothing known, so that it is started again, in this run or after a crash in the next.
+    pub(crate) fn forget_starts(&mut self, effect: &Effect) {
+        for record in &mut self.effects {
+            if let Recorded::UnitState {
+                inputs, started_with, ..
+            } = &mut record.effect
+                && inputs.iter().any(|input| effect.changes(input))
+            {
+                *started_with = None;
+            }
+        }
+    }
+
     /// Records an effect. What was there before the *first* touch stays, whatever comes later.
     pub(crate) fn put(&mut self, step: &str, at: Timestamp, effect: Recorded, before: Before) {
         let key = effect.key();

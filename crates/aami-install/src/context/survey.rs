@@ -47,8 +47,17 @@ impl<'a> Survey<'a> {
 
     /// Where each of `effects` (sealed) stands. A unit is due with any of its inputs.
     pub(crate) fn stand(&self, effects: &[Effect]) -> Result<Vec<Standing>, EffectError> {
+        self.stand_after(&[], effects)
+    }
+
+    /// The same where `earlier` (sealed), of the steps before, are due as well.
+    pub(crate) fn stand_after(
+        &self,
+        earlier: &[Effect],
+        effects: &[Effect],
+    ) -> Result<Vec<Standing>, EffectError> {
         let mut standings = Vec::with_capacity(effects.len());
-        let mut due = Vec::new();
+        let mut due: Vec<&Effect> = earlier.iter().collect();
         for effect in effects {
             let key = effect.key();
             let record = self.record(&key);

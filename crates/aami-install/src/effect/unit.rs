@@ -72,6 +72,7 @@ impl UnitState {
             enabled: self.enabled,
             running: self.running,
             started_with: None,
+            inputs: self.inputs.clone(),
         }
     }
 
@@ -87,6 +88,7 @@ impl UnitState {
             enabled: self.enabled,
             running: self.running,
             started_with: known,
+            inputs: self.inputs.clone(),
         }))
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{InstallError, Installer};
 use crate::context::Survey;
-use crate::effect::{Described, Effect, Standing};
+use crate::effect::{Described, Due, Effect, Standing};
 use crate::lock::{self, Holder};
 use crate::state::StepState;
 use crate::step::{Probe, Step, StepError};
@@ -127,7 +127,7 @@ impl Installer<'_> {
         let steps = self.plan.steps().iter().map(|step| {
             let (standing, effects) = match standing(step.as_ref(), survey) {
                 found @ (StepStanding::Missing(_) | StepStanding::Unknown(_)) => {
-                    match self.planned(step.as_ref(), survey, true) {
+                    match self.planned(step.as_ref(), survey) {
                         Ok(effects) => (found, effects),
                         Err(error) => (StepStanding::Unknown(error.to_string()), Vec::new()),
                     }
@@ -148,26 +148,28 @@ impl Installer<'_> {
         })
     }
 
-    /// The effects of a step that are due, with or without those that only follow others.
-    fn planned(
+    /// The effects of a step that are due, with those that only follow others.
+    fn planned(&self, step: &dyn Step, survey: Survey<'_>) -> Result<Vec<PlannedEffect>, StepError> {
+        let due = self.due(step, survey, &[])?;
+        Ok(due.iter().map(|(effect, due)| planned(effect, due)).collect())
+    }
+
+    /// The effects of a step that are due, each with why, where `earlier` of the steps before it are due as well.
+    fn due(
         &self,
         step: &dyn Step,
         survey: Survey<'_>,
-        following: bool,
-    ) -> Result<Vec<PlannedEffect>, StepError> {
+        earlier: &[Effect],
+    ) -> Result<Vec<(Effect, Due)>, StepError> {
         let signature = crate::effect::Signature::of(&self.id);
         let effects = step.desired(&survey)?;
         let effects: Vec<Effect> = effects.iter().map(|effect| effect.sealed(&signature)).collect();
-        let standings = survey.stand(&effects)?;
-        Ok(effects
-            .iter()
-            .zip(standings)
+        let standings = survey.stand_after(earlier, &effects)?;
+        let due = effects.into_iter().zip(standings);
+        Ok(due
             .filter_map(|(effect, standing)| match standing {
-                Standing::Due(due) if following || !due.follows => Some(PlannedEffect {
-                    effect: effect.describe(),
-                    because: due.because,
-                }),
-                _ => None,
+                Standing::Due(due) => Some((effect, due)),
+                Standing::Holds => None,
             })
             .collect())
     }
@@ -178,21 +180,32 @@ impl Installer<'_> {
         let shared = self.shared(self.ledger()?, &stream);
         let survey = Survey::new(&shared);
         let remembered = |id: &str| shared.ledger().state().steps.get(id).cloned().unwrap_or_default();
-        let steps = self.plan.steps().iter().map(|step| {
-            let standing = standing(step.as_ref(), survey);
-            let amiss = match standing {
-                StepStanding::Missing(_) => self.planned(step.as_ref(), survey, false).unwrap_or_default(),
-                _ => Vec::new(),
-            };
-            StepStatusReport {
+        let mut steps = Vec::new();
+        // What the steps before have to mend.
+        let mut earlier: Vec<Effect> = Vec::new();
+        for step in self.plan.steps() {
+            let mut standing = standing(step.as_ref(), survey);
+            let mut amiss = Vec::new();
+            if let StepStanding::Missing(why) = &standing {
+                let due = self.due(step.as_ref(), survey, &earlier).unwrap_or_default();
+                let (follows, own): (Vec<_>, Vec<_>) = due.iter().partition(|(_, due)| due.follows);
+                // All that keeps this step from holding is what an earlier one mends.
+                let is_named = |(effect, due): &&(Effect, Due)| is_why(why, effect, due);
+                let only_follows = own.is_empty() && follows.iter().any(is_named);
+                amiss = own.iter().map(|(effect, due)| planned(effect, due)).collect();
+                earlier.extend(due.into_iter().map(|(effect, _)| effect));
+                if only_follows {
+                    standing = StepStanding::Holds;
+                }
+            }
+            steps.push(StepStatusReport {
                 id: step.id().to_owned(),
                 title: step.title(),
                 remembered: remembered(step.id()),
                 standing,
                 amiss,
-            }
-        });
-        let steps = steps.collect();
+            });
+        }
         let ledger = shared.ledger();
         Ok(StatusReport {
             plan: self.id.plan.clone(),
@@ -203,6 +216,18 @@ impl Installer<'_> {
             rebuilt: ledger.receipt().rebuilt,
         })
     }
+}
+
+fn planned(effect: &Effect, due: &Due) -> PlannedEffect {
+    PlannedEffect {
+        effect: effect.describe(),
+        because: due.because.clone(),
+    }
+}
+
+/// Whether a step is said to be missing because of this effect, in the words of [`Survey::probe`].
+fn is_why(why: &str, effect: &Effect, due: &Due) -> bool {
+    why == format!("{}: {}", effect.key(), due.because)
 }
 
 fn standing(step: &dyn Step, survey: Survey<'_>) -> StepStanding {

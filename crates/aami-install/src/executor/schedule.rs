@@ -84,6 +84,13 @@ fn worker(
     }
 }
 
+/// Whether a step that this one needs, or one that that needs, changed something in this run.
+fn is_after_a_change(plan: &Plan, places: &[Place], at: usize) -> bool {
+    let changed = |need: usize| matches!(places[need], Place::Ended(Verdict::Ended(StepOutcome::Changed)));
+    let mut needs = plan.needs(at).iter();
+    needs.any(|need| changed(*need) || is_after_a_change(plan, places, *need))
+}
+
 /// The next step whose needs all hold, and whether one of them changed in this run, so that what was
 /// probed in the beginning is old. Waits while others are at work; `None` when nothing is left.
 fn next(plan: &Plan, shared: &Shared<'_>, board: &(Mutex<Board>, Condvar)) -> Option<(usize, bool)> {
@@ -97,13 +104,7 @@ fn next(plan: &Plan, shared: &Shared<'_>, board: &(Mutex<Board>, Condvar)) -> Op
         let ready = (0..now.places.len())
             .find(|at| matches!(now.places[*at], Place::Waiting) && plan.needs(*at).iter().all(held));
         if let Some(at) = ready {
-            let changed = |need: &usize| {
-                matches!(
-                    now.places[*need],
-                    Place::Ended(Verdict::Ended(StepOutcome::Changed))
-                )
-            };
-            let again = plan.needs(at).iter().any(changed);
+            let again = is_after_a_change(plan, &now.places, at);
             now.places[at] = Place::Running;
             return Some((at, again));
         }

@@ -49,6 +49,32 @@ impl Installer<'_> {
         done
     }
 
+    /// Where the record on disk is lost: writes the one that the marks on the host tell, as a repair does, and changes
+    /// nothing else. For those who claim a part of it before they take it back. Names what carries no mark, so that no
+    /// record will ever tell whose it is; nothing where the record was not lost.
+    pub fn recover(&self) -> Result<Option<Vec<String>>, InstallError> {
+        let lock = self.lock()?;
+        let stream = Stream::new(self.host.clock.clone(), Vec::new());
+        let recovered = self.ledger().and_then(|ledger| {
+            let shared = self.shared(ledger, &stream);
+            if !shared.ledger().is_empty() {
+                return Ok(None);
+            }
+            let rebuilt = self.rebuilt(&shared)?;
+            if !rebuilt.rebuilt {
+                return Ok(None);
+            }
+            let unknown = self.unmarked(&shared, &rebuilt)?;
+            let mut ledger = shared.ledger();
+            ledger.begin_with(rebuilt);
+            ledger.open(self.host).map_err(EffectError::from)?;
+            Ok(Some(unknown))
+        });
+        stream.close(PATIENCE);
+        lock.release(self.host);
+        recovered
+    }
+
     /// What is on record, last first: what uninstalling would take back. Looks only.
     pub fn recorded(&self) -> Result<Vec<String>, InstallError> {
         let ledger = self.ledger()?;

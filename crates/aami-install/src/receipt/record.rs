@@ -89,6 +89,10 @@ pub enum Recorded {
         /// What it was last started with; absent until that start is known to have happened.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         started_with: Option<Digest>,
+        /// The files that is about. Where one of them is written again, whatever ran in between is not known: the
+        /// unit may have been started with what stood there then.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inputs: Vec<HostPath>,
     },
     /// Installed packages.
     PackageSet {

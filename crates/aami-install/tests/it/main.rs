@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene fails there")]
 
+mod apart;
 mod edits;
 mod engines;
 mod full_disk;
