@@ -77,8 +77,15 @@ pub fn take_back(
     // What it told about its installation goes with it.
     let told = stack.session().layout().textfile.clone();
     let mut taken = TakenBack::default();
-    let is_installed = is_recorded(host, options, NAME)?;
+    let mut is_installed = is_recorded(host, options, NAME)?;
     let has_data = is_recorded(host, options, keep::NAME)?;
+    if !is_installed && !has_data && !purges {
+        // Without a record what is ours is known by its mark. It has to be on record for data to keep its users.
+        if let Some(unknown) = installer(stack.plan())?.recover()? {
+            is_installed = true;
+            taken.report.left.extend(unknown);
+        }
+    }
     if purges {
         // Nobody installs meanwhile: an installation would start again what is stopped here.
         let purged = installer(stack.plan())?.exclusively(|receipts| purge(host, wishes, receipts))??;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
 mod archives;
+mod disk;
 mod extraction;
 mod liars;
 mod mirror;

@@ -89,6 +89,51 @@ fn data_that_was_left_is_purged_later() {
 }
 
 #[test]
+fn data_keeps_its_owners_where_the_record_of_changes_is_lost() {
+    // Given a server that worked, and whose record of changes is gone,
+    let house = House::new();
+    let before = house.picture();
+    house.install();
+    at_work(&house);
+    std::fs::remove_dir_all(house.real("var/lib/aami/install")).unwrap();
+    // when it is taken back, then by the marks its things carry: no unit and no configuration of ours stays,
+    let taken = house.uninstall(false);
+    assert!(house.units().is_empty());
+    for gone in [
+        "etc/aami/server.yaml",
+        "etc/aami/prometheus.yml",
+        "etc/aami/grafana.ini",
+    ] {
+        assert!(!house.exists(gone), "{gone}");
+    }
+    // the data is there, and the users it belongs to,
+    assert_eq!(house.read("var/lib/aami/server/store.db"), "nodes");
+    for user in ["aami:", "aami-prometheus:", "aami-alertmanager:", "aami-grafana:"] {
+        assert!(
+            house.read("etc/passwd").contains(user),
+            "{user} is gone and its data is not"
+        );
+    }
+    // and whatever else is left is named.
+    let named: Vec<&str> = (taken.report.left.iter().chain(&taken.stays))
+        .filter_map(|line| line.split(": ").next())
+        .collect();
+    let is_named = |path: &String| {
+        let is_or_holds = |named: &&str| {
+            let rest = path.strip_prefix(*named);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        named.iter().any(is_or_holds) || path == "/etc/aami/server-install.json"
+    };
+    let beyond = house.picture().beyond(&before);
+    let unnamed: Vec<&String> = beyond.iter().filter(|path| !is_named(path)).collect();
+    assert!(unnamed.is_empty(), "{unnamed:#?} of {named:#?}");
+    // A server is made of it again.
+    house.install();
+    assert_eq!(house.read("var/lib/aami/server/store.db"), "nodes");
+}
+
+#[test]
 fn uninstalling_where_nothing_is_changes_nothing() {
     let house = House::new();
     let before = house.picture();
