@@ -49,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 pub use bootstrap::recover_admin_key;
 pub use config::Config;
 pub use http::openapi::document as openapi;
-pub use tls::TlsError;
+pub use tls::{TlsError, judge_certificate};
 pub use world::{Clock, Random, World};
 
 use app::App;

@@ -80,10 +80,7 @@ pub(crate) fn identity(
     };
     // A chain that is read is not empty.
     let fingerprint = chain.first().map(crate::peers::fingerprint).unwrap_or_default();
-    let mut server = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let mut server = shown(chain, key)?;
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Identity {
         config: Arc::new(server),
@@ -91,6 +88,24 @@ pub(crate) fn identity(
         ca,
         fingerprint,
     })
+}
+
+/// Judges a certificate of the operator's before anything is changed for it: whether both files can be read, and the
+/// key is the certificate's.
+pub fn judge_certificate(chain: &Path, key: &Path) -> Result<(), TlsError> {
+    shown(certificates(chain)?, private_key(key)?)?;
+    Ok(())
+}
+
+/// A listener that shows this.
+fn shown(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, rustls::Error> {
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -62,4 +62,11 @@ codes! { Stack;
     "An agent that lies beside this program, and a folder named with --release, are handed out to every node and run as \
      root there. So each of them, and every folder above it, has to belong to root or to whoever runs the command, and \
      nobody else may write there. The message names the place that is not so."
+
+    CERTIFICATE_UNUSABLE = 10, Usage, 422;
+    "The certificate or its key cannot be used.";
+    "Give the chain with --tls-cert and the key of its first certificate with --tls-key, both as PEM files.";
+    "A certificate of your own is judged before anything is changed: both files are read, and the key has to belong to \
+     the certificate. The message names the file and what is wrong with it, and never what the key holds. Whether nodes \
+     trust who signed it is theirs to say: its CA has to be among those their system trusts."
 }

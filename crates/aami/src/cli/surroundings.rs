@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use aami_install::Host;
 use aami_plans::download::Proxies;
+use aami_plans::stack::{Layout, Note, Part};
 use aami_server::config::SETTINGS;
 
 /// What commands take from the environment.
@@ -26,6 +28,8 @@ pub(crate) struct Surroundings {
     pub(crate) colour: bool,
     /// Who sits at the terminal: `SUDO_USER`, else `USER`.
     pub(crate) user: Option<String>,
+    /// Where the control plane that was installed on this machine keeps its data.
+    pub(crate) installed: Option<PathBuf>,
     /// Where this user's data is kept: `XDG_DATA_HOME`, or `~/.local/share`.
     pub(crate) data: Option<PathBuf>,
     /// Where this user's state is kept: `XDG_STATE_HOME`, or `~/.local/state`.
@@ -95,6 +99,7 @@ impl Surroundings {
                 without: either("no_proxy").map_or_else(Vec::new, |text| Proxies::split_without(&text)),
             },
             colour: given("NO_COLOR").is_none() && given("TERM").is_none_or(|term| term != "dumb"),
+            installed: installed(),
             data: folder("XDG_DATA_HOME", ".local/share"),
             state: folder("XDG_STATE_HOME", ".local/state"),
             cache: folder("XDG_CACHE_HOME", ".cache"),
@@ -115,7 +120,19 @@ impl Surroundings {
     /// Folders in which a control plane of this machine may keep its data.
     pub(crate) fn data_folders(&self) -> Vec<PathBuf> {
         let server = Path::new(SERVER_DATA).to_owned();
-        let installed = server.join("server");
-        [installed, server].into_iter().chain(self.up_data()).collect()
+        let mut folders: Vec<PathBuf> = self.installed.iter().cloned().collect();
+        for folder in [server.join("server"), server].into_iter().chain(self.up_data()) {
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        folders
     }
+}
+
+/// What `aami server install` noted on this machine, where it was told another folder for data.
+fn installed() -> Option<PathBuf> {
+    let note = Note::read(&Host::system().ok()?)?;
+    let data = Layout::of(&note.wishes).ok()?.data_of(Part::ControlPlane).ok()?;
+    Some(PathBuf::from(data.as_str()))
 }

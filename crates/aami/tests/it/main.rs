@@ -20,6 +20,7 @@ mod node_tokens;
 mod plane;
 mod runs;
 mod secrets;
+mod server_install;
 mod up;
 #[path = "../../../aami-monitor/tests/it/web.rs"]
 mod web;

@@ -2,11 +2,12 @@
 //! terminal, what is needed is asked for.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
 use aami_install::Host;
 use aami_install::host::{Command, Ended};
-use aami_model::code;
+use aami_model::code::{self, Code};
 use aami_plans::stack::uninstall::is_recorded;
 use aami_plans::stack::{Certificate, Given, Note, Part, Runtime, Wishes};
 
@@ -55,6 +56,19 @@ pub(super) fn choose(flags: &Install, host: &Host, asks: bool) -> Result<Chosen,
         )));
     }
     take(flags, &mut wishes)?;
+    // Whatever is wrong with what was given is said before anything is asked.
+    let grafana_password = match (&flags.grafana_password, &flags.grafana_password_file) {
+        (Some(text), _) => Some(password(text, "--grafana-password")?),
+        (None, Some(file)) => Some(password(
+            &text(file, code::SECRET_UNUSABLE)?,
+            &file.display().to_string(),
+        )?),
+        (None, None) => None,
+    };
+    let certificate = match (&flags.tls_cert, &flags.tls_key) {
+        (Some(chain), Some(key)) => Some(certificate(chain, key)?),
+        _ => None,
+    };
     let (runtime, why_runtime) = runtime(flags, host, note.as_ref())?;
     if let Some(note) = &note
         && note.wishes.runtime != runtime
@@ -91,15 +105,6 @@ pub(super) fn choose(flags: &Install, host: &Host, asks: bool) -> Result<Chosen,
                 .to_owned(),
         );
     }
-    let grafana_password = match (&flags.grafana_password, &flags.grafana_password_file) {
-        (Some(text), _) => Some(password(text, "--grafana-password")?),
-        (None, Some(file)) => Some(password(&text(file)?, &file.display().to_string())?),
-        (None, None) => None,
-    };
-    let certificate = match (&flags.tls_cert, &flags.tls_key) {
-        (Some(chain), Some(key)) => Some(certificate(chain, key)?),
-        _ => None,
-    };
     wishes.own_certificate |= certificate.is_some();
     Ok(Chosen {
         wishes,
@@ -258,18 +263,16 @@ fn ask(flags: &Install, wishes: &mut Wishes) -> Result<(), Failure> {
     }
 }
 
-fn text(path: &Path) -> Result<String, Failure> {
-    let unreadable = |why: String| {
-        Failure::found(
-            code::SECRET_UNUSABLE,
-            format!("{} cannot be read: {why}", path.display()),
-        )
-    };
-    let meta = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-    if meta.len() > LONGEST {
+/// What a small file holds. What is longer, or never ends, is no password and no certificate.
+fn text(path: &Path, code: Code) -> Result<String, Failure> {
+    let unreadable = |why: String| Failure::found(code, format!("{} cannot be read: {why}", path.display()));
+    let mut text = String::new();
+    let read = fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+    let read = read.map_err(|error| unreadable(error.to_string()))?;
+    if read as u64 > LONGEST {
         return Err(unreadable("it is too long".to_owned()));
     }
-    fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))
+    Ok(text)
 }
 
 /// One line of printable characters; the error never repeats it.
@@ -288,16 +291,15 @@ fn password(text: &str, from: &str) -> Result<Given, Failure> {
 }
 
 fn certificate(chain: &Path, key: &Path) -> Result<Certificate, Failure> {
-    let (chain_text, key_text) = (text(chain)?, text(key)?);
-    for (path, text, what) in [
-        (chain, &chain_text, "-----BEGIN CERTIFICATE-----"),
-        (key, &key_text, "PRIVATE KEY-----"),
-    ] {
-        if !text.contains(what) {
-            let sentence = format!("{} holds no PEM with {what:?}", path.display());
-            return Err(Failure::found(code::CONFIG_INVALID, sentence));
-        }
-    }
+    let unusable = code::CERTIFICATE_UNUSABLE;
+    let (chain_text, key_text) = (text(chain, unusable)?, text(key, unusable)?);
+    aami_server::judge_certificate(chain, key).map_err(|error| {
+        let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
+        Failure::found(
+            unusable,
+            format!("{error}{why} ({}, {})", chain.display(), key.display()),
+        )
+    })?;
     Ok(Certificate {
         chain: chain_text,
         key: Given::new(key_text),
