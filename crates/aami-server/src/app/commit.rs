@@ -7,6 +7,7 @@ use aami_model::node::Node;
 use aami_model::node_status::NodeEvent;
 use aami_model::{Code, EventId, OrgId, Timestamp, code};
 use aami_store::{Compared, Key, Revision, Txn, TxnOutcome, keys};
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{App, Asking, Refusal};
@@ -189,7 +190,7 @@ impl App {
                 Wanted::Write(change, answer) => (*change, answer),
             };
             let failed = change.failed_installations();
-            let (txn, mark) = self.seal(change, asking, idempotency, now);
+            let (txn, marks) = self.seal(change, asking, idempotency, now);
             match self.store.txn(txn).await? {
                 TxnOutcome::Committed(revision) => {
                     self.counters.installations_failed(&failed);
@@ -214,8 +215,10 @@ impl App {
                 }
                 TxnOutcome::Unknown => {
                     // What left no mark is not looked for: whoever made it makes it again.
-                    let mark = mark.ok_or_else(|| Refusal::plain(code::OUTCOME_UNKNOWN))?;
-                    let revision = self.find_out(&mark).await?;
+                    if marks.is_empty() {
+                        return Err(Refusal::plain(code::OUTCOME_UNKNOWN));
+                    }
+                    let revision = self.find_out(&marks).await?;
                     self.counters.installations_failed(&failed);
                     let behind = !self.view.reached(revision, VIEW_PATIENCE).await;
                     return Ok(Wrote::Fresh(answer, Written { revision, behind }));
@@ -224,19 +227,20 @@ impl App {
         }
     }
 
-    /// Completes a transaction with its outbox entry and its idempotency record.
+    /// Completes a transaction with its outbox entry and its idempotency record: its marks, which no other writes like
+    /// this.
     fn seal(
         &self,
         mut change: Change,
         asking: &Asking,
         idempotency: Option<(Key, String)>,
         now: Timestamp,
-    ) -> (Txn, Option<Key>) {
+    ) -> (Txn, Vec<(Key, Bytes)>) {
         if let Some((key, revision)) = &asking.fence {
             change.txn = change.txn.when_unchanged(key.clone(), *revision);
         }
         if change.quiet && change.events.is_empty() && idempotency.is_none() {
-            return (change.txn, None);
+            return (change.txn, Vec::new());
         }
         let actor = asking.caller.id.clone();
         debug_assert!((change.events.len() as u64) < MOST_EVENTS_A_TRANSACTION);
@@ -267,16 +271,21 @@ impl App {
             audit: Some(audit),
         };
         let mark = keys::outbox(EventId::at(now, self.world.random()).as_str());
-        let mut txn = change.txn.put(mark.clone(), encode(&outbox));
+        let mut txn = change.txn;
+        let mut marks = Vec::with_capacity(2);
         if let Some((key, request_hash)) = idempotency {
             let record = IdempotencyDocument {
                 request_hash,
                 subject: change.subject,
                 at: now,
             };
-            txn = txn.when_absent(key.clone()).put(key, encode(&record));
+            txn = txn.when_absent(key.clone());
+            // Looked for first: it stays for a day, while the other is gone as soon as somebody has copied it.
+            marks.push((key, encode(&record)));
         }
-        (txn, Some(mark))
+        marks.push((mark, encode(&outbox)));
+        let put = |txn: Txn, (key, value): &(Key, Bytes)| txn.put(key.clone(), value.clone());
+        (marks.iter().fold(txn, put), marks)
     }
 
     /// Waits until the view shows what a transaction lost against.
@@ -298,13 +307,17 @@ impl App {
         }
     }
 
-    /// Finds out how a transaction ended whose answer was lost, by the outbox key only it writes.
-    async fn find_out(&self, mark: &Key) -> Result<Revision, Refusal> {
+    /// Finds out how a transaction ended whose answer was lost, by what only it writes.
+    async fn find_out(&self, marks: &[(Key, Bytes)]) -> Result<Revision, Refusal> {
         let deadline = Instant::now() + UNKNOWN_PATIENCE;
         let mut pause = Duration::from_millis(20);
         while Instant::now() < deadline {
-            if let Ok(Some(entry)) = self.store.get(mark).await {
-                return Ok(entry.mod_revision);
+            for (key, value) in marks {
+                if let Ok(Some(entry)) = self.store.get(key).await
+                    && entry.value == *value
+                {
+                    return Ok(entry.mod_revision);
+                }
             }
             // The engine may still be applying it; asking again is the condition waited for.
             tokio::time::sleep(pause).await;

@@ -3,7 +3,7 @@
 use std::thread::JoinHandle;
 
 use aami_api::client::{Answer, ClientError};
-use aami_store::{PageRequest, Store, keys};
+use aami_store::{PageRequest, Store, Txn, keys};
 use rig::Place;
 use rig::engines::Etcd;
 use serde_json::{Value, json};
@@ -125,6 +125,31 @@ fn a_write_whose_answer_is_lost_is_found_by_its_own_key_and_says_that_the_view_i
     apart.proxy.cut_one(WATCHING);
     apart.made_once();
     assert_eq!(read().unwrap().body["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn under_a_key_of_the_callers_a_write_is_found_also_where_another_replica_has_copied_what_it_told() {
+    let apart = Apart::new();
+    // Given a change that etcd has made, while nothing it says is heard,
+    apart.proxy.swallow_answers(true);
+    let asking = apart.ask();
+    apart.until_applied();
+    // and what it told is in the history already, of the replica that leads,
+    let untold = keys::outboxes();
+    let listing = apart.direct.list(&untold, PageRequest::first(100));
+    let untold = apart.runtime.block_on(listing).unwrap().entries;
+    assert!(!untold.is_empty());
+    let copied = untold
+        .into_iter()
+        .fold(Txn::new(), |txn, entry| txn.delete(entry.key));
+    apart.runtime.block_on(apart.direct.txn(copied)).unwrap();
+    // when the connection it was asked on is made anew, then the caller learns that it was made.
+    apart.proxy.swallow_answers_of(WATCHING);
+    apart.proxy.swallow_answers(false);
+    apart.proxy.cut_one(ASKING);
+    let answer = asking.join().unwrap().unwrap();
+    assert_eq!(answer.body["name"], "a100");
+    assert_eq!(apart.kept(), 1);
 }
 
 #[test]
