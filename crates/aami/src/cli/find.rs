@@ -83,6 +83,14 @@ pub(crate) fn no_webhook(session: &Session, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Why something with a group failed: where there is no such group, with the name that may have been meant.
+pub(crate) fn group_meant(session: &Session, name: &str, failure: Failure) -> Failure {
+    if failure.code() != Some(code::NOT_FOUND) {
+        return failure;
+    }
+    group(session, name).err().unwrap_or(failure)
+}
+
 fn pick<T>(
     noun: &str,
     name: &str,

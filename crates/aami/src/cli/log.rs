@@ -6,10 +6,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Mutex;
 
+use aami_install::render::Colour;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 use super::failure::Failure;
+use super::output::Colours;
 use super::secret::written;
 use super::surroundings::Surroundings;
 
@@ -47,13 +49,18 @@ fn filter(surroundings: &Surroundings, usual: &str) -> Result<EnvFilter, Failure
 }
 
 /// Sends log lines to standard error from now on. `AAMI_LOG` says which; `usual` where it does not.
-pub(crate) fn start(form: Option<LogForm>, surroundings: &Surroundings, usual: &str) -> Result<(), Failure> {
+pub(crate) fn start(
+    form: Option<LogForm>,
+    colours: &Colours,
+    surroundings: &Surroundings,
+    usual: &str,
+) -> Result<(), Failure> {
     let filter = filter(surroundings, usual)?;
     let person = io::stderr().is_terminal();
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(person)
+        .with_ansi(colours.where_shown(surroundings, person) == Colour::Always)
         .with_target(false);
     // Set twice in one process, the first stands; only tests do that.
     let _ = match form {

@@ -1,7 +1,7 @@
 //! How a command says what it says: `-o`, `--quiet` and `--no-color`, the same wherever they are.
 //!
 //! [`Output`] is for commands that show a result in several forms, [`Manner`] for those with a form of their own, such
-//! as `--json`. Whether there are colours is decided here and nowhere else: [`Colours::on`].
+//! as `--json`. Whether there are colours is decided here and nowhere else: [`Colours`].
 
 use std::io::IsTerminal as _;
 
@@ -71,7 +71,8 @@ impl Colours {
         self.where_shown(surroundings, std::io::stdout().is_terminal())
     }
 
-    fn where_shown(&self, surroundings: &Surroundings, is_terminal: bool) -> Colour {
+    /// The same of a stream that is a terminal, or is none.
+    pub(crate) fn where_shown(&self, surroundings: &Surroundings, is_terminal: bool) -> Colour {
         if !self.no_color && surroundings.colour && is_terminal {
             Colour::Always
         } else {

@@ -29,6 +29,7 @@ use clap::{Args, Subcommand};
 
 use super::failure::Failure;
 use super::log::{self, LogForm};
+use super::output::Colours;
 use super::reach::ADDRESS_FILE;
 use super::screen::{Format, Screen};
 use super::secret::written;
@@ -60,6 +61,8 @@ pub(crate) struct Server {
     /// Form of the log on standard error; AAMI_LOG=debug shows more of it [text at a terminal, else json]
     #[arg(long, value_name = "FORM")]
     log: Option<LogForm>,
+    #[command(flatten)]
+    colours: Colours,
 }
 
 #[derive(Debug, Subcommand)]
@@ -107,7 +110,7 @@ impl Server {
             return Ok(Exit::Ok);
         }
         let config = config?;
-        log::start(self.log, surroundings, "info")?;
+        log::start(self.log, &self.colours, surroundings, "info")?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

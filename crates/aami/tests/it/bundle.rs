@@ -221,3 +221,63 @@ fn what_cannot_be_made_is_said_before_anything_is_written() {
         .collect();
     assert!(names.is_empty(), "{names:?}");
 }
+
+#[test]
+fn what_is_made_is_told_to_programs_and_whoever_wants_it_quiet_sees_nothing_drawn() {
+    let workshop = Workshop::new();
+    let key = workshop.well("new-key keys/site.key -o json").json();
+    assert_eq!(key["public_key_file"], "keys/site.pub");
+    let planned = workshop
+        .well("create --from from --components thing --arch amd64 --dry-run -o json")
+        .json();
+    let paths: Vec<&str> = (planned.as_array().unwrap().iter())
+        .map(|one| one["path"].as_str().unwrap())
+        .collect();
+    assert!(
+        paths.contains(&"amd64/aami-agent") && paths.contains(&"install.sh"),
+        "{paths:?}"
+    );
+    let made = workshop
+        .well("create --from from --components thing --arch amd64 --key keys/site.key -o json")
+        .json();
+    assert_eq!(made["bundle"], "aami-offline.tar.zst");
+    assert_eq!(made["sha256"], sum(&workshop.at("aami-offline.tar.zst")));
+    assert_eq!(made["signed_by"], key["public_key"]);
+    let verify = [
+        "bundle",
+        "verify",
+        "aami-offline.tar.zst",
+        "--key",
+        "keys/site.pub",
+    ];
+    let found = workshop
+        .well(&format!("{} -o json", verify[1..].join(" ")))
+        .json();
+    assert_eq!(
+        (&found["signed"], &found["files"]),
+        (&true.into(), &made["files"]),
+        "{found}"
+    );
+    // A person sees how far it is, unless told otherwise.
+    let on_terminal = |more: &[&str]| {
+        let words = [&verify[..], more].concat();
+        let said = crate::terminal::on_terminal(&words, |command| {
+            command.current_dir(workshop.folder.path());
+        });
+        assert_eq!(said.exit, 0, "{said:?}");
+        said.out
+    };
+    let loud = on_terminal(&[]);
+    assert!(
+        loud.contains("\r\u{1b}[K") && loud.contains("verifying"),
+        "{loud:?}"
+    );
+    let quiet = on_terminal(&["--quiet"]);
+    assert!(
+        !quiet.contains('\u{1b}') && quiet.contains("is signed and whole"),
+        "{quiet:?}"
+    );
+    // What is a remark is none when it is quiet.
+    let quiet = workshop.well("create --from from --components thing --arch amd64 --output q.tar.gz --quiet");
+    assert_eq!(quiet.err, "", "{quiet:?}");
+}

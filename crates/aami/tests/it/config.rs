@@ -167,3 +167,96 @@ fn the_schema_is_json() {
     let schema = Said::by(&mut aami(&["config", "schema"])).json();
     assert_eq!(schema["properties"]["nodes"]["allOf"][0]["type"][0], "array");
 }
+
+#[test]
+fn what_names_a_control_plane_elsewhere_is_shown_over_the_file() {
+    let (_folder, file) =
+        place("cluster: {name: prod}\nserver:\n  url: https://conf:8080\n  key_file: /etc/aami/key\n");
+    let shown = |words: &[&str], variables: &[(&str, &str)]| {
+        let said = Said::by(
+            aami(&["config", "show", "server", "--sources"])
+                .args(words)
+                .arg("--config")
+                .arg(&file)
+                .envs(variables.iter().copied()),
+        );
+        assert_eq!(said.exit, 0, "{said:?}");
+        assert!(
+            !said.out.contains("verysecret") && !said.err.contains("verysecret"),
+            "{said:?}"
+        );
+        let lines = said.out.lines().skip(1);
+        lines
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    // The file alone;
+    assert_eq!(
+        shown(&[], &[]),
+        [
+            "server.url https://conf:8080 line 3",
+            "server.key_file /etc/aami/key line 4"
+        ]
+    );
+    // the environment over it, with the name of the key's variable and not the key;
+    let variables = [
+        ("AAMI_SERVER", "https://env:8080"),
+        ("AAMI_API_KEY", "aamik_verysecret"),
+    ];
+    assert_eq!(
+        shown(&[], &variables),
+        [
+            "server.url https://env:8080 AAMI_SERVER, over line 3",
+            "server.key_file (hidden) AAMI_API_KEY, over line 4"
+        ]
+    );
+    // the command line over both;
+    assert_eq!(
+        shown(
+            &["--server", "https://flag:8080", "--key-file", "/tmp/key"],
+            &variables
+        ),
+        [
+            "server.url https://flag:8080 --server, over line 3",
+            "server.key_file /tmp/key --key-file, over line 4"
+        ]
+    );
+    // and the key of the file is for the control plane of the file alone.
+    assert_eq!(
+        shown(&["--server", "https://flag:8080"], &[]),
+        [
+            "server.url https://flag:8080 --server, over line 3",
+            "server.key_file /etc/aami/key line 4, not used: another control plane is named"
+        ]
+    );
+    // Where the file names none, what does stands there all the same.
+    fs::write(&file, "cluster: {name: prod}\n").unwrap();
+    assert_eq!(
+        shown(&["--server", "https://flag:8080"], &[]),
+        ["server.url https://flag:8080 --server"]
+    );
+    // An address alone is the same field.
+    fs::write(&file, "cluster: {name: prod}\nserver: https://conf:8080\n").unwrap();
+    assert_eq!(
+        shown(&["--server", "https://flag:8080"], &[]),
+        ["server.url https://flag:8080 --server, over line 2"]
+    );
+    let told = config(
+        &file,
+        &[
+            "show",
+            "server.url",
+            "--server",
+            "https://flag:8080",
+            "-o",
+            "json",
+        ],
+    )
+    .json();
+    assert_eq!(
+        told[0],
+        serde_json::json!({
+            "field": "server.url", "value": "https://flag:8080", "source": "flag", "flag": "--server", "over_line": 2
+        })
+    );
+}

@@ -393,3 +393,13 @@ fn with_a_control_plane_the_same_words_act_through_it() {
         "{said:?}"
     );
 }
+
+#[test]
+fn a_node_that_is_mistyped_is_told_the_one_that_is_like_it() {
+    let machine = Machine::with_fleet();
+    let added = machine.aami(&["nodes", "add", "gpu-[01-02]", "--ip", "10.0.0.[1-2]"]);
+    assert_eq!(added.exit, 0, "{added:?}");
+    let said = machine.aami(&["nodes", "list", "gup-01"]);
+    assert_eq!(said.exit, 5, "{said:?}");
+    assert!(said.err.contains("Did you mean `gpu-01`?"), "{said:?}");
+}

@@ -328,3 +328,25 @@ fn lost_admin_keys_are_made_anew_in_the_store_itself() {
         "{audit}"
     );
 }
+
+#[test]
+fn a_name_that_is_mistyped_is_told_the_one_that_is_like_it() {
+    let plane = Plane::start();
+    enrol(&plane, "gpu-01", free_port());
+    plane.aami(&["groups", "create", "racks"]);
+    for (words, meant) in [
+        (["nodes", "show", "gpu-10"], Some("gpu-01")),
+        (["nodes", "test", "gpu-0l"], Some("gpu-01")),
+        (["groups", "show", "rakcs"], Some("racks")),
+        (["groups", "delete", "rack"], Some("racks")),
+        (["tokens", "show", "gpu-02"], Some("gpu-01")),
+        (["tokens", "show", "something-else"], None),
+    ] {
+        let said = plane.aami(&words);
+        assert_eq!(said.exit, 5, "{said:?}");
+        match meant {
+            Some(meant) => assert!(said.err.contains(&format!("Did you mean `{meant}`?")), "{said:?}"),
+            None => assert!(!said.err.contains("Did you mean"), "{said:?}"),
+        }
+    }
+}

@@ -245,12 +245,13 @@ fn page(summary: &Summary, extent: Extent, colour: Colour) -> String {
     if seen.is_empty() {
         return format!("No Xid and no SXid in {lines}.\n");
     }
-    let mut table = Table::new(
-        &[
-            "LINE", "WHEN", "GPU", "CODE", "SEVERITY", "TIMES", "WHAT", "PROCESS",
-        ],
-        "nothing",
-    );
+    let mut headings = vec![
+        "LINE", "WHEN", "GPU", "CODE", "SEVERITY", "TIMES", "WHAT", "PROCESS",
+    ];
+    if seen.iter().any(|one| Decoded::of(&one.event).is_some()) {
+        headings.push("DECODED");
+    }
+    let mut table = Table::new(&headings, "nothing");
     for one in &seen {
         let row = Row::of(one);
         table.row([
@@ -260,11 +261,9 @@ fn page(summary: &Summary, extent: Extent, colour: Colour) -> String {
             format!("{} {}", row.kind, row.code),
             row.severity.to_owned(),
             row.count.to_string(),
-            match &row.decoded {
-                Some(decoded) => format!("{} ({decoded})", row.name),
-                None => row.name.to_owned(),
-            },
+            row.name.to_owned(),
             row.processes.join(", "),
+            row.decoded.as_ref().map_or_else(String::new, ToString::to_string),
         ]);
         table.paint(4, Paint::of(one.event.severity()));
     }
@@ -333,7 +332,7 @@ mod tests {
 [ 1300.000050] NVRM: GPU 0000:ab:00.0: GPU has fallen off the bus.
 [ 1300.000500] NVRM: Xid (PCI:0000:ab:00): 154, pid='<unknown>', name=<unknown>, GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)
 [ 1700.000001] NVRM: Xid (PCI:0000:3a:00 GPU-I:01 GPU-CI:00): 94, pid=80001, name=python3, Contained: SM (0x1). RST: No, D-RST: No
-[ 1800.000001] NVRM: Xid (PCI:0018:01:00): 149, NETIR_LINK_EVT Fatal XC0 i0 Link 08 (0x004505c6 0x00000000 0x00000000 0x00000000 0x00000000 0x00000000)
+[ 1800.000001] NVRM: Xid (PCI:0018:01:00): 150, MSE_WATCHDOG Fatal XC0 i0 Link 08 (0x00000000 0x00000000 0x00000000 0x00000000 0x00000000 0x00000000)
 [ 2000.000002] nvidia-nvswitch0: SXid (PCI:0000:c4:00.0): 20034, Fatal, Link 30 LTSSM Fault Up
 ";
         let (summary, extent) = summary(log);

@@ -40,7 +40,8 @@ impl Delete {
                 let group = needed_by_nobody(session, name)?;
                 return change.would(&group.id, format!("group {} would be deleted", group.name));
             }
-            let _: serde_json::Value = change.send(session)?;
+            let _: serde_json::Value =
+                (change.send(session)).map_err(|failure| find::group_meant(session, name, failure))?;
             Ok(Done::new(name, format!("group {name} is deleted")))
         })
     }
