@@ -20,7 +20,9 @@ mod node_tokens;
 mod plane;
 mod runs;
 mod secrets;
+mod status;
 mod server_install;
+mod terminal;
 mod up;
 #[path = "../../../aami-monitor/tests/it/web.rs"]
 mod web;
