@@ -3,7 +3,7 @@
 use std::thread::JoinHandle;
 
 use aami_api::client::{Answer, ClientError};
-use aami_store::{PageRequest, Store, Txn, keys};
+use aami_store::{PageRequest, Store, Txn, TxnOutcome, keys};
 use rig::Place;
 use rig::engines::Etcd;
 use serde_json::{Value, json};
@@ -142,7 +142,8 @@ fn under_a_key_of_the_callers_a_write_is_found_also_where_another_replica_has_co
     let copied = untold
         .into_iter()
         .fold(Txn::new(), |txn, entry| txn.delete(entry.key));
-    apart.runtime.block_on(apart.direct.txn(copied)).unwrap();
+    let outcome = apart.runtime.block_on(apart.direct.txn(copied)).unwrap();
+    assert!(matches!(outcome, TxnOutcome::Committed(_)), "{outcome:?}");
     // when the connection it was asked on is made anew, then the caller learns that it was made.
     apart.proxy.swallow_answers_of(WATCHING);
     apart.proxy.swallow_answers(false);
