@@ -1,11 +1,14 @@
 //! Tokens that are not good: each is named for what it is, and nothing is placed.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rig::{Net, Node, Release, wait_until};
 
 use crate::site::{Site, Typing as _, is_as_before};
+use crate::watched::{Canary, Watched, astray, secret_in};
 
 #[test]
 fn a_token_that_is_not_good_is_refused_by_name_and_leaves_nothing() -> Result<()> {
@@ -68,17 +71,51 @@ fn no_secret_of_an_enrolment_is_left_where_others_can_read_it() -> Result<()> {
     let node = Node::boot(&net, Release::Bookworm, "node1")?;
     let token = site.token(&["--name", "rack"])?;
 
-    node.types_well(&token.one_line)?;
+    // Given somebody who reads every command line and environment of the node, when the line is typed into a shell,
+    let watched = Watched::begin(&node)?;
+    let limit = Duration::from_secs(120);
+    let line = format!("{}\n", token.one_line);
+    node.sh_within(limit, "exec sh", line.as_bytes())?.ok()?;
+    watched.has_seen("aami-agent bootstrap")?;
+    // and again with the token from a file, which the other form of it is for,
+    node.write("/root/token", token.secret.as_bytes(), 0o600)?;
+    let again = node.types_well("aami-agent bootstrap --repair --token-file /root/token")?;
+    let seen = watched.end()?;
+    ensure!(!again.all().contains(&token.secret), "{}", again.all());
 
-    // The token is nowhere on the node, and the node's credential in one file that root alone reads.
-    let found = node.sh(&format!(
-        "grep --recursive --files-with-matches --fixed-strings '{}' /etc /opt /var /tmp /run /root /usr/local || true",
-        token.secret
-    ))?;
-    ensure!(found.stdout.is_empty(), "the token is in {}", found.stdout);
+    // then the token stood in the command line of the line's own curl, and no secret anywhere else.
+    let own_curl = |line: &str| line.starts_with("C curl ") && line.contains("Authorization: Bearer ");
+    let lines = seen.with(&token.secret, own_curl);
+    ensure!(lines.is_empty(), "the token stood in {lines:#?}");
+    ensure!(
+        seen.with(&token.secret, |_| false)
+            .iter()
+            .all(|line| line.contains("/bootstrap.sh")),
+        "another curl showed the token"
+    );
+    let credential = secret_in(&node, "/var/lib/aami/agent/credential")?;
+    for secret in [credential.as_str(), "aamin_", "aamir_"] {
+        let lines = seen.with(secret, |_| false);
+        ensure!(lines.is_empty(), "{secret} stood in {lines:#?}");
+    }
+    // On the node each lies in one file that root alone reads, and what spoke for the run is gone with it.
+    let canaries = [
+        Canary {
+            name: "the token",
+            text: token.secret.clone(),
+            kept_in: &["/root/token"],
+        },
+        Canary {
+            name: "the node's credential",
+            text: credential.clone(),
+            kept_in: &["/var/lib/aami/agent/credential"],
+        },
+    ];
+    let astray = astray(&node, &canaries)?;
+    ensure!(astray.is_empty(), "{astray:#?}");
     let found = node.sh(
-        "grep --recursive --files-with-matches --extended-regexp 'aamin_[a-z2-7]{10,}_[a-z2-7]{20,}' \
-                         /etc /opt /var /tmp /run /root /usr/local || true",
+        "grep --recursive --files-with-matches --extended-regexp 'aami[nr]_[a-z2-7]{10,}_[a-z2-7]{16,}' \
+         /etc /opt /var /tmp /run /root /usr/local || true",
     )?;
     ensure!(
         found.stdout == "/var/lib/aami/agent/credential\n",
@@ -89,9 +126,29 @@ fn no_secret_of_an_enrolment_is_left_where_others_can_read_it() -> Result<()> {
         .sh("stat -c '%a %U' /var/lib/aami/agent/credential /var/lib/aami/agent/node.key")?
         .ok()?;
     ensure!(rights == "600 root\n600 root\n", "{rights}");
-    ensure!(
-        !site.log().contains(&token.secret),
-        "the token is in the control plane's log"
-    );
+    // The control plane keeps what recognises them, in its store, its history and its log.
+    for secret in [&token.secret, &credential] {
+        ensure!(
+            !site.log().contains(secret.as_str()),
+            "it is in the control plane's log"
+        );
+        let holding = holding(site.data(), secret.as_bytes())?;
+        ensure!(holding.is_empty(), "it is in {holding:?}");
+    }
     Ok(())
+}
+
+/// The files below a folder that hold these bytes.
+fn holding(folder: &Path, secret: &[u8]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let meta = path.symlink_metadata()?;
+        if meta.is_dir() {
+            found.extend(holding(&path, secret)?);
+        } else if meta.is_file() && fs::read(&path)?.windows(secret.len()).any(|part| part == secret) {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }

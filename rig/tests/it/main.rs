@@ -39,5 +39,6 @@ mod ssh;
 mod standalone;
 mod thirty_minutes;
 mod tracking;
+mod watched;
 mod whole_path;
 mod workshop;

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use rig::{Net, Node, Packed, Picture, Release, wait_until};
+use rig::{Ended, Net, Node, Packed, Picture, Release, wait_until};
 use serde_json::Value;
 
 use crate::site::{ARCH, Said, Typing as _};
 
 /// What is typed; more options may follow.
 pub(crate) const INSTALL: &str = "/root/aami server install --components-dir /root/components";
+
+/// How long one command at a terminal may take.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Our units, the control plane first.
 const UNITS: [&str; 4] = [
@@ -66,11 +69,15 @@ impl Stage {
         Ok(Hidden { stage: self })
     }
 
+    /// Runs a command at a terminal at which somebody types `answers`, and gives how it ended and what stood on it.
+    pub(crate) fn answered_at_a_terminal(&self, command: &str, answers: &str) -> Result<Ended> {
+        let script = format!("TERM=xterm script --quiet --return --command '{command}' /dev/null");
+        self.node.sh_within(LIMIT, &script, answers.as_bytes())
+    }
+
     /// Runs a command at a terminal, and gives what stood on it.
     pub(crate) fn at_a_terminal(&self, command: &str) -> Result<String> {
-        let ended = self.node.sh(&format!(
-            "TERM=xterm script --quiet --return --command '{command}' /dev/null"
-        ))?;
+        let ended = self.answered_at_a_terminal(command, "")?;
         ensure!(
             ended.code == 0,
             "{command}: exit {}\n{}\n{}",
@@ -109,6 +116,18 @@ impl Stage {
             ensure!(user.trim() == own, "{unit} runs as {user}");
         }
         Ok(())
+    }
+
+    /// What `aami server status` says of each step that is not well: its name, then why.
+    pub(crate) fn not_well(&self) -> Result<Vec<(String, String)>> {
+        let said = self.node.types("/root/aami server status --json")?;
+        let status: Value = serde_json::from_str(&said.stdout).with_context(|| said.all())?;
+        let steps = status["install"]["steps"].as_array().context("no steps")?;
+        let bad = steps
+            .iter()
+            .filter(|step| !matches!(step["standing"].as_str(), Some("holds" | "not_applicable")));
+        let text = |step: &Value, member: &str| step[member].as_str().unwrap_or_default().to_owned();
+        Ok(bad.map(|step| (text(step, "id"), text(step, "reason"))).collect())
     }
 
     /// The main process of each unit, 0 where none runs.
@@ -191,7 +210,11 @@ pub(crate) fn load(put: &mut Put<'_>) -> Result<()> {
         put(to, &bytes, mode)
     };
     copy(&built("aami")?, "/root/aami", 0o755)?;
-    let agent = root().join("target/dist").join(ARCH).join("aami-agent");
+    // Another one than `make agent` builds, for those who try out theirs.
+    let agent = std::env::var_os("AAMI_RIG_AGENT").map_or_else(
+        || root().join("target/dist").join(ARCH).join("aami-agent"),
+        PathBuf::from,
+    );
     copy(&agent, "/root/aami-agent", 0o755)?;
     // Debian's Alertmanager looks for these where its package has them; the publisher's carries them inside.
     let templates = "usr/share/prometheus/alertmanager";
@@ -215,7 +238,7 @@ pub(crate) fn load(put: &mut Put<'_>) -> Result<()> {
 }
 
 /// Everything a server installs, as this machine's release has it, and what its nodes download.
-fn components() -> Result<Vec<Packed>> {
+pub(super) fn components() -> Result<Vec<Packed>> {
     // Laid out as Grafana's own archive is.
     let grafana = [("bin/grafana", built("grafana-stand-in")?)];
     let beside = [
