@@ -36,8 +36,11 @@ fn configured(node: &Node, text: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Sends a test through. Out: what was said, and the ways: how often each was taken and how often not.
-fn sent(node: &Node) -> Result<(Said, Vec<(String, u64, bool)>)> {
+/// One way of telling people: how often it was taken, and whether it failed.
+type Way = (String, u64, bool);
+
+/// Sends a test through. Out: what was said, and each way in the order of their names.
+fn sent(node: &Node) -> Result<(Said, Vec<Way>)> {
     let said = node.types(&format!("MAIL='{PASSWORD}' /root/aami alerts test -o json"))?;
     let rows: Value = serde_json::from_str(&said.stdout).with_context(|| said.all())?;
     let rows = rows.as_array().with_context(|| said.all())?;
@@ -51,7 +54,7 @@ fn sent(node: &Node) -> Result<(Said, Vec<(String, u64, bool)>)> {
     Ok((said, ways))
 }
 
-/// How many tests came to a path of the receiver, each in the words its reader wants.
+/// The tests that came to a path of the receiver, each in the words its reader wants.
 fn told(receiver: &Receiver<'_>, path: &str) -> Result<Vec<Value>> {
     let got = receiver.got()?.into_iter().filter(|got| got.path == path);
     Ok(got.map(|got| got.body).collect())
@@ -97,7 +100,7 @@ fn a_test_alert_reaches_everybody_the_configuration_names_and_who_is_missed_is_n
     let node = operator.node();
     let begun_in_clear = mail(&hall, node, 587, Secured::StartTls)?;
     let by_tls = mail(&hall, node, 465, Secured::Tls)?;
-    let all = |sent: [u64; 3], missed: [bool; 3]| -> Vec<(String, u64, bool)> {
+    let all = |sent: [u64; 3], missed: [bool; 3]| -> Vec<Way> {
         let names = ["email", "slack", "webhook"].map(str::to_owned);
         let ways = names.into_iter().zip(sent).zip(missed);
         ways.map(|((name, sent), missed)| (name, sent, missed)).collect()
