@@ -17,7 +17,7 @@ ROOT_RUNNER := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
 export CARGO_TERM_COLOR ?= auto
 
 # Stories on nodes that take minutes each, for a new agent is watched for as long as it has to last: AAMI_FULL=1
-# brings them. The kill matrix of the same steps runs beside the code.
+# brings them. The kill matrix of the same steps runs beside the code, and agent_trial:: on nodes, with an updater in a hurry.
 LONG := agent_update::
 
 ifeq ($(shell command -v cargo-nextest),)

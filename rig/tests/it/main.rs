@@ -6,6 +6,7 @@
 //! makes them first.
 
 mod acceptance;
+mod agent_trial;
 mod agent_update;
 mod bad_hosts;
 mod bad_roads;
