@@ -144,17 +144,22 @@ fn a_node_serves_how_its_installation_went_and_a_collector_is_told() -> Result<(
     }
 
     // A run that fails is served as such, by its step,
-    node.sh("umask 077; echo aami_aaaaaaaaaaaaaaaa_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa > /root/wrong")?
+    node.sh("systemd-run --unit=stranger busybox httpd -f -p 9101 -h /srv")?
         .ok()?;
-    let said = node.types("aami-agent bootstrap --token-file /root/wrong")?;
+    wait_until(Duration::from_secs(20), "the port is taken", || {
+        node.sh("curl -s -o /dev/null http://127.0.0.1:9101/")?
+            .ok()
+            .map(drop)
+    })?;
+    let said = node.types("aami-agent bootstrap --port 9101")?;
     ensure!(said.code != 0, "{said:?}");
-    let failed = ("validate_token".to_owned(), "3".to_owned());
+    let failed = ("preflight".to_owned(), "3".to_owned());
     ensure!(served(&node)?.contains(&failed), "{:?}", served(&node)?);
     // until the next one comes to a good end, though it has nothing to do;
+    node.sh("systemctl stop stranger")?.ok()?;
     node.types_well("aami-agent bootstrap")?;
     ensure!(!served(&node)?.contains(&failed), "{:?}", served(&node)?);
     // and with the node it goes.
-    node.sh("rm /root/wrong")?.ok()?;
     node.types_well("aami-agent uninstall")?;
     is_as_before(&node, &before, "an uninstall")
 }
