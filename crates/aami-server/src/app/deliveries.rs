@@ -88,8 +88,10 @@ impl App {
                 if delivery.result == DeliveryResult::Delivered {
                     replayed.extend(delivery.replay_of);
                 }
+                // One that was sent again in vain is no further letter: what it is of stays dead.
+                let is_settled = delivery.replay_of.is_some() || replayed.contains(&delivery.id);
                 if wanted.result.is_none_or(|result| result == delivery.result)
-                    && !(wanted.result == Some(DeliveryResult::Dead) && replayed.contains(&delivery.id))
+                    && !(wanted.result == Some(DeliveryResult::Dead) && is_settled)
                 {
                     items.push(delivery);
                 }
@@ -184,14 +186,16 @@ impl App {
             .first()
             .filter(|event| event.id == delivery.event.id)
             .ok_or_else(forgotten)?;
-        let note = json!({ "delivery": id, "event": event.id });
+        // A try that was sent again itself stands for the letter it is of.
+        let of = delivery.replay_of.unwrap_or(id);
+        let note = json!({ "delivery": of, "event": event.id });
         let org = delivery.org.clone().unwrap_or_default();
         let sent = self.note_sending(asking, org, "delivery.replay", &delivery.webhook, note);
         if !sent.await? {
-            let is_this = |delivery: &Delivery| delivery.replay_of == Some(id);
+            let is_this = |delivery: &Delivery| delivery.replay_of == Some(of);
             return self.newest_delivery(caller, &delivery.webhook, is_this).await;
         }
-        self.deliver_once(&delivery.webhook, event, Some(id)).await
+        self.deliver_once(&delivery.webhook, event, Some(of)).await
     }
 
     /// One attempt outside the lanes, noted when this returns. It does not wait for back-off or breaker: somebody asks

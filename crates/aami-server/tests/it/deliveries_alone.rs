@@ -65,10 +65,23 @@ fn a_dead_letter_that_was_sent_again_is_dead_on_no_page() {
         let dead = deliveries(&house, "?result=dead").len();
         if dead == 3 { Ok(()) } else { Err(dead) }
     });
-    // When the oldest is sent again with success,
-    receiver.behave(answer("200 OK", "", ""));
+    // Sent again in vain, by its own number and by that of the try, the oldest is one letter still.
     let oldest = deliveries(&house, "?result=dead").pop().unwrap();
     let path = format!("/api/v1/deliveries/{}/replay", oldest.id);
+    let vain: Delivery = house.admin().post(&path, Some(&json!({}))).unwrap();
+    assert_eq!(
+        (vain.result, vain.replay_of),
+        (DeliveryResult::Dead, Some(oldest.id))
+    );
+    let of_try = format!("/api/v1/deliveries/{}/replay", vain.id);
+    let vain: Delivery = house.admin().post(&of_try, Some(&json!({}))).unwrap();
+    assert_eq!(
+        (vain.result, vain.replay_of),
+        (DeliveryResult::Dead, Some(oldest.id))
+    );
+    assert_eq!(deliveries(&house, "?result=dead").len(), 3);
+    // When it is sent again with success,
+    receiver.behave(answer("200 OK", "", ""));
     let again = || -> Delivery {
         let key = [("idempotency-key", "once")];
         let method = ureq::http::Method::POST;

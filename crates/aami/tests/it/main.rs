@@ -13,16 +13,23 @@ mod daemon;
 mod diagnose;
 mod diff;
 mod dry_runs;
+mod events;
 mod explain;
 mod file_fleet;
 mod fleet;
+mod maintenance;
 mod node_tokens;
 mod plane;
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of the control plane")]
+#[path = "../../../aami-server/tests/it/receiver.rs"]
+mod receiver;
 mod runs;
 mod secrets;
 mod status;
+mod strangers;
 mod server_install;
 mod terminal;
 mod up;
 #[path = "../../../aami-monitor/tests/it/web.rs"]
 mod web;
+mod webhooks;
