@@ -82,7 +82,7 @@ fn lines(text: &str) -> Vec<String> {
 
 /// What a line hands to `program`, itself or by one of the scripts.
 fn handed(line: &str, program: &str) -> Vec<String> {
-    let line = line.split(" # ").next().unwrap_or(line);
+    let line = &whole(line.split(" # ").next().unwrap_or(line));
     let mut found = Vec::new();
     for part in line.split(['|', ';']).flat_map(|part| part.split("&&")) {
         let part = part.trim();
@@ -102,6 +102,16 @@ fn handed(line: &str, program: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// A line without what it says may be left out: ` [--json]`. Sets of nodes, `gpu[01-04]`, are words.
+fn whole(line: &str) -> String {
+    let mut parts = line.split(" [");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        whole.push_str(part.split_once(']').map_or(part, |(_, rest)| rest));
+    }
+    whole
 }
 
 /// The words of a command line, as a shell splits them.
@@ -134,6 +144,10 @@ mod tests {
         );
         assert_eq!(handed(&lines[1], "aami"), Vec::<String>::new());
         assert_eq!(handed(&lines[1], "aami-agent"), ["status"]);
+        assert_eq!(
+            handed("aami nodes exec gpu[01-04] [--parallel N] -- uptime", "aami"),
+            ["nodes exec gpu[01-04] -- uptime"]
+        );
         let one_line = "curl https://a/bootstrap.sh | sudo sh -s -- --labels 'rack=a 1'";
         assert_eq!(
             words(&handed(one_line, "aami-agent")[0]).unwrap(),
