@@ -9,7 +9,7 @@ use super::output::Output;
 use super::screen::Format;
 use super::surroundings::Surroundings;
 
-/// What was built, and when, as whoever makes a release says; a build at a desk does not know.
+/// What was built, and when, as `build.rs` finds it; outside of a checkout nobody knows.
 const COMMIT: Option<&str> = option_env!("AAMI_COMMIT");
 const BUILT: Option<&str> = option_env!("AAMI_BUILT");
 

@@ -164,4 +164,29 @@ fn completions_and_manual_name_the_commands() {
 fn the_version_is_told_to_programs_too() {
     let version = Said::by(&mut aami(&["version", "-o", "json"])).json();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    // What was built in a checkout says of which commit it is, and of when; elsewhere nobody knows.
+    let (commit, built) = (
+        version["commit"].as_str().unwrap(),
+        version["built"].as_str().unwrap(),
+    );
+    let line = Said::by(&mut aami(&["version"])).out;
+    assert_eq!(
+        line,
+        format!(
+            "AAMI v{} (commit: {commit}, built: {built})\n",
+            env!("CARGO_PKG_VERSION")
+        )
+    );
+    let is_checkout = std::process::Command::new("git")
+        .args(["rev-parse", "--verify", "--quiet", "HEAD"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if is_checkout {
+        let hex = commit.chars().take_while(char::is_ascii_hexdigit).count();
+        let year = built.chars().take_while(char::is_ascii_digit).count();
+        assert!(hex >= 7 && year == 4 && built.as_bytes()[4] == b'-', "{line}");
+    } else {
+        assert_eq!((commit, built), ("unknown", "unknown"));
+    }
 }
