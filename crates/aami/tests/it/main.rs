@@ -30,6 +30,7 @@ mod strangers;
 mod server_install;
 mod terminal;
 mod up;
+#[allow(dead_code, reason = "shared with the tests of the rules")]
 #[path = "../../../aami-monitor/tests/it/web.rs"]
 mod web;
 mod webhooks;
