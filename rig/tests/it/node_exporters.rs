@@ -161,9 +161,10 @@ fn a_token_or_an_operators_key_takes_a_node_out_too() -> Result<()> {
         site.token(&["--name", "rack", "--max-uses", "2"])?,
         site.token(&["--name", "other"])?,
     );
+    let lost = "rm /var/lib/aami/agent/credential";
     node.types_well(&token.one_line)?;
     // Its own credential is lost.
-    node.sh("rm /var/lib/aami/agent/credential")?.ok()?;
+    node.sh(lost)?.ok()?;
 
     node.write("/root/secret", other.secret.as_bytes(), 0o600)?;
     let enrolled = node.picture()?;
@@ -197,5 +198,63 @@ fn a_token_or_an_operators_key_takes_a_node_out_too() -> Result<()> {
     node.types_well(&line)?;
     ensure!(site.node("node1")?["status"] == "inactive");
     node.sh("rm /root/secret")?.ok()?;
-    is_as_before(&node, &before, "uninstalling")
+    is_as_before(&node, &before, "uninstalling with its token")?;
+
+    // The same with an operator's key, which knows every node; one that is none is refused by name.
+    comes_back(&site, &node)?;
+    node.sh(lost)?.ok()?;
+    let key = std::fs::read_to_string(site.data().join("admin.key"))?;
+    let guessed = format!("{}a", &key.trim()[..key.trim().len() - 1]);
+    let by_key = "aami-agent uninstall --token-file /root/secret";
+    node.write("/root/secret", guessed.as_bytes(), 0o600)?;
+    let enrolled = node
+        .sh("cat /var/lib/aami/install/default/node/receipt.json")?
+        .ok()?;
+    let said = node.types(by_key)?;
+    ensure!(
+        said.code != 0 && said.all().contains("Nothing was taken back"),
+        "{}",
+        said.all()
+    );
+    ensure!(
+        node.sh("cat /var/lib/aami/install/default/node/receipt.json")?
+            .ok()?
+            == enrolled
+    );
+    ensure!(site.node("node1")?["status"] != "inactive");
+    node.write("/root/secret", key.as_bytes(), 0o600)?;
+    let said = node.types_well(by_key)?;
+    ensure!(!said.all().contains(key.trim()), "{}", said.all());
+    ensure!(site.node("node1")?["status"] == "inactive");
+    node.sh("rm /root/secret")?.ok()?;
+    is_as_before(&node, &before, "uninstalling with an operator's key")?;
+
+    // Without a word to the control plane, where that is wanted: it keeps the node.
+    comes_back(&site, &node)?;
+    let planned = node
+        .types_well("aami-agent uninstall --keep-registration --dry-run")?
+        .stdout;
+    ensure!(
+        planned
+            .lines()
+            .any(|line| line.contains("would leave") && line.contains("registration ")),
+        "{planned}"
+    );
+    node.types_well("aami-agent uninstall --keep-registration")?;
+    let known = site.node("node1")?;
+    ensure!(
+        known["status"] == "online" || known["status"] == "offline",
+        "{known:#}"
+    );
+    is_as_before(&node, &before, "uninstalling without a word")
+}
+
+/// A node that was retired, and lost its key, enrols again with a token that is made for it.
+fn comes_back(site: &Site, node: &Node) -> Result<()> {
+    let done = site.aami(&["nodes", "restore", "node1"])?;
+    ensure!(done.code == 0, "{done:?}");
+    let token = site.token(&["--name", "back", "--node", "node1"])?;
+    node.types_well(&token.one_line)?;
+    ensure!(site.node("node1")?["status"] == "online");
+    Ok(())
 }
