@@ -381,18 +381,22 @@ impl Systemd {
     }
 
     pub(super) fn journalctl(self, args: &[&str]) -> Answer {
-        let wanted = args
+        let named = |field: &str| args.iter().find_map(|arg| arg.strip_prefix(field));
+        let is_meant = |unit: &str, known: &Remembered| {
+            let id = || invocation(unit, known.pid);
+            match (named("--unit="), named("_SYSTEMD_INVOCATION_ID=")) {
+                (Some(wanted), _) => wanted == unit,
+                (None, Some(wanted)) => wanted == id(),
+                (None, None) => false,
+            }
+        };
+        // Asked by the first field alone, what systemd says of a service is not told.
+        let is_whole = named("--unit=").is_some() || named("INVOCATION_ID=").is_some();
+        let known = self.units.iter().find(|(unit, known)| is_meant(unit, known));
+        let lines = known.map_or(&[][..], |(_, known)| known.journal.as_slice());
+        let told = lines
             .iter()
-            .find_map(|arg| arg.strip_prefix("INVOCATION_ID="))
-            .unwrap_or_default();
-        let known = self
-            .units
-            .iter()
-            .find(|(unit, known)| invocation(unit, known.pid) == wanted);
-        Answer::said(
-            known
-                .map(|(_, known)| known.journal.join("\n"))
-                .unwrap_or_default(),
-        )
+            .filter(|line| is_whole || !line.starts_with("Started "));
+        Answer::said(told.cloned().collect::<Vec<_>>().join("\n"))
     }
 }

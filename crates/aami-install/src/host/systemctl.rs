@@ -20,6 +20,9 @@ const LAST_WORDS: usize = 40;
 const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,UnitFileState,Result,ExecMainStatus,MainPID,\
                           NeedDaemonReload,FragmentPath,InvocationID";
 
+/// Which words of an earlier start still tell of this one.
+const RECENT: &str = "--since=-3min";
+
 /// systemd on the running system.
 pub struct Systemctl {
     commands: Arc<dyn Commands>,
@@ -30,6 +33,21 @@ impl Systemctl {
     /// Asks with these commands, waits by this clock.
     pub fn new(commands: Arc<dyn Commands>, clock: Arc<dyn Clock>) -> Self {
         Self { commands, clock }
+    }
+
+    /// The last lines of the journal that this asks for; none where it cannot be read.
+    fn log(&self, lines: usize, which: &[String]) -> Vec<String> {
+        let count = format!("--lines={lines}");
+        let argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", &count];
+        let which = which.iter().map(String::as_str);
+        let Ok(output) = self
+            .commands
+            .succeed(&Command::look(argv.into_iter().chain(which)))
+        else {
+            return Vec::new();
+        };
+        let clean = |line: &str| line.chars().filter(|c| !c.is_control()).take(300).collect();
+        output.text().lines().map(clean).collect()
     }
 
     fn change(&self, verb: &str, unit: &[&str]) -> Result<(), UnitError> {
@@ -153,26 +171,16 @@ impl Units for Systemctl {
 
     fn journal(&self, unit: &str, lines: usize) -> Vec<String> {
         let invocation = self.show(unit).map(|unit| unit.invocation).unwrap_or_default();
-        let count = format!("--lines={lines}");
-        let mut argv = vec![
-            "journalctl".to_owned(),
-            "--no-pager".to_owned(),
-            "--quiet".to_owned(),
-        ];
-        argv.extend(["--output=cat".to_owned(), count]);
-        if invocation.is_empty() {
-            argv.push(format!("--unit={unit}"));
-        } else {
-            // What the service says carries the first field, what systemd says of it the second.
-            argv.extend([format!("_SYSTEMD_INVOCATION_ID={invocation}"), "+".to_owned()]);
-            argv.push(format!("INVOCATION_ID={invocation}"));
+        // What the service says carries the first field, what systemd says of it the second.
+        let own = format!("_SYSTEMD_INVOCATION_ID={invocation}");
+        if !invocation.is_empty() && !self.log(lines, std::slice::from_ref(&own)).is_empty() {
+            return self.log(
+                lines,
+                &[own, "+".to_owned(), format!("INVOCATION_ID={invocation}")],
+            );
         }
-        let command = Command::look(argv);
-        let Ok(output) = self.commands.succeed(&command) else {
-            return Vec::new();
-        };
-        let clean = |line: &str| line.chars().filter(|c| !c.is_control()).take(300).collect();
-        output.text().lines().map(clean).collect()
+        // One that was only just started again has said nothing yet: what it died of, it said before.
+        self.log(lines, &[format!("--unit={unit}"), RECENT.to_owned()])
     }
 }
 
