@@ -253,10 +253,11 @@ impl Extra {
     }
 }
 
-/// Whether its unit is one that we brought up.
+/// Whether its unit is one that we brought up. Where the record of that is lost, its file is there.
 fn is_ours(setup: &Setup, survey: &Survey<'_>) -> Result<bool, StepError> {
     let unit = aami_install::effect::UnitState::up(&setup.unit, []);
-    Ok(survey.record(&Effect::UnitState(unit).key()).is_some())
+    let file = host_path(&format!("/etc/systemd/system/{}", setup.unit))?;
+    Ok(survey.record(&Effect::UnitState(unit).key()).is_some() || survey.host().root.outside(&file).exists())
 }
 
 /// One exporter in a list.

@@ -3,6 +3,7 @@
 
 pub(crate) mod house;
 mod kill;
+mod lost;
 
 use aami_install::Mode;
 use aami_install::executor::{StepStanding, Verdict};

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aami_install::effect::{Placement, UnitState};
+use aami_install::root::Entry;
 use aami_install::{
-    Content, Effect, Host, HostPath, Mark, Owner, Probe, Step, StepContext, StepError, Survey,
+    Content, Effect, EffectError, Host, HostPath, Mark, Owner, Probe, Step, StepContext, StepError, Survey,
 };
 use aami_model::code;
 use aami_model::run::StepOutcome;
@@ -83,8 +84,14 @@ impl Agent {
         let unit = |inputs: Vec<HostPath>| Effect::UnitState(UnitState::up(UNIT, inputs));
         let is_wanted = match session.options.purpose {
             Purpose::Install => !session.options.skip_agent,
-            // As it was installed, whatever would be today.
-            Purpose::Look(_) | Purpose::Exporters { .. } | Purpose::Update(_) => {
+            // As it was installed, whatever would be today. Where the record of that is lost, the unit is there.
+            Purpose::Look(_) => {
+                let file = HostPath::new(format!("/etc/systemd/system/{UNIT}"));
+                let file = file.map_err(|error| StepError::new(code::STEP_FAILED, error.to_string()))?;
+                let entry = host.root.entry(&file).map_err(EffectError::from)?;
+                survey.record(&unit(Vec::new()).key()).is_some() || entry != Entry::Absent
+            }
+            Purpose::Exporters { .. } | Purpose::Update(_) => {
                 survey.record(&unit(Vec::new()).key()).is_some()
             }
         };

@@ -172,6 +172,11 @@ impl House {
         std::fs::read_to_string(self.root().join(below)).unwrap()
     }
 
+    /// Removes a folder, as somebody does who tidies up.
+    pub(crate) fn lose(&self, below: &str) {
+        std::fs::remove_dir_all(self.root().join(below)).unwrap();
+    }
+
     /// Leaves the note that an enrolment would.
     pub(crate) fn enrolled_with(&self, server: &str) {
         let folder = self.root().join("var/lib/aami/agent");
