@@ -198,7 +198,7 @@ fn what_cannot_be_verified_is_never_run() {
         let (code, said) = attempt(&script, None);
         assert_eq!(code, Some(10), "{said}");
         assert!(
-            said.contains("CHECKSUM_MISMATCH") && said.contains("expected") && said.contains("got"),
+            said.contains("CHECKSUM_MISMATCH") && said.contains("Expected") && said.contains("got"),
             "{said}"
         );
     }
