@@ -224,12 +224,12 @@ mod tests {
             ..in_time.clone()
         };
         assert!(
-            table(&[late.clone()], now, false)
+            table(std::slice::from_ref(&late), now, false)
                 .to_string()
                 .contains("offline (stuck)")
         );
         assert!(
-            !table(&[in_time.clone()], now, false)
+            !table(std::slice::from_ref(&in_time), now, false)
                 .to_string()
                 .contains("stuck")
         );
