@@ -2,7 +2,8 @@
 //!
 //! Whoever makes a release says both, in `AAMI_COMMIT` and `AAMI_BUILT`. Else git is asked; without it, or outside of a
 //! checkout, nothing is said. The time is the commit's own, or `SOURCE_DATE_EPOCH`: the same source gives the same bytes.
-//! It runs again only when another commit is there.
+//! It runs again only when another commit is there; for programs of the dev profile when another branch is, since
+//! compiling both anew after every commit costs who works on them a minute, and they rarely are exactly a commit.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,10 +13,9 @@ fn main() {
         println!("cargo::rerun-if-env-changed={name}");
     }
     // What says which commit is there: the branch, and where the branch stands.
-    for name in [Some("HEAD".to_owned()), git(&["symbolic-ref", "--quiet", "HEAD"])]
-        .into_iter()
-        .flatten()
-    {
+    let is_for_work = std::env::var("PROFILE").is_ok_and(|profile| profile == "debug");
+    let branch = (!is_for_work).then(|| git(&["symbolic-ref", "--quiet", "HEAD"]));
+    for name in [Some("HEAD".to_owned()), branch.flatten()].into_iter().flatten() {
         let Some(path) = git(&["rev-parse", "--git-path", &name]) else {
             continue;
         };
