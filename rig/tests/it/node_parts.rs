@@ -162,7 +162,12 @@ pub(crate) fn serves(node: &Node, parts: &[&str], value: f64) -> Result<()> {
 
 /// What `aami-agent status --json` says of each step that is not well.
 pub(crate) fn not_well(node: &Node) -> Result<Vec<String>> {
-    let said = node.sh("aami-agent status --json")?;
+    not_well_by(node, "aami-agent")
+}
+
+/// The same, asked of an agent by its path.
+pub(crate) fn not_well_by(node: &Node, agent: &str) -> Result<Vec<String>> {
+    let said = node.sh(&format!("{agent} status --json"))?;
     let report: serde_json::Value =
         serde_json::from_str(&said.stdout).with_context(|| format!("not JSON: {}", said.said()))?;
     let steps = report["steps"].as_array().context("no steps")?;

@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use rig::{Net, Node, Picture, Release};
 
-use crate::node_parts::{close, give_gpus, hand_out_dcgm_exporter, not_well, ruleset};
+use crate::node_parts::{close, give_gpus, hand_out_dcgm_exporter, not_well, not_well_by, ruleset};
 use crate::site::{Site, Typing as _};
 
 /// What is done to the node, and what `status` then has to say.
@@ -27,7 +27,17 @@ const FILES: &[Damage] = &[
         "node_exporter",
         "holds something else",
     ),
-    ("rm /usr/local/bin/aami-agent", "", ""),
+    (
+        "rm /usr/local/bin/aami-agent",
+        "checks",
+        "/usr/local/bin/aami-agent: missing",
+    ),
+    // Another version: of the program people type, and of what a unit runs.
+    (
+        "ln -sfn /opt/aami/aami-agent-0.0.1/aami-agent /usr/local/bin/aami-agent",
+        "checks",
+        "/usr/local/bin/aami-agent: links to /opt/aami/aami-agent-0.0.1/aami-agent",
+    ),
     // Files.
     (
         "echo DCGM_FI_DEV_SM_CLOCK, gauge, x > /etc/aami/dcgm-counters.csv",
@@ -60,6 +70,13 @@ const UNITS: &[Damage] = &[
     ),
     (
         "sed -i s/:9100/:9199/ /etc/systemd/system/aami-node-exporter.service; systemctl daemon-reload; systemctl restart aami-node-exporter",
+        "node_exporter",
+        "aami-node-exporter.service: holds something else",
+    ),
+    (
+        "old=/opt/aami/node_exporter-0.0.1; cp -r /opt/aami/node_exporter-[1-9]* $old; \
+         sed -i s,/opt/aami/node_exporter-[^/]*,$old, /etc/systemd/system/aami-node-exporter.service; \
+         systemctl daemon-reload; systemctl restart aami-node-exporter; rm -r $old",
         "node_exporter",
         "aami-node-exporter.service: holds something else",
     ),
@@ -112,6 +129,7 @@ fn changes(before: &Picture, after: &Picture) -> Vec<String> {
     changes.retain(|change| {
         ![
             "/aami_checks.prom",
+            "/aami_install_default_node.prom",
             "/checks/checks.json",
             "/agent/spool/",
             "/install/default/node/",
@@ -146,20 +164,17 @@ fn suffers(damages: &[Damage]) -> Result<()> {
 
     for (damage, step, named) in damages {
         node.sh(damage)?.ok().with_context(|| format!("after {damage}"))?;
-        if !step.is_empty() {
-            let said = not_well(&node)?;
-            let of_step: Vec<&String> = said
-                .iter()
-                // The control plane cannot reach what is down; that is the damage's doing.
-                .filter(|line| !line.starts_with("verify:"))
-                .collect();
-            ensure!(
-                of_step.len() == 1
-                    && of_step[0].starts_with(&format!("{step}: "))
-                    && of_step[0].contains(named),
-                "after {damage}: status says {said:#?}, not {step} with {named:?}"
-            );
-        }
+        // Its own path, since the link may be what is damaged.
+        let said = not_well_by(&node, agent)?;
+        let of_step: Vec<&String> = said
+            .iter()
+            // The control plane cannot reach what is down; that is the damage's doing.
+            .filter(|line| !line.starts_with("verify:"))
+            .collect();
+        ensure!(
+            of_step.len() == 1 && of_step[0].starts_with(&format!("{step}: ")) && of_step[0].contains(named),
+            "after {damage}: status says {said:#?}, not {step} with {named:?}"
+        );
 
         node.types_well(&format!("{agent} bootstrap --repair"))
             .with_context(|| format!("after {damage}"))?;
@@ -169,6 +184,17 @@ fn suffers(damages: &[Damage]) -> Result<()> {
             "after {damage}: {:?}",
             not_well(&node)?
         );
+        // What runs is what is placed, whatever ran before.
+        let runs = node
+            .sh("readlink /proc/$(systemctl show -P MainPID aami-node-exporter)/exe")?
+            .ok()?;
+        ensure!(
+            runs.starts_with("/opt/aami/node_exporter-")
+                && !runs.contains("0.0.1")
+                && !runs.contains("deleted"),
+            "after {damage}: {runs} runs"
+        );
+        crate::node_parts::answers(&node, 9100)?;
         let mended = node.picture()?;
         let left = changes(&well, &mended);
         // A user that was made anew has another number.
