@@ -25,6 +25,9 @@ use tempfile::TempDir;
 
 use crate::archives::{self, AMD64};
 
+/// What somebody was told of runs: the host, and what happened.
+type Told = Arc<Mutex<Vec<(String, Vec<RunEvent>)>>>;
+
 /// A temporary host.
 pub(crate) struct House {
     dir: TempDir,
@@ -35,7 +38,7 @@ pub(crate) struct House {
     /// How often it made a token.
     pub(crate) tokens: Arc<Mutex<u32>>,
     /// What it was told of runs: the host, and the events.
-    pub(crate) told: Arc<Mutex<Vec<(String, Vec<RunEvent>)>>>,
+    pub(crate) told: Told,
     /// A password somebody gave.
     pub(crate) password: Option<&'static str>,
     /// What the parts are told where there is no control plane; there is one where this is absent.
@@ -413,7 +416,7 @@ impl Picture {
 struct Book {
     keys: Arc<Mutex<Vec<String>>>,
     tokens: Arc<Mutex<u32>>,
-    told: Arc<Mutex<Vec<(String, Vec<RunEvent>)>>>,
+    told: Told,
 }
 
 impl ControlPlane for Book {
