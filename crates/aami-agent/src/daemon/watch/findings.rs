@@ -165,12 +165,12 @@ mod tests {
             watch.turn(&shared, &sees(1));
         }
         let lost = vec![code::GPU_COUNT_CHANGED.symbol.to_owned()];
-        assert_eq!(told(), [lost.clone()]);
+        assert_eq!(told(), std::slice::from_ref(&lost));
         // also where the agent was started anew meanwhile;
         let mut watch = Watch::default();
         watch.turn(&shared, &sees(1));
         watch.turn(&shared, &sees(1));
-        assert_eq!(told(), [lost.clone()]);
+        assert_eq!(told(), std::slice::from_ref(&lost));
         // and when it is back and stays, that it is over.
         watch.turn(&shared, &sees(2));
         assert_eq!(told().len(), 1);
