@@ -6,6 +6,7 @@ mod archives;
 mod disk;
 mod extraction;
 mod liars;
+mod mended;
 mod mirror;
 mod nginx;
 mod node;
