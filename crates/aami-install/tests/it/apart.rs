@@ -85,7 +85,7 @@ fn killed_between_the_two_the_next_run_starts_it_again() {
     };
     let (mended, started) = (is(Act::Effect, CONFIG), is(Act::Command, UNIT));
     assert!(mended < started, "{boundaries:?}");
-    for at in mended..=started {
+    for (at, boundary) in boundaries.iter().enumerate().take(started + 1).skip(mended) {
         let house = edited();
         let watch = Arc::new(CutOff::at(at as u64));
         let _ = house.run_as(&plan(), Mode::Repair, Some(watch.clone()));
@@ -94,8 +94,7 @@ fn killed_between_the_two_the_next_run_starts_it_again() {
         assert_eq!(report.failure(), None, "{at}");
         assert!(
             report.executed.iter().any(|effect| effect.subject == UNIT),
-            "killed at {at} {:?}: it runs with the edit: {:?}",
-            boundaries[at],
+            "killed at {at} {boundary:?}: it runs with the edit: {:?}",
             report.executed
         );
         assert_eq!(house.read("etc/agent.conf"), "port: 9100\n");

@@ -17,6 +17,7 @@ use aami_plans::stack::uninstall::is_recorded;
 use crate::cli::failure::Failure;
 use crate::cli::offline::{OfflineFlags, Unpacked};
 use crate::cli::random::random;
+use crate::cli::server::hostname;
 use crate::cli::surroundings::Surroundings;
 use crate::fleet::FileFleet;
 
@@ -88,8 +89,7 @@ pub(super) fn install(
     };
     let node = made(options)?;
     let host = Host::system().map_err(Failure::Runtime)?;
-    let installer = Installer::new(&host, node.plan(), memory())?;
-    let report = installer.run(Mode::Fresh)?;
+    let report = installer(&host, &node)?.run(Mode::Fresh)?;
     if let Some((code, sentence)) = report.failure() {
         return Err(Failure::found(code, sentence));
     }
@@ -110,7 +110,7 @@ pub(crate) fn take_back(host: &Host, cancel: &Cancel) -> Result<Option<Uninstall
     let Some(node) = installed(host)? else {
         return Ok(None);
     };
-    let installer = Installer::new(host, node.plan(), memory())?.cancelled_by(cancel.clone());
+    let installer = installer(host, &node)?.cancelled_by(cancel.clone());
     Ok(Some(installer.uninstall(None)?))
 }
 
@@ -147,6 +147,11 @@ fn enrolment() -> Result<Option<Enrolment>, Failure> {
 /// Whether a file is in the folder of what a node keeps to itself.
 fn is_left(file: &str) -> bool {
     Layout::of(Form::Host, CLUSTER).is_ok_and(|layout| Path::new(layout.agent.as_str()).join(file).exists())
+}
+
+fn installer<'a>(host: &'a Host, node: &'a Node) -> Result<Installer<'a>, Failure> {
+    let installer = Installer::new(host, node.plan(), memory())?;
+    Ok(installer.textfile(node.textfile().clone(), hostname()))
 }
 
 fn memory() -> Options {
