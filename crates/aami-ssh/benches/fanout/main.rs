@@ -127,7 +127,12 @@ fn measure(hosts: usize, idle: bool) {
         let ratio = fastest / times[0];
         let what = format!("`true` on {hosts} hosts {manner}, against the fastest of the others");
         if idle {
-            row(&what, &format!("ratio {ratio:.1}"), "ratio at least 5", ratio >= 5.0);
+            row(
+                &what,
+                &format!("ratio {ratio:.1}"),
+                "ratio at least 5",
+                ratio >= 5.0,
+            );
         } else {
             println!("| {what} | ratio {ratio:.1} | | |");
         }

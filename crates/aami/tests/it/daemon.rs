@@ -102,7 +102,10 @@ fn a_bad_invocation_and_a_bad_configuration_end_as_service_managers_know_them() 
     for half in ["--tls-cert", "--tls-key"] {
         let said = Said::by(&mut aami(&["server", half, "/etc/ssl/mine.pem"]));
         assert_eq!(said.exit, 78, "{said:?}");
-        assert!(said.err.contains("tls_cert and tls_key belong together"), "{said:?}");
+        assert!(
+            said.err.contains("tls_cert and tls_key belong together"),
+            "{said:?}"
+        );
     }
 }
 

@@ -20,14 +20,18 @@ mod fleet;
 mod maintenance;
 mod node_tokens;
 mod plane;
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests of the control plane")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the tests of the control plane"
+)]
 #[path = "../../../aami-server/tests/it/receiver.rs"]
 mod receiver;
 mod runs;
 mod secrets;
+mod server_install;
 mod status;
 mod strangers;
-mod server_install;
 mod terminal;
 mod up;
 #[allow(dead_code, reason = "shared with the tests of the rules")]
