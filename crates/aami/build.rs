@@ -5,10 +5,15 @@
 //! It runs again only when another commit is there; for programs of the dev profile when another branch is, since
 //! compiling both anew after every commit costs who works on them a minute, and they rarely are exactly a commit.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
+    // An archive of the source may lie in somebody else's repository, whose commits are not ours.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let checkout = git(&["rev-parse", "--show-toplevel"]).map(PathBuf::from);
+    let is_ours = checkout.is_some_and(|checkout| same(&checkout, &root));
+    let git = |arguments: &[&str]| is_ours.then(|| git(arguments)).flatten();
     for name in ["AAMI_COMMIT", "AAMI_BUILT", "SOURCE_DATE_EPOCH"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
@@ -36,6 +41,11 @@ fn main() {
     if let Some(built) = built {
         println!("cargo::rustc-env=AAMI_BUILT={built}");
     }
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    one.canonicalize()
+        .is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 fn given(name: &str) -> Option<String> {

@@ -64,7 +64,7 @@ pub enum What {
         /// Which life of the store the numbers belong to.
         epoch: String,
     },
-    /// Events you have not seen are kept no longer: between what you had and what follows some are missing for good.
+    /// Events you have not seen are kept no longer: between what you had and what follows some may be missing for good.
     Resync {
         /// Up to this number.
         pruned_through: u64,

@@ -168,10 +168,13 @@ impl Undoing<'_> {
         let Some(told) = self.told.as_ref().filter(|told| Key::path(told.folder()) == *key) else {
             return;
         };
-        if self.others.iter().any(|(_, other)| other.find(key).is_some()) {
-            told.forget();
-        } else {
+        let is_ours = (self.receipt.find(key)).is_some_and(|record| record.before == Before::Absent);
+        let is_anothers = self.others.iter().any(|(_, other)| other.find(key).is_some());
+        // One that was there before us stays, and whoever reads it reads on what other plans told.
+        if is_ours && !is_anothers {
             told.forget_all();
+        } else {
+            told.forget();
         }
     }
 

@@ -16,6 +16,10 @@ use super::screen;
 use super::surroundings::Surroundings;
 use crate::update::{Book, Patience, Place, Prune, Wrong, run};
 
+/// How long both may take together, in seconds. The new agent is watched twice, on trial and as it was installed, and
+/// an update has 20 minutes in all, the download among them: then a rollout calls the node failed.
+const LONGEST: u64 = 450;
+
 /// Replace this agent as its daemon was asked to, or go on with that
 #[derive(Debug, Args)]
 pub(crate) struct Update {
@@ -26,11 +30,11 @@ pub(crate) struct Update {
     settle: bool,
     /// How many seconds the new agent may take to be acknowledged
     #[arg(long, value_name = "SECONDS", default_value_t = Patience::default().trial.as_secs(),
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
+        value_parser = clap::value_parser!(u64).range(1..=LONGEST))]
     trial: u64,
     /// How many seconds it has to run on from then on
     #[arg(long, value_name = "SECONDS", default_value_t = Patience::default().steady.as_secs(),
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
+        value_parser = clap::value_parser!(u64).range(1..=LONGEST))]
     steady: u64,
     /// Speak JSON lines
     #[arg(long)]
@@ -51,6 +55,14 @@ impl Update {
         })?;
         if self.settle {
             return self.settle(enrolment, surroundings);
+        }
+        if self.trial + self.steady > LONGEST {
+            let sentence = format!(
+                "--trial and --steady are {} seconds together, and may be {LONGEST}: both come twice in the 20 minutes of \
+                 an update",
+                self.trial + self.steady
+            );
+            return Err(Failure::invalid(sentence));
         }
         // The unit begins with each boot. Nobody asks a node on its own for an update.
         let Some(server) = enrolment.server.as_deref() else {

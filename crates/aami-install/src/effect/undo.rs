@@ -6,7 +6,7 @@ use super::{
     EffectError, Scene, Unregister, account, directory, firewall, package, place, project, tree, unit,
 };
 use crate::path::HostPath;
-use crate::receipt::{Record, Recorded};
+use crate::receipt::{Before, Record, Recorded};
 use crate::saved::Saved;
 use crate::step::StepError;
 use crate::undo::Undone;
@@ -50,6 +50,12 @@ pub(crate) fn undo(
             credential,
             node,
         } => {
+            // The id was in the record that is lost; whoever said that it is gone would leave it standing.
+            if node.is_none() && matches!(before, Before::Unknown) {
+                return Ok(Undone::Left(format!(
+                    "the registration with {server} stands: its id was in the record that is lost"
+                )));
+            }
             let Some(unregister) = unregister else {
                 return Ok(Undone::Left(format!("the registration with {server} stands")));
             };

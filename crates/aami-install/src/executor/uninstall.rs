@@ -75,11 +75,23 @@ impl Installer<'_> {
         recovered
     }
 
-    /// What is on record, last first: what uninstalling would take back. Looks only.
+    /// What is on record, last first: what uninstalling would take back. Where the record is lost, what carries our
+    /// mark, as uninstalling goes by it then. Looks only.
     pub fn recorded(&self) -> Result<Vec<String>, InstallError> {
-        let ledger = self.ledger()?;
-        let keys = ledger.receipt().effects.iter().rev();
-        Ok(keys.map(|record| record.effect.key().to_string()).collect())
+        let stream = Stream::new(self.host.clock.clone(), Vec::new());
+        let recorded = self.ledger().and_then(|ledger| {
+            let shared = self.shared(ledger, &stream);
+            let rebuilt = match shared.ledger().is_empty() {
+                true => Some(self.rebuilt(&shared)?),
+                false => None,
+            };
+            let ledger = shared.ledger();
+            let receipt = rebuilt.as_ref().unwrap_or_else(|| ledger.receipt());
+            let keys = receipt.effects.iter().rev();
+            Ok(keys.map(|record| record.effect.key().to_string()).collect())
+        });
+        stream.close(PATIENCE);
+        recorded
     }
 
     fn uninstall_locked(

@@ -129,3 +129,25 @@ fn after_a_purge_the_new_id_is_recorded_and_taken_back() {
     );
     assert!(!report.unwrap().wrote);
 }
+
+#[test]
+fn without_the_record_the_registration_is_said_to_stand() {
+    // Given a node whose record of changes is lost, and its credential is there,
+    let house = House::new();
+    let control_plane = ControlPlane::default();
+    let plan = Plan::new("node", "Node", vec![Box::new(Register(control_plane.clone()))]).unwrap();
+    house.install(&plan);
+    house.write("etc/credential", "aamin_secret", 0o600);
+    std::fs::remove_dir_all(house.real("var/lib/aami/install")).unwrap();
+    // when it is taken back,
+    let host = house.host(None);
+    let installer = Installer::new(&host, &plan, options()).unwrap();
+    let report = installer.uninstall(Some(&control_plane)).unwrap();
+    // then nobody claims that the control plane was told.
+    assert_eq!(control_plane.nodes(), ["node-1"]);
+    let stands = |line: &String| line.contains(SERVER) && line.contains("stands") && !line.contains("secret");
+    assert!(
+        report.failed.is_empty() && report.left.iter().any(stands),
+        "{report:?}"
+    );
+}

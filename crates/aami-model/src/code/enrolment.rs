@@ -52,9 +52,10 @@ codes! { Enrolment;
      are accepted only from the control plane's own machine. The configuration can change the latter."
 
     TOO_MANY_RUNS = 10, Pending, 429;
-    "Too many unfinished installations hold this token.";
-    "Wait for some to finish.";
-    "A token may have at most max_uses + 100 unfinished runs. Runs without an event are removed after an hour."
+    "Too many installations are unfinished.";
+    "Wait for some to finish; `aami runs list` shows which are under way.";
+    "One token may have at most max_uses + 100 unfinished runs; of those that operators open, 100 may be under way in an \
+     organisation. Runs without an event are removed after an hour."
 
     NOT_VERIFIED = 11, NotHealthy, 424;
     "The node is registered, but its metrics cannot be reached from the control plane.";

@@ -76,7 +76,8 @@ impl Asked {
         let mut named = false;
         for (flag, folder) in folders {
             let Some(folder) = folder else { continue };
-            if is_node || server.is_some() {
+            // A control plane to reach is a node's, unless somebody says that a server is meant.
+            if is_node || (self.mode.is_none() && server.is_some()) {
                 return Err(Unreadable::NotANodes(flag));
             }
             HostPath::new(folder)?;

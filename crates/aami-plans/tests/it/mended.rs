@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aami_install::checkpoint::Watch;
 use aami_install::doubles::{self, CutOff, Repository};
+use aami_install::host::Command;
 use aami_install::{Host, Installer, Mode, Options, RunReport};
 use aami_plans::download::Proxies;
 use aami_plans::preflight::fix::{self, Fix};
@@ -41,6 +42,7 @@ impl Machine {
             ("usr/bin/dpkg", String::new()),
             ("usr/bin/dpkg-query", String::new()),
             ("usr/bin/firewall-cmd", String::new()),
+            ("etc/firewalld/zones/public.xml", String::new()),
             ("usr/bin/daemon", String::new()),
             ("usr/lib/systemd/system/docker.service", SERVICE.to_owned()),
             (
@@ -66,8 +68,10 @@ impl Machine {
         repository.set(&machine.memory());
         // Docker runs and knows no proxy; somebody else's Grafana is up on the port that is wanted.
         for unit in ["docker.service", "grafana-server.service"] {
-            let command = aami_install::host::Command::change(["systemctl", "enable", "--now", unit]);
-            machine.host(None).commands.unwrap().succeed(&command).unwrap();
+            for verb in ["enable", "start"] {
+                let command = Command::change(["systemctl", verb, unit]);
+                machine.host(None).commands.unwrap().succeed(&command).unwrap();
+            }
         }
         machine
     }

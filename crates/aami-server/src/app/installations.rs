@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use aami_model::OrgId;
 use aami_model::access::Orgs;
 use aami_monitor::installation::{Installation, Step, metrics};
 
@@ -19,7 +20,8 @@ impl App {
     pub(crate) fn installations(&self, orgs: &Orgs) -> String {
         let snapshot = self.view.current();
         let now = self.world.now();
-        let mut told: BTreeSet<(String, String)> = BTreeSet::new();
+        let mut told: BTreeSet<(OrgId, String, String)> = BTreeSet::new();
+        let mut named: BTreeSet<(String, String)> = BTreeSet::new();
         let mut installations = Vec::new();
         // Ids of runs are made in the order of time, so the newest come first.
         for held in snapshot.runs_backwards(orgs) {
@@ -33,12 +35,16 @@ impl App {
             let host = hostname_of(&snapshot, run).map(|host| host.to_string());
             // An older run on the same host was overtaken by the one that is told already.
             if let Some(host) = &host
-                && !told.insert((host.clone(), plan.clone()))
+                && !told.insert((run.org.clone(), host.clone(), plan.clone()))
             {
                 continue;
             }
+            // Another organisation's host of the same name hides nobody's: then the run tells them apart.
+            let is_alone = host
+                .as_ref()
+                .is_some_and(|host| named.insert((host.clone(), plan.clone())));
             installations.push(Installation {
-                run: host.is_none().then(|| run.id.to_string()),
+                run: (!is_alone).then(|| run.id.to_string()),
                 host: host.unwrap_or_default(),
                 plan,
                 started_at: run.started_at,

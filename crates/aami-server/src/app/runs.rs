@@ -18,7 +18,7 @@ use aami_model::secret::{Secret, SecretKind};
 use aami_model::token::BootstrapToken;
 use aami_model::{RunId, code};
 use aami_store::keys;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::picture::{Failure, absorb};
 use super::commit::{Change, Wanted, Written, Wrote, node_data};
@@ -76,6 +76,16 @@ pub(crate) fn shown(snapshot: &Snapshot, run: &RunDocument) -> RunView {
         updated_at: run.updated_at,
         last_event: run.last_event,
     }
+}
+
+/// What is told of a run, whatever became of it.
+fn about(run: &RunDocument) -> Value {
+    let mut data = json!({ "plan": run.plan, "node": run.node });
+    // Where no node says on which host it is.
+    if let Some(host) = &run.host {
+        data["hostname"] = json!(host);
+    }
+    data
 }
 
 /// What cannot be true of a run.
@@ -185,8 +195,8 @@ impl App {
                 format!("a report holds at most {MOST_REPORTED}"),
             ));
         }
-        // Before it is written: what is told of the run then shows this as well.
-        if let Some(fraction) = Fraction::last_of(reported) {
+        // Before it is written: what is told of the run then shows this as well. What will be refused is not told.
+        if let Some(fraction) = self.believed(id, reported)? {
             self.peers.note(id, &fraction);
             self.dashboards.reported(id, fraction);
         }
@@ -208,7 +218,8 @@ impl App {
                 }
                 let mut change = Change::new(run.org.clone(), "run.report", format!("run:{id}"));
                 if run.status != held.doc.status {
-                    let data = json!({ "status": run.status, "plan": run.plan, "node": run.node });
+                    let mut data = about(&run);
+                    data["status"] = json!(run.status);
                     change = change.tell(&format!("run.{}", run.status.name()), data);
                 }
                 // A node is installing for as long as its installer says so.
@@ -262,6 +273,25 @@ impl App {
                 Ok((held.doc.last_event, written))
             }
         }
+    }
+
+    /// How far a report says its run is, by what is new in it. Fails where it cannot be true of the run.
+    fn believed(&self, id: &RunId, reported: &[RunEvent]) -> Result<Option<Fraction>, Refusal> {
+        let snapshot = self.view.current();
+        let Some(held) = snapshot.run(id) else {
+            return Ok(None);
+        };
+        let mut run = held.doc.clone();
+        let mut fresh: Vec<RunEvent> = reported
+            .iter()
+            .filter(|event| event.seq > run.last_event)
+            .cloned()
+            .collect();
+        fresh.sort_by_key(|event| event.seq);
+        for event in &fresh {
+            absorb(&mut run, event, self.world.now()).map_err(refused)?;
+        }
+        Ok(Fraction::last_of(&fresh))
     }
 
     /// The runs the caller sees.
@@ -319,7 +349,7 @@ impl App {
                 (run.status, run.updated_at) = (to, now);
                 let key = keys::run(id);
                 let change = Change::new(run.org.clone(), "run.cancel", format!("run:{id}"))
-                    .tell("run.cancelled", json!({ "plan": run.plan, "node": run.node }))
+                    .tell("run.cancelled", about(&run))
                     .transact(|txn| {
                         txn.when_unchanged(key.clone(), held.revision)
                             .put(key, encode(&run))

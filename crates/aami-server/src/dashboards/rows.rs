@@ -66,6 +66,8 @@ pub(super) fn run(run: &RunDocument) -> Draft {
         about: of_run(run),
         status: run.status.name().to_owned(),
         org: run.org.clone(),
+        // Where no node says on which host it is.
+        hostname: run.host.as_ref().map(ToString::to_string),
         plan: run.plan.clone(),
         since: Some(run.started_at.unwrap_or(run.created_at)),
         reason: failed,

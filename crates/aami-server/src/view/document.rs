@@ -117,7 +117,7 @@ pub(crate) struct RunDocument {
     pub(crate) host: Option<Hostname>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<TokenId>,
-    /// SHA-256 of its credential, lower-case hex; empty once it has ended.
+    /// SHA-256 of its credential, lower-case hex. It is taken for as long as the run is not over.
     pub(crate) credential_hash: String,
     pub(crate) expires_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]

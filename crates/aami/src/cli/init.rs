@@ -252,12 +252,16 @@ impl Init {
         if own {
             let installed = local::Source::of(mirror.as_deref(), folder.as_deref(), &offline)
                 .and_then(|source| local::install(&source, &fleet, surroundings));
-            // Its folder is there by now.
-            declared::tell()?;
             done.push(match installed {
                 Ok(told) => Ok(told.to_owned()),
                 Err(failure) => Err(incomplete(&failure)),
             });
+            // Its folder is there by now. That nothing can be told there stops nothing.
+            if let Err(failure) = declared::tell() {
+                screen.note(&format!(
+                    "aami: how the installation went is not told in numbers: {failure}"
+                ));
+            }
         }
         if wants_any {
             done.push(load_rules(&fleet, has_prometheus));

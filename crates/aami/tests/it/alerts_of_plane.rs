@@ -233,7 +233,14 @@ impl Drop for Node {
 fn agent() -> PathBuf {
     let profile = Path::new(env!("CARGO_BIN_EXE_aami")).parent().unwrap();
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "aami-agent", "--target-dir"]);
+    build.args([
+        "build",
+        "--quiet",
+        "--workspace",
+        "--bin",
+        "aami-agent",
+        "--target-dir",
+    ]);
     build
         .arg(profile.parent().unwrap())
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));

@@ -26,7 +26,14 @@ impl Stage {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let profile = Path::new(env!("CARGO_BIN_EXE_aami")).parent().unwrap();
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "aami-agent", "--target-dir"]);
+        build.args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--bin",
+            "aami-agent",
+            "--target-dir",
+        ]);
         build.arg(profile.parent().unwrap()).current_dir(&root);
         if profile.ends_with("release") {
             build.arg("--release");

@@ -105,6 +105,15 @@ fn without_a_record_marks_are_gone_by_and_the_rest_is_named() -> Result<()> {
         host.sh(LOSE)?.ok()?;
     }
 
+    // What would go is said beforehand, and by the same marks.
+    let planned = node.types_well("aami-agent uninstall --dry-run")?.stdout;
+    ensure!(planned.contains("aami-node-exporter.service"), "{planned}");
+    let planned = stage
+        .node
+        .types_well("/root/aami server uninstall --dry-run")?
+        .stdout;
+    ensure!(planned.contains("aami-prometheus.service"), "{planned}");
+
     // The node goes: its units, its users and what carries our first line.
     let said = node.types_well("aami-agent uninstall --json")?.stdout;
     let left = named(&said, &["left"])?;
@@ -117,6 +126,8 @@ fn without_a_record_marks_are_gone_by_and_the_rest_is_named() -> Result<()> {
     )?;
     only_accounts_changed(&others)?;
     ensure!(!left.is_empty() && !said.contains("theirs"), "{said}");
+    // Under which id it is registered nobody here knows any more; it is not said to be taken back.
+    ensure!(said.contains("its id was in the record that is lost"), "{said}");
     is_theirs_alone(&node)?;
 
     // So does the server; its data stays, and belongs to somebody.

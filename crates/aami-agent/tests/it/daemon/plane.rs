@@ -352,13 +352,6 @@ impl Daemon {
         });
     }
 
-    /// What its metrics say of one number, 0 where nothing.
-    pub(super) fn metric(&self, name: &str) -> u64 {
-        let text = self.metrics().unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.trim().parse().ok()).unwrap_or_default()
-    }
-
     fn metrics(&self) -> Option<String> {
         let mut tcp = TcpStream::connect(self.metrics).ok()?;
         tcp.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;

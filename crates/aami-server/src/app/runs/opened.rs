@@ -11,7 +11,7 @@ use aami_model::{RunId, code};
 use aami_store::keys;
 use serde_json::json;
 
-use super::{CREDENTIAL_TTL, SPARE_RUNS};
+use super::{CREDENTIAL_TTL, MOST_DROPPED, SPARE_RUNS};
 use crate::app::commit::{Change, Wanted, Written, Wrote};
 use crate::app::tokens::org_for;
 use crate::app::{App, Asking, Refusal, access};
@@ -21,7 +21,7 @@ impl App {
     /// Opens a run for an installation on the host of this name. Its credential is shown once, and speaks for the run
     /// alone.
     ///
-    /// Fails where as many runs that nobody ended are open already.
+    /// Fails where as many are under way already. Of those that are over or left lying, the oldest make room.
     pub(crate) async fn open_own_run(
         &self,
         asking: &Asking,
@@ -34,12 +34,20 @@ impl App {
         let wrote = self
             .write(asking, |snapshot, now| {
                 let all = Orgs::Only(vec![org.clone()]);
-                let open = snapshot
-                    .runs(&all)
-                    .filter(|held| held.doc.token.is_none() && !held.doc.status.is_final());
-                if open.count() >= SPARE_RUNS as usize {
+                let own = || snapshot.runs(&all).filter(|held| held.doc.token.is_none());
+                let is_open =
+                    |run: &RunDocument| matches!(run.status, RunStatus::Pending | RunStatus::Running);
+                if own().filter(|held| is_open(&held.doc)).count() >= SPARE_RUNS as usize {
                     return Err(Refusal::plain(code::TOO_MANY_RUNS).with_retry_after(Duration::from_secs(60)));
                 }
+                // Those that nobody works on are bounded as well: whoever may open them may begin and leave as many as
+                // they like. The oldest go.
+                let over = (own().count() + 1).saturating_sub(2 * SPARE_RUNS as usize);
+                let oldest: Vec<_> = own()
+                    .filter(|held| !is_open(&held.doc))
+                    .take(over.min(MOST_DROPPED))
+                    .map(|held| (keys::run(&held.doc.id), held.revision))
+                    .collect();
                 let run = RunDocument {
                     id: id.clone(),
                     org: org.clone(),
@@ -60,7 +68,12 @@ impl App {
                 };
                 let change = Change::new(org.clone(), "run.open", format!("run:{id}"))
                     .noting(json!({ "hostname": wanted.hostname }))
-                    .transact(|txn| txn.when_absent(keys::run(&id)).put(keys::run(&id), encode(&run)));
+                    .transact(|txn| {
+                        let txn = txn.when_absent(keys::run(&id)).put(keys::run(&id), encode(&run));
+                        oldest.into_iter().fold(txn, |txn, (key, revision)| {
+                            txn.when_unchanged(key.clone(), revision).delete(key)
+                        })
+                    });
                 Ok(Wanted::Write(Box::new(change), ()))
             })
             .await?;

@@ -3,11 +3,10 @@
 mod fleet;
 mod planned;
 
-use aami_install::receipt::Receipt;
-use aami_install::{EffectError, Host, InstallError};
+use aami_install::{Host, Installer};
 use aami_model::{Exit, code};
-use aami_plans::stack::uninstall::{TakenBack, receipt, take_back};
-use aami_plans::stack::{NAME, Wishes};
+use aami_plans::stack::Stack;
+use aami_plans::stack::uninstall::{TakenBack, take_back};
 use clap::Args;
 use serde_json::json;
 
@@ -18,9 +17,6 @@ use crate::cli::output::Manner;
 use crate::cli::surroundings::Surroundings;
 use fleet::Declared;
 use planned::Planned;
-
-/// The largest receipt that is read.
-const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// Take back everything that install changed on this machine; data stays unless told otherwise
 #[derive(Debug, Clone, Args)]
@@ -57,7 +53,7 @@ impl Uninstall {
         let wishes = stack.session().wishes();
         let declared = Declared::here(note.as_ref(), surroundings)?;
         if self.dry_run {
-            return self.plan(&host, wishes, declared.as_ref());
+            return self.plan(&host, &stack, declared.as_ref());
         }
         let what = format!(
             "All data in {}{} is removed for good. Type yes to go on: ",
@@ -101,18 +97,10 @@ impl Uninstall {
     }
 
     /// What is recorded, last first: the order it is taken back in.
-    fn plan(&self, host: &Host, wishes: &Wishes, declared: Option<&Declared>) -> Result<Exit, Failure> {
-        let path = receipt(&wishes.cluster, NAME).map_err(|error| Failure::invalid(error.to_string()))?;
-        let bytes = host.root.read(&path, LONGEST).map_err(EffectError::from);
-        let bytes = bytes.map_err(InstallError::from)?.unwrap_or_default();
-        let stack: Vec<String> = if bytes.is_empty() {
-            Vec::new()
-        } else {
-            let receipt: Receipt = serde_json::from_slice(&bytes)
-                .map_err(|error| Failure::found(code::RECEIPT_UNREADABLE, format!("{path}: {error}")))?;
-            let records = receipt.effects.iter().rev();
-            records.map(|record| record.effect.key().to_string()).collect()
-        };
+    fn plan(&self, host: &Host, stack: &Stack, declared: Option<&Declared>) -> Result<Exit, Failure> {
+        let session = stack.session();
+        let wishes = session.wishes();
+        let stack = Installer::new(host, stack.plan(), options_for(wishes))?.recorded()?;
         let exporter = declared.map_or_else(|| Ok(Vec::new()), |declared| declared.recorded(host))?;
         let planned = Planned::of(declared, exporter, stack, self.purge_data);
         if self.json {
