@@ -97,11 +97,21 @@ fn handed(line: &str, program: &str) -> Vec<String> {
             if let Some((_, by, verb)) = script
                 && *by == program
             {
-                found.push(format!("{verb} {}", rest.trim_end_matches(['\'', '"', ']'])));
+                found.push(format!("{verb} {}", inner(rest)));
             }
         }
     }
     found
+}
+
+/// Without what closes something that was opened before: a quotation that began earlier in the line, a bracket.
+fn inner(rest: &str) -> &str {
+    let closes =
+        |last: char| last == ']' || (matches!(last, '\'' | '"') && rest.matches(last).count() % 2 == 1);
+    rest.chars()
+        .last()
+        .filter(|last| closes(*last))
+        .map_or(rest, |last| inner(&rest[..rest.len() - last.len_utf8()]))
 }
 
 /// A line without what it says may be left out: ` [--json]`. Sets of nodes, `gpu[01-04]`, are words.
