@@ -142,7 +142,7 @@ fn a_damaged_agent_is_not_run() -> Result<()> {
     std::fs::write(&agent, &bent)?;
     let said = node.types_in_vain("sudo sh /tmp/script", 10, "CHECKSUM_MISMATCH")?;
     ensure!(
-        said.all().contains("expected") && said.all().contains("got"),
+        said.all().contains("Expected") && said.all().contains("got"),
         "{}",
         said.all()
     );
