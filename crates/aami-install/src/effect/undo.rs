@@ -50,15 +50,15 @@ pub(crate) fn undo(
             credential,
             node,
         } => {
-            // The id was in the record that is lost; whoever said that it is gone would leave it standing.
-            if node.is_none() && matches!(before, Before::Unknown) {
+            let Some(unregister) = unregister else {
+                return Ok(Undone::Left(format!("the registration with {server} stands")));
+            };
+            // Whoever called it gone would leave it standing.
+            if node.is_none() && matches!(before, Before::Unknown) && unregister.needs_id() {
                 return Ok(Undone::Left(format!(
                     "the registration with {server} stands: its id was in the record that is lost"
                 )));
             }
-            let Some(unregister) = unregister else {
-                return Ok(Undone::Left(format!("the registration with {server} stands")));
-            };
             match unregister.unregister(scene.host, server, node.as_deref(), credential) {
                 Ok(()) => Ok(Undone::Gone),
                 Err(StepError::Failed(failure)) => Err(EffectError::Called(failure)),

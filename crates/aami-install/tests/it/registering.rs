@@ -42,6 +42,10 @@ impl ControlPlane {
 }
 
 impl Unregister for ControlPlane {
+    fn needs_id(&self) -> bool {
+        true
+    }
+
     fn unregister(&self, _: &Host, server: &str, node: Option<&str>, _: &HostPath) -> Result<(), StepError> {
         assert_eq!(server, SERVER);
         self.0

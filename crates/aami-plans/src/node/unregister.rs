@@ -81,6 +81,10 @@ pub struct Unregisterer {
 }
 
 impl Unregister for Unregisterer {
+    fn needs_id(&self) -> bool {
+        true
+    }
+
     fn unregister(
         &self,
         host: &Host,
