@@ -81,9 +81,12 @@ impl Installer<'_> {
         let stream = Stream::new(self.host.clock.clone(), Vec::new());
         let recorded = self.ledger().and_then(|ledger| {
             let shared = self.shared(ledger, &stream);
-            let rebuilt = match shared.ledger().is_empty() {
-                true => Some(self.rebuilt(&shared)?),
-                false => None,
+            // By itself: what looks at the ledger holds it, and what rebuilds looks at it as well.
+            let is_lost = shared.ledger().is_empty();
+            let rebuilt = if is_lost {
+                Some(self.rebuilt(&shared)?)
+            } else {
+                None
             };
             let ledger = shared.ledger();
             let receipt = rebuilt.as_ref().unwrap_or_else(|| ledger.receipt());
