@@ -81,11 +81,12 @@ fn is_in(folder: &Path, name: &str, seen: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn groups(file: &str, name: &str, rules: &[(&str, &str)]) -> LoadedGroup {
+    /// A group that is loaded, with its rules and why they cannot be evaluated.
+    fn group(file: &str, rules: &[(&str, &str)]) -> LoadedGroup {
         let rules: Vec<serde_json::Value> = (rules.iter())
             .map(|(name, error)| serde_json::json!({"name": name, "lastError": error}))
             .collect();
-        serde_json::from_value(serde_json::json!({"name": name, "file": file, "rules": rules})).unwrap()
+        serde_json::from_value(serde_json::json!({"name": "aami", "file": file, "rules": rules})).unwrap()
     }
 
     fn file(alerts: &[&str]) -> RuleFile {
@@ -97,28 +98,18 @@ mod tests {
         }
     }
 
-    fn group(file: &str, alert: &str, last_error: &str) -> LoadedGroup {
-        let rule = serde_json::json!({"name": alert, "lastError": last_error});
-        serde_json::from_value(serde_json::json!({"name": "aami", "file": file, "rules": [rule]})).unwrap()
-    }
-
     #[test]
     fn a_rule_of_another_file_is_not_ours_and_one_that_cannot_be_evaluated_is_named() {
-        let ours = [RuleFile {
-            name: "aami-a.yaml".to_owned(),
-            text: String::new(),
-            groups: vec!["aami".to_owned()],
-            alerts: vec!["GPULost".to_owned()],
-        }];
+        let ours = [file(&["GPULost"])];
         let elsewhere = [
-            group("/r/other.yaml", "GPULost", ""),
-            group("/r/aami-a.yaml", "Old", ""),
+            group("/r/other.yaml", &[("GPULost", "")]),
+            group("/r/aami-a.yaml", &[("Old", "")]),
         ];
         let compared =
             |loaded: &[LoadedGroup]| super::compared(loaded, Some(Path::new("/r")), &ours).outcome();
         assert_eq!(compared(&elsewhere), Err("GPULost of aami-a.yaml".to_owned()));
         assert_eq!(compared(&[]), Err("the group aami of aami-a.yaml".to_owned()));
-        let failing = [group("/r/aami-a.yaml", "GPULost", "many-to-many")];
+        let failing = [group("/r/aami-a.yaml", &[("GPULost", "many-to-many")])];
         assert_eq!(compared(&failing), Ok(vec!["GPULost: many-to-many".to_owned()]));
     }
 
@@ -133,12 +124,10 @@ mod tests {
         }
         let files = [RuleFile {
             name: "aami-agents.yaml".to_owned(),
-            text: String::new(),
-            groups: vec!["aami".to_owned()],
-            alerts: vec!["AgentsBehind".to_owned()],
+            ..file(&["AgentsBehind"])
         }];
         let loaded_from = |path: &Path| {
-            let loaded = [group(&path.to_string_lossy(), "AgentsBehind", "")];
+            let loaded = [group(&path.to_string_lossy(), &[("AgentsBehind", "")])];
             compared(&loaded, Some(&ours), &files).missing.is_empty()
         };
         // when Prometheus has the other one, then it does not have ours,
@@ -153,8 +142,8 @@ mod tests {
     #[test]
     fn everything_that_is_not_there_is_told_and_what_cannot_be_evaluated() {
         let loaded = [
-            groups("/r/aami-a.yaml", "aami", &[("One", ""), ("Two", "many-to-many")]),
-            groups("/r/other.yaml", "aami", &[("Three", "")]),
+            group("/r/aami-a.yaml", &[("One", ""), ("Two", "many-to-many")]),
+            group("/r/other.yaml", &[("Three", "")]),
         ];
         let told = compared(&loaded, None, &[file(&["One", "Two", "Three"])]);
         assert_eq!(told.loaded, 2);

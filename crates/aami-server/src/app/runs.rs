@@ -129,23 +129,13 @@ impl App {
                     return Err(Refusal::plain(code::TOO_MANY_RUNS).with_retry_after(Duration::from_secs(60)));
                 }
                 let meant = meant_for(snapshot, &token)?;
+                let (hash, until) = (access::hash(&secret), now.plus(CREDENTIAL_TTL));
                 let run = RunDocument {
-                    id: id.clone(),
-                    org: token.org.clone(),
                     node: meant.map(|node| node.doc.id.clone()),
                     node_enrolled_at: meant.and_then(|node| node.doc.enrolled_at),
                     announced: meant.is_some(),
-                    host: None,
                     token: Some(token.id.clone()),
-                    credential_hash: access::hash(&secret),
-                    expires_at: now.plus(CREDENTIAL_TTL),
-                    plan: None,
-                    status: RunStatus::Pending,
-                    steps: Vec::new(),
-                    created_at: now,
-                    started_at: None,
-                    updated_at: now,
-                    last_event: 0,
+                    ..RunDocument::opened(id.clone(), token.org.clone(), hash, now, until)
                 };
                 // Those that ended are bounded as well: whoever has the token opens and ends as many as they like.
                 let kept = token.max_uses.saturating_add(SPARE_RUNS) as usize;

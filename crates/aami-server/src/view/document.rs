@@ -134,6 +134,36 @@ pub(crate) struct RunDocument {
     pub(crate) last_event: u64,
 }
 
+impl RunDocument {
+    /// A run that was just opened: nothing is known of it but the hash of its credential, and until when that is taken.
+    pub(crate) fn opened(
+        id: RunId,
+        org: OrgId,
+        credential_hash: String,
+        at: Timestamp,
+        until: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            org,
+            node: None,
+            node_enrolled_at: None,
+            announced: false,
+            host: None,
+            token: None,
+            credential_hash,
+            expires_at: until,
+            plan: None,
+            status: RunStatus::Pending,
+            steps: Vec::new(),
+            created_at: at,
+            started_at: None,
+            updated_at: at,
+            last_event: 0,
+        }
+    }
+}
+
 /// A step of a run as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StepDocument {

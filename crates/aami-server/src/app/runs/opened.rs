@@ -48,23 +48,10 @@ impl App {
                     .take(over.min(MOST_DROPPED))
                     .map(|held| (keys::run(&held.doc.id), held.revision))
                     .collect();
+                let (hash, until) = (access::hash(&secret), now.plus(CREDENTIAL_TTL));
                 let run = RunDocument {
-                    id: id.clone(),
-                    org: org.clone(),
-                    node: None,
-                    node_enrolled_at: None,
-                    announced: false,
                     host: Some(wanted.hostname.clone()),
-                    token: None,
-                    credential_hash: access::hash(&secret),
-                    expires_at: now.plus(CREDENTIAL_TTL),
-                    plan: None,
-                    status: RunStatus::Pending,
-                    steps: Vec::new(),
-                    created_at: now,
-                    started_at: None,
-                    updated_at: now,
-                    last_event: 0,
+                    ..RunDocument::opened(id.clone(), org.clone(), hash, now, until)
                 };
                 let change = Change::new(org.clone(), "run.open", format!("run:{id}"))
                     .noting(json!({ "hostname": wanted.hostname }))
