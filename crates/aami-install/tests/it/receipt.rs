@@ -1,10 +1,10 @@
 //! The receipt: old ones stay readable, lost ones are rebuilt from marks, broken ones are set aside.
 
-use aami_install::Mode;
+use aami_install::{Installer, Mode};
 use aami_install::receipt::{Before, Receipt, Recorded};
 use aami_model::code;
 
-use crate::house::House;
+use crate::house::{House, options};
 use crate::plan;
 
 const FOLDER: &str = "var/lib/aami/install/default/node";
@@ -282,6 +282,27 @@ fn a_lost_receipt_is_rebuilt_from_marks_and_the_unknown_is_left() {
         );
     }
     assert!(!house.exists("var/lib/aami"));
+}
+
+#[test]
+fn what_would_be_taken_back_is_told_of_a_lost_receipt_too() {
+    let house = House::new();
+    let recorded = || {
+        let (host, plan) = (house.host(None), plan::node(&house));
+        let installer = Installer::new(&host, &plan, options()).unwrap();
+        installer.recorded().unwrap().join("\n")
+    };
+    // On a host that never was installed to there is nothing,
+    assert_eq!(recorded(), "");
+    house.install(&plan::node(&house));
+    assert!(recorded().contains("/opt/aami/1.9.1/node_exporter"));
+    // and where the record is lost, what carries our mark, and nothing that may be somebody else's.
+    std::fs::remove_dir_all(house.real("var/lib/aami")).unwrap();
+    let before = house.picture();
+    let told = recorded();
+    assert!(told.contains("/etc/systemd/system/node_exporter.service"), "{told}");
+    assert!(!told.contains("/opt/aami/1.9.1/node_exporter"), "{told}");
+    house.picture().must_be(&before, "looked at");
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(crate) struct Cursor {
 struct Lane {
     app: Arc<App>,
     destination: Shared,
+    /// The change of the destination it was begun with.
+    revision: Revision,
     gauge: Arc<Gauge>,
     number: u8,
     wire: Wire,
@@ -121,6 +123,7 @@ impl Lane {
             match app.notify.feed.read(&app, self.seq, self.number).await {
                 Ok(read) => {
                     for event in &read.events {
+                        self.unless_outdated().await;
                         if self.destination.wants(event) {
                             self.deliver(event).await;
                             self.delivered = true;
@@ -140,6 +143,15 @@ impl Lane {
                     pause = (pause * 2).min(Duration::from_secs(10));
                 }
             }
+        }
+    }
+
+    /// Never returns once the destination is another than the lane was begun with: the roster ends it, and its successor
+    /// tells by the filter and the keys of now what happened after they were changed.
+    async fn unless_outdated(&self) {
+        if self.app.destination_changed(&self.destination.id, self.revision) {
+            // What came before is remembered as the lane ends.
+            std::future::pending::<()>().await;
         }
     }
 
@@ -307,11 +319,13 @@ pub(super) async fn run(
     destination: Shared,
     gauge: Arc<Gauge>,
     number: u8,
+    revision: Revision,
     stop: CancellationToken,
 ) {
     let mut lane = Lane {
         app,
         destination,
+        revision,
         gauge,
         number,
         wire: Wire::default(),

@@ -155,6 +155,7 @@ fn begin(app: &Arc<App>, id: &str, revision: Revision) -> Option<(String, Lanes)
             destination.clone(),
             gauge.clone(),
             number,
+            revision,
             stop.clone(),
         );
         tokio::spawn(work)
@@ -168,6 +169,14 @@ fn begin(app: &Arc<App>, id: &str, revision: Revision) -> Option<(String, Lanes)
 }
 
 impl App {
+    /// Whether the destination is gone, or another than at this revision. A service named by the configuration is looked
+    /// at by the roster alone, for that costs a look at its files.
+    pub(super) fn destination_changed(&self, id: &str, revision: Revision) -> bool {
+        let snapshot = self.view.current();
+        let held = || snapshot.webhook(&id.parse().ok()?);
+        id != SERVICE && held().is_none_or(|held| held.revision != revision)
+    }
+
     /// The destination of this id, with its secrets opened.
     pub(crate) fn destination(&self, id: &str) -> Option<Destination> {
         if id == SERVICE {

@@ -65,9 +65,11 @@ const BREAKS: &[Break] = &[
         &["finalize"],
     ),
     (
+        // It runs before its folder goes: a service counts as started from its fork on.
         "cp -r /opt/aami/alertmanager-[0-9]* /opt/aami/alertmanager-0.0.9; \
          sed -i s,/opt/aami/alertmanager-[^/]*,/opt/aami/alertmanager-0.0.9, /etc/systemd/system/aami-alertmanager.service; \
-         systemctl daemon-reload; systemctl restart aami-alertmanager; rm -r /opt/aami/0.0.9 /opt/aami/alertmanager-0.0.9",
+         systemctl daemon-reload; systemctl restart aami-alertmanager; \
+         timeout 20 sh -c 'until curl -sf http://127.0.0.1:9093/-/ready; do :; done'; rm -r /opt/aami/0.0.9 /opt/aami/alertmanager-0.0.9",
         "aami-alertmanager.service: holds something else",
         &["start_services"],
     ),
