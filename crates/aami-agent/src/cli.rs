@@ -74,8 +74,7 @@ fn run(arguments: Vec<OsString>, surroundings: impl FnOnce() -> Surroundings) ->
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed pipe is no reason to say more.
-            let _ = error.print();
+            screen::refuse(&error);
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
         }
     };

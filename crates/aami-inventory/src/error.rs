@@ -12,7 +12,7 @@ pub enum InventoryError {
     /// A host name that is none by RFC 1123.
     #[error("the host name {name:?} from {source_path} cannot be used: {reason}")]
     BadHostname {
-        /// What the file says, cut to one short line.
+        /// What it says there, cut to what fits in a line.
         name: String,
         /// The file.
         source_path: &'static str,
@@ -37,7 +37,8 @@ impl InventoryError {
     pub const fn code(&self) -> Code {
         match self {
             Self::NoRoute { .. } => code::UNREACHABLE,
-            Self::NoHostname | Self::BadHostname { .. } | Self::Architecture(_) => code::DETECTION_FAILED,
+            Self::NoHostname | Self::BadHostname { .. } => code::HOSTNAME_INVALID,
+            Self::Architecture(_) => code::DETECTION_FAILED,
         }
     }
 }

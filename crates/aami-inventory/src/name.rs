@@ -8,6 +8,8 @@ use crate::host::Host;
 const KERNEL: &str = "/proc/sys/kernel/hostname";
 const FILE: &str = "/etc/hostname";
 const HOSTS: &str = "/etc/hosts";
+/// The kernel takes 64 bytes; a file may hold more, of which nobody needs to see all.
+const MOST_SHOWN: usize = 80;
 
 /// The machine's name, fully qualified where the machine knows its domain without asking anybody.
 ///
@@ -16,14 +18,18 @@ const HOSTS: &str = "/etc/hosts";
 /// the short one), else from `/etc/hostname` where that holds the long form. DNS is not asked: an
 /// answer that depends on the resolver of the day is no name to be known by.
 pub fn hostname(host: &Host<'_>) -> Result<Hostname, InventoryError> {
-    let (name, source_path) = match (host.read(KERNEL), host.read(FILE)) {
+    let (text, source_path) = match (host.read(KERNEL), host.read(FILE)) {
         (Some(name), _) if name != "(none)" => (name, KERNEL),
-        (_, Some(name)) => (name, FILE),
+        (_, Some(text)) => (text, FILE),
         _ => return Err(InventoryError::NoHostname),
     };
-    let name = one_line(&name);
+    // The kernel's name is all of it, and takes any bytes, line ends too. A file's is its first line.
+    let name = match source_path {
+        KERNEL => text.as_str(),
+        _ => text.lines().next().unwrap_or_default().trim_end(),
+    };
     let short: Hostname = name.parse().map_err(|reason| InventoryError::BadHostname {
-        name: name.clone(),
+        name: name.chars().take(MOST_SHOWN).collect(),
         source_path,
         reason,
     })?;

@@ -15,6 +15,9 @@ use crate::download::{Downloader, Verified};
 use crate::extract;
 use crate::obtain::{self, Source};
 
+/// What to do where somebody else than the control plane cannot be trusted: there is no flag for it.
+const STRANGER: &str = "Check who answers at that address; where an authority of your own has signed its certificate, have \
+                        this machine trust it (update-ca-certificates).";
 /// A download that takes no longer shows no progress.
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -67,7 +70,14 @@ impl Wanted<'_> {
             &mut progress,
         );
         voice.check()?;
-        let obtained = obtained.map_err(|error| StepError::new(error.code(), error.to_string()))?;
+        let obtained = obtained.map_err(|error| {
+            let (code, failed) = (error.code(), StepError::new(error.code(), error.to_string()));
+            if code == code::SERVER_NOT_TRUSTED {
+                failed.with_hint(STRANGER)
+            } else {
+                failed
+            }
+        })?;
         if is_news(&title) {
             if obtained.by_published_list {
                 voice.warn(format!(

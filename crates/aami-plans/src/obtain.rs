@@ -82,8 +82,8 @@ pub enum ObtainError {
         /// Whether every place was reached and simply does not have it.
         only_missing: bool,
     },
-    /// The publisher's list does not name the file.
-    #[error("{list} does not name {file}")]
+    /// The publisher's list does not say what the file is known by.
+    #[error("{list} has no SHA-256 of {file}")]
     NotListed {
         /// The list's address.
         list: String,
@@ -215,6 +215,18 @@ pub fn obtain(
     })
 }
 
+/// The file of a build in the first folder among the sources that carries it.
+#[cfg(feature = "stack")]
+pub(crate) fn at_hand(build: &Build, arch: Arch, sources: &[Source]) -> Option<PathBuf> {
+    let places = sources.iter().flat_map(|source| candidates(source, build, arch));
+    places
+        .filter_map(|place| match place {
+            Candidate::File(path) => Some(path),
+            Candidate::Url(..) => None,
+        })
+        .find(|path| path.is_file())
+}
+
 /// The addresses of its publisher that a build is fetched from: none where a folder among the sources, of those named
 /// before the publisher, carries it. A list of checksums is always the publisher's.
 pub fn outside<'a>(build: &'a Build, arch: Arch, sources: &[Source]) -> Vec<&'a str> {
@@ -273,7 +285,7 @@ fn candidates<'a>(source: &'a Source, build: &Build, arch: Arch) -> Vec<Candidat
     }
 }
 
-/// The sum of a file in its publisher's own list: lines of `<sum>  <file>`, as sha256sum writes them.
+/// The sum of a file in its publisher's own list.
 fn published_sum(downloader: &Downloader, list: &str, file: &str) -> Result<Sha256Sum, ObtainError> {
     let text = downloader
         .text(list, &PUBLIC, LARGEST_TEXT)?
@@ -284,14 +296,36 @@ fn published_sum(downloader: &Downloader, list: &str, file: &str) -> Result<Sha2
     })
 }
 
+/// The sum of a file in a list as publishers write them: lines of `<sum>  <file>` (sha256sum) or of
+/// `SHA256 (<file>) = <sum>` (BSD's sha256, `sha256sum --tag`, openssl), or the sum of the one file alone. A list that
+/// says two things of it says nothing.
 fn sum_in(list: &str, file: &str) -> Option<Sha256Sum> {
-    list.lines().find_map(|line| {
-        let (sum, name) = line.trim().split_once(char::is_whitespace)?;
-        // sha256sum marks binary mode with a star.
-        let name = name.trim_start().trim_start_matches('*');
+    if let Ok(alone) = list.trim().parse() {
+        return Some(alone);
+    }
+    let mut sums = list.lines().filter_map(|line| {
+        let (name, sum) = tagged(line.trim()).or_else(|| plain(line.trim()))?;
         let name = name.strip_prefix("./").unwrap_or(name);
-        (name == file).then(|| sum.parse().ok()).flatten()
-    })
+        (name == file).then(|| sum.parse::<Sha256Sum>().ok()).flatten()
+    });
+    let first = sums.next()?;
+    sums.all(|other| other == first).then_some(first)
+}
+
+/// File and sum of a line that names the file first.
+fn tagged(line: &str) -> Option<(&str, &str)> {
+    let after = ["SHA2-256", "SHA256"]
+        .iter()
+        .find_map(|tag| line.strip_prefix(tag))?;
+    let (name, sum) = after.trim_start().strip_prefix('(')?.rsplit_once(')')?;
+    Some((name, sum.trim_start().strip_prefix('=')?.trim_start()))
+}
+
+/// File and sum of a line that begins with the sum.
+fn plain(line: &str) -> Option<(&str, &str)> {
+    let (sum, name) = line.split_once(char::is_whitespace)?;
+    // sha256sum marks binary mode with a star.
+    Some((name.trim_start().trim_start_matches('*'), sum))
 }
 
 #[cfg(test)]
@@ -309,6 +343,40 @@ mod tests {
         assert_eq!(sum_in(&list, "y.tar.gz").unwrap().to_string(), sum);
         assert_eq!(sum_in(&list, "z"), None);
         assert_eq!(sum_in(&list, "tar.gz"), None);
+    }
+
+    #[test]
+    fn a_list_is_read_as_others_write_it_too() {
+        let sum = "ab".repeat(32);
+        let other = "cd".repeat(32);
+        // BSD's, sha256sum --tag's and openssl's; other sums of the same file stand beside it in many.
+        for line in [
+            format!("SHA256 (x.tar.gz) = {sum}\r"),
+            format!("SHA512 (x.tar.gz) = {other}{other}\nSHA256 (./x.tar.gz) = {sum}"),
+            format!("SHA256(x.tar.gz)= {}", sum.to_uppercase()),
+            format!("SHA2-256(x.tar.gz)= {sum}"),
+        ] {
+            let list = format!("SHA256 (y) = {other}\n{line}\n");
+            assert_eq!(sum_in(&list, "x.tar.gz").unwrap().to_string(), sum, "{list}");
+            assert_eq!(sum_in(&list, "x"), None, "{list}");
+        }
+        // A file of one sum alone is of the one file.
+        assert_eq!(sum_in(&format!("{sum}\n"), "x").unwrap().to_string(), sum);
+        assert_eq!(sum_in(&format!("{sum}\n{other}\n"), "x"), None);
+        // The same twice is the same, two that differ are none.
+        let twice = |second: &str| format!("{sum}  x\nSHA256 (x) = {second}\n");
+        assert_eq!(sum_in(&twice(&sum), "x").unwrap().to_string(), sum);
+        assert_eq!(sum_in(&twice(&other), "x"), None);
+        for line in [
+            "",
+            "SHA256",
+            "SHA256 (x = ab",
+            "SHA256 (x) ab",
+            "SHA256 (x) = ab",
+            "(x)",
+        ] {
+            assert_eq!(sum_in(line, "x"), None, "{line}");
+        }
     }
 
     #[test]

@@ -140,7 +140,7 @@ pub(crate) struct Bootstrap {
     /// Never ask anything
     #[arg(long)]
     unattended: bool,
-    /// Show more
+    /// Show a line for each step also on a terminal, and at the end each change to this host
     #[arg(long, short)]
     verbose: bool,
     /// Speak JSON lines

@@ -145,9 +145,10 @@ pub(crate) fn api_of(enrolment: &Enrolment, proxies: &Proxies) -> Result<Option<
 
 /// How to reach a control plane.
 pub(crate) fn settings(server: &str, trust: Trust, proxies: &Proxies) -> Result<Settings, Failure> {
-    let uri: ureq::http::Uri = server
-        .parse()
-        .map_err(|_| Failure::invalid(format!("the server address {server:?} is not a URL")))?;
+    let uri: ureq::http::Uri = server.parse().map_err(|_| {
+        let shown: String = server.chars().take(60).collect();
+        Failure::invalid(format!("the server address {shown:?} is not a URL"))
+    })?;
     let proxy = proxies.for_address(&uri).map(str::to_owned);
     Ok(Settings {
         trust,

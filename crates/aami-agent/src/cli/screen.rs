@@ -6,12 +6,17 @@ use std::sync::Arc;
 
 use aami_install::render::{self, Colour, Progress};
 use aami_install::{Installer, Sink};
+use aami_model::code;
 use aami_model::run::RunEvent;
 use aami_plans::node::Session;
+use clap::error::ErrorKind;
 use serde::Serialize;
 use serde_json::json;
 
 use super::failure::Failure;
+
+/// The longest line of a complaint that repeats what was typed, in characters.
+const LONGEST_LINE: usize = 300;
 
 /// One line on standard output. A closed pipe ends nothing: whoever read it has what they wanted.
 pub(crate) fn line(text: &str) {
@@ -50,6 +55,34 @@ pub(crate) fn complain(failure: &Failure, is_json: bool) {
         code.symbol,
         code.id()
     ));
+}
+
+/// What clap found wrong with a command line, or the help that was asked for. A value that is shown again is whatever
+/// somebody passed on: of a long one or one that no terminal should see only the beginning is shown, made harmless.
+pub(crate) fn refuse(error: &clap::Error) {
+    let plain = error.render().to_string();
+    let is_harmless = |line: &str| line.chars().count() <= LONGEST_LINE && !line.contains(char::is_control);
+    if !error.use_stderr() || plain.lines().all(is_harmless) {
+        // A closed pipe is no reason to say more.
+        let _ = error.print();
+    } else {
+        for line in plain.lines() {
+            let shown: String = line
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(LONGEST_LINE)
+                .collect();
+            aside(&shown);
+        }
+    }
+    // Whoever typed no command at all is shown what there is.
+    if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        aside(&format!(
+            "code: {} ({})",
+            code::INVALID.symbol,
+            code::INVALID.id()
+        ));
+    }
 }
 
 /// Something a person should know that stops nothing.

@@ -1,6 +1,7 @@
 //! What is typed wrong, and what answers wrong: one sentence, a code, the exit code of its class, and
 //! nothing half-placed.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -11,12 +12,12 @@ use aami_model::secret::{Secret, SecretKind};
 use serde_json::Value;
 
 /// A folder that stands for a host, and a token beside it.
-struct Stage {
+pub(crate) struct Stage {
     folder: tempfile::TempDir,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let stage = Self {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -36,24 +37,21 @@ impl Stage {
         path
     }
 
-    fn bootstrap(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn bootstrap<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Output {
         let (root, token) = (self.root(), self.folder.path().join("token"));
-        let mut all = vec![
-            "bootstrap",
-            "--foreground",
-            "--unattended",
-            "--root",
-            root.to_str().unwrap(),
-        ];
-        if !arguments.contains(&"--token") {
-            all.extend(["--token-file", token.to_str().unwrap()]);
+        let mut all = ["bootstrap", "--foreground", "--unattended", "--root"]
+            .map(OsStr::new)
+            .to_vec();
+        all.push(root.as_os_str());
+        if !arguments.iter().any(|word| word.as_ref() == "--token") {
+            all.extend([OsStr::new("--token-file"), token.as_os_str()]);
         }
-        all.extend(arguments);
+        all.extend(arguments.iter().map(AsRef::as_ref));
         agent(&all)
     }
 
     /// Everything below the folder.
-    fn left(&self) -> Vec<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         fn walk(folder: &Path, found: &mut Vec<String>) {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -69,7 +67,7 @@ impl Stage {
     }
 }
 
-fn agent(arguments: &[&str]) -> Output {
+fn agent<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_aami-agent"))
         .args(arguments)
         .env_clear()
@@ -79,7 +77,7 @@ fn agent(arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn refused(output: &Output, exit: i32, code: &str) -> String {
+pub(crate) fn refused(output: &Output, exit: i32, code: &str) -> String {
     let said = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
@@ -91,7 +89,7 @@ fn refused(output: &Output, exit: i32, code: &str) -> String {
 }
 
 /// A port of this machine that nobody listens on.
-fn dead_server() -> String {
+pub(crate) fn dead_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
@@ -130,7 +128,7 @@ fn a_command_line_that_makes_no_sense_changes_nothing() {
             .collect();
         stage.bootstrap(&all)
     };
-    refused(&stage.bootstrap(&[]), 2, "--server is needed");
+    refused(&stage.bootstrap::<&str>(&[]), 2, "--server is needed");
     refused(&stage.bootstrap(&["--server", "gpu01"]), 2, "INVALID");
     refused(&with_server(&["--labels", "rack"]), 2, "KEY=VALUE");
     refused(

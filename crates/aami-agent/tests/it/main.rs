@@ -7,3 +7,5 @@ mod children;
 mod command_line;
 mod daemon;
 mod detached;
+mod hostile;
+mod published;

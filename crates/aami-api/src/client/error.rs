@@ -129,7 +129,9 @@ impl ClientError {
     /// Whether the same request may succeed a moment later.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Broken { .. } | Self::Name { .. } => true,
+            // Who sends on to a place without TLS does so a moment later, too.
+            Self::Unreachable { source, .. } => !matches!(**source, ureq::Error::RequireHttpsOnly(_)),
+            Self::Broken { .. } | Self::Name { .. } => true,
             Self::Refused(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
             _ => false,
         }

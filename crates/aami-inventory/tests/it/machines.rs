@@ -224,11 +224,38 @@ fn ports_of_infiniband_are_read_from_sysfs() {
 }
 
 #[test]
-fn a_name_that_cannot_be_used_is_said_with_its_place() {
-    let machine = Machine::named("gpu_01\u{7}");
-    let error = Inventory::collect(&machine.host()).unwrap_err();
-    assert!(matches!(error, InventoryError::BadHostname { .. }));
-    assert!(error.to_string().contains("\"gpu_01\""), "{error}");
-    assert!(error.to_string().contains("/proc/sys/kernel/hostname"), "{error}");
-    assert_eq!(error.code().symbol, "DETECTION_FAILED");
+fn a_name_that_cannot_be_used_is_said_with_its_place_in_one_line() {
+    let long = "x".repeat(10_000);
+    for (name, shown) in [
+        ("gpu_01\u{7}", r#""gpu_01\u{7}""#),
+        // All of it is the name: what stands before a line end is not what the machine is called.
+        ("gpu-01\nup 1", r#""gpu-01\nup 1""#),
+        ("ev\"il", r#""ev\"il""#),
+        // As bytes that are no UTF-8 are read.
+        ("gpu\u{fffd}01", "\"gpu\u{fffd}01\""),
+        (long.as_str(), &long[..80]),
+    ] {
+        // Whether the kernel has it, or a file where the kernel has none.
+        let [kernel, file] = [name, "(none)"].map(Machine::named);
+        file.file("/etc/hostname", name);
+        for (machine, place) in [(kernel, "/proc/sys/kernel/hostname"), (file, "/etc/hostname")] {
+            // A file may go on after the name.
+            if place == "/etc/hostname" && name.contains('\n') {
+                continue;
+            }
+            let error = Inventory::collect(&machine.host()).unwrap_err();
+            assert!(
+                matches!(error, InventoryError::BadHostname { .. }),
+                "{name:?}: {error}"
+            );
+            assert_eq!(error.code().symbol, "HOSTNAME_INVALID");
+            let said = error.to_string();
+            assert!(said.contains(shown) && said.contains(place), "{said}");
+            assert!(said.len() < 400 && !said.contains(char::is_control), "{said:?}");
+        }
+    }
+    let nameless = Machine::named("(none)");
+    let error = Inventory::collect(&nameless.host()).unwrap_err();
+    assert!(matches!(error, InventoryError::NoHostname), "{error}");
+    assert_eq!(error.code().symbol, "HOSTNAME_INVALID");
 }
