@@ -281,11 +281,14 @@ impl<'a> StepContext<'a> {
                 (Recorded::UnitState { started_with, .. }, Happened::Started(with)) => *started_with = with,
                 (
                     Recorded::ContainerProject {
-                        came_up_with, hashes, ..
+                        came_up_with,
+                        made_with,
+                        hashes,
+                        ..
                     },
                     Happened::CameUp(now),
                 ) => {
-                    *came_up_with = Some(now.with);
+                    (*came_up_with, *made_with) = (Some(now.with), now.made_with);
                     *hashes = now.hashes;
                 }
                 (Recorded::Registration { node, .. }, Happened::Registered(id)) => *node = Some(id),

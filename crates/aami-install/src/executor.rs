@@ -182,6 +182,11 @@ impl<'a> Installer<'a> {
             let rebuilt = self.rebuilt(&shared)?;
             shared.ledger().begin_with(rebuilt);
         }
+        let is_to_learn = shared.ledger().receipt().lacks_inputs();
+        if is_to_learn {
+            let desired = self.all_desired(&shared).into_iter();
+            shared.ledger().learn(desired.map(|(_, effect)| effect));
+        }
         let start = RunEventKind::RunStarted {
             plan: self.plan.name().to_owned(),
             steps: self.plan.summaries(),

@@ -112,6 +112,12 @@ impl Ledger {
         self.receipt = receipt;
     }
 
+    /// What an earlier version did not write into the receipt, as far as the plan tells it. On disk with what is recorded
+    /// next: only that goes by it.
+    pub(crate) fn learn(&mut self, desired: impl IntoIterator<Item = Effect>) {
+        self.receipt.learn_inputs(desired);
+    }
+
     pub(crate) fn into_parts(self) -> (Receipt, Vec<(PlanId, Receipt)>) {
         (self.receipt, self.others)
     }

@@ -16,7 +16,7 @@ pub use record::{Before, PlacedTree, Record, Recorded, WrittenFile};
 pub use store::ReceiptError;
 pub(crate) use store::{load, others, remove, set_aside, store};
 
-use crate::effect::{Effect, Key};
+use crate::effect::{ContainerProject, Effect, Key, UnitState};
 
 /// The newest version this program writes; it reads this one and every older one. A receipt is written
 /// with the oldest version that has all its kinds of effects, so that an older program can still undo
@@ -110,12 +110,29 @@ impl Receipt {
     /// it counts as started with nothing known, so that it is started again, in this run or after a crash in the next.
     pub(crate) fn forget_starts(&mut self, effect: &Effect) {
         for record in &mut self.effects {
-            if let Recorded::UnitState {
-                inputs, started_with, ..
-            } = &mut record.effect
-                && inputs.iter().any(|input| effect.changes(input))
+            record.effect.forget_start(|input| effect.changes(input));
+        }
+    }
+
+    /// Whether an earlier version wrote it, which did not note the files that units and containers run with.
+    pub(crate) fn lacks_inputs(&self) -> bool {
+        self.effects.iter().any(|record| record.effect.lacks_inputs())
+    }
+
+    /// Notes the files that units and containers run with, as the plan says, where it was not noted when they began to.
+    pub(crate) fn learn_inputs(&mut self, desired: impl IntoIterator<Item = Effect>) {
+        for effect in desired {
+            let key = effect.key();
+            let (Effect::UnitState(UnitState { inputs: wanted, .. })
+            | Effect::ContainerProject(ContainerProject { inputs: wanted, .. })) = effect
+            else {
+                continue;
+            };
+            let record = self.find_mut(&key).map(|record| &mut record.effect);
+            if let Some(Recorded::UnitState { inputs, .. } | Recorded::ContainerProject { inputs, .. }) =
+                record.filter(|record| record.lacks_inputs())
             {
-                *started_with = None;
+                *inputs = wanted;
             }
         }
     }

@@ -82,12 +82,13 @@ pub(super) fn foreseen(
         host: shared.host,
         record: record.as_ref(),
     };
+    let is_changed = |input: &HostPath| about_to_change.iter().any(|effect| effect.changes(input));
     Ok(match effect {
         Effect::UnitState(unit) => {
-            let is_changed = |input: &HostPath| about_to_change.iter().any(|effect| effect.changes(input));
             let changes = unit.inputs.iter().any(is_changed);
             unit.foresee(scene, changes)?
         }
+        Effect::ContainerProject(project) => project.foresee(record.as_ref(), is_changed),
         Effect::PackageSet(set) => Some(set.foresee(scene, voice)?),
         Effect::FirewallRule(rule) => Some(rule.foresee(scene)?),
         _ => None,

@@ -50,6 +50,8 @@ enum Amiss {
 pub(crate) struct CameUp {
     /// The digest of the files it was brought up with.
     pub(crate) with: Digest,
+    /// The digest of what containers read beside compose's own, when they were made.
+    pub(crate) made_with: Option<Digest>,
     /// The configuration hash each service's container carries.
     pub(crate) hashes: BTreeMap<String, String>,
 }
@@ -114,8 +116,33 @@ impl ContainerProject {
             env_file: self.env_file.clone(),
             owns_volumes: self.owns_volumes,
             came_up_with: None,
+            inputs: self.inputs.clone(),
+            made_with: None,
             hashes: BTreeMap::new(),
         }
+    }
+
+    /// Its record, where it came up before: with what, says whether its containers have to be made anew. `is_written` says
+    /// whether a file is about to be written.
+    pub(crate) fn foresee(
+        &self,
+        record: Option<&Record>,
+        is_written: impl Fn(&HostPath) -> bool,
+    ) -> Option<Recorded> {
+        let known = came_up(record)?;
+        let mut recorded = self.record();
+        if let Recorded::ContainerProject {
+            came_up_with,
+            made_with,
+            hashes,
+            ..
+        } = &mut recorded
+        {
+            (*came_up_with, *made_with) = (Some(known.with), known.made_with);
+            *hashes = known.hashes;
+        }
+        recorded.forget_start(is_written);
+        Some(recorded)
     }
 
     /// Every file that decides what runs.
@@ -237,9 +264,12 @@ impl ContainerProject {
         let Some(docker) = Docker::of(scene.host)? else {
             return Err(docker::unavailable(scene.host, &self.name).into());
         };
-        let with = digest_of(scene, &self.files())?;
-        // compose sees changes of its own file, not of what containers read.
-        let anew = came_up(scene.record).is_some_and(|known| known.with != with);
+        let (with, made_with) = (digest_of(scene, &self.files())?, digest_of(scene, &self.inputs)?);
+        // compose sees changes of its own file, not of what containers read. Earlier versions did not note that apart.
+        let anew = came_up(scene.record).is_some_and(|known| match known.made_with {
+            Some(known) => known != made_with,
+            None => known.with != with,
+        });
         voice.check()?;
         docker.up(self, anew)?;
         let containers = docker.containers(&self.name)?;
@@ -265,7 +295,11 @@ impl ContainerProject {
             .into_iter()
             .map(|one| (one.service, one.hash))
             .collect();
-        Ok(CameUp { with, hashes })
+        Ok(CameUp {
+            with,
+            made_with: Some(made_with),
+            hashes,
+        })
     }
 }
 
@@ -273,10 +307,12 @@ fn came_up(record: Option<&Record>) -> Option<CameUp> {
     match record.map(|record| &record.effect) {
         Some(Recorded::ContainerProject {
             came_up_with: Some(with),
+            made_with,
             hashes,
             ..
         }) => Some(CameUp {
             with: *with,
+            made_with: *made_with,
             hashes: hashes.clone(),
         }),
         _ => None,

@@ -147,6 +147,12 @@ pub enum Recorded {
         /// The digest of the files it last came up with; absent until it is known to have.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         came_up_with: Option<Digest>,
+        /// The files its containers read beside those two.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inputs: Vec<HostPath>,
+        /// The digest of these when its containers were made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        made_with: Option<Digest>,
         /// The configuration hash each service's container had then.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         hashes: BTreeMap<String, String>,
@@ -311,6 +317,46 @@ impl Recorded {
         "registration",
         "irreversible",
     ];
+
+    /// Whether it is of a unit that is known to have been started, or of containers that are known to have been made, and
+    /// not with which files: so earlier versions wrote it.
+    pub(super) fn lacks_inputs(&self) -> bool {
+        match self {
+            Self::UnitState {
+                started_with: Some(_),
+                inputs,
+                ..
+            }
+            | Self::ContainerProject {
+                came_up_with: Some(_),
+                made_with: None,
+                inputs,
+                ..
+            } => inputs.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// One of the files it runs with is about to be written again, and it may run with what stands there now: it counts
+    /// as running with something else than there will be. Nothing where it does not run with any that `is_written`.
+    pub(crate) fn forget_start(&mut self, is_written: impl Fn(&HostPath) -> bool) {
+        match self {
+            Self::UnitState {
+                inputs, started_with, ..
+            } if inputs.iter().any(&is_written) => *started_with = None,
+            Self::ContainerProject {
+                inputs,
+                came_up_with,
+                made_with,
+                ..
+            } if inputs.iter().any(&is_written) => {
+                // No files have this digest.
+                let other = came_up_with.map(|_| Digest::of(b"something else"));
+                (*came_up_with, *made_with) = (other, other);
+            }
+            _ => {}
+        }
+    }
 
     /// What it is about; equal to the key of the effect it records.
     pub fn key(&self) -> Key {

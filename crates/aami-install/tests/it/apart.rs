@@ -8,6 +8,7 @@ use aami_install::doubles::CutOff;
 use aami_install::effect::{Placement, UnitState};
 use aami_install::executor::StepStanding;
 use aami_install::{Content, Effect, Installer, Mode, Plan};
+use serde_json::Value;
 
 use crate::house::{House, options, path};
 use crate::plan::Wants;
@@ -68,6 +69,24 @@ fn an_edit_is_named_where_it_is_and_what_was_started_with_it_is_started_again() 
     let report = house.run_as(&plan(), Mode::Repair, None).unwrap();
     let kinds: Vec<&str> = report.executed.iter().map(|effect| effect.kind).collect();
     assert_eq!(kinds, ["write_file"]);
+}
+
+#[test]
+fn where_an_earlier_version_did_not_note_what_a_unit_reads_it_is_started_again_all_the_same() {
+    let house = edited();
+    let receipt = "var/lib/aami/install/default/node/receipt.json";
+    let mut earlier: Value = serde_json::from_str(&house.read(receipt)).unwrap();
+    let effects = earlier["effects"].as_array_mut().unwrap().iter_mut();
+    let forgotten = effects.filter_map(|record| record.as_object_mut()?.remove("inputs"));
+    assert_eq!(forgotten.count(), 1);
+    house.write(receipt, &earlier.to_string(), 0o600);
+    let report = house.run_as(&plan(), Mode::Repair, None).unwrap();
+    let done: Vec<&str> = (report.executed.iter())
+        .map(|effect| effect.subject.as_str())
+        .collect();
+    assert_eq!(done, [CONFIG, UNIT]);
+    // It is noted from then on.
+    assert!(house.read(receipt).contains("\"inputs\""));
 }
 
 #[test]

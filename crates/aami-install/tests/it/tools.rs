@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use aami_install::doubles::{CutOff, Repository, System};
-use aami_install::effect::{FirewallRule, PackageSet};
+use aami_install::effect::{ContainerProject, FirewallRule, PackageSet};
 use aami_install::receipt::Recorded;
 use aami_install::{Content, Effect, Mode, Plan};
 use aami_model::code;
@@ -390,7 +390,7 @@ fn containers_follow_their_file_and_their_volumes_stay_unless_owned() {
             let file = path("/opt/compose.yaml");
             vec![
                 Effect::file(file.clone(), Content::bytes(compose), 0o600, None),
-                Effect::ContainerProject(aami_install::effect::ContainerProject::new("aami", file)),
+                Effect::ContainerProject(ContainerProject::new("aami", file)),
             ]
         });
         Plan::new("stack", "Stack", vec![step]).unwrap()
@@ -414,6 +414,63 @@ fn containers_follow_their_file_and_their_volumes_stay_unless_owned() {
         Some("port=22/tcp").map(|_| "firewalld port=22/tcp")
     );
     assert!(house.picture().tools.contains(&"volume aami_data".to_owned()));
+}
+
+#[test]
+fn containers_are_made_anew_where_a_file_they_read_changed_or_was_edited_and_only_then() {
+    // Given containers that read a file which another step writes,
+    let house = APT.house();
+    let wanted = |text: &'static str| {
+        let read = || path("/opt/prometheus.yml");
+        let steps = vec![
+            Wants::step("configure", &[], move || {
+                vec![Effect::file(read(), Content::bytes(text), 0o644, None)]
+            }),
+            Wants::step("stack", &["configure"], move || {
+                let file = path("/opt/compose.yaml");
+                let project = ContainerProject::new("aami", file.clone()).reading([read()]);
+                let compose = Content::bytes(toolshed::COMPOSE);
+                vec![
+                    Effect::file(file, compose, 0o600, None),
+                    Effect::ContainerProject(project),
+                ]
+            }),
+        ];
+        Plan::new("stack", "Stack", steps).unwrap()
+    };
+    let made = || -> u64 {
+        let engine = std::fs::read(house.memory().join("docker.json")).unwrap();
+        let engine: serde_json::Value = serde_json::from_slice(&engine).unwrap();
+        engine["made"].as_u64().unwrap()
+    };
+    house.install(&wanted("a"));
+    let each = made();
+    // when nothing changes, then they stay;
+    house.install(&wanted("a"));
+    assert_eq!(made(), each);
+    // when the file is to hold something else, then they are made anew, for nothing else has them read it again.
+    house.install(&wanted("b"));
+    assert_eq!(made(), 2 * each);
+    // When it was edited, they may have been started again since: mending it makes them anew,
+    let mend = || {
+        house.write("opt/prometheus.yml", "edited", 0o644);
+        let report = house.run_as(&wanted("b"), Mode::Repair, None).unwrap();
+        assert_eq!(report.failure(), None);
+    };
+    mend();
+    assert_eq!(made(), 3 * each);
+    // also where an earlier version did not note what they read.
+    let receipt = "var/lib/aami/install/default/stack/receipt.json";
+    let mut earlier: serde_json::Value = serde_json::from_str(&house.read(receipt)).unwrap();
+    for record in earlier["effects"].as_array_mut().unwrap() {
+        let record = record.as_object_mut().unwrap();
+        record.retain(|name, _| !["inputs", "made_with"].contains(&name.as_str()));
+    }
+    house.write(receipt, &earlier.to_string(), 0o600);
+    mend();
+    assert_eq!(made(), 4 * each);
+    house.install(&wanted("b"));
+    assert_eq!(made(), 4 * each);
 }
 
 #[test]
