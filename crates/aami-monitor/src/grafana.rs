@@ -1,6 +1,8 @@
 //! What Grafana is provisioned with beside its dashboards ([`crate::dashboard`]): where it gets its data, and where the
 //! dashboards lie. <https://grafana.com/docs/grafana/latest/administration/provisioning/>
 
+use std::sync::LazyLock;
+
 use serde::Serialize;
 
 use crate::dashboard;
@@ -43,17 +45,21 @@ pub const FOLDERS: [&str; 5] = ["datasources", "dashboards", JSON, "plugins", "a
 /// Where the dashboards lie.
 const JSON: &str = "json";
 
+/// The dashboards are the same for everybody, and an installation asks for them several times.
+static DASHBOARDS: LazyLock<Vec<ProvisionedFile>> = LazyLock::new(|| {
+    let file = |dashboard: &dashboard::Dashboard| ProvisionedFile {
+        path: format!("{JSON}/{}", dashboard.file_name()),
+        text: dashboard.render(),
+    };
+    dashboard::all().iter().map(file).collect()
+});
+
 /// Everything below the provisioning folder, which Grafana sees as `folder`: the data sources, every dashboard, and
 /// where they lie.
 pub fn files(folder: &str, sources: &DataSources) -> Result<Vec<ProvisionedFile>, GrafanaError> {
     let file = |path: String, text: String| ProvisionedFile { path, text };
     let mut files = vec![file(format!("datasources/{FILE}"), sources.render()?)];
-    for dashboard in dashboard::all() {
-        files.push(file(
-            format!("{JSON}/{}", dashboard.file_name()),
-            dashboard.render(),
-        ));
-    }
+    files.extend_from_slice(&DASHBOARDS);
     files.push(file(format!("dashboards/{FILE}"), provider(folder)?));
     Ok(files)
 }

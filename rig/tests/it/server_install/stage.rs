@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use rig::{Ended, Net, Node, Packed, Picture, Release, wait_until};
 use serde_json::Value;
 
-use crate::site::{ARCH, Said, Typing as _};
+use crate::site::{ARCH, Said, Typing as _, built, lean};
 
 /// What is typed; more options may follow.
 pub(crate) const INSTALL: &str = "/root/aami server install --components-dir /root/components";
@@ -209,7 +209,7 @@ pub(crate) fn load(put: &mut Put<'_>) -> Result<()> {
             fs::read(from).with_context(|| format!("no {}; `make test-build` builds it", from.display()))?;
         put(to, &bytes, mode)
     };
-    copy(&built("aami")?, "/root/aami", 0o755)?;
+    copy(&lean("aami")?, "/root/aami", 0o755)?;
     // Another one than `make agent` builds, for those who try out theirs.
     let agent = std::env::var_os("AAMI_RIG_AGENT").map_or_else(
         || root().join("target/dist").join(ARCH).join("aami-agent"),
@@ -290,22 +290,6 @@ fn entry(packed: &Packed) -> String {
             String::new()
         }
     )
-}
-
-/// A program of this build.
-fn built(name: &str) -> Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    let path = here
-        .ancestors()
-        .nth(2)
-        .context("no folder to look in")?
-        .join(name);
-    ensure!(
-        path.exists(),
-        "{} is not built; `make test-build` does it",
-        path.display()
-    );
-    Ok(path)
 }
 
 fn root() -> &'static Path {
