@@ -272,6 +272,9 @@ mod tests {
     }
 
     proptest! {
+        // Each case keeps every rule there is.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn every_rule_of_every_preset_can_be_kept_to_any_nodes(
             values in proptest::collection::vec(any::<String>(), 1..5),

@@ -77,8 +77,14 @@ fn every_flipped_bit_is_caught() {
         for trust in [trust(), Trust::Unsigned] {
             let bench = Bench::new(form);
             let good = bench.bytes();
-            // The file has some thousand bytes; of every byte one bit is flipped, each bit in its turn.
-            for at in 0..good.len() {
+            // The file has some thousand bytes; of every byte one bit is flipped, each bit in its turn. Once: what is
+            // looked at in the other forms is the same.
+            let step = if form == Form::Zstd && matches!(trust, Trust::Unsigned) {
+                1
+            } else {
+                7
+            };
+            for at in (0..good.len()).step_by(step) {
                 let mut bytes = good.clone();
                 bytes[at] ^= 1 << (at % 8);
                 bench.put(&bytes);
@@ -93,7 +99,8 @@ fn every_cut_and_everything_appended_is_caught() {
     for form in [Form::Zstd, Form::Gzip] {
         let bench = Bench::new(form);
         let good = bench.bytes();
-        for length in 0..good.len() {
+        let step = if form == Form::Zstd { 1 } else { 7 };
+        for length in (0..good.len()).step_by(step) {
             bench.put(&good[..length]);
             is_caught(&bench, &trust(), length);
         }
