@@ -31,6 +31,8 @@ pub struct Confinement {
     pub umask: Option<u32>,
     /// `v2`, `v1` or `hybrid`; `None` where no control groups are mounted.
     pub cgroups: Option<&'static str>,
+    /// Controllers of control groups that units of services set limits by and that are not at work here.
+    pub idle_controllers: Vec<&'static str>,
     /// Whether mount namespaces can be made: hardened units need them.
     pub mount_namespaces: bool,
     /// Whether root here is somebody else outside (a user namespace).
@@ -62,6 +64,7 @@ pub fn confinement(host: &Host<'_>) -> Confinement {
             u32::from_str_radix(bits.trim(), 8).ok()
         }),
         cgroups: cgroups(&mounts),
+        idle_controllers: idle_controllers(host, cgroups(&mounts)),
         mount_namespaces: host.read("/proc/sys/user/max_mnt_namespaces").as_deref() != Some("0"),
         user_namespace: host.read("/proc/self/uid_map").is_some_and(|map| !is_whole(&map)),
         swap_bytes: host
@@ -101,6 +104,37 @@ fn cgroups(mounts: &str) -> Option<&'static str> {
         (false, true) => Some("v1"),
         (false, false) => None,
     }
+}
+
+/// What units of services set limits by: `MemoryMax=` and `TasksMax=`.
+const CONTROLLERS: [&str; 2] = ["memory", "pids"];
+
+/// The controllers that are not at work, as far as anything says so.
+fn idle_controllers(host: &Host<'_>, layout: Option<&str>) -> Vec<&'static str> {
+    let kernel = host.read("/proc/cgroups").unwrap_or_default();
+    // The topmost group of a machine lists all there are. A container sees a group of its host's, which need not give
+    // it any.
+    let topmost = crate::system::container(host)
+        .is_none()
+        .then(|| host.read("/sys/fs/cgroup/cgroup.controllers"))
+        .flatten()
+        .filter(|_| layout == Some("v2"));
+    let is_idle = |name: &&str| {
+        is_switched_off(&kernel, name)
+            || topmost
+                .as_ref()
+                .is_some_and(|list| !list.split_whitespace().any(|one| one == *name))
+    };
+    CONTROLLERS.into_iter().filter(is_idle).collect()
+}
+
+/// Whether a row of `/proc/cgroups` (`memory  0  131  0`: name, hierarchy, groups, enabled) says that the controller was
+/// switched off when the kernel was started. A kernel without its older form lists it not at all.
+fn is_switched_off(rows: &str, name: &str) -> bool {
+    rows.lines().any(|row| {
+        let mut fields = row.split_whitespace();
+        fields.next() == Some(name) && fields.nth(2) == Some("0")
+    })
 }
 
 /// Whether a map of user numbers is the identity over all of them, as outside every user namespace.
@@ -187,5 +221,34 @@ mod tests {
         assert_eq!(cgroups(one), Some("v1"));
         assert_eq!(cgroups(&format!("{one}\n{two}")), Some("hybrid"));
         assert_eq!(cgroups("1 2 0:1 / / rw - ext4 /dev/sda rw"), None);
+    }
+
+    #[test]
+    fn a_controller_is_idle_where_the_kernel_or_the_topmost_group_says_so() {
+        let rows =
+            "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t3\t1\t1\nmemory\t0\t131\t0\npids\t9\t1\t1\n";
+        assert!(is_switched_off(rows, "memory"));
+        assert!(!is_switched_off(rows, "pids") && !is_switched_off(rows, "cpuset"));
+        let folder = tempfile::tempdir().unwrap();
+        let commands = crate::SystemCommands::default();
+        let host = Host {
+            root: folder.path(),
+            privileged: true,
+            commands: &commands,
+        };
+        let write = |path: &str, text: &str| {
+            let path = host.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        assert!(idle_controllers(&host, Some("v2")).is_empty(), "nobody says so");
+        write("/sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n");
+        assert_eq!(idle_controllers(&host, Some("v2")), ["memory"]);
+        assert!(idle_controllers(&host, Some("v1")).is_empty());
+        // A container is given what its host gives it.
+        write("/run/systemd/container", "systemd-nspawn\n");
+        assert!(idle_controllers(&host, Some("v2")).is_empty());
+        write("/proc/cgroups", rows);
+        assert_eq!(idle_controllers(&host, Some("v2")), ["memory"]);
     }
 }

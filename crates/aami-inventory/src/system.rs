@@ -99,7 +99,7 @@ fn parse_systemd_version(text: &str) -> Option<u32> {
 
 /// The container this runs in. The ways of saying so are those of systemd's container interface
 /// (<https://systemd.io/CONTAINER_INTERFACE>) and of docker and podman.
-fn container(host: &Host<'_>) -> Option<String> {
+pub(crate) fn container(host: &Host<'_>) -> Option<String> {
     if let Some(kind) = host.read("/run/systemd/container") {
         return Some(crate::error::one_line(&kind));
     }

@@ -44,6 +44,9 @@ pub struct Component {
     pub arguments: Vec<String>,
     /// How its builds are packed.
     pub archive: Archive,
+    /// About how many bytes it takes once it is unpacked, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpacked: Option<u64>,
     /// Its builds.
     pub builds: BTreeMap<Arch, Build>,
 }
@@ -51,10 +54,14 @@ pub struct Component {
 /// A component that is known but that nobody offers as a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Absent {
+    /// What it is for.
+    pub kind: Kind,
     /// Why, and what to do instead.
     pub why: String,
     /// The container image its publisher offers in place of a file, with its digest.
     pub image: Option<String>,
+    /// About how many bytes it takes once it is unpacked, for a site that has it.
+    pub unpacked: Option<u64>,
 }
 
 /// What a component is for.
@@ -278,6 +285,30 @@ impl Catalogue {
         self.components.contains_key(name) || self.absent.contains_key(name)
     }
 
+    /// About how many bytes a component takes once it is unpacked, to be had or not; `None` where nobody says.
+    pub fn unpacked(&self, name: &str) -> Option<u64> {
+        let absent = || self.absent.get(name)?.unpacked;
+        self.components
+            .get(name)
+            .map_or_else(absent, |component| component.unpacked)
+    }
+
+    /// Whether it can be had, for one processor at least.
+    #[cfg(feature = "preflight")]
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.components.contains_key(name)
+    }
+
+    /// The names of everything of a kind, to be had or not.
+    #[cfg(feature = "preflight")]
+    pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        let components = self.components.values().filter(move |one| one.kind == kind);
+        let absent = self.absent.iter().filter(move |(_, one)| one.kind == kind);
+        components
+            .map(|one| one.name.as_str())
+            .chain(absent.map(|(name, _)| name.as_str()))
+    }
+
     /// The container image that stands in for a component nobody offers as a file.
     pub fn image(&self, name: &str) -> Option<&str> {
         self.absent.get(name)?.image.as_deref()
@@ -328,6 +359,18 @@ mod tests {
                 assert!(build.programs.values().all(|path| path.contains(arch.name())));
             }
         }
+    }
+
+    #[test]
+    fn what_the_parts_of_a_server_take_is_known_before_they_are_there() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let servers: Vec<&str> = catalogue.of_kind(Kind::Server).collect();
+        assert_eq!(servers, ["alertmanager", "prometheus", "grafana"]);
+        for name in servers {
+            let bytes = catalogue.unpacked(name).unwrap_or(0);
+            assert!(bytes >= 50_000_000, "{name}: {bytes}");
+        }
+        assert_eq!(catalogue.unpacked("nothing_of_the_kind"), None);
     }
 
     #[test]

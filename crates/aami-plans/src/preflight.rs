@@ -21,6 +21,7 @@ pub mod needs;
 mod report;
 mod request;
 mod road;
+mod room;
 mod text;
 mod trial;
 
@@ -30,6 +31,7 @@ pub use json::json;
 pub use report::{Category, Check, Evidence, Outcome, Remedy, Report};
 pub use request::{Choice, Hints, Minima, Mode, Request, Runtime, Sizes};
 pub use road::{Expect, Fault, Lookup, RealRoad, Road, Seen, Target};
+pub use room::Room;
 pub use text::{Detail, text};
 pub use trial::Trial;
 

@@ -28,6 +28,7 @@ mod publishers;
 mod purge;
 mod reload;
 mod report;
+mod room;
 mod service;
 mod session;
 mod step;
@@ -50,6 +51,7 @@ pub use part::{NotAPart, Part};
 pub use publishers::publishers;
 pub use purge::PurgeError;
 pub use report::Ran;
+pub use room::room;
 pub use session::Session;
 pub use wishes::{Note, Runtime, Wishes};
 

@@ -27,7 +27,8 @@ codes! { Preflight;
     "There is not enough free disk space.";
     "Free some space on the mount named, then run the same command again.";
     "The space is measured on the mount that will be written, in blocks and inodes, before the first change and again \
-     when a write fails. What had been changed is recorded, so running the same command again continues."
+     when a write fails. Programs count as large as they are once they are unpacked, and places on one mount together. \
+     What had been changed is recorded, so running the same command again continues."
 
     READ_ONLY = 14, Failed, 507;
     "A place that must be written is read-only.";
@@ -379,4 +380,11 @@ codes! { Preflight;
     "Tell it the proxy by a drop-in of systemd, or run with --fix.";
     "The variables of a shell do not reach services: the Docker daemon fetches images by itself and needs its proxy in \
      its own unit or in /etc/docker/daemon.json."
+
+    CONTROLLERS_OFF = 66, Failed, 422;
+    "A controller of control groups is switched off.";
+    "Go on; or boot with cgroup_enable= and without cgroup_disable= of its name.";
+    "Units set limits on memory and processes (MemoryMax=, TasksMax=), and the kernel keeps them by its controllers \
+     memory and pids. A kernel that was started with one of them off, as those of some small boards are, runs services \
+     without that limit. Everything else works."
 }

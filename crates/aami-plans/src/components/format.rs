@@ -10,6 +10,8 @@ use super::{Absent, Archive, Build, Catalogue, CatalogueError, Checksum, Compone
 
 /// The one form there is.
 const FORMAT: u32 = 1;
+/// More than an archive may unpack to.
+const LARGEST: u64 = 1 << 32;
 /// A catalogue is small; a longer file is something else.
 const LONGEST: usize = 1024 * 1024;
 
@@ -36,6 +38,7 @@ struct RawComponent {
     #[serde(default)]
     arguments: Vec<Argument>,
     archive: Archive,
+    unpacked: Option<Bytes>,
     #[serde(default)]
     build: BTreeMap<String, toml::Spanned<RawBuild>>,
 }
@@ -55,13 +58,29 @@ struct RawBuild {
 #[serde(deny_unknown_fields)]
 struct RawAbsent {
     name: Name,
+    kind: Kind,
     // Said for the reader of the file; nothing is done with what cannot be had.
-    #[serde(rename = "kind")]
-    _kind: Kind,
     #[serde(default, rename = "ports")]
     _ports: Vec<u16>,
     why: String,
     image: Option<Image>,
+    unpacked: Option<Bytes>,
+}
+
+/// A size that a file can have.
+#[derive(Clone, Copy)]
+struct Bytes(u64);
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            bytes @ 1..LARGEST => Ok(Self(bytes)),
+            _ => Err(de::Error::custom(format!(
+                "unpacked is a number of bytes from 1 to {}",
+                LARGEST - 1
+            ))),
+        }
+    }
 }
 
 /// A text that keeps a rule; the rule is the error.
@@ -177,8 +196,13 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Catalogue, CatalogueError>
         if catalogue.components.contains_key(&name) {
             return Err(invalid(0, format!("{name} is a component and absent at once")));
         }
-        let image = raw.image.map(|image| image.0);
-        catalogue.absent.insert(name, Absent { why: raw.why, image });
+        let absent = Absent {
+            kind: raw.kind,
+            why: raw.why,
+            image: raw.image.map(|image| image.0),
+            unpacked: raw.unpacked.map(|bytes| bytes.0),
+        };
+        catalogue.absent.insert(name, absent);
     }
     Ok(catalogue)
 }
@@ -213,6 +237,7 @@ fn component(raw: RawComponent) -> Result<Component, Fault> {
         ports: raw.ports,
         arguments: raw.arguments.into_iter().map(|argument| argument.0).collect(),
         archive: raw.archive,
+        unpacked: raw.unpacked.map(|bytes| bytes.0),
         builds,
     })
 }
@@ -358,6 +383,19 @@ programs = { x = "x-1/x" }
             ("build.amd64", "build.riscv", 10, "known are build.amd64"),
             ("{ x = \"x-1/x\" }", "{}", 10, "programs is empty"),
             ("programs =", "tree = \"../x\"\nprograms =", 13, "without .."),
+            (
+                "archive",
+                "unpacked = 0\narchive",
+                8,
+                "unpacked is a number of bytes",
+            ),
+            (
+                "archive",
+                "unpacked = 4294967296\narchive",
+                8,
+                "unpacked is a number of bytes",
+            ),
+            ("archive", "unpacked = \"1GB\"\narchive", 8, "expected u64"),
             (
                 "programs =",
                 "tree = \"x-2\"\nprograms =",

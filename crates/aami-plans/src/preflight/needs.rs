@@ -6,6 +6,7 @@ use ureq::http::Uri;
 
 use super::request::{Choice, Mode, Request, Runtime};
 use super::road::{Expect, Target};
+use super::room::Room;
 
 /// A folder that will be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,11 @@ pub struct Port {
 }
 
 const MIB: u64 = 1 << 20;
+/// Where downloads lie while they are judged, and a server's data unless it is told otherwise.
+const DOWNLOADS: &str = "/var/lib/aami";
+/// What a server writes of its own before anybody measured anything: two segments of Prometheus' log, the first
+/// database of Grafana, what nodes download.
+const FIRST_DATA: u64 = 320 * MIB;
 /// The registry that names of images without a host mean.
 pub(crate) const DOCKER_HUB: &str = "https://registry-1.docker.io/v2/";
 /// Who publishes what is installed: exporters and Prometheus, Grafana, and the image of containers.
@@ -68,25 +74,19 @@ pub fn places(request: &Request, choice: &Choice) -> Vec<Place> {
         bytes: mib * MIB,
         programs,
     };
-    let is_server = choice.mode == Mode::Server;
-    let mut places = vec![
-        place(
-            &request.data_dir,
-            "data",
-            if is_server { 1024 } else { 16 },
-            false,
-        ),
-        // Two versions of two exporters, and room to unpack one; a control plane has five programs.
-        place(
-            &request.install_dir,
-            "programs",
-            if is_server { 1500 } else { 200 },
-            true,
-        ),
+    let mut places = match choice.mode {
+        Mode::Server => of_server(request),
+        // Two versions of two exporters, and room to unpack one.
+        Mode::Node => vec![
+            place(&request.data_dir, "data", 16, false),
+            place(&request.install_dir, "programs", 200, true),
+        ],
+    };
+    places.extend([
         place("/etc/aami", "configuration", 1, false),
         place("/tmp", "temporary files", 1, false),
         place("/run", "the installer's lock", 1, false),
-    ];
+    ]);
     if choice.mode == Mode::Node {
         places.push(place(
             "/var/lib/node_exporter",
@@ -101,6 +101,27 @@ pub fn places(request: &Request, choice: &Choice) -> Vec<Place> {
         Runtime::Compose => places.push(place("/var/lib/docker", "container images", 4096, false)),
     }
     places
+}
+
+/// What is large on a server: programs once they are unpacked, what is fetched meanwhile, and data.
+fn of_server(request: &Request) -> Vec<Place> {
+    let room = request.room.unwrap_or_else(Room::usual);
+    let place = |path: &str, what, bytes, programs| Place {
+        path: path.to_owned(),
+        what,
+        bytes,
+        programs,
+    };
+    let programs = place(&request.install_dir, "programs", room.programs, true);
+    if request.data_dir == DOWNLOADS {
+        let bytes = FIRST_DATA.saturating_add(room.downloads);
+        return vec![place(DOWNLOADS, "data and downloads", bytes, false), programs];
+    }
+    vec![
+        place(&request.data_dir, "data", FIRST_DATA, false),
+        programs,
+        place(DOWNLOADS, "downloads", room.downloads, false),
+    ]
 }
 
 /// The programs that are run.

@@ -6,6 +6,7 @@ use aami_api::client::Trust;
 use aami_model::Code;
 
 use super::facts::Facts;
+use super::room::Room;
 use crate::download::Proxies;
 
 /// What shall be installed.
@@ -91,6 +92,8 @@ pub struct Request {
     pub skip_firewall: bool,
     /// How much room there has to be.
     pub sizes: Sizes,
+    /// What a server's programs take, where an installer knows which there will be; else what all of them usually do.
+    pub room: Option<Room>,
     /// Whether a folder that is to be written is tried by writing a file into it, which is removed at once. A plan that
     /// was carried out already and looks only whether all still holds writes nothing.
     pub try_folders: bool,
@@ -122,6 +125,7 @@ impl Request {
             skip_gpu: false,
             skip_firewall: false,
             sizes: Sizes::Recommended,
+            room: None,
             try_folders: true,
             installing: false,
             ignored: Vec::new(),

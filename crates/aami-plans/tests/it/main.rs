@@ -10,5 +10,6 @@ mod mended;
 mod mirror;
 mod nginx;
 mod node;
+mod preflight;
 mod stack;
 mod telemetry;

@@ -79,6 +79,7 @@ impl Container {
             homepage: None,
             ports: Vec::new(),
             arguments: Vec::new(),
+            unpacked: None,
             archive: Archive::None,
             builds: std::collections::BTreeMap::new(),
         }

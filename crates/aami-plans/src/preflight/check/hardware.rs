@@ -172,7 +172,17 @@ fn fabric_manager(facts: &Facts) -> Check {
     }
 }
 
-/// What the vendor's tool complained of. A GPU that it does not show is lost.
+/// What is said where a GPU is lost: by us, of one that its tool does not show; by NVIDIA's tool, which also ends with 15
+/// for that (nvidia-smi(1), RETURN VALUE).
+const LOST: [&str; 5] = [
+    "not shown by the vendor's tool",
+    "GPU is lost",
+    "fallen off the bus",
+    "Unable to determine the device handle",
+    "(exit status 15)",
+];
+
+/// What the vendor's tool complained of.
 fn tool(facts: &Facts) -> Check {
     let check = check("gpu_tool", "GPU tool")
         .quiet()
@@ -181,7 +191,7 @@ fn tool(facts: &Facts) -> Check {
         return check.passed("answers");
     };
     let said = &warning.message;
-    if said.contains("not shown by the vendor's tool") {
+    if LOST.iter().any(|words| said.contains(words)) {
         let message = format!("A GPU is lost: {said}");
         return check
             .failed(code::GPU_LOST, "a GPU is lost", message)

@@ -8,6 +8,7 @@ use super::super::report::{Category, Check};
 pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     vec![
         cgroups(facts),
+        controllers(facts),
         open_files(facts),
         mount_namespaces(facts),
         container(facts),
@@ -35,6 +36,26 @@ fn cgroups(facts: &Facts) -> Check {
                 &["sudo", "mount", "-t", "cgroup2", "none", "/sys/fs/cgroup"],
             ),
     }
+}
+
+/// What limits the memory and the processes of our units; without it they run unlimited.
+fn controllers(facts: &Facts) -> Check {
+    let check = check("cgroup_controllers", "Controllers of control groups")
+        .from("/proc/cgroups, /sys/fs/cgroup/cgroup.controllers");
+    let Some(first) = facts.confinement.idle_controllers.first() else {
+        return check.passed("at work");
+    };
+    let list = facts.confinement.idle_controllers.join(", ");
+    check
+        .measured(list.as_str())
+        .warned(
+            code::CONTROLLERS_OFF,
+            format!("{list} off"),
+            format!("The kernel has these controllers of control groups switched off: {list}; services run without the limits that are set by them"),
+        )
+        .advice(format!(
+            "Boot with 'cgroup_enable={first}' and without 'cgroup_disable={first}' on the kernel's command line"
+        ))
 }
 
 fn open_files(facts: &Facts) -> Check {

@@ -19,12 +19,75 @@ const INODES: u64 = 1000;
 
 pub(super) fn checks(request: &Request, facts: &Facts) -> Vec<Check> {
     let mut checks = vec![disk(request, facts)];
-    for place in needs::places(request, &facts.choice) {
+    let places = needs::places(request, &facts.choice);
+    for place in &places {
         if let Some(found) = facts.places.get(&place.path) {
-            checks.push(one(&place, found, facts.choice.mode));
+            let check = one(place, found, facts.choice.mode);
+            let shared = found
+                .volume
+                .as_ref()
+                .and_then(|volume| shared(&places, facts, place, volume));
+            checks.push(match shared {
+                Some(sentence) if !check.is_issue() => too_little(check, sentence),
+                _ => check,
+            });
         }
     }
     checks
+}
+
+/// What is said of a mount that has room for each of the places on it and not for all of them. It is said once, of
+/// the largest.
+fn shared(places: &[Place], facts: &Facts, place: &Place, volume: &Volume) -> Option<Shared> {
+    let mount = |place: &Place| facts.places.get(&place.path)?.volume.as_ref();
+    let mut here: Vec<&Place> = places
+        .iter()
+        .filter(|other| mount(other).is_some_and(|other| other.mount_point == volume.mount_point))
+        .collect();
+    here.sort_by_key(|place| std::cmp::Reverse(place.bytes));
+    let needed = here
+        .iter()
+        .fold(0_u64, |sum, place| sum.saturating_add(place.bytes));
+    let largest = here.first()?;
+    if largest.path != place.path || needed <= volume.free || largest.bytes > volume.free {
+        return None;
+    }
+    let each = here
+        .iter()
+        .filter(|place| place.bytes >= 16 * MIB)
+        .map(|place| format!("{} ({} MiB)", place.path, place.bytes / MIB));
+    Some(Shared {
+        needed,
+        free: volume.free,
+        mount: volume.mount_point.clone(),
+        places: each.collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// Places that share a mount without room for all of them.
+struct Shared {
+    needed: u64,
+    free: u64,
+    mount: String,
+    places: String,
+}
+
+fn too_little(check: Check, shared: Shared) -> Check {
+    let Shared {
+        needed,
+        free,
+        mount,
+        places,
+    } = shared;
+    let (free, in_all) = (free / MIB, needed / MIB);
+    check
+        .limit(needed)
+        .failed(
+            code::DISK_FULL,
+            format!("{free} MiB free on {mount} (minimum: {in_all} MiB)"),
+            format!("{mount} has {free} MiB free of {in_all} MiB that will be written to it: {places}"),
+        )
+        .advice(format!("Free some space on {mount}"))
 }
 
 /// The mount data will be on, against the minimum of the guide.

@@ -208,6 +208,11 @@ impl House {
     }
 
     fn stack(&self, purpose: Purpose) -> Stack {
+        Stack::new(self.options(purpose)).unwrap()
+    }
+
+    /// What the plan is made of.
+    pub(crate) fn options(&self, purpose: Purpose) -> StackOptions {
         let wishes = match &purpose {
             Purpose::Look(note) => note.wishes.clone(),
             Purpose::Install => Wishes {
@@ -217,7 +222,7 @@ impl House {
         };
         let declared = self.declared.clone();
         let (units, unwell) = (System::new(&self.root(), &self.memory()), self.unwell.clone());
-        Stack::new(StackOptions {
+        StackOptions {
             render: declared.map(|rendered| Box::new(move |_: &[Part]| Ok(rendered.clone())) as Box<Render>),
             purpose,
             wishes,
@@ -252,8 +257,7 @@ impl House {
                 tokens: self.tokens.clone(),
                 told: self.told.clone(),
             }),
-        })
-        .unwrap()
+        }
     }
 
     /// Runs the plan one step at a time; answers with what could not be had.

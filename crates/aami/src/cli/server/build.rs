@@ -14,7 +14,7 @@ use aami_plans::preflight::{self, Category, Outcome, Request};
 use aami_plans::release::{self, Demand, Release};
 use aami_plans::stack::{
     Api, Layout, LookFirst, Looked, Note, Part, Purpose, Render, Runtime, Stack, StackOptions, TokenWish,
-    Wishes, health, publishers,
+    Wishes, health, publishers, room,
 };
 
 use super::chosen::Chosen;
@@ -216,6 +216,7 @@ fn look_first(
         }),
         mirror: wishes.mirror.clone(),
         publishers: publishers(options),
+        room: Some(room(options)),
         proxies: surroundings.proxies.clone(),
         data_dir: wishes.data_dir.to_string(),
         install_dir: wishes.install_dir.to_string(),
