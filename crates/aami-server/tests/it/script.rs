@@ -349,9 +349,9 @@ pub(crate) fn no_prefix_does_anything(script: &str) {
 /// The same for those that end in a part of it: at every byte near its ends, and at every fifth between them, for each
 /// costs a shell (`AAMI_FULL=1`: at every one).
 pub(crate) fn no_prefix_in(script: &str, ends: std::ops::Range<usize>) {
-    let whole = ends.end;
+    let (first, whole) = (ends.start, ends.end);
     let every = std::env::var_os("AAMI_FULL").is_some();
-    let near = |at: usize| at - ends.start < 256 || whole - at < 512;
+    let near = |at: usize| at - first < 256 || whole - at < 512;
     let lengths: Vec<usize> = ends
         .filter(|at| every || near(*at) || at.is_multiple_of(5))
         .collect();
