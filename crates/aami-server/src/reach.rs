@@ -26,13 +26,14 @@ impl Reach {
         )
     }
 
-    /// The same with wget, which knows no pins: only where the system trusts the certificate.
+    /// The same with wget, which knows no pins: only where the system trusts the certificate. Said with `-q`, it would
+    /// keep to itself why nothing came.
     pub(crate) fn one_line_wget(&self, token: &str) -> Option<String> {
         if self.pin.is_some() {
             return None;
         }
         Some(format!(
-            "wget -qO- --header='Authorization: Bearer {token}' {}/bootstrap.sh | sudo sh",
+            "wget -nv -O- --header='Authorization: Bearer {token}' {}/bootstrap.sh | sudo sh",
             self.public_url
         ))
     }

@@ -1,5 +1,7 @@
 //! The calls by name.
 
+use std::net::IpAddr;
+
 use aami_model::group::Group;
 use aami_model::run::RunEvent;
 use aami_model::{NodeId, RunId};
@@ -47,6 +49,14 @@ impl Client {
     /// Judges the bootstrap token this client carries; writes nothing.
     pub fn validate_only(&self) -> Result<Answer<Validated>, ClientError> {
         self.call(Method::GET, "/api/v1/bootstrap-tokens/validate", NOTHING, &[])
+    }
+
+    /// The same for a machine that will register `address`, which is judged with the token: what may not be registered
+    /// is refused before anything is installed there. Opens a run where `opens_run` says so.
+    pub fn validate_at(&self, address: IpAddr, opens_run: bool) -> Result<Answer<Validated>, ClientError> {
+        let method = if opens_run { Method::POST } else { Method::GET };
+        let path = format!("/api/v1/bootstrap-tokens/validate?address={address}");
+        self.call(method, &path, NOTHING, &[])
     }
 
     /// Registers a machine. `body` is the exact JSON that `proof` signs; `proof_old` is the same by the

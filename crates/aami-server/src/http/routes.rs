@@ -208,14 +208,15 @@ pub(crate) fn all() -> Vec<Route> {
             "Judge a bootstrap token",
         )
         .gives(of::<Validated>)
-        .query(&["token"]),
+        .query(&["token", "address"]),
         route(
             post.clone(),
             "/api/v1/bootstrap-tokens/validate",
             Access::Token,
             "Judge it and open a run",
         )
-        .gives(of::<Validated>),
+        .gives(of::<Validated>)
+        .query(&["address"]),
         route(
             get.clone(),
             "/api/v1/bootstrap-tokens/{id}",

@@ -1,5 +1,6 @@
 //! Bootstrap tokens, validating and registering.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aami_api::page::Page;
@@ -68,10 +69,24 @@ pub(super) async fn revoke(
     Ok(Reply::written(&app, view, written).at(written.revision))
 }
 
-/// The older clients' way to send a token; it is never logged.
+/// What may follow `?` when a token is judged.
 #[derive(Deserialize)]
 pub(super) struct InQuery {
+    /// The older clients' way to send it; it is never logged.
     token: Option<String>,
+    /// What the machine will register itself with.
+    address: Option<String>,
+}
+
+impl InQuery {
+    /// Judges the address as its registration will, while nothing is installed on the machine yet.
+    fn judge(&self, app: &App, peer: IpAddr) -> Result<(), Refusal> {
+        let Some(text) = &self.address else { return Ok(()) };
+        let address: IpAddr = text
+            .parse()
+            .map_err(|_| Refusal::invalid("address", "it is not an IP address"))?;
+        app.config.addresses().judge(address.to_canonical(), peer)
+    }
 }
 
 /// The token from the header, or from where the older clients put it.
@@ -83,11 +98,12 @@ fn token_of<'a>(headers: &'a HeaderMap, otherwise: Option<&'a str>) -> Result<&'
 
 pub(super) async fn validate(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
     Params(query): Params<InQuery>,
+    raw: Raw,
 ) -> Result<Reply<Validated>, Refusal> {
-    let token = token_of(&headers, query.token.as_deref())?;
+    let token = token_of(&raw.headers, query.token.as_deref())?;
     let (_, validated) = app.validate_token(token)?;
+    query.judge(&app, raw.peer)?;
     Ok(Reply::seen(&app, validated))
 }
 
@@ -97,9 +113,16 @@ struct InBody {
     token: Option<String>,
 }
 
-pub(super) async fn open_run(State(app): State<Arc<App>>, raw: Raw) -> Result<Reply<Validated>, Refusal> {
+pub(super) async fn open_run(
+    State(app): State<Arc<App>>,
+    Params(query): Params<InQuery>,
+    raw: Raw,
+) -> Result<Reply<Validated>, Refusal> {
     let body: InBody = call::parse(&raw.bytes)?;
     let token = token_of(&raw.headers, body.token.as_deref())?;
+    // Whoever has no good token learns nothing about which addresses are whose.
+    app.validate_token(token)?;
+    query.judge(&app, raw.peer)?;
     let (validated, written) = app.open_run(token).await?;
     Ok(Reply::written(&app, validated, written))
 }

@@ -138,6 +138,16 @@ fn register(house: &House, peer: &str, headers: &str, token: &str, machine: &Mac
     house.heard_from(peer, &request)
 }
 
+/// Asks whether a token is good for a machine of this address, and opens a run.
+fn judged(house: &House, peer: &str, token: &str, address: &str) -> String {
+    let address = aami_api::url::encoded(address);
+    let request = format!(
+        "POST /api/v1/bootstrap-tokens/validate?address={address} HTTP/1.1\r\nHost: aami\r\nConnection: close\r\n\
+         Content-Length: 0\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    house.heard_from(peer, &request)
+}
+
 fn outward() -> Option<String> {
     let found = crate::wire::outward().map(|own| own.to_string());
     assert!(
@@ -168,7 +178,16 @@ fn only_from_this_machine_may_a_node_be_this_machine() {
     for address in local.chain(["169.254.1.1", "fe80::7"]) {
         let refused = register(&strict, FAR, "", &token, &at(address));
         assert_eq!(code(&refused), "ADDRESS_REFUSED", "{address}");
+        // also when it asks beforehand, as an installer does before it changes anything,
+        assert_eq!(code(&judged(&strict, FAR, &token, address)), "ADDRESS_REFUSED");
     }
+    assert_eq!(code(&judged(&strict, FAR, &token, "x\"y")), "INVALID");
+    let runs: Value = strict.admin().get("/api/v1/runs").unwrap();
+    assert_eq!(runs["items"], json!([]), "none was opened");
+    assert_eq!(status(&judged(&strict, FAR, &token, "192.0.2.9")), "200");
+    // while who has no good token is told of no address whose it is,
+    let nobody = judged(&strict, FAR, "nonsense", "127.0.0.1");
+    assert_eq!(code(&nobody), "TOKEN_FOREIGN");
     // also through a proxy on this machine, then it is refused,
     let forwarded = format!("X-Forwarded-For: {FAR}\r\n");
     let refused = register(&strict, "127.0.0.1", &forwarded, &token, &at("127.9.2.1"));

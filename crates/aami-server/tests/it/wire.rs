@@ -119,9 +119,18 @@ fn a_certificate_of_ones_own_is_shown_and_the_one_line_trusts_what_the_system_tr
     assert!(!made.one_line.contains("--pinnedpubkey"), "{}", made.one_line);
     let wget = made.one_line_wget.unwrap();
     assert!(
-        wget.starts_with("wget -qO- ") && !wget.contains("--no-check"),
+        wget.starts_with("wget -nv -O- ") && !wget.contains("--no-check"),
         "{wget}"
     );
+    // Where the system does not trust it, wget says so and the shell gets nothing to run.
+    let typed = Command::new("sh")
+        .args(["-c", &wget.replace("| sudo sh", "| sh -x")])
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&typed.stderr);
+    assert!(said.contains("certificate") && !said.contains("+ "), "{said}");
+    assert!(typed.stdout.is_empty(), "{typed:?}");
     let script = house
         .stranger()
         .with_bearer(&made.token)
@@ -132,7 +141,9 @@ fn a_certificate_of_ones_own_is_shown_and_the_one_line_trusts_what_the_system_tr
     // A key that is not the certificate's is refused before anything is served.
     let stray = folder.path().join("stray.pem");
     std::fs::write(&stray, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
-    let error = aami_server::judge_certificate(&cert_file, &stray).unwrap_err();
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    let (chain, key) = (read(&cert_file), read(&stray));
+    let error = aami_server::judge_certificate((&cert_file, &chain), (&stray, &key)).unwrap_err();
     assert_eq!(error.code().symbol, "CONFIG_INVALID");
 }
 

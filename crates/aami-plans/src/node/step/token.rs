@@ -68,13 +68,14 @@ impl Step for ValidateToken {
             ));
         };
         let client = self.0.asked()?.client.with_bearer(token.reveal());
-        // Validating opens a run, unless there is one already.
-        let answer = match self.0.options.run {
-            Some(_) => client.validate_only(),
-            None => client.validate(),
-        };
+        // Validating opens a run, unless there is one already. An address that may not be registered is said now, while
+        // nothing is changed.
+        let answer = client.validate_at(self.0.address()?, self.0.options.run.is_none());
         let validated = match answer {
             Ok(answer) => answer.body,
+            Err(error) if error.code() == code::ADDRESS_REFUSED => {
+                return Err(StepError::new(error.code(), error.to_string()));
+            }
             // A known node needs no token: its key is answered before a token's end and uses are judged.
             Err(error) if self.0.is_enrolled(&context.survey()) => {
                 context.warn(format!(
