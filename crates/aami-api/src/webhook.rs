@@ -156,6 +156,10 @@ pub struct Standing {
     /// When something was last delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_delivered_at: Option<Timestamp>,
+    /// Events up to this number were kept no longer when it was their turn: some may never have been delivered. Since
+    /// this replica delivers; the event `webhook.events_lost` stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_through: Option<u64>,
 }
 
 /// A destination as it is shown: never its secrets.

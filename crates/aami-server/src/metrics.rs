@@ -50,6 +50,11 @@ struct Delivered {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Gap {
+    destination: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Asked {
     service: &'static str,
     result: &'static str,
@@ -65,6 +70,7 @@ pub(crate) struct Counters {
     verifications: Family<Verification, Counter>,
     refusals: Family<Refused, Counter>,
     deliveries: Family<Delivered, Counter>,
+    gaps: Family<Gap, Counter>,
     asked: Family<Asked, Counter>,
     connections: Gauge,
     reconnects: Counter,
@@ -130,6 +136,7 @@ impl Counters {
         let verifications: Family<Verification, Counter> = Family::default();
         let refusals = Family::default();
         let deliveries: Family<Delivered, Counter> = Family::default();
+        let gaps: Family<Gap, Counter> = Family::default();
         let (connections, reconnects) = (Gauge::default(), Counter::default());
         let (link_refusals, regions_suspected) = (Family::default(), Gauge::default());
         for result in ["ok", "failed"] {
@@ -186,6 +193,11 @@ impl Counters {
             "Attempts to tell a destination of an event, by how they ended",
             deliveries.clone(),
         );
+        registry.register(
+            "delivery_gaps",
+            "Times that events were kept no longer before a destination could be told of them",
+            gaps.clone(),
+        );
         let dashboards = Watching::new(&mut registry);
         let asked = Family::default();
         registry.register(
@@ -202,6 +214,7 @@ impl Counters {
             verifications,
             refusals,
             deliveries,
+            gaps,
             asked,
             connections,
             reconnects,
@@ -299,8 +312,19 @@ impl Counters {
             .inc();
     }
 
+    /// Events that a destination should have been told of were kept no longer.
+    pub(crate) fn lost(&self, destination: &str) {
+        self.gap_of(destination).inc();
+    }
+
+    fn gap_of(&self, destination: &str) -> Counter {
+        let destination = destination.to_owned();
+        self.gaps.get_or_create(&Gap { destination }).clone()
+    }
+
     /// Begins a destination's series at 0.
     pub(crate) fn begin_deliveries(&self, destination: &str) {
+        let _ = self.gap_of(destination);
         for result in DeliveryResult::ALL {
             let _ = self.deliveries.get_or_create(&Delivered {
                 destination: destination.to_owned(),
@@ -311,6 +335,9 @@ impl Counters {
 
     /// Ends the series of a destination that is no more.
     pub(crate) fn forget_deliveries(&self, destination: &str) {
+        self.gaps.remove(&Gap {
+            destination: destination.to_owned(),
+        });
         for result in DeliveryResult::ALL {
             self.deliveries.remove(&Delivered {
                 destination: destination.to_owned(),

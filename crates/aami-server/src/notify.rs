@@ -5,13 +5,14 @@
 //! lane reads from the [`feed`], sends through an [`outlet`] (HTTP by [`wire`], mail by [`mail`]), notes every attempt
 //! ([`records`]) and moves its cursor in the store. Whether a destination is sent to at all at this moment is its
 //! [`gauge`]'s decision: back-off, circuit breaker, rate. Lanes share nothing else, so that a destination that hangs
-//! delays no other.
+//! delays no other. Who was away for longer than events are kept is told so ([`gap`]).
 //!
 //! What it must not do: change a node, follow a redirect, connect to an address that [`address`] refuses, or keep a
 //! secret in clear anywhere but in memory ([`seal`]).
 
 pub(crate) mod address;
 pub(crate) mod feed;
+mod gap;
 pub(crate) mod gauge;
 pub(crate) mod lane;
 mod mail;

@@ -5,11 +5,12 @@ use aami_model::finding::Severity;
 use super::RulesError;
 use super::rule::{Rule, alerts};
 
-/// The rules about delivering events: `AamiDeliveriesFailing`, a destination that takes nothing, and
-/// `AamiDeliveriesGivenUp`, one that refused events for good.
+/// The rules about delivering events: `AamiDeliveriesFailing`, a destination that takes nothing,
+/// `AamiDeliveriesGivenUp`, one that refused events for good, and `AamiDeliveriesLost`, one that was away for longer than
+/// events are kept.
 ///
-/// Both look at `aami_deliveries_total{destination,result}`, which begins at 0. Replicas deliver in turn, so that what
-/// counts is their sum.
+/// They look at `aami_deliveries_total{destination,result}` and `aami_delivery_gaps_total{destination}`, which begin at 0.
+/// Replicas deliver in turn, so that what counts is their sum.
 pub fn deliveries() -> Result<String, RulesError> {
     alerts(
         "aami_deliveries",
@@ -36,6 +37,17 @@ pub fn deliveries() -> Result<String, RulesError> {
                 "Events could not be delivered to {{ $labels.destination }}",
                 "{{ $labels.destination }} refused events, and they were given up. \
                  `aami webhooks deliveries --result dead` lists them; `aami webhooks replay` sends them again.",
+            ),
+            Rule::new(
+                "AamiDeliveriesLost",
+                Severity::Warning,
+                "0m",
+                "sum by (destination) (increase(aami_delivery_gaps_total[15m])) > 0",
+            )
+            .saying(
+                "{{ $labels.destination }} was not told of events that are kept no longer",
+                "{{ $labels.destination }} took nothing, or was switched off, for longer than events are kept. Whoever \
+                 listens there begins anew from what is there now; `history_keep` says how long events are kept.",
             ),
         ],
     )

@@ -136,16 +136,17 @@ impl App {
         })
     }
 
-    /// A node's own events, as JSON values.
+    /// A node's own events, as JSON values, and up to which number events are kept no longer.
     pub(crate) async fn node_history(
         &self,
         caller: &Caller,
         id: &aami_model::NodeId,
         mut wanted: Wanted,
-    ) -> Result<Vec<Value>, Refusal> {
+    ) -> Result<(Vec<Value>, u64), Refusal> {
         self.node(caller, id)?;
         wanted.subject = Some(format!("node:{id}"));
-        Ok(self.told(Kind::Event, caller, &wanted).await?.read())
+        let told = self.told(Kind::Event, caller, &wanted).await?;
+        Ok((told.read(), told.pruned_through))
     }
 
     /// The outbox is looked at first and the history after it, so what is moved in between is seen at

@@ -222,6 +222,7 @@ pub(super) async fn history(
     Id(id): Id<NodeId>,
     Params(after): Params<After>,
 ) -> Result<Reply<Value>, Refusal> {
-    let events = app.node_history(&caller, &id, after.wanted()?).await?;
-    Ok(Reply::seen(&app, json!({ "events": events })))
+    let (events, pruned_through) = app.node_history(&caller, &id, after.wanted()?).await?;
+    let told = json!({ "events": events, "pruned_through": pruned_through });
+    Ok(Reply::seen(&app, told))
 }

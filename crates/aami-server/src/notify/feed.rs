@@ -42,6 +42,8 @@ pub(crate) struct Read {
     pub(crate) events: Vec<Arc<Event>>,
     /// No other event of the lane has a number up to this.
     pub(crate) through: u64,
+    /// Up to where events that may have been meant were kept no longer.
+    pub(crate) lost_through: Option<u64>,
 }
 
 impl Feed {
@@ -57,6 +59,7 @@ impl Feed {
                 .cloned()
                 .collect(),
             through: ring.through.max(after),
+            lost_through: None,
         })
     }
 
@@ -73,6 +76,7 @@ impl Feed {
                 .map(Arc::new)
                 .collect(),
             through: page.last_seq,
+            lost_through: Some(page.pruned_through).filter(|pruned| *pruned > after),
         })
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::gap;
 use super::gauge::{Gauge, back_off};
 use super::outlet::{Destination, Letter, Outcome, Shared, Verdict, via};
 use super::wire::Wire;
@@ -122,6 +123,9 @@ impl Lane {
             let app = self.app.clone();
             match app.notify.feed.read(&app, self.seq, self.number).await {
                 Ok(read) => {
+                    if let Some(through) = read.lost_through {
+                        gap::say(&app, &self.destination, &self.gauge, through).await;
+                    }
                     for event in &read.events {
                         self.unless_outdated().await;
                         if self.destination.wants(event) {

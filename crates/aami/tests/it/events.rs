@@ -9,6 +9,11 @@ use crate::plane::{Plane, Said};
 /// What is said beside the data where some is missing.
 const GONE: &str = "kept no longer";
 
+fn node(plane: &Plane, name: &str) {
+    let made = plane.aami(&["nodes", "add", name, "--ip", "192.0.2.1"]);
+    assert_eq!(made.exit, 0, "{made:?}");
+}
+
 fn group(plane: &Plane, name: &str) {
     let made = plane.aami(&["groups", "create", name]);
     assert_eq!(made.exit, 0, "{made:?}");
@@ -18,6 +23,7 @@ fn group(plane: &Plane, name: &str) {
 fn whoever_asks_for_what_is_kept_no_longer_is_told_so_in_one_line() {
     // Given events of which all are kept: nothing is said about them
     let mut plane = Plane::start_with(&[("AAMI_HISTORY_KEEP", "1s")]);
+    node(&plane, "gpu-old");
     group(&plane, "old");
     let list = |plane: &Plane, after: &str| -> Said { plane.aami(&["events", "list", "--after", after]) };
     let whole = list(&plane, "1");
@@ -51,6 +57,15 @@ fn whoever_asks_for_what_is_kept_no_longer_is_told_so_in_one_line() {
     assert!(json.err.contains(GONE), "{json:?}");
     let audit = plane.aami(&["audit", "list", "--after", "1"]);
     assert!(audit.err.contains(GONE), "{audit:?}");
+    // so it is of a node's own, unless it begins with its registration;
+    let of_old = plane.aami(&["nodes", "history", "gpu-old"]);
+    assert!(of_old.err.contains(GONE), "{of_old:?}");
+    node(&plane, "gpu-new");
+    let of_new = plane.aami(&["nodes", "history", "gpu-new"]);
+    assert!(
+        of_new.out.contains("node.registered") && !of_new.err.contains(GONE),
+        "{of_new:?}"
+    );
     // who wants nothing beside the data gets nothing beside it,
     let quiet = plane.aami(&["events", "list", "--after", "1", "--quiet"]);
     assert_eq!(quiet.err, "", "{quiet:?}");
@@ -64,10 +79,11 @@ fn whoever_asks_for_what_is_kept_no_longer_is_told_so_in_one_line() {
         rest.out.contains("group.created") && !rest.err.contains(GONE),
         "{rest:?}"
     );
+    let rest = plane
+        .aami(&["events", "list", "--after", &number, "-o", "json"])
+        .json();
     assert_eq!(
-        plane
-            .aami(&["events", "list", "--after", &number, "-o", "json"])
-            .json()[0]["data"],
+        rest.as_array().unwrap().last().unwrap()["data"],
         json!({ "name": "new" })
     );
 }

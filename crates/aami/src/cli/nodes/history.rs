@@ -6,12 +6,15 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::cli::events::list::table;
+use crate::cli::events::say_what_is_gone;
 use crate::cli::failure::Failure;
 use crate::cli::find;
 use crate::cli::session::Session;
 
 /// Events asked for at once.
 const PAGE: usize = 500;
+/// What a history begins with of which nothing is gone.
+const FIRST: &str = "node.registered";
 
 /// Show what happened to one node
 #[derive(Debug, Args)]
@@ -30,16 +33,19 @@ pub(crate) struct History {
 #[derive(Debug, Deserialize)]
 struct Told {
     events: Vec<Event>,
+    #[serde(default)]
+    pruned_through: u64,
 }
 
 impl History {
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
         let id = find::node(session, &self.node)?.id;
-        let mut after = self.after;
+        let (mut after, mut pruned) = (self.after, 0);
         let mut events: Vec<Event> = Vec::new();
         loop {
             let path = format!("/api/v1/nodes/{id}/history?after={after}&limit={PAGE}");
             let page: Told = session.client.get(&path)?;
+            pruned = pruned.max(page.pruned_through);
             let last = page.events.last().map(|event| event.seq);
             let full = page.events.len() >= PAGE;
             events.extend(page.events);
@@ -47,6 +53,10 @@ impl History {
                 Some(last) if full => after = last,
                 _ => break,
             }
+        }
+        let is_whole = events.first().is_some_and(|event| event.kind == FIRST);
+        if self.after > 0 || !is_whole {
+            say_what_is_gone(session, "events", self.after, pruned);
         }
         session.screen.show(&events, |wide| table(&events, wide))?;
         Ok(Exit::Ok)
