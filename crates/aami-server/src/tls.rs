@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use aami_model::{Code, code};
 use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::Config;
@@ -90,10 +90,15 @@ pub(crate) fn identity(
     })
 }
 
-/// Judges a certificate of the operator's before anything is changed for it: whether both files can be read, and the
-/// key is the certificate's.
-pub fn judge_certificate(chain: &Path, key: &Path) -> Result<(), TlsError> {
-    shown(certificates(chain)?, private_key(key)?)?;
+/// Judges a certificate of the operator's before anything is changed for it: whether both files hold what they are for,
+/// and the key is the certificate's. Each with what was read of it, for it may be a pipe that can be read once.
+pub fn judge_certificate(chain: (&Path, &str), key: (&Path, &str)) -> Result<(), TlsError> {
+    let certificates = CertificateDer::pem_slice_iter(chain.1.as_bytes()).collect();
+    let certificates = usable_chain(chain.0, certificates)?;
+    shown(
+        certificates,
+        usable_key(key.0, PrivateKeyDer::from_pem_slice(key.1.as_bytes()))?,
+    )?;
     Ok(())
 }
 
@@ -109,13 +114,21 @@ fn shown(
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    usable_chain(
+        path,
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect),
+    )
+}
+
+fn usable_chain(
+    path: &Path,
+    read: Result<Vec<CertificateDer<'static>>, pem::Error>,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let unusable = |why: String| TlsError::File {
         path: path.to_owned(),
         why,
     };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| unusable(error.to_string()))?;
+    let chain = read.map_err(|error| unusable(error.to_string()))?;
     if chain.is_empty() {
         Err(unusable("it holds no certificate".to_owned()))
     } else {
@@ -124,7 +137,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| TlsError::File {
+    usable_key(path, PrivateKeyDer::from_pem_file(path))
+}
+
+fn usable_key(
+    path: &Path,
+    read: Result<PrivateKeyDer<'static>, pem::Error>,
+) -> Result<PrivateKeyDer<'static>, TlsError> {
+    read.map_err(|error| TlsError::File {
         path: path.to_owned(),
         why: error.to_string(),
     })

@@ -293,7 +293,7 @@ fn password(text: &str, from: &str) -> Result<Given, Failure> {
 fn certificate(chain: &Path, key: &Path) -> Result<Certificate, Failure> {
     let unusable = code::CERTIFICATE_UNUSABLE;
     let (chain_text, key_text) = (text(chain, unusable)?, text(key, unusable)?);
-    aami_server::judge_certificate(chain, key).map_err(|error| {
+    aami_server::judge_certificate((chain, &chain_text), (key, &key_text)).map_err(|error| {
         let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
         Failure::found(
             unusable,
@@ -309,6 +309,30 @@ fn certificate(chain: &Path, key: &Path) -> Result<Certificate, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_from_a_pipe_is_read_once() {
+        // What a shell makes of `<(...)`, and whoever hands a key over without leaving it on a disk.
+        let folder = tempfile::tempdir().unwrap();
+        let [chain, key] = ["chain", "key"].map(|name| folder.path().join(name));
+        for pipe in [&chain, &key] {
+            let rights = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+            rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, rights, 0).unwrap();
+        }
+        for (pipe, text) in [(chain.clone(), "no certificate"), (key.clone(), "hunter2")] {
+            std::thread::spawn(move || std::fs::write(pipe, text));
+        }
+        let (judged, verdict) = std::sync::mpsc::channel();
+        std::thread::spawn(move || judged.send(certificate(&chain, &key).err()));
+        let wait = std::time::Duration::from_secs(20);
+        let failure = verdict.recv_timeout(wait).expect("it waits for nobody").unwrap();
+        assert_eq!(failure.code(), Some(code::CERTIFICATE_UNUSABLE));
+        let said = failure.to_string();
+        assert!(
+            said.contains("holds no certificate") && !said.contains("hunter2"),
+            "{said}"
+        );
+    }
 
     #[test]
     fn a_password_is_one_line_and_is_never_repeated() {
