@@ -69,13 +69,15 @@ tidy: ## the house rules and the generated files
 	@$(XTASK) tidy
 	@$(XTASK) explain --check
 	@$(XTASK) scripts --check
+	@$(XTASK) picture --check
 
 .PHONY: generate
-generate: ## write the generated files anew (docs/explain, openapi, the configuration's schema)
+generate: ## write the generated files anew (docs/explain, openapi, the configuration's schema, the picture)
 	@$(XTASK) explain
 	@$(XTASK) openapi
 	@$(XTASK) schema
 	@$(XTASK) scripts
+	@$(XTASK) picture
 
 .PHONY: agent
 agent: ## the node's binary, static: target/dist/ARCH/aami-agent (ARCH="amd64 arm64")

@@ -1,5 +1,5 @@
 //! Chores of the house, run as `cargo xtask NAME`: the house rules (`tidy`) and the files that are
-//! generated from the code (`explain`, `openapi`, `schema`, `scripts`), and the release folder (`dist`).
+//! generated from the code (`explain`, `openapi`, `schema`, `scripts`, `picture`), and the release folder (`dist`).
 //!
 //! Nothing here is shipped, and nothing that is shipped depends on it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -8,6 +8,7 @@ mod dist;
 mod explain;
 mod house;
 mod openapi;
+mod picture;
 mod schema;
 mod scripts;
 mod tidy;
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         ["schema"] => schema::write(&root),
         ["scripts"] => scripts::write(&root),
         ["scripts", "--check"] => scripts::check(&root),
+        ["picture"] => picture::write(&root),
+        ["picture", "--check"] => picture::check(&root),
         ["dist", words @ ..] => dist::run(&root, words),
         _ => {
             eprint!("{USAGE}");
