@@ -13,7 +13,8 @@ use rig::Place;
 use rig::engines::Prometheus;
 use serde_json::{Value, json};
 
-use crate::plane::{Plane, until};
+use crate::agent;
+use crate::plane::{Plane, Said, until};
 
 /// A Prometheus that reads the rules of a folder.
 fn prometheus_of(folder: &Path, rules: &Path) -> Prometheus<'static> {
@@ -198,7 +199,7 @@ impl Node {
 
     fn start(&mut self) {
         let log = fs::File::create(self.root.path().join("log")).unwrap();
-        let daemon = Command::new(agent())
+        let daemon = Command::new(agent::agent())
             .args(["daemon", "--metrics", "127.0.0.1:0", "--root"])
             .arg(self.root.path())
             .env_clear()
@@ -208,6 +209,17 @@ impl Node {
             .spawn()
             .unwrap();
         self.daemon = Some(daemon);
+    }
+
+    /// A command, and a daemon that begins meanwhile: then it asks at once, and from then on every few seconds.
+    fn begins_during(&mut self, plane: &Plane, arguments: &[&str]) -> Said {
+        self.kill();
+        let mut command = plane.command(arguments);
+        std::thread::scope(|scope| {
+            let said = scope.spawn(move || Said::by(&mut command));
+            self.start();
+            said.join().unwrap()
+        })
     }
 
     /// As a power cut ends it: nothing is said, and nothing put in order.
@@ -229,28 +241,6 @@ impl Drop for Node {
     }
 }
 
-/// The agent, built from this tree.
-fn agent() -> PathBuf {
-    let profile = Path::new(env!("CARGO_BIN_EXE_aami")).parent().unwrap();
-    let mut build = Command::new(env!("CARGO"));
-    build.args([
-        "build",
-        "--quiet",
-        "--workspace",
-        "--bin",
-        "aami-agent",
-        "--target-dir",
-    ]);
-    build
-        .arg(profile.parent().unwrap())
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
-    if profile.ends_with("release") {
-        build.arg("--release");
-    }
-    assert!(build.status().unwrap().success());
-    profile.join("aami-agent")
-}
-
 fn state(plane: &Plane, name: &str) -> Value {
     plane.aami(&["prometheuses", "show", name, "-o", "json"]).json()["state"].clone()
 }
@@ -261,10 +251,9 @@ fn an_agent_brings_rules_to_the_prometheus_of_its_node_whenever_it_dies() {
     let plane = Plane::start();
     let mut node = Node::enrolled(&plane, "mon-1");
     let prometheus = prometheus_of(&node.root.path().join("prometheus"), &node.rules());
-    node.start();
     plane.add_prometheus("mon-1", &prometheus.url());
     // when a preset is applied, then it is loaded there, and the command says so.
-    let said = plane.aami(&["alerts", "apply-preset", "gpu-production"]);
+    let said = node.begins_during(&plane, &["alerts", "apply-preset", "gpu-production"]);
     assert_eq!(
         (said.exit, said.out.as_str()),
         (0, "✅ Applied preset gpu-production (8 rules)\n"),
@@ -284,7 +273,8 @@ fn an_agent_brings_rules_to_the_prometheus_of_its_node_whenever_it_dies() {
     ] {
         let note = node.rules().join(".aami-rules.json");
         let before = fs::read(&note).unwrap();
-        let said = plane.aami(&["alerts", "rules", "set", "--presets", presets, "--within", "0"]);
+        let set = ["alerts", "rules", "set", "--presets", presets, "--within", "0"];
+        let said = node.begins_during(&plane, &set);
         assert_eq!(said.exit, 0, "{said:?}");
         // It dies somewhere between the note of what was there and the note of what is.
         until("a change", || fs::read(&note).unwrap_or_default() != before);
@@ -301,7 +291,7 @@ fn an_agent_brings_rules_to_the_prometheus_of_its_node_whenever_it_dies() {
     // What its Prometheus refuses is told here, with why.
     let broken = node.rules().join("foreign.yaml");
     fs::write(&broken, "groups: [{name: a, rules: [{alert: B, expr: '((('}]}]\n").unwrap();
-    let said = plane.aami(&["alerts", "apply-preset", "storage"]);
+    let said = node.begins_during(&plane, &["alerts", "apply-preset", "storage"]);
     assert_eq!(said.exit, 1, "{said:?}");
     assert!(
         said.err.contains("ALERT_RULES_NOT_LOADED") && said.err.contains("mon-1: failed"),
@@ -309,7 +299,8 @@ fn an_agent_brings_rules_to_the_prometheus_of_its_node_whenever_it_dies() {
     );
     fs::remove_file(&broken).unwrap();
     // A Prometheus that is forgotten loses the rules that were brought there.
-    assert_eq!(plane.aami(&["prometheuses", "remove", "mon-1"]).exit, 0);
+    let said = node.begins_during(&plane, &["prometheuses", "remove", "mon-1"]);
+    assert_eq!(said.exit, 0, "{said:?}");
     until("an empty folder", || rules_in(&node.rules()).is_empty());
 }
 

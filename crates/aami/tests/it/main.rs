@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
 mod acceptance;
+mod agent;
 mod alerts;
 mod alerts_of_plane;
 mod batches;
@@ -19,6 +20,7 @@ mod file_fleet;
 mod fleet;
 mod maintenance;
 mod node_tokens;
+mod one_line;
 mod plane;
 #[allow(
     dead_code,

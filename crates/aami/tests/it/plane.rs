@@ -54,6 +54,7 @@ pub(crate) struct Plane {
     child: Option<Child>,
     /// What its environment says beside nothing.
     settings: Vec<(&'static str, String)>,
+    listen: String,
 }
 
 impl Plane {
@@ -63,7 +64,13 @@ impl Plane {
 
     /// With these settings in its environment.
     pub(crate) fn start_with(settings: &[(&'static str, &str)]) -> Self {
+        Self::start_at("127.0.0.1:0", settings)
+    }
+
+    /// At an address of its own.
+    pub(crate) fn start_at(listen: &str, settings: &[(&'static str, &str)]) -> Self {
         let mut plane = Self {
+            listen: listen.to_owned(),
             folder: tempfile::tempdir().unwrap(),
             child: None,
             settings: (settings.iter())
@@ -78,7 +85,7 @@ impl Plane {
     pub(crate) fn start_again(&mut self) {
         let _ = std::fs::remove_file(self.data().join("address"));
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let child = aami(&["server", "--listen", "127.0.0.1:0", "--log", "json", "--data-dir"])
+        let child = aami(&["server", "--listen", &self.listen, "--log", "json", "--data-dir"])
             .arg(self.data())
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())

@@ -1,205 +1,24 @@
 //! `aami up`: from nothing to one scraped node, by the real agent and the real Prometheus.
 
+mod stage;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::SystemTime;
 
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use rustix::process::Signal;
 
-use crate::plane::{Said, aami};
-
-/// The programs `aami up` finds beside itself and in the cache, made or fetched by the project's own
-/// tools where they are not there.
-struct Stage {
-    folder: tempfile::TempDir,
-    components: PathBuf,
-    ports: [u16; 3],
-}
-
-impl Stage {
-    fn set() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let profile = Path::new(env!("CARGO_BIN_EXE_aami")).parent().unwrap();
-        let mut build = Command::new(env!("CARGO"));
-        build.args([
-            "build",
-            "--quiet",
-            "--workspace",
-            "--bin",
-            "aami-agent",
-            "--target-dir",
-        ]);
-        build.arg(profile.parent().unwrap()).current_dir(&root);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        run(&mut build);
-        let cache = std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .unwrap_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cache"));
-        let components = cache.join("aami/components");
-        run(Command::new(root.join("scripts/fetch-components.sh")).arg(&components));
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            components,
-            ports: [free_port(), free_port(), free_port()],
-        }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn up(&self) -> Up {
-        let mut command = aami(&["up", "--data-dir"]);
-        command.arg(self.data()).arg("--components").arg(&self.components);
-        for (flag, port) in ["--port", "--prometheus-port", "--exporter-port"]
-            .iter()
-            .zip(self.ports)
-        {
-            command.arg(flag).arg(port.to_string());
-        }
-        let mut child = command
-            .env("HOME", self.folder.path())
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (send, lines) = channel();
-        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let aside = send.clone();
-        std::thread::spawn(move || {
-            BufReader::new(out)
-                .lines()
-                .map_while(Result::ok)
-                .all(|line| send.send(line).is_ok())
-        });
-        std::thread::spawn(move || {
-            BufReader::new(err)
-                .lines()
-                .map_while(Result::ok)
-                .all(|line| aside.send(line).is_ok())
-        });
-        Up {
-            child,
-            lines,
-            said: String::new(),
-        }
-    }
-
-    /// How Prometheus' rules stand; exit code 0 where it has what it should have.
-    fn prometheuses(&self) -> Said {
-        Said::by(aami(&["prometheuses", "list", "-o", "wide", "--data-dir"]).arg(self.data()))
-    }
-
-    fn nodes(&self) -> Value {
-        Said::by(aami(&["nodes", "list", "-o", "json", "--data-dir"]).arg(self.data())).json()
-    }
-}
-
-fn run(command: &mut Command) {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("0.0.0.0:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-/// A running `aami up`.
-struct Up {
-    child: Child,
-    lines: Receiver<String>,
-    said: String,
-}
-
-impl Up {
-    /// Reads what it says until its page is whole.
-    fn page(&mut self) -> String {
-        let deadline = Instant::now() + Duration::from_secs(150);
-        while !self.said.contains("Ctrl-C stops everything.") {
-            match self.lines.recv_timeout(Duration::from_secs(1)) {
-                Ok(line) => self.said.push_str(&format!("{line}\n")),
-                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
-                Err(_) => panic!("no page came; it said: {}", self.said),
-            }
-        }
-        self.said.clone()
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
-    }
-
-    fn end(&mut self) -> i32 {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
-            }
-            assert!(
-                Instant::now() < deadline,
-                "it did not end; it said: {}",
-                self.said
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Processes that name a folder on their command line.
-fn processes_of(folder: &Path) -> Vec<String> {
-    let folder = folder.to_str().unwrap();
-    fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(folder))
-        .collect()
-}
-
-fn until_gone(folder: &Path) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let left = processes_of(folder);
-        if left.is_empty() {
-            return;
-        }
-        assert!(Instant::now() < deadline, "still there: {left:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
+use crate::plane::{Said, until};
+use stage::Stage;
 
 #[test]
 fn from_nothing_to_one_scraped_node_and_back_again() {
-    // Given an empty folder
-    let stage = Stage::set();
+    // Given a user without root, with a home and what `make up` has fetched
+    let mut stage = Stage::for_a_user();
+    let before = stage.beside(&[]);
+    stage.fill_cache();
+    assert_eq!((stage.elsewhere(), stage.processes()), (vec![], vec![]));
 
     // when it is started
     let mut up = stage.up();
@@ -226,43 +45,46 @@ fn from_nothing_to_one_scraped_node_and_back_again() {
         (&"online".into(), 1)
     );
     // Prometheus is brought the rules about all of this;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
+    until("what Prometheus should have", || {
         let said = stage.prometheuses();
-        if said.exit == 0 && said.out.contains("local") {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{said:?}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+        said.exit == 0 && said.out.contains("local")
+    });
     // no secret stands on it, nor on anybody's command line, and nothing lies outside the two folders;
     let key = fs::read_to_string(stage.data().join("admin.key")).unwrap();
     assert!(!page.contains(key.trim()) && !page.contains("aami_"), "{page}");
-    for line in processes_of(&stage.data()) {
+    let running = stage.processes();
+    assert!(running.iter().any(|line| line.contains("prometheus")), "{running:?}");
+    for line in running {
         assert!(!line.contains("aami_") && !line.contains("aamik_"), "{line}");
     }
-    let home: Vec<_> = fs::read_dir(stage.folder.path())
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.file_name())
-        .collect();
-    assert_eq!(home, ["data"]);
+    let two = [stage.data(), stage.cache()];
+    assert_eq!((stage.beside(&two), stage.elsewhere()), (before.clone(), vec![]));
 
-    // Ctrl-C ends all of it;
-    up.signal(Signal::INT);
+    // Ctrl-C at the terminal, which tells the children too, ends all of it;
+    let node = first[0]["id"].as_str().unwrap();
+    let then = SystemTime::now();
+    let scrapes = stage.scrapes(node, then);
+    assert!(scrapes >= Some(1.0), "{scrapes:?}");
+    up.ctrl_c();
     assert_eq!(up.end(), 0, "{}", up.said);
-    until_gone(&stage.data());
+    stage.until_gone();
 
-    // a second start finds its data,
+    // a second start finds its data: the node, and what was measured of it,
     let mut up = stage.up();
-    let page = up.page();
-    assert!(page.contains("1 node online, scraped"), "{page}");
-    assert_eq!(stage.nodes()[0]["id"], first[0]["id"]);
+    up.enrolling();
+    let again = stage.nodes();
+    assert_eq!((&again[0]["id"], again.as_array().unwrap().len()), (&first[0]["id"], 1));
+    until("what was measured before", || stage.scrapes(node, then) == scrapes);
 
     // and when it is killed, nothing it started outlives it.
     up.signal(Signal::KILL);
     up.end();
-    until_gone(&stage.data());
+    stage.until_gone();
+    // Where the two folders are deleted, nothing is left.
+    for folder in two {
+        fs::remove_dir_all(folder).unwrap();
+    }
+    assert_eq!((stage.beside(&[]), stage.elsewhere()), (before, vec![]));
 }
 
 #[test]
@@ -298,33 +120,30 @@ fn ports_of_strangers_are_left_to_them() {
     // SIGTERM ends it as Ctrl-C does.
     up.signal(Signal::TERM);
     assert_eq!(up.end(), 0, "{}", up.said);
-    until_gone(&stage.data());
+    stage.until_gone();
 }
 
 #[test]
 fn a_second_one_on_the_same_folder_is_told_and_harms_nothing() {
     let stage = Stage::set();
     let mut up = stage.up();
-    up.page();
+    up.enrolling();
     let mut second = stage.up();
     assert_eq!(second.end(), 6);
     let said: Vec<String> = second.lines.iter().collect();
     assert!(said.iter().any(|line| line.contains("STORE_LOCKED")), "{said:?}");
-    assert_eq!(stage.nodes()[0]["status"], "online");
+    until("a node", || stage.nodes()[0]["status"] == "online");
 }
 
 #[test]
 fn told_to_stop_while_it_starts_it_leaves_nothing_running() {
     let stage = Stage::set();
     let mut up = stage.up();
-    while !up.said.contains("enrolling this machine") {
-        let line = up.lines.recv_timeout(Duration::from_secs(60)).unwrap();
-        up.said.push_str(&line);
-    }
-    up.signal(Signal::INT);
+    up.enrolling();
+    up.ctrl_c();
     assert_eq!(up.end(), 9, "{}", up.said);
-    until_gone(&stage.data());
-    // What was begun is no obstacle.
+    stage.until_gone();
+    // What was begun is no obstacle to the next start.
     assert!(stage.up().page().contains("1 node online, scraped"));
 }
 

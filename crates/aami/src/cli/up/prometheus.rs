@@ -83,6 +83,7 @@ impl Prometheus {
             itself: Some(format!("127.0.0.1:{port}")),
             rule_files: vec![format!("{}/*.yaml", seat.rules.display())],
             // One node and somebody who watches: soon rather than sparingly.
+            refresh: Duration::from_secs(1),
             scrape_interval: Duration::from_secs(5),
             ..Configuration::new(plane.cluster(), plane.url(), key.display().to_string(), 1)
         };
