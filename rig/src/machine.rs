@@ -272,7 +272,7 @@ impl Machine {
 
     /// Takes a picture of its file systems, as of a [`Node`](crate::Node).
     pub fn picture(&mut self) -> Result<Picture> {
-        picture::take(|script| self.sh(script))
+        picture::take(|script| self.sh(script), None)
     }
 
     /// What it wrote on its serial port since it was first switched on.

@@ -1,9 +1,12 @@
 //! Root file systems of Debian releases, made once each.
 
+use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{cache, tool};
 
@@ -55,6 +58,31 @@ impl Release {
         })
     }
 
+    /// The checksums of all its files, taken once.
+    pub(crate) fn sums(self) -> Result<Sums> {
+        let rootfs = self.rootfs()?;
+        let folder = cache::entry(&format!("sums-{}", self.codename()), &self.recipe(), |path| {
+            fs::create_dir(path)?;
+            // Whatever a node writes is younger than this.
+            fs::write(path.join("taken"), now.as_secs().to_string())?;
+            let mut command = Command::new("sh");
+            command
+                .args(["-c", "find . -xdev -type f -print0 | xargs -0 sha256sum -z"])
+                .current_dir(&rootfs);
+            Ok(fs::write(path.join("sums"), tool::run(&mut command)?)?)
+        })?;
+        let taken = fs::read_to_string(folder.join("taken"))?.parse()?;
+        let sums = fs::read_to_string(folder.join("sums"))?;
+        let of = sums.split_terminator('\0').map(|record| {
+            let (sum, path) = record.split_once("  .").context("no sum and path")?;
+            Ok((path.to_owned(), sum.to_owned()))
+        });
+        Ok(Sums {
+            taken,
+            of: of.collect::<Result<_>>()?,
+        })
+    }
+
     /// What a root file system is made of and how: another recipe is another one.
     pub(crate) fn recipe(self) -> String {
         format!("mmdebstrap minbase 2 {self:?} {PACKAGES:?}")
@@ -79,4 +107,13 @@ impl Release {
             .arg(format!("deb {} {} main", mirror.trim(), self.codename()));
         tool::run(&mut command).map(drop)
     }
+}
+
+/// The checksums of a root file system's files.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    /// When they were taken, in seconds since 1970: what changed on a node since then is not among them.
+    pub(crate) taken: u64,
+    /// SHA-256 by path.
+    pub(crate) of: HashMap<String, String>,
 }

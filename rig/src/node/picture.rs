@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Ended, Node};
+use crate::rootfs::Sums;
 
 /// What changes on any running system, whoever does nothing.
 const RESTLESS: &[&str] = &[
@@ -48,12 +49,18 @@ pub struct Picture {
 impl Node {
     /// Takes a picture of the whole file system with `/run` and `/tmp`, without what changes by itself.
     pub fn picture(&self) -> Result<Picture> {
-        take(|script| self.sh_within(Duration::from_secs(120), script, b""))
+        let shared = self.release.sums()?;
+        take(
+            |script| self.sh_within(Duration::from_secs(120), script, b""),
+            Some(&shared),
+        )
     }
 }
 
-/// As [`Node::picture`], wherever `sh` runs a script.
-pub(crate) fn take(mut sh: impl FnMut(&str) -> Result<Ended>) -> Result<Picture> {
+/// As [`Node::picture`], wherever `sh` runs a script. What a node did not change of the root file system it shares with
+/// others is not read again: its overlay gives every file that it changes, or that is changed in any fact, the time of
+/// that change, which nobody can set.
+pub(crate) fn take(mut sh: impl FnMut(&str) -> Result<Ended>, shared: Option<&Sums>) -> Result<Picture> {
     let mut in_one_piece = |script: &str| {
         let ended = sh(script)?;
         // A file that goes away while we look makes find and sha256sum end with 1; what is missing then shows.
@@ -68,14 +75,15 @@ pub(crate) fn take(mut sh: impl FnMut(&str) -> Result<Ended>) -> Result<Picture>
     let list = in_one_piece(
         "find / /run /tmp -xdev \\( -type s -o -type p \\) -prune -o -printf '%p\\t%y %m %U:%G %l\\0'",
     )?;
-    let sums = in_one_piece(
-        "find / /run /tmp -xdev -type f -not -path '/run/systemd/*' -print0 | xargs -0 sha256sum -z",
-    )?;
-    Picture::read(&list, &sums)
+    let own = shared.map_or_else(String::new, |shared| format!("-newerct @{}", shared.taken));
+    let sums = in_one_piece(&format!(
+        "find / /run /tmp -xdev -type f {own} -not -path '/run/systemd/*' -print0 | xargs -0 sha256sum -z"
+    ))?;
+    Picture::read(&list, &sums, shared)
 }
 
 impl Picture {
-    fn read(list: &str, sums: &str) -> Result<Self> {
+    fn read(list: &str, sums: &str, shared: Option<&Sums>) -> Result<Self> {
         let mut entries = BTreeMap::new();
         for record in list.split_terminator('\0') {
             let (path, facts) = record
@@ -85,11 +93,16 @@ impl Picture {
                 entries.insert(path.to_owned(), facts.trim_end().to_owned());
             }
         }
+        let mut own = BTreeMap::new();
         for record in sums.split_terminator('\0') {
             let (sum, path) = record
                 .split_once("  ")
                 .with_context(|| format!("unreadable: {record:?}"))?;
-            if let Some(facts) = entries.get_mut(path) {
+            own.insert(path, sum);
+        }
+        for (path, facts) in entries.iter_mut().filter(|(_, facts)| facts.starts_with("f ")) {
+            let shared = || shared?.of.get(path).map(String::as_str);
+            if let Some(sum) = own.get(path.as_str()).copied().or_else(shared) {
                 facts.push_str(" sha256:");
                 facts.push_str(sum);
             }
@@ -137,7 +150,7 @@ mod tests {
     use super::*;
 
     fn picture(list: &str, sums: &str) -> Picture {
-        Picture::read(list, sums).expect("it reads")
+        Picture::read(list, sums, None).expect("it reads")
     }
 
     #[test]
@@ -160,6 +173,21 @@ mod tests {
             ]
         );
         assert!(before.changes_in(&before).is_empty());
+    }
+
+    #[test]
+    fn what_a_node_did_not_change_has_the_sum_of_the_files_it_shares() {
+        let shared = Sums {
+            taken: 0,
+            of: [("/a", "11"), ("/b", "22"), ("/d", "44")]
+                .map(|(path, sum)| (path.to_owned(), sum.to_owned()))
+                .into(),
+        };
+        // It wrote to one of two, and put a folder in the place of a third.
+        let list = "/a\tf 644 0:0 \0/b\tf 644 0:0 \0/d\td 755 0:0 \0";
+        let picture = Picture::read(list, "23  /b\0", Some(&shared)).expect("it reads");
+        let facts: Vec<&str> = picture.entries.values().map(String::as_str).collect();
+        assert_eq!(facts, ["f 644 0:0 sha256:11", "f 644 0:0 sha256:23", "d 755 0:0"]);
     }
 
     #[test]
