@@ -15,6 +15,10 @@ XTASK := $(BUILD_BIN) xtask && target/debug/xtask
 # Test binaries of suites that boot nodes run as root; what compiles them does not.
 ROOT_RUNNER := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
 export CARGO_TERM_COLOR ?= auto
+# What is built once needs nothing kept for a next time.
+ifdef CI
+  export CARGO_INCREMENTAL ?= 0
+endif
 
 # Stories on nodes that take minutes each, for a new agent is watched for as long as it has to last: AAMI_FULL=1
 # brings them. The kill matrix of the same steps runs beside the code, and agent_trial:: on nodes, with an updater in a hurry.
@@ -30,10 +34,10 @@ ifeq ($(shell command -v cargo-nextest),)
 else
   NEXTEST_PROFILE := $(if $(CI),ci,default)
   RUN_TESTS := $(CARGO) nextest run $(LOCKED) --profile $(NEXTEST_PROFILE)
-  # Four at a time on two cores: tests wait for deadlines, nodes for their systemd, more than they work.
+  # More at a time than there are cores: tests wait for deadlines, nodes for their systemd, more than they work.
   # Always the whole workspace, and of its tests those meant: for a part of it cargo would compile all anew, with the
   # features of that part.
-  RUN_UNIT := $(RUN_TESTS) --test-threads 4 --workspace -E 'not package(rig)'
+  RUN_UNIT := $(RUN_TESTS) --test-threads 6 --workspace -E 'not package(rig)'
   RUN_RIG := $(RUN_TESTS) --workspace -E
   RUN_NODES := $(RUN_RIG) 'package(rig) & not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),, | test(/^$(LONG)/)))' --test-threads 4
   RUN_MACHINES := $(RUN_RIG) 'package(rig) & test(server_reset)'
@@ -110,8 +114,11 @@ prerequisites:
 
 .PHONY: test-build
 test-build:
-	@$(SUITE) build 600 $(CARGO) build $(LOCKED) --workspace --all-targets
-	@$(SUITE) agent 240 $(MAKE) --no-print-directory agent
+	@# Beside each other, for either has long ends that one processor is enough for.
+	@mkdir -p target; $(SUITE) agent 480 $(MAKE) --no-print-directory agent >target/agent.log 2>&1 & agent=$$!; \
+		trap "kill $$agent 2>/dev/null" INT TERM; \
+		$(SUITE) build 600 $(CARGO) build $(LOCKED) --workspace --all-targets; code=$$?; \
+		wait $$agent || code=1; cat target/agent.log; exit $$code
 	@$(SUITE) fetch 300 $(MAKE) --no-print-directory fetch
 
 # What tests stand on: engines, and as root the root file systems of nodes.
