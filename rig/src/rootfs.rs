@@ -64,6 +64,7 @@ impl Release {
         let folder = cache::entry(&format!("sums-{}", self.codename()), &self.recipe(), |path| {
             fs::create_dir(path)?;
             // Whatever a node writes is younger than this.
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
             fs::write(path.join("taken"), now.as_secs().to_string())?;
             let mut command = Command::new("sh");
             command
