@@ -149,6 +149,12 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     })
 }
 
+/// Whether a name is that of a draft of [`replace`]'s, whose process died, for a file whose name begins like this.
+pub fn is_draft(name: &str, file: &str) -> bool {
+    let of = name.strip_prefix('.').and_then(|name| name.strip_suffix(".new"));
+    of.is_some_and(|of| of.starts_with(file))
+}
+
 fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),

@@ -188,7 +188,7 @@ impl Folder {
             .flatten()
         {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(".aami-") && name.ends_with(".new") {
+            if whole_file::is_draft(&name, "aami-") || whole_file::is_draft(&name, NOTE) {
                 gone(&entry.path())?;
             }
         }

@@ -266,10 +266,18 @@ fn who_dies_in_the_middle_leaves_the_way_back() {
     let was = folder.before(&stage.owner).unwrap();
     folder.begin(&stage.owner, &was, &second).unwrap();
     fs::write(stage.folder().join("aami-group-b.yaml"), "B\n").unwrap();
-    fs::write(stage.folder().join(".aami-group-b.yaml.7.1.new"), "gr").unwrap();
+    let drafts = [
+        ".aami-group-b.yaml.7.1.new".to_owned(),
+        format!(".{NOTE}.7.2.new"),
+    ];
+    for draft in &drafts {
+        fs::write(stage.folder().join(draft), "gr").unwrap();
+    }
     stage.apply(&second).unwrap_err();
     assert_eq!(stage.files(), before);
-    assert!(!stage.folder().join(".aami-group-b.yaml.7.1.new").exists());
+    for draft in &drafts {
+        assert!(!stage.folder().join(draft).exists(), "{draft}");
+    }
     // and when it takes them, then they are there.
     played.refuses.store(false, Ordering::SeqCst);
     stage.apply(&second).unwrap();
