@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use rig::{Net, Node, Release};
 
-use crate::site::{Site, Typing as _, is_as_before};
+use crate::site::{Site, Typing as _, is_as_before, lean};
 use stage::{AGENT, Stage};
 
 #[test]
@@ -81,6 +81,27 @@ fn a_port_is_said_in_the_documents_own_words() -> Result<()> {
     for part in &wanted {
         ensure!(text.contains(part.as_str()), "no {part:?} in\n{text}");
     }
+
+    // The operator's program says the same of it, and takes a server for meant where nobody says.
+    node.write("/srv/aami", &std::fs::read(lean("aami")?)?, 0o755)?;
+    let operators = node.types(&format!("/srv/aami preflight {arguments}"))?;
+    ensure!(
+        operators.code == 1 && operators.stdout == said.stdout,
+        "{}\ninstead of\n{text}",
+        operators.all()
+    );
+    let unasked = arguments.replace("--mode server", "--json");
+    let unasked = node.types(&format!("/srv/aami preflight {unasked}"))?;
+    let told: serde_json::Value = serde_json::from_str(&unasked.stdout).with_context(|| unasked.all())?;
+    ensure!(
+        unasked.code == 1 && told["mode"] == "server" && told["runtime"] == "systemd",
+        "{told}"
+    );
+    ensure!(
+        told["mode_because"] == "that is what this program installs",
+        "{}",
+        told["mode_because"]
+    );
 
     let report = stage.look("", &arguments)?;
     let port = &report.json["checks"]["ports"]["3000"];

@@ -173,6 +173,10 @@ fn machine() -> Vec<Fault> {
         )
         .warns(),
         over("a low limit of open files", "LIMIT_TOO_LOW", "512", "limits", "/proc/1/limits"),
+        // Everything but these is as before: a look in a place of its own that they were taken out of.
+        fault("no control groups", "CGROUPS_MISSING", "No control groups", "", "")
+            .after(r#"unshare --mount sh -c 'umount --recursive --lazy /sys/fs/cgroup && exec "$0" "$@"'"#),
+        over("a controller that is switched off", "CONTROLLERS_OFF", "switched off: memory", "cgroups-off", "/proc/cgroups").warns(),
         over("no mount namespaces", "NAMESPACES_DISABLED", "max_mnt_namespaces", "zero", "/proc/sys/user/max_mnt_namespaces"),
         fault("a user namespace", "USER_NAMESPACE", "ordinary user", "", "")
             .after("unshare --user --map-root-user")
@@ -490,6 +494,15 @@ fn permissions() -> Vec<Fault> {
             "empty",
             "/etc/passwd",
         ),
+        // A container has a /sys of its own, which takes more.
+        fault(
+            "SELinux that is enforcing",
+            "SELINUX_ENFORCING",
+            "SELinux is enforcing",
+            "mount -o remount,rw /sys; mkdir -p /sys/fs/selinux && echo 1 > /sys/fs/selinux/enforce",
+            "rm -r /sys/fs/selinux",
+        )
+        .warns(),
         fault(
             "another installer at work",
             "LOCKED",
@@ -541,6 +554,16 @@ fn hardware() -> Vec<Fault> {
         smi(
             machine("a GPU tool that fails", "VENDOR_TOOL_FAILED", "nvidia-smi", "bus-nvidia", "modules-nvidia"),
             "smi-broken",
+        )
+        .and(nodes.0, nodes.1),
+        smi(
+            machine("a GPU that its tool does not show", "GPU_LOST", "0000:18:00.0", "bus-nvidia", "modules-nvidia"),
+            "smi-none",
+        )
+        .and(nodes.0, nodes.1),
+        smi(
+            machine("a GPU that fell off the bus", "GPU_LOST", "GPU is lost", "bus-nvidia", "modules-nvidia"),
+            "smi-lost",
         )
         .and(nodes.0, nodes.1),
         smi(

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use rig::{Net, Node, Release};
 
 use super::faults::{self, Fault, Say};
-use super::stage::{Stage, Strangers};
+use super::stage::{AGENT, OLD_CA, Stage, Strangers};
 use crate::site::{Site, is_as_before};
 
 /// How long the whole matrix may take. Alone on two processors it takes under a minute; it shares them with
@@ -28,6 +28,8 @@ fn every_fault_is_named_before_the_first_change() -> Result<()> {
     let node = Node::boot(&net, Release::Bookworm, "node1")?;
     let stage = Stage::set(&node, &site)?;
     faults::prepare(&node)?;
+    let old = std::fs::read(pages.path().join(OLD_CA))?;
+    node.write(&format!("/srv/f/{OLD_CA}"), &old, 0o644)?;
     let portal = strangers.portal.address().to_string();
     let all = faults::all(&site.host().address().to_string(), &portal);
     ensure!(all.len() >= 60, "{} faults are too few", all.len());
@@ -48,6 +50,7 @@ fn every_fault_is_named_before_the_first_change() -> Result<()> {
         }
     }
     let took = began.elapsed();
+    at_once(&node, &stage, &all)?;
 
     table(&all, &missed, took);
     let known = |name: &str| KNOWN_MISSES.iter().any(|(known, _)| *known == name);
@@ -101,6 +104,86 @@ fn one(node: &Node, stage: &Stage<'_>, fault: &Fault) -> Result<Result<(), Strin
         return Ok(Err(format!("{:?} is not named in {message:?}", fault.names)));
     }
     Ok(Ok(()))
+}
+
+/// Faults of every category that one machine can have together.
+const TOGETHER: [&str; 6] = [
+    "an old kernel",
+    "an image's machine-id",
+    "programs that may not be run",
+    "our unit masked",
+    "a stranger on the exporter's port",
+    "a lock of /etc/passwd left empty",
+];
+/// And what is worth a warning there.
+const WARNING: &str = "ufw with the port closed";
+
+/// Several faults at once: each is said in the same look, with its own sentence, and by each form of it. With `--quiet`
+/// there are errors and nothing else, with `--verbose` what everything was measured by.
+fn at_once(node: &Node, stage: &Stage<'_>, all: &[Fault]) -> Result<()> {
+    let find = |name: &str| {
+        all.iter()
+            .find(|fault| fault.name == name)
+            .context(name.to_owned())
+    };
+    let errors = TOGETHER.into_iter().map(find).collect::<Result<Vec<_>>>()?;
+    let warning = find(WARNING)?;
+    let both = || errors.iter().copied().chain([warning]);
+    for fault in both() {
+        node.sh(&format!("set -e\n{}", fault.inject))?.ok()?;
+    }
+    let arguments = stage.node_arguments();
+    let seen = stage.look("", &arguments);
+    let types = |detail: &str| node.sh(&format!("{AGENT} preflight {arguments} {detail}"));
+    let (usual, quiet, verbose) = (types("")?, types("--quiet")?, types("--verbose")?);
+    let heals: Vec<&Fault> = both().collect();
+    for fault in heals.into_iter().rev() {
+        node.sh(&format!("set -e\n{}", fault.heal))?.ok()?;
+    }
+
+    let seen = seen?;
+    let (found, warned) = seen.issues();
+    for fault in &errors {
+        ensure!(
+            found.iter().any(|code| code == fault.code),
+            "{} is missing in {found:?}",
+            fault.code
+        );
+        let sentence = seen.message(fault.code);
+        ensure!(sentence.contains(fault.names), "{}: {sentence:?}", fault.name);
+        let code = format!("Code: {} (", fault.code);
+        for (form, said) in [("usual", &usual), ("quiet", &quiet), ("verbose", &verbose)] {
+            ensure!(said.code == 1, "{form}: exit {}", said.code);
+            ensure!(
+                said.stdout.contains(&code),
+                "{form}: no {code:?} in\n{}",
+                said.stdout
+            );
+        }
+    }
+    ensure!(
+        found.len() == errors.len(),
+        "{found:?} instead of {}",
+        errors.len()
+    );
+    ensure!(warned.iter().any(|code| code == warning.code), "{warned:?}");
+    let result = format!("Result: {} issues found\n", errors.len());
+    for said in [&usual, &verbose] {
+        ensure!(
+            said.stdout.contains(&result) && said.stdout.contains("WARNINGS:\n"),
+            "{}",
+            said.stdout
+        );
+    }
+    ensure!(quiet.stdout.starts_with("ERRORS:\n"), "{}", quiet.stdout);
+    ensure!(!quiet.stdout.contains(warning.code), "{}", quiet.stdout);
+    let source = "from /proc/net/tcp, /proc/net/tcp6";
+    ensure!(
+        verbose.stdout.contains(source) && !usual.stdout.contains(source),
+        "{}",
+        verbose.stdout
+    );
+    Ok(())
 }
 
 fn table(all: &[Fault], missed: &[(&str, String)], took: Duration) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rig::engines::{Nginx, Site as Folder};
 use rig::{Host, Net, Node, wait_until};
 use serde_json::Value;
@@ -11,6 +12,9 @@ use crate::site::Site;
 
 /// Where the agent lies on the node; a folder that everybody may enter.
 pub(super) const AGENT: &str = "/srv/aami-agent";
+/// Where the portal's host answers with a certificate that has run out, and the file with the CA that signed it.
+pub(super) const OLD: u16 = 8443;
+pub(super) const OLD_CA: &str = "old-ca.pem";
 /// What a captive portal sends.
 const PAGE: &str = "<!DOCTYPE html>\n<html><body>Please accept the terms of this network.</body></html>\n";
 
@@ -196,13 +200,38 @@ impl Strangers {
         std::fs::write(pages.join("page.html"), PAGE)?;
         std::fs::write(pages.join("components.toml"), "format = 1\n")?;
         std::fs::write(pages.join("other.json"), "{\"status\":\"up\"}\n")?;
+        let address = self.portal.address();
+        let old = old_certificate(&address.to_string(), pages)?;
         Nginx::start(
             &self.portal,
-            &Folder::of(pages).with(
-                "location /page/ { rewrite ^ /page.html break; }\n\
-                 location /other/ { rewrite ^ /other.json break; }\n\
-                 location /ill/ { return 503; }",
-            ),
+            &Folder::of(pages)
+                .with(
+                    "location /page/ { rewrite ^ /page.html break; }\n\
+                     location /other/ { rewrite ^ /other.json break; }\n\
+                     location /ill/ { return 503; }",
+                )
+                .with(&format!("listen {address}:{OLD} ssl;\n{old}")),
         )
     }
+}
+
+/// A certificate for an address that was valid in 2020, and its CA, which still is, in `folder`; what nginx is told of it.
+fn old_certificate(address: &str, folder: &std::path::Path) -> Result<String> {
+    let mut of_ca = CertificateParams::default();
+    of_ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(of_ca, KeyPair::generate()?)?;
+    let mut of_server = CertificateParams::new(vec![address.to_owned()])?;
+    of_server.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    of_server.not_after = rcgen::date_time_ymd(2020, 12, 31);
+    let key = KeyPair::generate()?;
+    let certificate = of_server.signed_by(&key, &ca)?;
+    let (chain, secret) = (folder.join("old.pem"), folder.join("old.key"));
+    std::fs::write(folder.join(OLD_CA), ca.pem())?;
+    std::fs::write(&chain, certificate.pem())?;
+    std::fs::write(&secret, key.serialize_pem())?;
+    Ok(format!(
+        "ssl_certificate {}; ssl_certificate_key {};",
+        chain.display(),
+        secret.display()
+    ))
 }

@@ -1,5 +1,6 @@
 //! What is wrong with the way to others: names, addresses, captive portals, proxies.
 
+use super::super::stage::{OLD, OLD_CA};
 use super::{Fault, STOP, Say, fault, start, stranger};
 
 pub(super) fn network(control: &str, portal: &str) -> Vec<Fault> {
@@ -32,11 +33,15 @@ pub(super) fn network(control: &str, portal: &str) -> Vec<Fault> {
             .on(Say::This(format!("--mode node --server {control_url} --ca-file /srv/none.pem"))),
         fault("a CA file that is none", "CA_FILE_INVALID", "/srv/page.html", "", "")
             .on(Say::This(format!("--mode node --server {control_url} --ca-file /srv/page.html"))),
+        fault("a server whose certificate has run out", "CERTIFICATE_EXPIRED", "not valid now", "", "")
+            .on(Say::This(format!("--mode node --server https://{portal}:{OLD} --ca-file /srv/f/{OLD_CA}"))),
         fault("no loopback", "LOOPBACK_DOWN", "loopback", "ip link set lo down", "ip link set lo up"),
     ];
     for (name, file, side) in [
         ("a clock decades ahead", "clock-1994", "ahead of"),
         ("a clock decades behind", "clock-2099", "behind"),
+        ("a clock a year behind", "clock-year", "behind"),
+        ("a clock minutes ahead", "clock-minutes", "ahead of"),
     ] {
         let arguments = "--mode node --server http://127.0.0.1:8091".to_owned();
         all.push(

@@ -23,6 +23,13 @@ printf 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n' > proxy-403
 body='{"status":"ok","service":"aami","version":"0.1.0"}'
 printf 'HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s' ${#body} "$body" > clock-1994
 printf 'HTTP/1.1 200 OK\r\nDate: Fri, 06 Nov 2099 08:49:37 GMT\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s' ${#body} "$body" > clock-2099
+dated() {
+  printf 'HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s' \
+    "$(LC_ALL=C date -u -d "$2" '+%a, %d %b %Y %H:%M:%S GMT')" ${#body} "$body" > "$1"
+}
+dated clock-minutes '20 minutes ago'
+dated clock-year 'next year'
+printf '#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t3\t2\t1\nmemory\t0\t1\t0\npids\t8\t2\t1\n' > cgroups-off
 # A machine with GPUs, as its bus and its modules look.
 gpu() { mkdir -p "$1/0000:18:00.0"; echo 0x10de > "$1/0000:18:00.0/vendor"; echo 0x030200 > "$1/0000:18:00.0/class"; }
 gpu bus-bare
@@ -39,6 +46,15 @@ END
 cat > smi-broken <<'END'
 #!/bin/sh
 echo 'NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.'; exit 9
+END
+# nvidia-smi(1), RETURN VALUE: 6 is "a query to find an object was unsuccessful", 15 "the GPU has fallen off the bus".
+cat > smi-none <<'END'
+#!/bin/sh
+echo 'No devices were found'; exit 6
+END
+cat > smi-lost <<'END'
+#!/bin/sh
+echo 'Unable to determine the device handle for GPU 0000:18:00.0: GPU is lost.  Reboot the system to recover this GPU'; exit 15
 END
 docker() { cat > "$1" <<END
 #!/bin/sh
@@ -61,4 +77,4 @@ sed -i 's/>\\&2/>\&2/' docker-*
 printf '#!/bin/sh\necho "Status: active"; echo; echo "22/tcp ALLOW Anywhere"\n' > ufw
 printf '#!/bin/sh\ncase "$1" in --state) echo running ;; --list-ports) echo 22/tcp ;; esac\n' > firewall-cmd
 printf '#!/bin/sh\n[ "$1" = --version ] && { echo "systemd 219"; exit 0; }\nexec /usr/bin/systemctl "$@"\n' > systemctl-219
-chmod 755 smi smi-broken docker-* ufw firewall-cmd systemctl-219
+chmod 755 smi smi-broken smi-none smi-lost docker-* ufw firewall-cmd systemctl-219
