@@ -63,7 +63,6 @@ impl Release {
         let rootfs = self.rootfs()?;
         let folder = cache::entry(&format!("sums-{}", self.codename()), &self.recipe(), |path| {
             fs::create_dir(path)?;
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
             // Whatever a node writes is younger than this.
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
             fs::write(path.join("taken"), now.as_secs().to_string())?;
