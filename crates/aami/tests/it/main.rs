@@ -22,6 +22,7 @@ mod maintenance;
 mod node_tokens;
 mod one_line;
 mod plane;
+mod preflight;
 #[allow(
     dead_code,
     unreachable_pub,
