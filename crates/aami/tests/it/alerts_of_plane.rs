@@ -274,8 +274,10 @@ fn an_agent_brings_rules_to_the_prometheus_of_its_node_whenever_it_dies() {
         let note = node.rules().join(".aami-rules.json");
         let before = fs::read(&note).unwrap();
         let set = ["alerts", "rules", "set", "--presets", presets, "--within", "0"];
-        let said = node.begins_during(&plane, &set);
+        node.kill();
+        let said = plane.aami(&set);
         assert_eq!(said.exit, 0, "{said:?}");
+        node.start();
         // It dies somewhere between the note of what was there and the note of what is.
         until("a change", || fs::read(&note).unwrap_or_default() != before);
         let moment = Instant::now() + Duration::from_millis(pause);
@@ -299,8 +301,9 @@ fn an_agent_brings_rules_to_the_prometheus_of_its_node_whenever_it_dies() {
     );
     fs::remove_file(&broken).unwrap();
     // A Prometheus that is forgotten loses the rules that were brought there.
-    let said = node.begins_during(&plane, &["prometheuses", "remove", "mon-1"]);
-    assert_eq!(said.exit, 0, "{said:?}");
+    node.kill();
+    assert_eq!(plane.aami(&["prometheuses", "remove", "mon-1"]).exit, 0);
+    node.start();
     until("an empty folder", || rules_in(&node.rules()).is_empty());
 }
 

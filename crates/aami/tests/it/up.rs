@@ -53,7 +53,10 @@ fn from_nothing_to_one_scraped_node_and_back_again() {
     let key = fs::read_to_string(stage.data().join("admin.key")).unwrap();
     assert!(!page.contains(key.trim()) && !page.contains("aami_"), "{page}");
     let running = stage.processes();
-    assert!(running.iter().any(|line| line.contains("prometheus")), "{running:?}");
+    assert!(
+        running.iter().any(|line| line.contains("prometheus")),
+        "{running:?}"
+    );
     for line in running {
         assert!(!line.contains("aami_") && !line.contains("aamik_"), "{line}");
     }
@@ -73,8 +76,13 @@ fn from_nothing_to_one_scraped_node_and_back_again() {
     let mut up = stage.up();
     up.enrolling();
     let again = stage.nodes();
-    assert_eq!((&again[0]["id"], again.as_array().unwrap().len()), (&first[0]["id"], 1));
-    until("what was measured before", || stage.scrapes(node, then) == scrapes);
+    assert_eq!(
+        (&again[0]["id"], again.as_array().unwrap().len()),
+        (&first[0]["id"], 1)
+    );
+    until("what was measured before", || {
+        stage.scrapes(node, then) == scrapes
+    });
 
     // and when it is killed, nothing it started outlives it.
     up.signal(Signal::KILL);
