@@ -99,21 +99,36 @@ fn a_captive_portals_page_is_taken_neither_for_the_script_nor_for_the_agent() ->
     )?;
     let portal = format!("http://{}", portal.address());
 
-    // Instead of the script: a shell makes nothing of it.
-    let said = node.types(&format!("curl -fsSL {portal}/bootstrap.sh | sudo sh"))?;
-    ensure!(said.code != 0, "{said:?}");
+    // Instead of the script: no shell makes anything of it, and each says so itself (2 is its word for what it cannot
+    // read, POSIX 2.8.1).
+    for shell in ["dash", "bash", "bash --posix", "busybox sh"] {
+        let said = node.types(&format!("curl -fsSL {portal}/bootstrap.sh | sudo {shell}"))?;
+        ensure!(said.code == 2 && said.stdout.is_empty(), "{shell}: {said:?}");
+    }
     // Instead of the control plane.
     let line = format!("/root/aami-agent bootstrap --token-file /root/token --plain-http --server {portal}");
-    let said = node.types(&line)?;
-    ensure!(said.code != 0 && said.all().contains("hint: "), "{said:?}");
+    let said = node.types_in_vain(&line, 1, "code: NOT_AAMI (")?;
+    ensure!(said.all().contains("DOCTYPE"), "{}", said.all());
     // Instead of the agent: the script is the real one, the download is not.
     let line = site.generic_script(
         node,
         &format!("--token-file /root/token --plain-http --server {portal}"),
     )?;
     node.types_in_vain(&line, 10, "CHECKSUM_MISMATCH")?;
-
     node.sh("rm -f /root/script")?;
+    prepared.is_untouched()?;
+    // Instead of an exporter, from a mirror: what was made ready for it goes again.
+    let line = format!(
+        "/root/aami-agent bootstrap --token-file /root/token --ca-file /root/ca.pem --server {} --mirror {portal}",
+        site.url()
+    );
+    node.types_in_vain(&line, 10, "code: NOT_A_PROGRAM (")?;
+    ensure!(
+        node.sh("ls /opt/aami/*/node_exporter /etc/systemd/system/aami-*")?
+            .stdout
+            .is_empty()
+    );
+    node.types_well("/root/aami-agent uninstall")?;
     prepared.is_untouched()
 }
 

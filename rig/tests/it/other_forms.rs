@@ -12,13 +12,37 @@ fn wget_does_where_curl_is_missing() -> Result<()> {
     let node = Node::boot(&net, Release::Bullseye, "node1")?;
     node.sh("mv /usr/bin/curl /usr/bin/curl.away")?.ok()?;
     let token = site.token(&["--name", "rack"])?;
-
-    // wget knows no pins: it is told the CA, which somebody brought.
     node.write(
         "/root/ca.pem",
         &std::fs::read(site.data().join("tls/ca.pem"))?,
         0o644,
     )?;
+    // Another control plane's CA, which is not this one's.
+    let other = Site::start_with(&net, "other", &[], &[])?;
+    node.write(
+        "/root/wrong.pem",
+        &std::fs::read(other.data().join("tls/ca.pem"))?,
+        0o644,
+    )?;
+    let before = node.picture()?;
+
+    // Who answers cannot be trusted: wget says so (5 is its word for TLS) and the shell gets nothing,
+    let said = node.types(&format!(
+        "bash -o pipefail -c \"wget -nv -O- --ca-certificate=/root/wrong.pem {}/bootstrap.sh | sudo sh\"",
+        site.url()
+    ))?;
+    ensure!(
+        said.code == 5 && said.all().contains("certificate") && said.stdout.is_empty(),
+        "{said:?}"
+    );
+    // and the script, had by other means, does not fetch an agent that way either.
+    let told = format!("--token {} --server {} --ca-file", token.secret, site.url());
+    let script = site.generic_script(&node, &format!("{told} /root/wrong.pem"))?;
+    node.types_in_vain(&script, 10, "[SERVER_NOT_TRUSTED]")?;
+    node.sh("rm -f /root/script")?;
+    is_as_before(&node, &before, "refusals")?;
+
+    // wget knows no pins: it is told the CA, which somebody brought.
     node.types_well(&format!(
         "wget -qO- --ca-certificate=/root/ca.pem --header='Authorization: Bearer {}' {}/bootstrap.sh | sudo sh",
         token.secret,
