@@ -323,7 +323,7 @@ mod tests {
             std::thread::spawn(move || std::fs::write(pipe, text));
         }
         let (judged, verdict) = std::sync::mpsc::channel();
-        std::thread::spawn(move || judged.send(certificate(&chain, &key).err()));
+        std::thread::spawn(move || drop(judged.send(certificate(&chain, &key).err())));
         let wait = std::time::Duration::from_secs(20);
         let failure = verdict.recv_timeout(wait).expect("it waits for nobody").unwrap();
         assert_eq!(failure.code(), Some(code::CERTIFICATE_UNUSABLE));
