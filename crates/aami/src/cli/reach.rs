@@ -115,14 +115,17 @@ impl Reach {
         let folders = self.folders(surroundings);
         let named = self.server.as_ref().or(surroundings.server.as_ref());
         // Its key and certificate are for the control plane it names, and for no other.
-        let configured = configured.filter(|configured| named.is_none_or(|named| *named == configured.url));
+        let plain = |url: &str| url.trim_end_matches('/').to_owned();
+        let is_named =
+            |configured: &&Server| named.is_none_or(|named| plain(named) == plain(&configured.url));
+        let configured = configured.filter(is_named);
         let key = self.key(surroundings, &folders, configured)?;
         let named = named.or(configured.map(|configured| &configured.url));
         // The folder whose control plane is meant: the one the key is from, else the one that was named.
         let folder = key.folder.as_ref().or(self.data_dir.as_ref());
         let local = folder.and_then(|folder| read_address(folder));
         let server = match (named, &local) {
-            (Some(named), _) => named.trim_end_matches('/').to_owned(),
+            (Some(named), _) => plain(named),
             (None, Some(local)) => local.clone(),
             (None, None) => USUAL.to_owned(),
         };

@@ -1,5 +1,6 @@
 //! `aami runs`: installations, as they report themselves. One file per verb.
 
+mod cancel;
 mod follow;
 mod list;
 mod show;
@@ -25,6 +26,7 @@ enum Verb {
     List(list::List),
     Show(show::Show),
     Follow(follow::Follow),
+    Cancel(cancel::Cancel),
 }
 
 impl Runs {
@@ -34,6 +36,7 @@ impl Runs {
             Verb::List(verb) => verb.run(&mut session),
             Verb::Show(verb) => verb.run(&mut session),
             Verb::Follow(verb) => verb.run(&mut session),
+            Verb::Cancel(verb) => verb.run(&mut session),
         }
     }
 }

@@ -311,6 +311,7 @@ fn a_dry_run_fails_where_the_command_fails_with_the_same_code() {
         "groups edit nobody --description x",
         "groups delete nobody",
         "batches cancel nobody",
+        "runs cancel nobody",
         "agents update nobody --version 1.4.0",
         "agents pause empty",
         "agents resume empty",

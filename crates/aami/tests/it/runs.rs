@@ -112,3 +112,46 @@ fn a_run_is_listed_shown_and_followed_to_its_end() {
     assert!(unfinished.out.contains("PORT_IN_USE"), "{unfinished:?}");
     assert_eq!(plane.aami(&["runs", "show", "no-such-run"]).exit, 5);
 }
+
+#[test]
+fn a_run_that_is_called_off_reports_no_more_and_one_that_is_done_stays() {
+    let plane = Plane::start();
+    let (installer, id) = opened(&plane);
+    installer.report(&id, events(begun(), 1)).unwrap();
+    // What would be done is said, and not done.
+    let cancel = |more: &[&str]| plane.aami(&[&["runs", "cancel", id.as_str()], more].concat());
+    let would = cancel(&["--dry-run"]);
+    assert!(
+        would.exit == 0 && would.out.contains("would be called off"),
+        "{would:?}"
+    );
+    let shown = plane.aami(&["runs", "show", id.as_str(), "-o", "json"]).json();
+    assert_eq!(shown["status"], "running");
+    // Called off, it is so; a second time as well.
+    for _ in 0..2 {
+        let off = cancel(&[]);
+        assert_eq!((off.exit, off.out), (0, format!("{id} is cancelled\n")));
+    }
+    assert!(cancel(&["--dry-run"]).out.contains("called off already"));
+    // Its credential has ended.
+    let more = vec![RunEventKind::RunFinished {
+        status: RunStatus::Completed,
+        duration_ms: 1,
+    }];
+    assert!(installer.report(&id, events(more.clone(), 5)).is_err());
+    assert_eq!(plane.aami(&["runs", "follow", id.as_str()]).exit, 1);
+
+    // One that is completed is not called off, by either.
+    let plane = Plane::start();
+    let (installer, id) = opened(&plane);
+    installer.report(&id, events(begun(), 1)).unwrap();
+    installer.report(&id, events(more, 5)).unwrap();
+    for more in [&[][..], &["--dry-run"]] {
+        let said = plane.aami(&[&["runs", "cancel", id.as_str(), "-o", "json"], more].concat());
+        assert!(
+            said.exit != 0 && said.err.contains("TRANSITION_REFUSED"),
+            "{said:?}"
+        );
+    }
+    assert_eq!(plane.aami(&["runs", "cancel", "no-such-run"]).exit, 5);
+}

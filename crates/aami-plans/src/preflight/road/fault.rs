@@ -113,7 +113,14 @@ impl Fault {
             ureq::Error::Io(error) => of_io(error),
             _ => Self::Tls,
         };
-        let fault = if by_proxy { fault.of_proxy() } else { fault };
+        // Once there is a way through the proxy, it is the server behind it that is slow.
+        let is_through = matches!(error, ureq::Error::Timeout(limit)
+            if !matches!(limit, ureq::Timeout::Resolve | ureq::Timeout::Connect));
+        let fault = if by_proxy && !is_through {
+            fault.of_proxy()
+        } else {
+            fault
+        };
         (fault, error.to_string())
     }
 }
@@ -177,6 +184,11 @@ mod tests {
             of(ureq::Error::Timeout(ureq::Timeout::Connect), false),
             "NO_ANSWER"
         );
+        // Behind a proxy, one that cannot be had is told apart from a server that is slow.
+        let late = |limit| of(ureq::Error::Timeout(limit), true);
+        assert_eq!(late(ureq::Timeout::Connect), "PROXY_UNREACHABLE");
+        assert_eq!(late(ureq::Timeout::RecvResponse), "NO_ANSWER");
+        assert_eq!(late(ureq::Timeout::Global), "NO_ANSWER");
         assert_eq!(of(io(io::ErrorKind::NetworkUnreachable), false), "NO_ROUTE");
         assert_eq!(
             of(tls(CertificateError::UnknownIssuer), false),

@@ -82,6 +82,7 @@ pub(super) const TABLE: &[(&str, Acts, Does)] = &[
     ("runs list", Acts::Plane, Does::Reads),
     ("runs show", Acts::Plane, Does::Reads),
     ("runs follow", Acts::Plane, Does::Reads),
+    ("runs cancel", Acts::Plane, Does::Changes),
     ("events list", Acts::Plane, Does::Reads),
     ("events follow", Acts::Plane, Does::Reads),
     ("audit list", Acts::Plane, Does::Reads),
