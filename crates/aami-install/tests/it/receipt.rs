@@ -1,7 +1,7 @@
 //! The receipt: old ones stay readable, lost ones are rebuilt from marks, broken ones are set aside.
 
-use aami_install::{Installer, Mode};
 use aami_install::receipt::{Before, Receipt, Recorded};
+use aami_install::{Installer, Mode};
 use aami_model::code;
 
 use crate::house::{House, options};
@@ -300,7 +300,10 @@ fn what_would_be_taken_back_is_told_of_a_lost_receipt_too() {
     std::fs::remove_dir_all(house.real("var/lib/aami")).unwrap();
     let before = house.picture();
     let told = recorded();
-    assert!(told.contains("/etc/systemd/system/node_exporter.service"), "{told}");
+    assert!(
+        told.contains("/etc/systemd/system/node_exporter.service"),
+        "{told}"
+    );
     assert!(!told.contains("/opt/aami/1.9.1/node_exporter"), "{told}");
     house.picture().must_be(&before, "looked at");
 }

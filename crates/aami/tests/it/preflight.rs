@@ -65,7 +65,10 @@ fn a_server_is_looked_at_and_every_form_tells_of_the_same() {
         let told = look(form);
         assert_eq!(told.exit, 1, "{told:?}");
         let told: Value = serde_json::from_str(&told.out).unwrap();
-        assert_eq!((&told["mode"], &told["passed"]), (&"server".into(), &false.into()));
+        assert_eq!(
+            (&told["mode"], &told["passed"]),
+            (&"server".into(), &false.into())
+        );
         for (category, keys) in [
             ("system", &["os", "cpu", "ram_gb", "disk_gb"][..]),
             ("software", &["docker", "docker_compose", "curl"]),
@@ -109,7 +112,13 @@ fn what_means_nothing_is_a_usage_error() {
         assert_eq!(said.exit, 2, "{wrong:?}: {said:?}");
         assert_eq!(said.out, "", "{wrong:?}");
     }
-    let nodes = Said::by(&mut aami(&["preflight", "--mode", "node", "--data-dir", "/srv/aami"]));
+    let nodes = Said::by(&mut aami(&[
+        "preflight",
+        "--mode",
+        "node",
+        "--data-dir",
+        "/srv/aami",
+    ]));
     assert_eq!(nodes.exit, 2, "{nodes:?}");
     assert!(nodes.err.contains("--data-dir"), "{nodes:?}");
 }
