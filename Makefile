@@ -39,7 +39,7 @@ else
   # features of that part.
   RUN_UNIT := $(RUN_TESTS) --test-threads 6 --workspace -E 'not package(rig)'
   RUN_RIG := $(RUN_TESTS) --workspace -E
-  RUN_NODES := $(RUN_RIG) 'package(rig) & not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),, | test(/^$(LONG)/)))' --test-threads 4
+  RUN_NODES := $(RUN_RIG) 'package(rig) & not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),, | test(/^$(LONG)/)))' --test-threads 5
   RUN_MACHINES := $(RUN_RIG) 'package(rig) & test(server_reset)'
   RUN_RELEASES := $(RUN_RIG) 'package(rig) & test(/^release::/)' --test-threads 2
   RUN_CONTAINERS := $(RUN_RIG) 'package(rig) & test(/^server_install::compose/)'
@@ -116,7 +116,7 @@ prerequisites:
 test-build:
 	@# Beside each other, for either has long ends that one processor is enough for. Benches are only looked at, by lints.
 	@mkdir -p target; $(SUITE) agent 480 $(MAKE) --no-print-directory agent >target/agent.log 2>&1 & agent=$$!; \
-		trap "kill $$agent 2>/dev/null" INT TERM; \
+		trap "pkill -TERM -P $$agent 2>/dev/null" INT TERM; \
 		$(SUITE) build 600 $(CARGO) build $(LOCKED) --workspace --lib --bins --tests; code=$$?; \
 		wait $$agent || code=1; cat target/agent.log; exit $$code
 	@$(SUITE) fetch 300 $(MAKE) --no-print-directory fetch

@@ -118,7 +118,8 @@ fn idle_controllers(host: &Host<'_>, layout: Option<&str>) -> Vec<&'static str> 
         .is_none()
         .then(|| host.read("/sys/fs/cgroup/cgroup.controllers"))
         .flatten()
-        .filter(|_| layout == Some("v2"));
+        // The group of the whole machine is the only one without a type.
+        .filter(|_| layout == Some("v2") && host.read("/sys/fs/cgroup/cgroup.type").is_none());
     let is_idle = |name: &&str| {
         is_switched_off(&kernel, name)
             || topmost

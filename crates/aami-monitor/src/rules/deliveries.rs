@@ -42,7 +42,10 @@ pub fn deliveries() -> Result<String, RulesError> {
                 "AamiDeliveriesLost",
                 Severity::Warning,
                 "0m",
-                "sum by (destination) (increase(aami_delivery_gaps_total[15m])) > 0",
+                // It may be there from the first look on: whoever just began to deliver counts at once.
+                "sum by (destination) (increase(aami_delivery_gaps_total[15m])) > 0 \
+                 or (sum by (destination) (aami_delivery_gaps_total) > 0 \
+                 unless sum by (destination) (aami_delivery_gaps_total offset 15m))",
             )
             .saying(
                 "{{ $labels.destination }} was not told of events that are kept no longer",

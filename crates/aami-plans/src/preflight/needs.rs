@@ -98,7 +98,10 @@ pub fn places(request: &Request, choice: &Choice) -> Vec<Place> {
     }
     match choice.runtime {
         Runtime::Systemd => places.push(place(UNITS, "units", 1, false)),
-        Runtime::Compose => places.push(place("/var/lib/docker", "container images", 4096, false)),
+        Runtime::Compose => {
+            let images = if request.has_images { 1 } else { 4096 };
+            places.push(place("/var/lib/docker", "container images", images, false));
+        }
     }
     places
 }

@@ -94,6 +94,8 @@ pub struct Request {
     pub sizes: Sizes,
     /// What a server's programs take, where an installer knows which there will be; else what all of them usually do.
     pub room: Option<Room>,
+    /// Whether the images of its containers are there already.
+    pub has_images: bool,
     /// Whether a folder that is to be written is tried by writing a file into it, which is removed at once. A plan that
     /// was carried out already and looks only whether all still holds writes nothing.
     pub try_folders: bool,
@@ -126,6 +128,7 @@ impl Request {
             skip_firewall: false,
             sizes: Sizes::Recommended,
             room: None,
+            has_images: false,
             try_folders: true,
             installing: false,
             ignored: Vec::new(),

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use super::StackOptions;
+use aami_install::HostPath;
+
 use super::part::Part;
+use super::{Layout, StackOptions};
 use crate::components::{Archive, Catalogue};
 use crate::obtain::{self, Source};
 use crate::preflight::Room;
@@ -14,8 +16,9 @@ use crate::preflight::Room;
 const FACTOR: u64 = 4;
 
 /// What the parts that were chosen take. The best that is known of each counts: the archive itself where a folder
-/// carries it, else what the catalogues say of the component. It asks nobody.
-pub fn room(options: &StackOptions) -> Room {
+/// carries it, else what the catalogues say of the component. It asks nobody. One that is there already, as `is_there`
+/// says of its folder, takes nothing: whoever repairs a server need not have the room of a second one.
+pub fn room(options: &StackOptions, is_there: impl Fn(&HostPath) -> bool) -> Room {
     let itself = std::fs::metadata(&options.program).map_or(0, |meta| meta.len());
     let built_in = Catalogue::embedded().unwrap_or_default();
     let folders: Vec<Source> = options
@@ -27,6 +30,11 @@ pub fn room(options: &StackOptions) -> Room {
     let has_mirror = (options.sources.iter()).any(|source| matches!(source, Source::Mirror(_)));
     // One that cannot be read is named when something is wanted from it.
     let catalogue = obtain::catalogue(&folders, &options.downloader).unwrap_or_else(|_| built_in.clone());
+    let layout = Layout::of(&options.wishes).ok();
+    let is_placed = |name: &str, version: &str| {
+        let folder = layout.as_ref()?.component(name, version).ok()?;
+        is_there(&folder).then_some(())
+    };
     let parts = Part::FOREIGN
         .into_iter()
         .filter(|part| options.wishes.wants(*part));
@@ -35,6 +43,11 @@ pub fn room(options: &StackOptions) -> Room {
         let known = catalogue.build(name, options.arch).ok();
         // What nobody offers is not installed; a mirror may have it yet.
         if known.is_none() && !has_mirror {
+            return room;
+        }
+        let kept = (options.known.iter()).find(|component| component.name == name);
+        let version = kept.or(known.map(|(component, _)| component));
+        if version.is_some_and(|component| is_placed(name, &component.version).is_some()) {
             return room;
         }
         let here = known.and_then(|(component, build)| {

@@ -5,27 +5,33 @@
 //! a rule looks at, and where it is shown how the destination goes.
 
 use aami_model::access::Caller;
+use aami_store::Revision;
 use serde_json::json;
 
 use super::gauge::Gauge;
 use super::outlet::Destination;
 use super::records::subject;
 use crate::app::commit::{Change, Wanted, Wrote};
-use crate::app::{App, Asking, Idempotency};
+use crate::app::{App, Asking, Idempotency, Refusal};
 
 /// What is told of it.
 const LOST: &str = "webhook.events_lost";
 
-/// Says that of the events up to `through` some may never have been told to this destination.
+/// Says that of the events up to `through` some may never have been told to this destination, as it is since `revision`.
 ///
-/// That it cannot be written down fails nothing: the log and the number say it all the same.
-pub(super) async fn say(app: &App, destination: &Destination, gauge: &Gauge, through: u64) {
-    gauge.lost(through);
+/// Fails where it cannot be written down; nothing is counted then, and it is to be said again.
+pub(super) async fn say(
+    app: &App,
+    destination: &Destination,
+    gauge: &Gauge,
+    through: u64,
+    revision: Revision,
+) -> Result<(), Refusal> {
     let asking = Asking {
-        // All its lanes come by, and whoever goes on after a crash: it is told once.
+        // All its lanes come by, each while more is let go, and whoever goes on after a crash: it is told once.
         idempotency: Some(Idempotency {
-            key: format!("lost {} {through}", destination.id),
-            request_hash: through.to_string(),
+            key: format!("lost {} {}", destination.id, revision.get()),
+            request_hash: String::new(),
         }),
         ..Asking::by(Caller::system())
     };
@@ -37,15 +43,14 @@ pub(super) async fn say(app: &App, destination: &Destination, gauge: &Gauge, thr
             let change = change.noting(data.clone()).tell(LOST, data.clone());
             Ok(Wanted::Write(Box::new(change), ()))
         })
-        .await;
-    if let Err(refusal) = &told {
-        tracing::warn!(%refusal, destination = %destination.label, "lost events cannot be told of");
-    }
-    if !matches!(told, Ok(Wrote::Replayed(_))) {
+        .await?;
+    gauge.lost(through);
+    if let Wrote::Fresh(..) = told {
         app.counters.lost(&destination.label);
         tracing::warn!(
             destination = %destination.label, through,
             "events were kept no longer before they could be delivered"
         );
     }
+    Ok(())
 }

@@ -124,7 +124,17 @@ impl Lane {
             match app.notify.feed.read(&app, self.seq, self.number).await {
                 Ok(read) => {
                     if let Some(through) = read.lost_through {
-                        gap::say(&app, &self.destination, &self.gauge, through).await;
+                        if let Err(refusal) =
+                            gap::say(&app, &self.destination, &self.gauge, through, self.revision).await
+                        {
+                            tracing::warn!(%refusal, destination = %self.destination.label, "lost events cannot be told of");
+                            tokio::time::sleep(pause).await;
+                            pause = (pause * 2).min(Duration::from_secs(10));
+                            continue;
+                        }
+                        // What is gone by now is said, whatever becomes of the event that follows.
+                        self.seq = self.seq.max(through);
+                        self.persist_or_say().await;
                     }
                     for event in &read.events {
                         self.unless_outdated().await;
@@ -132,7 +142,7 @@ impl Lane {
                             self.deliver(event).await;
                             self.delivered = true;
                         }
-                        self.seq = event.seq;
+                        self.seq = self.seq.max(event.seq);
                         self.persist_when_due().await;
                     }
                     self.seq = self.seq.max(read.through);
@@ -162,11 +172,12 @@ impl Lane {
     async fn wait_for_news(&mut self) {
         let app = self.app.clone();
         let news = app.notify.feed.news(self.seq);
-        if !self.delivered {
+        let is_written = self.written.is_some_and(|(seq, _)| seq == self.seq);
+        if is_written && !self.delivered {
             return news.await;
         }
-        // What was delivered last is remembered although nothing follows.
-        let due = self.written_at + OFTEN;
+        // How far it came is remembered although nothing follows.
+        let due = self.written_at + if self.delivered { OFTEN } else { SELDOM };
         tokio::select! {
             () = news => {}
             () = tokio::time::sleep_until(due) => self.persist_or_say().await,

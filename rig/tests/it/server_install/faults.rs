@@ -53,7 +53,7 @@ fn what_gets_in_the_way_has_one_code_and_the_same_command_goes_on() -> Result<()
     let unlooked = format!("{plain} --skip-preflight");
 
     // A disk with room for one of the programs. Whoever looks first is told before anything is changed;
-    node.sh("mkdir /opt/aami && mount -t tmpfs -o size=250m,mode=755 tmpfs /opt/aami")?
+    node.sh("mkdir /opt/aami && mount -t tmpfs -o size=150m,mode=755 tmpfs /opt/aami")?
         .ok()?;
     let mounted = node.picture()?;
     let said = node.types_in_vain(&plain, 1, "DISK_FULL")?;

@@ -73,7 +73,7 @@ impl Step for ValidateToken {
         let answer = client.validate_at(self.0.address()?, self.0.options.run.is_none());
         let validated = match answer {
             Ok(answer) => answer.body,
-            Err(error) if error.code() == code::ADDRESS_REFUSED => {
+            Err(error) if error.code() == code::ADDRESS_REFUSED && !self.0.is_enrolled(&context.survey()) => {
                 return Err(StepError::new(error.code(), error.to_string()));
             }
             // A known node needs no token: its key is answered before a token's end and uses are judged.

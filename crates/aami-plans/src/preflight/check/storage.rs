@@ -8,7 +8,7 @@ use aami_model::code;
 use super::super::facts::{Facts, PlaceFacts};
 use super::super::fix::Fix;
 use super::super::needs::{self, Place};
-use super::super::report::{Category, Check};
+use super::super::report::{Category, Check, Outcome};
 use super::super::request::{Mode, Request, Sizes};
 use super::super::trial::Trial;
 
@@ -28,7 +28,7 @@ pub(super) fn checks(request: &Request, facts: &Facts) -> Vec<Check> {
                 .as_ref()
                 .and_then(|volume| shared(&places, facts, place, volume));
             checks.push(match shared {
-                Some(sentence) if !check.is_issue() => too_little(check, sentence),
+                Some(sentence) if check.outcome != Outcome::Failed => too_little(check, sentence),
                 _ => check,
             });
         }

@@ -216,7 +216,8 @@ fn look_first(
         }),
         mirror: wishes.mirror.clone(),
         publishers: publishers(options),
-        room: Some(room(options)),
+        room: Some(room(options, |folder| Path::new(folder.as_str()).is_dir())),
+        has_images: has_images(host),
         proxies: surroundings.proxies.clone(),
         data_dir: wishes.data_dir.to_string(),
         install_dir: wishes.install_dir.to_string(),
@@ -272,6 +273,14 @@ fn known(flags: &Install, host: &Host) -> Vec<Component> {
     let note =
         Note::read(host).filter(|note| !names_a_place && note.wishes.version == env!("CARGO_PKG_VERSION"));
     note.map_or_else(Vec::new, |note| note.installed.into_values().collect())
+}
+
+/// Whether the images of this version's containers were had before.
+fn has_images(host: &Host) -> bool {
+    let is_same = |note: &Note| note.wishes.version == env!("CARGO_PKG_VERSION");
+    Note::read(host)
+        .filter(is_same)
+        .is_some_and(|note| note.wishes.runtime == Runtime::Compose)
 }
 
 /// What nodes already download from this server, with its sum as it was placed.
