@@ -142,6 +142,8 @@ impl Stage {
             .arg(self.root())
             .arg("--components")
             .arg(self.components())
+            // The usual one may be another story's.
+            .args(["--port", &free_port().to_string()])
             .env_clear()
             .env("SSL_CERT_FILE", trusted);
         command
@@ -296,6 +298,11 @@ fn a_list_that_does_not_vouch_for_the_file_places_nothing() {
     }
     let asked = plain.accept().unwrap_err();
     assert_eq!(asked.kind(), ErrorKind::WouldBlock, "the plain address was asked");
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use aami_api::client::{Client, ClientError};
+use aami_api::event::AuditEntry;
 use aami_api::key::CreateKey;
 use aami_api::token::Validated;
 use aami_model::access::Scope;
@@ -45,7 +46,9 @@ impl Desk {
     fn entries(&mut self, actor: &str) -> Vec<String> {
         let page = self.house.admin().audit(self.after, 1000).unwrap();
         self.after = page.last_seq;
-        let own = page.entries.into_iter().filter(|entry| entry.actor == actor);
+        // That a batch is done is noted when it is, in the name of who began it.
+        let is_own = |entry: &AuditEntry| entry.actor == actor && entry.action != "batch.complete";
+        let own = page.entries.into_iter().filter(is_own);
         own.map(|entry| entry.action).collect()
     }
 
