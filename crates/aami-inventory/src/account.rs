@@ -125,18 +125,9 @@ mod tests {
 
     #[test]
     fn a_lock_without_a_number_stands_and_one_of_a_dead_process_does_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let commands = crate::SystemCommands::default();
-        let host = Host {
-            root: folder.path(),
-            privileged: true,
-            commands: &commands,
-        };
-        let write = |path: &str, text: &str| {
-            let path = host.path(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
+        let root = crate::made_up::Root::new();
+        let host = root.host();
+        let write = |path: &str, text: &str| root.write(path, text);
         write(
             "/etc/passwd",
             "root:x:0:0::/root:/bin/sh\ngrafana:x:998:997::/:/x\nbroken\n",

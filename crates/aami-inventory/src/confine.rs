@@ -230,22 +230,18 @@ mod tests {
             "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t3\t1\t1\nmemory\t0\t131\t0\npids\t9\t1\t1\n";
         assert!(is_switched_off(rows, "memory"));
         assert!(!is_switched_off(rows, "pids") && !is_switched_off(rows, "cpuset"));
-        let folder = tempfile::tempdir().unwrap();
-        let commands = crate::SystemCommands::default();
-        let host = Host {
-            root: folder.path(),
-            privileged: true,
-            commands: &commands,
-        };
-        let write = |path: &str, text: &str| {
-            let path = host.path(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
+        let root = crate::made_up::Root::new();
+        let host = root.host();
+        let write = |path: &str, text: &str| root.write(path, text);
         assert!(idle_controllers(&host, Some("v2")).is_empty(), "nobody says so");
         write("/sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n");
         assert_eq!(idle_controllers(&host, Some("v2")), ["memory"]);
         assert!(idle_controllers(&host, Some("v1")).is_empty());
+        // Any other group than the machine's own has a type: so a pod sees the one it is in.
+        write("/sys/fs/cgroup/cgroup.type", "domain\n");
+        assert!(idle_controllers(&host, Some("v2")).is_empty());
+        std::fs::remove_file(host.path("/sys/fs/cgroup/cgroup.type")).unwrap();
+        assert_eq!(idle_controllers(&host, Some("v2")), ["memory"]);
         // A container is given what its host gives it.
         write("/run/systemd/container", "systemd-nspawn\n");
         assert!(idle_controllers(&host, Some("v2")).is_empty());

@@ -127,18 +127,9 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_driver_are_read_apart() {
-        let folder = tempfile::tempdir().unwrap();
-        let commands = crate::SystemCommands::default();
-        let host = Host {
-            root: folder.path(),
-            privileged: true,
-            commands: &commands,
-        };
-        let write = |path: &str, text: &str| {
-            let path = host.path(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
+        let root = crate::made_up::Root::new();
+        let host = root.host();
+        let write = |path: &str, text: &str| root.write(path, text);
         assert_eq!(nvidia(&host), Nvidia::default());
         write(&format!("{BUS}/0000:18:00.0/vendor"), "0x10de\n");
         write(&format!("{BUS}/0000:18:00.0/class"), "0x030200\n");

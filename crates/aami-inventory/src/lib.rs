@@ -30,6 +30,8 @@ pub mod infiniband;
 pub mod init;
 mod inventory;
 pub mod listener;
+#[cfg(test)]
+mod made_up;
 pub mod name;
 pub mod nic;
 pub mod package;

@@ -186,18 +186,9 @@ mod tests {
 
     #[test]
     fn a_number_file_of_a_dead_process_is_a_lock_left_behind() {
-        let folder = tempfile::tempdir().unwrap();
-        let commands = crate::SystemCommands::default();
-        let host = Host {
-            root: folder.path(),
-            privileged: true,
-            commands: &commands,
-        };
-        let write = |path: &str, text: &str| {
-            let path = host.path(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
+        let root = crate::made_up::Root::new();
+        let host = root.host();
+        let write = |path: &str, text: &str| root.write(path, text);
         write("/run/yum.pid", "4194399\n");
         write("/var/lib/dpkg/status", STATUS);
         let found = packages(&host);
