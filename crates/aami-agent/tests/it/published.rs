@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,15 +149,17 @@ impl Stage {
         command
     }
 
+    /// Begins it, with its input open.
+    fn started(&self, ca: &str, more: &[&str]) -> Child {
+        let mut command = self.command(ca);
+        command.args(more).stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
     /// Runs it to its end; its input stays open until then.
     fn bootstrap(&self, ca: &str) -> Output {
-        let mut child = self
-            .command(ca)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = self.started(ca, &[]);
         let stdin = child.stdin.take();
         let mut output = Vec::new();
         child.stdout.take().unwrap().read_to_end(&mut output).unwrap();
@@ -169,14 +171,7 @@ impl Stage {
 
     /// Runs it until it says that the node is there, then ends it. What it said.
     fn becomes_a_node(&self, ca: &str, more: &[&str]) -> String {
-        let mut child = self
-            .command(ca)
-            .args(more)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = self.started(ca, more);
         let stdin = child.stdin.take();
         let mut said = String::new();
         for line in BufReader::new(child.stdout.take().unwrap())
