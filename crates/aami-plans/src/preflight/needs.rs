@@ -305,3 +305,28 @@ pub fn units(choice: &Choice) -> &'static [&'static str] {
         (Mode::Server, Runtime::Compose) => &["docker.service"],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_are_there_take_no_room_again() {
+        let choice = Choice {
+            mode: Mode::Server,
+            mode_because: None,
+            runtime: Runtime::Compose,
+            runtime_because: None,
+        };
+        let needed = |has_images| {
+            let request = Request {
+                has_images,
+                ..Request::new(Mode::Server)
+            };
+            let all = places(&request, &choice);
+            let images = all.into_iter().find(|place| place.what == "container images");
+            images.map(|place| place.bytes / MIB)
+        };
+        assert_eq!((needed(false), needed(true)), (Some(4096), Some(1)));
+    }
+}
