@@ -167,7 +167,7 @@ bench: prerequisites ## measurements, as ratios against a peer in the same run; 
 	@scripts/fetch-socketio.sh
 	@$(if $(ROOT_RUNNER),echo "Some measurements need namespaces of their own: the bench binaries run with sudo.",:)
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
-		$(CARGO) bench $(LOCKED) --workspace --bench '*'
+		$(CARGO) bench $(LOCKED) --workspace --no-fail-fast --bench '*'
 
 .PHONY: clean-cache
 clean-cache: ## remove what was fetched (target/ is cargo's: cargo clean)
