@@ -101,6 +101,24 @@ impl Release {
         self.sums.iter()
     }
 
+    /// What agents are updated from, as far as it is here: each file's path relative to the folder, where it lies, and its
+    /// checksum. The list and its signature are among them, so that whoever updates can judge the agent.
+    pub fn updates(&self) -> Result<Vec<(String, PathBuf, Sha256Sum)>, ReleaseError> {
+        let mut files = Vec::new();
+        for name in [SUMS, SIGNATURE] {
+            let sum =
+                file_sum(&self.folder, name)?.ok_or_else(|| ReleaseError::Missing(self.folder.clone()))?;
+            files.push((name.to_owned(), self.folder.join(name), sum));
+        }
+        let agents = self.files().filter(|(name, _)| name.ends_with("/aami-agent"));
+        for (name, sum) in agents {
+            if file_sum(&self.folder, name)? == Some(sum) {
+                files.push((name.to_owned(), self.folder.join(name), sum));
+            }
+        }
+        Ok(files)
+    }
+
     /// Where one of its files lies, and its checksum; none if the release has no such file.
     pub fn file(&self, name: &str) -> Option<(PathBuf, Sha256Sum)> {
         Some((self.folder.join(name), self.sums.get(name)?))

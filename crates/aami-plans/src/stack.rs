@@ -20,6 +20,7 @@ mod first_keys;
 mod folders;
 mod former;
 pub mod health;
+mod image;
 mod keep;
 mod layout;
 mod part;
@@ -36,6 +37,7 @@ pub mod uninstall;
 mod unit;
 mod wishes;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,6 +48,7 @@ use aami_model::code::{self, Code};
 
 pub use first_keys::{Api, ControlPlane, FirstToken, TokenWish};
 pub use former::take_back_former;
+pub use image::has_image;
 pub use layout::Layout;
 pub use part::{NotAPart, Part};
 pub use publishers::publishers;
@@ -131,6 +134,15 @@ pub struct Certificate {
     pub key: Given,
 }
 
+/// A file of a release that nodes update from.
+#[derive(Debug, Clone)]
+pub struct Released {
+    /// Where it is; nothing where an earlier run placed it.
+    pub from: Option<PathBuf>,
+    /// What it must be.
+    pub sum: Sha256Sum,
+}
+
 /// What to install, where, and how.
 pub struct StackOptions {
     /// What for.
@@ -160,6 +172,8 @@ pub struct StackOptions {
     pub program: PathBuf,
     /// Agents on this machine that nodes will download.
     pub agents: Vec<(Arch, PathBuf)>,
+    /// What nodes update from, by its path below `dist/`: a signed list of a release, and its agents.
+    pub released: BTreeMap<String, Released>,
     /// This machine's processor.
     pub arch: Arch,
     /// Looks at the machine.

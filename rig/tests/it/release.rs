@@ -54,6 +54,19 @@ fn one_line_installs_a_server(release: Release) -> Result<()> {
             format!("/var/lib/aami/server/dist/{ARCH}/aami-agent"),
             "aami-agent",
         ),
+        // What they are updated from later, with what it is judged by.
+        (
+            format!("/var/lib/aami/server/dist/{VERSION}/{ARCH}/aami-agent"),
+            "aami-agent",
+        ),
+        (
+            format!("/var/lib/aami/server/dist/{VERSION}/SHA256SUMS"),
+            "../SHA256SUMS",
+        ),
+        (
+            format!("/var/lib/aami/server/dist/{VERSION}/SHA256SUMS.minisig"),
+            "../SHA256SUMS.minisig",
+        ),
         // Whose releases nodes that enrol here believe.
         (
             "/var/lib/aami/server/dist/minisign.pub".to_owned(),

@@ -50,9 +50,10 @@ pub struct Port {
 const MIB: u64 = 1 << 20;
 /// Where downloads lie while they are judged, and a server's data unless it is told otherwise.
 const DOWNLOADS: &str = "/var/lib/aami";
-/// What a server writes of its own before anybody measured anything: two segments of Prometheus' log, the first
-/// database of Grafana, what nodes download.
-const FIRST_DATA: u64 = 320 * MIB;
+/// What a server writes of its own before anybody measured anything: the first database of Grafana, what nodes download.
+const FIRST_DATA: u64 = 64 * MIB;
+/// And Prometheus: two segments of its log.
+const FIRST_SAMPLES: u64 = 256 * MIB;
 /// The registry that names of images without a host mean.
 pub(crate) const DOCKER_HUB: &str = "https://registry-1.docker.io/v2/";
 /// Who publishes what is installed: exporters and Prometheus, Grafana, and the image of containers.
@@ -116,15 +117,20 @@ fn of_server(request: &Request) -> Vec<Place> {
         programs,
     };
     let programs = place(&request.install_dir, "programs", room.programs, true);
-    if request.data_dir == DOWNLOADS {
-        let bytes = FIRST_DATA.saturating_add(room.downloads);
-        return vec![place(DOWNLOADS, "data and downloads", bytes, false), programs];
-    }
-    vec![
-        place(&request.data_dir, "data", FIRST_DATA, false),
-        programs,
-        place(DOWNLOADS, "downloads", room.downloads, false),
-    ]
+    let elsewhere = request.prometheus_data.as_deref();
+    let data = FIRST_DATA + if elsewhere.is_some() { 0 } else { FIRST_SAMPLES };
+    let mut places = if request.data_dir == DOWNLOADS {
+        let bytes = data.saturating_add(room.downloads);
+        vec![place(DOWNLOADS, "data and downloads", bytes, false), programs]
+    } else {
+        vec![
+            place(&request.data_dir, "data", data, false),
+            programs,
+            place(DOWNLOADS, "downloads", room.downloads, false),
+        ]
+    };
+    places.extend(elsewhere.map(|path| place(path, "Prometheus' data", FIRST_SAMPLES, false)));
+    places
 }
 
 /// The programs that are run.

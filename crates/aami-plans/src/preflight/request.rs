@@ -96,6 +96,8 @@ pub struct Request {
     pub room: Option<Room>,
     /// Whether the images of its containers are there already.
     pub has_images: bool,
+    /// Where its Prometheus keeps its data, where that is not below the data folder.
+    pub prometheus_data: Option<String>,
     /// Whether a folder that is to be written is tried by writing a file into it, which is removed at once. A plan that
     /// was carried out already and looks only whether all still holds writes nothing.
     pub try_folders: bool,
@@ -129,6 +131,7 @@ impl Request {
             sizes: Sizes::Recommended,
             room: None,
             has_images: false,
+            prometheus_data: None,
             try_folders: true,
             installing: false,
             ignored: Vec::new(),

@@ -68,6 +68,33 @@ fn a_whole_folder_is_a_release() {
 }
 
 #[test]
+fn agents_are_updated_from_the_signed_list_and_the_agents_that_are_here() {
+    // Given a release with agents for two processors, of which only one was fetched,
+    let signer = Signer::new();
+    let folder = release(&signer);
+    let mut sums = Sums::read(&fs::read_to_string(folder.path().join(SUMS)).unwrap()).unwrap();
+    let sum = |text: &str| Sha256Sum(Sha256::digest(text).into());
+    for (name, text) in [("amd64/aami-agent", "an agent"), ("arm64/aami-agent", "another")] {
+        assert!(sums.add(name, sum(text)));
+    }
+    fs::write(folder.path().join(SUMS), sums.to_string()).unwrap();
+    fs::write(folder.path().join("amd64/aami-agent"), "an agent").unwrap();
+    signer.sign(folder.path(), &signed_comment("1.2.3"));
+    let key = signer.key();
+    let demand = Demand {
+        key: &key,
+        version: None,
+        partial: true,
+    };
+    // then that one goes with what it is judged by, and nothing else of the release.
+    let files = verify(folder.path(), demand).unwrap().updates().unwrap();
+    let names: Vec<&str> = files.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, [SUMS, SIGNATURE, "amd64/aami-agent"]);
+    assert_eq!(files[2].2, sum("an agent"));
+    assert_eq!(files[2].1, folder.path().join("amd64/aami-agent"));
+}
+
+#[test]
 fn one_flipped_bit_anywhere_is_caught_and_the_file_is_named() {
     let signer = Signer::new();
     for name in FILES.map(|(name, _)| name).into_iter().chain([SUMS, SIGNATURE]) {

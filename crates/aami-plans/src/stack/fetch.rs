@@ -67,6 +67,11 @@ pub(crate) fn copy(origin: impl Into<String>, path: &Path, sum: Sha256Sum) -> Co
     Content::fetched(origin, digest(sum), Arc::new(Copy(path.to_owned())))
 }
 
+/// A file that an earlier run placed and this one has nowhere to take from.
+pub(crate) fn as_placed(name: &str, sum: Sha256Sum) -> Content {
+    Content::fetched(name, digest(sum), Arc::new(Placed(name.to_owned())))
+}
+
 struct What {
     session: Arc<Session>,
     component: Component,
@@ -95,6 +100,7 @@ impl What {
             sources: &options.sources,
             downloader: &options.downloader,
             staging: &self.staging,
+            plane: None,
         }
     }
 }
@@ -138,5 +144,18 @@ impl Fetch for Copy {
     fn fetch(&self, voice: &Voice<'_>, into: &mut dyn Write) -> Result<(), StepError> {
         voice.check()?;
         pour(&self.0, into)
+    }
+}
+
+struct Placed(String);
+
+impl Fetch for Placed {
+    fn fetch(&self, _: &Voice<'_>, _: &mut dyn Write) -> Result<(), StepError> {
+        let message = format!(
+            "{} is not as it was placed, and no release is named to take it from",
+            self.0
+        );
+        let hint = "Name the release with --release DIR and --public-key KEY, or run its install.sh again.";
+        Err(StepError::new(code::COMPONENT_MISSING, message).with_hint(hint))
     }
 }

@@ -38,6 +38,8 @@ pub struct Layout {
     pub admin_key: HostPath,
     /// The key Prometheus asks the control plane with.
     pub discovery_key: HostPath,
+    /// What the mirror that carries the components wants to see.
+    pub mirror_credential: HostPath,
     /// Grafana's first password.
     pub grafana_password: HostPath,
     /// The first bootstrap token.
@@ -74,6 +76,7 @@ impl Layout {
             dist: server.join("dist")?,
             admin_key: server.join("admin.key")?,
             discovery_key: secrets.join("discovery.key")?,
+            mirror_credential: secrets.join("mirror-credential")?,
             grafana_password: secrets.join("grafana-admin-password")?,
             token: secrets.join("first-token")?,
             one_line: secrets.join("first-one-line")?,

@@ -5,6 +5,9 @@ use aami_install::{Effect, Host, HostPath, Owner, StepError};
 use super::part::Part;
 use super::wishes::Wishes;
 
+/// The mode of the folder of secrets: others may pass it, and not list it.
+pub(crate) const SECRETS: u32 = 0o711;
+
 /// The owner of what only a part reads and writes.
 pub(crate) fn owner(part: Part) -> Owner {
     Owner::new(part.user(), part.user())

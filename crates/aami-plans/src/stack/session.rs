@@ -14,7 +14,9 @@ use super::part::Part;
 use super::wishes::{Note, Wishes};
 use super::{Purpose, StackOptions, fetch};
 use crate::components::{Build, Catalogue, Component, Sha256Sum};
-use crate::obtain;
+use crate::download::Credential;
+use crate::fetch::not_had;
+use crate::obtain::{self, Source};
 
 /// The name of the agent in a catalogue.
 pub(crate) const AGENT: &str = "aami-agent";
@@ -23,6 +25,9 @@ pub(crate) const NODE_EXPORTER: &str = "node_exporter";
 
 /// The name of this program among what is copied.
 const ITSELF: &str = "aami";
+
+/// What begins the name of a file that nodes update from, among what is copied.
+const RELEASED: &str = "release/";
 
 /// The name of an agent among what is copied.
 fn agent_of(arch: Arch) -> String {
@@ -153,7 +158,7 @@ impl Session {
         let found = match &self.options.purpose {
             Purpose::Look(note) => Catalogue::of(note.installed.values().cloned()),
             Purpose::Install => obtain::catalogue(&self.options.sources, &self.options.downloader)
-                .map_err(|error| StepError::new(error.code(), error.to_string()))?
+                .map_err(|error| not_had(&error, None))?
                 .overlaid(Catalogue::of(self.options.known.iter().filter(is_whole).cloned())),
         };
         Ok(catalogue.insert(Arc::new(found)).clone())
@@ -207,6 +212,9 @@ impl Session {
         for (arch, path) in &self.options.agents {
             found.insert(agent_of(*arch), fetch::sum(path)?);
         }
+        for (name, file) in &self.options.released {
+            found.insert(format!("{RELEASED}{name}"), file.sum);
+        }
         Ok(copied.insert(found).clone())
     }
 
@@ -227,6 +235,32 @@ impl Session {
         let path = self.options.agents.iter().find(|(of, _)| *of == arch);
         let path = path.map_or_else(|| Path::new(""), |(_, path)| path.as_path());
         Ok(Some(fetch::copy(agent_of(arch), path, sum)))
+    }
+
+    /// What nodes update from: each file by its path below `dist/`.
+    pub(crate) fn released(&self) -> Result<Vec<(String, Content)>, StepError> {
+        let copied = self.copied()?;
+        let files = copied
+            .iter()
+            .filter_map(|(name, sum)| Some((name.strip_prefix(RELEASED)?, *sum)));
+        let content = |(name, sum): (&str, Sha256Sum)| {
+            let file = self.options.released.get(name);
+            let from = file.and_then(|file| file.from.as_deref());
+            let content = match from {
+                Some(path) => fetch::copy(name, path, sum),
+                None => fetch::as_placed(name, sum),
+            };
+            (name.to_owned(), content)
+        };
+        Ok(files.map(content).collect())
+    }
+
+    /// What the mirror wants to see, where this run knows it.
+    pub(crate) fn mirror_credential(&self) -> Option<&Credential> {
+        self.options.sources.iter().find_map(|source| match source {
+            Source::Mirror(mirror) => mirror.access.credential.as_ref(),
+            Source::Folder(_) | Source::Publisher => None,
+        })
     }
 
     /// The first token: made by the control plane when the first of its files is due.

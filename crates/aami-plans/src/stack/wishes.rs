@@ -75,6 +75,9 @@ pub struct Wishes {
     /// A web server that carries the components.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<String>,
+    /// Whether that web server wants to see something first, which a file of root's alone keeps.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirror_credential: bool,
     /// A folder that carries the components.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components_dir: Option<PathBuf>,
@@ -111,6 +114,7 @@ impl Wishes {
             expose: false,
             leave_firewall: false,
             mirror: None,
+            mirror_credential: false,
             components_dir: None,
             image: "docker.io/library/debian:12-slim".to_owned(),
             own_certificate: false,
@@ -164,7 +168,8 @@ pub struct Note {
     /// The components it was installed with, by name.
     #[serde(default)]
     pub installed: BTreeMap<String, Component>,
-    /// The SHA-256 of what was copied from this machine: `aami`, and the agents as `aami-agent/ARCH`.
+    /// The SHA-256 of what was copied from this machine: `aami`, the agents as `aami-agent/ARCH`, and what nodes update
+    /// from as `release/VERSION/FILE`.
     #[serde(default)]
     pub copied: BTreeMap<String, Sha256Sum>,
 }

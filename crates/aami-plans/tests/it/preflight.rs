@@ -273,3 +273,32 @@ fn places_that_share_a_mount_share_its_room() {
     machine.free.insert("/opt", 1_700_000_000);
     assert_eq!(room(&machine, None), Vec::<String>::new());
 }
+
+#[test]
+fn the_data_of_prometheus_is_looked_at_where_it_really_lies() {
+    let mut machine = Machine::of_the_example();
+    let looked = |machine: &Machine, sizes| {
+        machine.server(Runtime::Systemd, |request| {
+            request.sizes = sizes;
+            request.prometheus_data = Some("/metrics/prometheus".to_owned());
+        })
+    };
+    // Given a large mount of its own for the data of Prometheus, and a small one for the rest,
+    machine.free.insert("/metrics", 100 * GB);
+    machine.free.insert("/", 4 * GB);
+    // then it is the large one that is compared with what a server should have,
+    let report = looked(&machine, Sizes::Recommended);
+    let disk = report.checks.iter().find(|check| check.key == "disk_gb").unwrap();
+    assert_eq!(disk.members["mount"], "/metrics");
+    assert!(report.passed(), "{}", text(&report, Detail::Usual, true));
+    // and where that mount is full, it is named before anything is fetched, whatever the others have.
+    machine.free.insert("/metrics", 100_000_000);
+    machine.free.insert("/", 100 * GB);
+    let report = looked(&machine, Sizes::Written);
+    let said: Vec<_> = report.errors().map(|check| check.message.as_str()).collect();
+    let [one] = said.as_slice() else {
+        panic!("{said:?}");
+    };
+    let expected = "/metrics/prometheus is needed for Prometheus' data, and /metrics has 95 MiB free of 256 MiB";
+    assert!(one.starts_with(expected), "{one}");
+}

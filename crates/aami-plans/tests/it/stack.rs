@@ -8,6 +8,7 @@ mod ground;
 pub(crate) mod house;
 mod kill;
 mod missing;
+mod released;
 mod room;
 mod secrets;
 mod stays;

@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use super::failure::Failure;
 use super::output::Colours;
 use super::screen::Format;
+use super::server::as_installed;
 use super::surroundings::Surroundings;
 
 /// Check this machine before anything is installed, and mend what can be mended
@@ -109,7 +110,7 @@ impl Preflight {
     }
 
     pub(crate) fn run(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
-        let request = self.request(surroundings)?;
+        let mut request = self.request(surroundings)?;
         let wishes = Wishes {
             fix: self.fix,
             yes: self.yes,
@@ -127,6 +128,7 @@ impl Preflight {
             doing: "read",
             source: error,
         })?;
+        as_installed(&host, &mut request, self.data_dir.is_some());
         let commands = SystemCommands::default();
         let machine = Machine::this(&host, &commands);
         let mut talk = Terminal;

@@ -36,7 +36,7 @@ use super::secret::written;
 use super::signals::Signals;
 use super::surroundings::Surroundings;
 use super::table::Table;
-pub(crate) use build::hostname;
+pub(crate) use build::{as_installed, hostname};
 use flags::Flags;
 
 /// Run the control plane, or install it with everything beside it

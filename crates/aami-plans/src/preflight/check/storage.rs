@@ -90,19 +90,20 @@ fn too_little(check: Check, shared: Shared) -> Check {
         .advice(format!("Free some space on {mount}"))
 }
 
-/// The mount data will be on, against the minimum of the guide.
+/// The mount data will be on, against the minimum of the guide. What grows on a server is Prometheus' data.
 fn disk(request: &Request, facts: &Facts) -> Check {
+    let data = match &request.prometheus_data {
+        Some(elsewhere) if facts.choice.mode == Mode::Server => elsewhere,
+        _ => &request.data_dir,
+    };
     let minimum = facts.choice.minima().disk_gb;
     let check = Check::new(Category::System, "disk_gb", "Disk").limit(minimum);
-    let volume = facts
-        .places
-        .get(&request.data_dir)
-        .and_then(|place| place.volume.as_ref());
+    let volume = facts.places.get(data).and_then(|place| place.volume.as_ref());
     let Some(volume) = volume else {
         return check.warned(
             code::DETECTION_FAILED,
             "unknown",
-            format!("The file system of {} cannot be looked at", request.data_dir),
+            format!("The file system of {data} cannot be looked at"),
         );
     };
     let free = volume.free / GB;
@@ -119,10 +120,7 @@ fn disk(request: &Request, facts: &Facts) -> Check {
     }
     let exact = format!("{}.{}GB", volume.free / GB, volume.free % GB * 10 / GB);
     let summary = format!("{exact} free on {mount} (minimum: {minimum}GB)");
-    let message = format!(
-        "{} is on {mount}, which has {exact} free, and the minimum is {minimum}GB",
-        request.data_dir
-    );
+    let message = format!("{data} is on {mount}, which has {exact} free, and the minimum is {minimum}GB");
     let check = match request.sizes {
         Sizes::Recommended => check.failed(code::DISK_FULL, summary, message),
         Sizes::Written => check.warned(code::DISK_FULL, summary, message),
@@ -130,7 +128,12 @@ fn disk(request: &Request, facts: &Facts) -> Check {
     let check = check.advice(format!(
         "Free some space on {mount}; 'du -xh {mount} | sort -h | tail' shows what is large"
     ));
-    elsewhere(check, facts.choice.mode, "--data-dir")
+    match request.prometheus_data {
+        Some(_) => {
+            check.advice("Choose another folder with prometheus.storage_path in /etc/aami/config.yaml")
+        }
+        None => elsewhere(check, facts.choice.mode, "--data-dir"),
+    }
 }
 
 /// A server's folders can be chosen; a node's are what they are.

@@ -12,7 +12,7 @@ use aami_monitor::{alertmanager, grafana};
 
 use super::super::config::{self, broken};
 use super::super::part::Part;
-use super::super::place::{folder, owner, reader};
+use super::super::place::{SECRETS, folder, owner, reader};
 use super::super::session::Session;
 use super::needs;
 
@@ -30,7 +30,7 @@ impl Configure {
         // Secrets lie in a folder that others may pass and not list.
         let mut effects = vec![Effect::directory(
             layout.secrets.clone(),
-            0o711,
+            SECRETS,
             Some(Owner::root()),
         )];
         if wishes.own_certificate {

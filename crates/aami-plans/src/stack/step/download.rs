@@ -1,16 +1,17 @@
 //! Step 2: folders, users, this program, and the components, each of which may be missing.
 
+use std::io;
 use std::sync::Arc;
 
 use aami_install::effect::{PlaceTree, Placement};
-use aami_install::{Content, Effect, Host, Owner, Probe, Step, StepContext, StepError, Survey};
+use aami_install::{Content, Effect, Host, NotAHostPath, Owner, Probe, Step, StepContext, StepError, Survey};
 use aami_inventory::Arch;
 use aami_model::code::{self, Code};
 use aami_model::run::StepOutcome;
 
 use super::super::config::broken;
 use super::super::part::Part;
-use super::super::place::{account, folder, ground, missing_parents, owner, targets_owner};
+use super::super::place::{SECRETS, account, folder, ground, missing_parents, owner, targets_owner};
 use super::super::session::{AGENT, NODE_EXPORTER, Session};
 use super::super::wishes::Note;
 use super::super::{Purpose, dist, fetch, folders};
@@ -35,6 +36,7 @@ impl Download {
         }
         effects.extend(missing_parents(host, &layout.configuration)?);
         effects.push(folder(&layout.configuration));
+        effects.extend(self.mirror_credential());
         for path in [&layout.install, &layout.data] {
             effects.extend(missing_parents(host, path)?);
             effects.push(ground(path));
@@ -62,6 +64,48 @@ impl Download {
         if session.wishes().control_plane {
             effects.push(folder(&layout.release));
             effects.extend(self.release_key()?);
+        }
+        Ok(effects)
+    }
+
+    /// What the mirror wants to see, kept so that nobody has to name it to a later run.
+    fn mirror_credential(&self) -> Vec<Effect> {
+        let (session, layout) = (&self.0, &self.0.layout);
+        if !session.wishes().mirror_credential {
+            return Vec::new();
+        }
+        let content = match session.mirror_credential() {
+            Some(credential) => Content::bytes(format!("{}\n", credential.header())),
+            None => Content::once(|_| {
+                Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "what the mirror wants to see is gone; name it with --mirror-credential-file",
+                ))
+            }),
+        };
+        let owner = || Some(Owner::root());
+        vec![
+            Effect::directory(layout.secrets.clone(), SECRETS, owner()),
+            Effect::file(layout.mirror_credential.clone(), content, 0o600, owner()),
+        ]
+    }
+
+    /// What nodes update from: files of a release, each in its folder.
+    fn released(&self) -> Result<Vec<Effect>, StepError> {
+        let dist = &self.0.layout.dist;
+        let named = |error: NotAHostPath| StepError::new(code::RELEASE_DAMAGED, error.to_string());
+        let mut effects = Vec::new();
+        for (name, content) in self.0.released()? {
+            let path = dist.join(&name).map_err(named)?;
+            let mut folders = vec![folder(dist)];
+            let above = name.match_indices('/').map(|(at, _)| dist.join(&name[..at]));
+            for path in above {
+                folders.push(folder(&path.map_err(named)?));
+            }
+            let is_new = |wanted: &Effect| !effects.iter().any(|known: &Effect| known.key() == wanted.key());
+            folders.retain(is_new);
+            effects.append(&mut folders);
+            effects.push(Effect::file(path, content, 0o644, Some(Owner::root())));
         }
         Ok(effects)
     }
@@ -158,6 +202,10 @@ impl Download {
                 ];
                 all.push((NODE_EXPORTER.to_owned(), effects));
             }
+        }
+        let released = self.released()?;
+        if !released.is_empty() {
+            all.push(("release".to_owned(), released));
         }
         Ok(all)
     }

@@ -239,6 +239,7 @@ impl House {
             downloader: Downloader::new(Settings::new(Proxies::default(), || 0.5)),
             program: self.dir.path().join("aami"),
             agents: vec![(Arch::Amd64, self.dir.path().join("aami-agent"))],
+            released: BTreeMap::new(),
             arch: Arch::Amd64,
             look_first: Box::new(Looked::default),
             listeners: Box::new(|_| Vec::new()),
@@ -271,6 +272,22 @@ impl House {
         let installer = Installer::new(&host, stack.plan(), options()).unwrap();
         let ran = stack.run(installer, mode, "server-1")?;
         Ok((ran.report, stack.session().missing().into_keys().collect()))
+    }
+
+    /// The same with other options.
+    #[track_caller]
+    pub(crate) fn run_with(
+        &self,
+        mode: Mode,
+        change: impl FnOnce(&mut StackOptions),
+    ) -> (RunReport, Vec<String>) {
+        let host = self.host(None);
+        let mut wanted = self.options(Purpose::Install);
+        change(&mut wanted);
+        let stack = Stack::new(wanted).unwrap();
+        let installer = Installer::new(&host, stack.plan(), options()).unwrap();
+        let ran = stack.run(installer, mode, "server-1").unwrap();
+        (ran.report, stack.session().missing().into_keys().collect())
     }
 
     #[track_caller]

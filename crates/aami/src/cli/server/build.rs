@@ -1,5 +1,6 @@
 //! The stack plan as the commands of this program use it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use aami_install::Host;
@@ -13,8 +14,8 @@ use aami_plans::obtain::{Mirror, Source};
 use aami_plans::preflight::{self, Category, Outcome, Request};
 use aami_plans::release::{self, Demand, Release};
 use aami_plans::stack::{
-    Api, Layout, LookFirst, Looked, Note, Part, Purpose, Render, Runtime, Stack, StackOptions, TokenWish,
-    Wishes, health, publishers, room,
+    Api, Layout, LookFirst, Looked, Note, Part, Purpose, Released, Render, Runtime, Stack, StackOptions,
+    TokenWish, Wishes, has_image, health, publishers, room,
 };
 
 use super::chosen::Chosen;
@@ -50,7 +51,7 @@ pub(super) fn install(
         Purpose::Install,
         surroundings.proxies.clone(),
     )?;
-    options.sources = sources(flags, &chosen.wishes, release.as_ref(), bundle)?;
+    options.sources = sources(flags, &chosen.wishes, &layout, release.as_ref(), bundle)?;
     options.known = known(flags, host);
     options.render = render;
     // Without a control plane nobody hands them out.
@@ -63,6 +64,7 @@ pub(super) fn install(
                 .or(chosen.wishes.components_dir.as_deref()),
             &handed_out(host, &layout),
         )?;
+        options.released = updates(release.as_ref(), host)?;
     }
     options.look_first = look_first(flags, host, &options, surroundings);
     options.why_runtime.clone_from(&chosen.why_runtime);
@@ -122,6 +124,7 @@ fn options(
         downloader: Downloader::new(Settings::new(proxies, random)),
         program: std::env::current_exe().map_err(Failure::Runtime)?,
         agents: Vec::new(),
+        released: BTreeMap::new(),
         arch: offline::arch()?,
         look_first: Box::new(Looked::default),
         listeners: Box::new(|port| {
@@ -161,6 +164,7 @@ fn released(flags: &Install) -> Result<Option<Release>, Failure> {
 fn sources(
     flags: &Install,
     wishes: &Wishes,
+    layout: &Layout,
     release: Option<&Release>,
     bundle: Option<&Placed>,
 ) -> Result<Vec<Source>, Failure> {
@@ -170,13 +174,10 @@ fn sources(
     let mut sources = Vec::new();
     sources.extend(wishes.components_dir.clone().map(Source::Folder));
     if let Some(url) = &wishes.mirror {
-        let credential = flags.mirror_credential_file.as_deref().map(Credential::from_file);
-        let credential = credential.transpose();
-        let credential = credential.map_err(|error| Failure::invalid(error.to_string()))?;
         sources.push(Source::Mirror(Mirror {
             url: url.clone(),
             access: Access {
-                credential,
+                credential: mirror_credential(flags, wishes, layout)?,
                 ..Access::default()
             },
         }));
@@ -193,6 +194,32 @@ fn sources(
         sources.push(Source::Publisher);
     }
     Ok(sources)
+}
+
+/// What the mirror wants to see: as it is named now, else as an earlier run was told.
+fn mirror_credential(
+    flags: &Install,
+    wishes: &Wishes,
+    layout: &Layout,
+) -> Result<Option<Credential>, Failure> {
+    if let Some(file) = &flags.mirror_credential_file {
+        let named = Credential::from_file(file);
+        return named
+            .map(Some)
+            .map_err(|error| Failure::invalid(error.to_string()));
+    }
+    if !wishes.mirror_credential {
+        return Ok(None);
+    }
+    let kept = Credential::from_file(Path::new(layout.mirror_credential.as_str()));
+    kept.map(Some).map_err(|error| {
+        let sentence = format!("what the mirror wants to see was kept, and cannot be read: {error}");
+        Failure::found_with(
+            code::INVALID,
+            sentence,
+            "Name it with --mirror-credential-file FILE, or another place with --mirror or --components-dir.",
+        )
+    })
 }
 
 /// The same look that `aami preflight` takes, as far as it matters here: ports are this plan's own, since they
@@ -217,7 +244,8 @@ fn look_first(
         mirror: wishes.mirror.clone(),
         publishers: publishers(options),
         room: Some(room(options, |folder| Path::new(folder.as_str()).is_dir())),
-        has_images: has_images(host),
+        has_images: has_images(host, wishes),
+        prometheus_data: prometheus_elsewhere(wishes),
         proxies: surroundings.proxies.clone(),
         data_dir: wishes.data_dir.to_string(),
         install_dir: wishes.install_dir.to_string(),
@@ -263,6 +291,34 @@ fn look_first(
     })
 }
 
+/// Where Prometheus keeps its data, where there is one and that is not below the data folder.
+fn prometheus_elsewhere(wishes: &Wishes) -> Option<String> {
+    let elsewhere = wishes.prometheus_data.as_ref();
+    let elsewhere = elsewhere.filter(|_| wishes.wants(Part::Prometheus));
+    elsewhere.map(ToString::to_string)
+}
+
+/// Whether the image of its containers is there already.
+fn has_images(host: &Host, wishes: &Wishes) -> bool {
+    wishes.runtime == Runtime::Compose && has_image(host, &wishes.image)
+}
+
+/// What a look at the machine has to know of the server that is installed on it, beside what is asked for.
+pub(crate) fn as_installed(host: &Host, request: &mut Request, names_data: bool) {
+    let is_nodes = match request.mode {
+        Some(mode) => mode == preflight::Mode::Node,
+        None => request.server.is_some(),
+    };
+    let Some(Note { wishes, .. }) = Note::read(host).filter(|_| !is_nodes) else {
+        return;
+    };
+    if !names_data {
+        request.data_dir = wishes.data_dir.to_string();
+        request.prometheus_data = prometheus_elsewhere(&wishes);
+    }
+    request.has_images = has_images(host, &wishes);
+}
+
 /// The components of an earlier run of this version: they change when somebody names a place to take them from,
 /// or with another version of AAMI, and not because the same command is given once more.
 fn known(flags: &Install, host: &Host) -> Vec<Component> {
@@ -273,14 +329,6 @@ fn known(flags: &Install, host: &Host) -> Vec<Component> {
     let note =
         Note::read(host).filter(|note| !names_a_place && note.wishes.version == env!("CARGO_PKG_VERSION"));
     note.map_or_else(Vec::new, |note| note.installed.into_values().collect())
-}
-
-/// Whether the images of this version's containers were had before.
-fn has_images(host: &Host) -> bool {
-    let is_same = |note: &Note| note.wishes.version == env!("CARGO_PKG_VERSION");
-    Note::read(host)
-        .filter(is_same)
-        .is_some_and(|note| note.wishes.runtime == Runtime::Compose)
 }
 
 /// What nodes already download from this server, with its sum as it was placed.
@@ -297,6 +345,25 @@ fn handed_out(host: &Host, layout: &Layout) -> Vec<PathBuf> {
         (is_there && sum_of(&path).is_ok_and(|sum| sum == *placed)).then_some(path)
     };
     Arch::ALL.iter().filter_map(unchanged).collect()
+}
+
+/// What nodes are updated from: the release that is named, else what an earlier run was given.
+fn updates(release: Option<&Release>, host: &Host) -> Result<BTreeMap<String, Released>, Failure> {
+    let Some(release) = release else {
+        let copied = Note::read(host).map(|note| note.copied).unwrap_or_default();
+        let files = copied.into_iter().filter_map(|(name, sum)| {
+            let name = name.strip_prefix("release/")?.to_owned();
+            Some((name, Released { from: None, sum }))
+        });
+        return Ok(files.collect());
+    };
+    let version = release.version();
+    let files = release.updates()?.into_iter();
+    let named = files.map(|(name, path, sum)| {
+        let from = Some(path);
+        (format!("{version}/{name}"), Released { from, sum })
+    });
+    Ok(named.collect())
 }
 
 /// Agents on this machine, one a processor, by what their own header says they are built for: of the release,

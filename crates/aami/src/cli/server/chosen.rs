@@ -178,10 +178,13 @@ fn take(flags: &Install, wishes: &mut Wishes) -> Result<(), Failure> {
     }
     // Where components come from is one choice: a new one replaces the old as a whole.
     if flags.mirror.is_some() || flags.components_dir.is_some() || flags.offline.is_given() {
+        // What one mirror wants to see is shown to no other.
+        wishes.mirror_credential &= flags.mirror.is_some() && flags.mirror == wishes.mirror;
         wishes.mirror.clone_from(&flags.mirror);
         let folder = flags.components_dir.as_ref().map(std::path::absolute).transpose();
         wishes.components_dir = folder.map_err(Failure::Runtime)?;
     }
+    wishes.mirror_credential |= wishes.mirror.is_some() && flags.mirror_credential_file.is_some();
     Ok(())
 }
 

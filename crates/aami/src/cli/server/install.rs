@@ -227,7 +227,7 @@ impl Install {
             let failed = former.failed.into_iter().map(|failure| failure.message);
             let kept = (former.kept.iter()).map(|path| format!("what was edited lies at {path} now"));
             for stays in left.chain(failed).chain(kept) {
-                shown::warn(&format!("rules of an earlier version: {stays}"), self.json);
+                shown::warn(&format!("of an earlier installation: {stays}"), self.json);
             }
         }
         let installer = installer.textfile(stack.session().layout().textfile.clone(), build::hostname());
