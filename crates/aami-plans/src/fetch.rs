@@ -13,11 +13,15 @@ use aami_model::code;
 use crate::components::{Archive, Build, Checksum, Component, Sha256Sum};
 use crate::download::{Downloader, Verified};
 use crate::extract;
-use crate::obtain::{self, Source};
+use crate::obtain::{self, ObtainError, Source};
 
 /// What to do where somebody else than the control plane cannot be trusted: there is no flag for it.
-const STRANGER: &str = "Check who answers at that address; where an authority of your own has signed its certificate, have \
-                        this machine trust it (update-ca-certificates).";
+const STRANGER: &str = "Check who answers at that address; where an authority of your own has signed its certificate, put its \
+                        certificate into /usr/local/share/ca-certificates/ as NAME.crt and run `update-ca-certificates` \
+                        (on Red Hat's: /etc/pki/ca-trust/source/anchors/ and `update-ca-trust`), so that this machine trusts it.";
+/// What to do where the control plane itself cannot be trusted.
+const PLANE: &str = "Give `aami-agent bootstrap` the control plane's CA with --ca-file FILE, or its key's pin with --pin PIN; \
+                     `aami tokens create` prints both.";
 /// A download that takes no longer shows no progress.
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -35,6 +39,22 @@ pub(crate) struct Wanted<'a> {
     pub(crate) downloader: &'a Downloader,
     /// Where it lies while it is judged.
     pub(crate) staging: &'a Path,
+    /// The control plane's address, where one is among the sources.
+    pub(crate) plane: Option<&'a str>,
+}
+
+/// A failure to have something, as a step tells it. The control plane at `plane` is the only one whose certificate a
+/// flag vouches for.
+pub(crate) fn not_had(error: &ObtainError, plane: Option<&str>) -> StepError {
+    let failed = StepError::new(error.code(), error.to_string());
+    if error.code() != code::SERVER_NOT_TRUSTED {
+        return failed;
+    }
+    let is_planes = plane.zip(error.url()).is_some_and(|(plane, url)| {
+        let below = url.strip_prefix(plane.trim_end_matches('/'));
+        below.is_some_and(|rest| rest.starts_with('/'))
+    });
+    failed.with_hint(if is_planes { PLANE } else { STRANGER })
 }
 
 impl Wanted<'_> {
@@ -70,14 +90,7 @@ impl Wanted<'_> {
             &mut progress,
         );
         voice.check()?;
-        let obtained = obtained.map_err(|error| {
-            let (code, failed) = (error.code(), StepError::new(error.code(), error.to_string()));
-            if code == code::SERVER_NOT_TRUSTED {
-                failed.with_hint(STRANGER)
-            } else {
-                failed
-            }
-        })?;
+        let obtained = obtained.map_err(|error| not_had(&error, self.plane))?;
         if is_news(&title) {
             if obtained.by_published_list {
                 voice.warn(format!(
@@ -170,5 +183,47 @@ pub(crate) fn origin(component: &Component, build: &Build) -> String {
     match &build.checksum {
         Checksum::Pinned(sum) => format!("{file}, sha256 {sum}"),
         Checksum::Published(list) => format!("{file}, checksum from {list}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aami_api::client::ClientError;
+
+    use super::*;
+    use crate::download::DownloadError;
+
+    #[test]
+    fn who_is_not_trusted_says_what_helps_there() {
+        let hint = |url: &str| {
+            let source = ClientError::Untrusted {
+                server: url.to_owned(),
+                why: "nobody known signed it".to_owned(),
+            };
+            let error = DownloadError::Transport {
+                url: url.to_owned(),
+                source,
+                by_proxy: false,
+            };
+            let failed = not_had(&error.into(), Some("https://aami.example.com:8080/"));
+            assert_eq!(failed.code(), code::SERVER_NOT_TRUSTED);
+            failed.hint()
+        };
+        // Given the control plane's own folder, the flags that vouch for it help;
+        let planes = hint("https://aami.example.com:8080/dist/amd64/components.toml");
+        for word in ["aami-agent bootstrap", "--ca-file", "--pin"] {
+            assert!(planes.contains(word), "{planes}");
+        }
+        // and nobody else has such flags, whatever its address begins with.
+        for url in [
+            "https://aami.example.com:80801/x",
+            "https://mirror.example.com/components.toml",
+        ] {
+            let other = hint(url);
+            assert!(
+                other.contains("update-ca-certificates") && !other.contains("--ca-file"),
+                "{url}: {other}"
+            );
+        }
     }
 }

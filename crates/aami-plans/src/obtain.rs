@@ -93,6 +93,14 @@ pub enum ObtainError {
 }
 
 impl ObtainError {
+    /// What was asked for, where the way there is what failed.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Download(DownloadError::Transport { url, .. }) => Some(url),
+            _ => None,
+        }
+    }
+
     /// The registry's entry for it.
     pub fn code(&self) -> Code {
         match self {

@@ -19,6 +19,7 @@ use super::register::{self, Told};
 use super::summary::Summary;
 use super::{Form, NodeOptions, Purpose, doors, installed, resident};
 use crate::components::{Build, Catalogue, Component};
+use crate::fetch::not_had;
 use crate::obtain::{self, Source};
 use crate::release::PublicKey;
 
@@ -163,7 +164,7 @@ impl Session {
     pub(crate) fn catalogue(&self) -> Result<Arc<Catalogue>, StepError> {
         self.catalogue.get(|| {
             obtain::catalogue(&self.options.sources, &self.options.downloader)
-                .map_err(|error| StepError::new(error.code(), error.to_string()))
+                .map_err(|error| not_had(&error, self.server()))
         })
     }
 

@@ -28,6 +28,7 @@ impl Fetch for Program {
             sources: &options.sources,
             downloader: &options.downloader,
             staging: &self.staging,
+            plane: self.session.server(),
         };
         wanted.program(&self.program, voice, |_| true, into)
     }
