@@ -6,6 +6,7 @@
 //!   [`Picture`]s of its file system.
 //! - [`Hardware::power_on`] starts a machine with disks of its own, [`Machine::cut`] cuts its power.
 //! - [`engines`] starts etcd, Prometheus, node_exporter and nginx, on loopback or on a host of a [`Net`].
+//! - [`exporter`] serves the metrics of the stand-ins for exporters.
 //! - [`Receiver`] is an HTTP service that is told things, and misbehaves when asked to.
 //! - [`guide`] has the command lines that people are told to type.
 //! - [`MailServer`] takes mail over TLS and tells what it was told.
@@ -22,6 +23,7 @@
 
 pub mod cache;
 pub mod engines;
+pub mod exporter;
 pub mod guide;
 mod keeper;
 mod machine;

@@ -4,10 +4,8 @@
 #![allow(clippy::print_stderr)]
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// What the GPU that is not there would say.
 const FIXTURE: &str = "/etc/stand-in-gpu";
@@ -46,12 +44,7 @@ fn serve() -> Result<(), String> {
         None => address,
     };
     let address: SocketAddr = address.parse().map_err(|error| format!("{address}: {error}"))?;
-    let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
-    for stream in listener.incoming().flatten() {
-        // Whoever goes away early has what they wanted.
-        let _ = metrics(&text).map(|metrics| answer(stream, &metrics));
-    }
-    Ok(())
+    rig::exporter::serve(address, || metrics(&text))
 }
 
 /// One series for each counter. A line that dcgm-exporter would not take ends the program, as it does there.
@@ -90,18 +83,4 @@ fn metrics(counters: &str) -> Result<String, String> {
         }
     }
     Ok(text)
-}
-
-fn answer(mut stream: TcpStream, metrics: &str) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut line = String::new();
-    while reader.read_line(&mut line)? > 2 {
-        line.clear();
-    }
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{metrics}",
-        metrics.len()
-    )
 }

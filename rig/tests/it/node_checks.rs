@@ -31,7 +31,7 @@ fn define(site: &Site, name: &str, script: &str, more: Value) -> Result<Value> {
 }
 
 /// One round now, of all checks; what `check` came to.
-fn round(node: &Node, check: &str) -> Result<(String, String)> {
+pub(crate) fn round(node: &Node, check: &str) -> Result<(String, String)> {
     // The timer's own round may be at work.
     let said = wait_until(Duration::from_secs(60), "a round of our own", || {
         let said =

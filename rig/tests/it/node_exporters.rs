@@ -2,17 +2,9 @@
 
 use anyhow::{Result, ensure};
 use rig::{Net, Node, Packed, Release};
-use serde_json::Value;
 
-use crate::node_parts::{give_gpus, hand_out_dcgm_exporter, metrics, not_well};
+use crate::node_parts::{give_gpus, hand_out_dcgm_exporter, left_since, metrics, not_well, registered};
 use crate::site::{Site, Typing as _, is_as_before};
-
-fn registered(site: &Site, node: &str) -> Result<Vec<String>> {
-    let known = site.node(node)?;
-    let exporters = known["exporters"].as_array().cloned().unwrap_or_default();
-    let name = |exporter: &Value| format!("{}-{}", exporter["type"].as_str().unwrap_or(""), exporter["port"]);
-    Ok(exporters.iter().map(name).collect())
-}
 
 #[test]
 fn an_exporter_is_installed_and_removed_on_an_enrolled_node() -> Result<()> {
@@ -62,18 +54,7 @@ fn an_exporter_is_installed_and_removed_on_an_enrolled_node() -> Result<()> {
     node.types_well("aami-agent exporters remove dcgm-exporter")?;
     ensure!(registered(&site, "node1")? == ["node_exporter-9100"]);
     ensure!(metrics(&node, 9400).is_err(), "it still answers");
-    let changes: Vec<_> = enrolled
-        .changes_in(&node.picture()?)
-        .into_iter()
-        // The wish, the plan's own memory, and what it tells of its last run.
-        .filter(|change| {
-            !change.contains("check")
-                && !change.contains("/agent/spool/")
-                && !change.contains("exporters.json")
-                && !change.contains("/install/default/node/")
-                && !change.contains("/textfile/aami_install_")
-        })
-        .collect();
+    let changes = left_since(&enrolled, &node)?;
     ensure!(changes.is_empty(), "left by it: {changes:#?}");
     ensure!(not_well(&node)?.is_empty(), "{:?}", not_well(&node)?);
 

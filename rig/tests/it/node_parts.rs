@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use rig::{Node, cache, wait_until};
+use rig::{Node, Picture, cache, wait_until};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::site::{ARCH, Site};
@@ -36,11 +37,21 @@ pub(crate) fn give_gpus(node: &Node) -> Result<()> {
 /// Leaves it `count` of them.
 pub(crate) fn lose_gpus(node: &Node, count: u32) -> Result<()> {
     node.write("/etc/gpus", format!("{count}\n").as_bytes(), 0o644)?;
+    let addresses: Vec<String> = (0..count).map(|n| format!("0000:1{n}:00.0")).collect();
+    on_the_bus(node, ("0x10de", "0x030200"), &addresses)
+}
+
+/// Puts GPUs of a vendor and a class at these addresses of a node's PCI bus, and takes all others off it.
+pub(crate) fn on_the_bus(node: &Node, (vendor, class): (&str, &str), addresses: &[String]) -> Result<()> {
+    let put = |address: &String| {
+        format!(
+            "mkdir $bus/{address}; echo {vendor} > $bus/{address}/vendor; echo {class} > $bus/{address}/class; "
+        )
+    };
+    let all: String = addresses.iter().map(put).collect();
     node.sh(&format!(
         "set -e; bus=/sys/bus/pci/devices; \
-         grep -q \" $bus tmpfs\" /proc/mounts || mount -t tmpfs none $bus; rm -rf $bus/*; \
-         n=0; while [ $n -lt {count} ]; do mkdir -p $bus/0000:1$n:00.0; \
-         echo 0x10de > $bus/0000:1$n:00.0/vendor; echo 0x030200 > $bus/0000:1$n:00.0/class; n=$((n + 1)); done"
+         grep -q \" $bus tmpfs\" /proc/mounts || mount -t tmpfs none $bus; rm -rf $bus/*; {all}"
     ))?
     .ok()
     .map(drop)
@@ -48,26 +59,81 @@ pub(crate) fn lose_gpus(node: &Node, count: u32) -> Result<()> {
 
 /// Has the control plane hand out the stand-in for dcgm-exporter, the way a site hands out a build of its own.
 pub(crate) fn hand_out_dcgm_exporter(site: &Site) -> Result<()> {
-    add_dcgm_exporter(&site.data().join("dist").join(ARCH))
+    DCGM_EXPORTER.hand_out(site)
+}
+
+/// The stand-in for dcgm-exporter.
+pub(crate) const DCGM_EXPORTER: Offered = Offered {
+    name: "dcgm_exporter",
+    version: "4.5.3",
+    port: 9400,
+    program: "dcgm-exporter",
+    stands_in: env!("CARGO_BIN_EXE_stand-in-dcgm-exporter"),
+    more: "",
+};
+
+/// The stand-in for all-smi.
+pub(crate) const ALL_SMI: Offered = Offered {
+    name: "all_smi",
+    version: "0.11.0",
+    port: 9401,
+    program: "all-smi",
+    stands_in: env!("CARGO_BIN_EXE_stand-in-all-smi"),
+    more: "",
+};
+
+/// An exporter as a site offers a build of its own.
+pub(crate) struct Offered {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) port: u16,
+    pub(crate) program: &'static str,
+    /// What takes its place here.
+    pub(crate) stands_in: &'static str,
+    /// More lines of its entry.
+    pub(crate) more: &'static str,
 }
 
 /// Puts the stand-in for dcgm-exporter into a folder of components.
 pub(crate) fn add_dcgm_exporter(folder: &Path) -> Result<()> {
-    let program = Path::new(env!("CARGO_BIN_EXE_stand-in-dcgm-exporter"));
-    let bytes = std::fs::read(program)?;
-    let sum: String = Sha256::digest(&bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    std::fs::write(folder.join("dcgm-exporter"), &bytes)?;
-    let catalogue = folder.join("components.toml");
-    let text = std::fs::read_to_string(&catalogue)?;
-    let entry = format!(
-        "\n[[component]]\nname = \"dcgm_exporter\"\nversion = \"4.5.3\"\nkind = \"exporter\"\nlicense = \"Apache-2.0\"\n\
-         ports = [9400]\narchive = \"none\"\n\n[component.build.{ARCH}]\nfile = \"dcgm-exporter\"\nsha256 = \"{sum}\"\n\
-         programs = {{ dcgm-exporter = \"dcgm-exporter\" }}\n"
-    );
-    std::fs::write(&catalogue, text + &entry).context("cannot write the catalogue")
+    DCGM_EXPORTER.add_to(folder)
+}
+
+impl Offered {
+    /// Has the control plane hand it out.
+    pub(crate) fn hand_out(&self, site: &Site) -> Result<()> {
+        self.add_to(&site.data().join("dist").join(ARCH))
+    }
+
+    /// Puts it into a folder of components, and its entry into the catalogue there.
+    pub(crate) fn add_to(&self, folder: &Path) -> Result<()> {
+        let bytes = std::fs::read(self.stands_in)?;
+        std::fs::write(folder.join(self.program), &bytes)?;
+        let catalogue = folder.join("components.toml");
+        let text = std::fs::read_to_string(&catalogue)?;
+        std::fs::write(&catalogue, text + &self.entry(&bytes)).context("cannot write the catalogue")
+    }
+
+    /// What a catalogue says of it, whose file holds `bytes`.
+    pub(crate) fn entry(&self, bytes: &[u8]) -> String {
+        let sum: String = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let Self {
+            name,
+            version,
+            port,
+            program,
+            more,
+            ..
+        } = self;
+        format!(
+            "\n[[component]]\nname = \"{name}\"\nversion = \"{version}\"\nkind = \"exporter\"\n\
+             license = \"Apache-2.0\"\nports = [{port}]\narchive = \"none\"\n{more}\n[component.build.{ARCH}]\n\
+             file = \"{program}\"\nsha256 = \"{sum}\"\nprograms = {{ {program} = \"{program}\" }}\n"
+        )
+    }
 }
 
 /// The rules of a site that lets nothing in but SSH.
@@ -190,6 +256,29 @@ pub(crate) fn not_well_by(node: &Node, agent: &str) -> Result<Vec<String>> {
         said.said()
     );
     Ok(bad)
+}
+
+/// The exporters a node is registered with: what each is, and its port.
+pub(crate) fn registered(site: &Site, node: &str) -> Result<Vec<String>> {
+    let known = site.node(node)?;
+    let exporters = known["exporters"].as_array().cloned().unwrap_or_default();
+    let name = |exporter: &Value| format!("{}-{}", exporter["type"].as_str().unwrap_or(""), exporter["port"]);
+    Ok(exporters.iter().map(name).collect())
+}
+
+/// What exporters that came and went left on a node since `before`, beside the wish, the plan's own memory, what it
+/// tells of its last run, and what checks and the agent write meanwhile.
+pub(crate) fn left_since(before: &Picture, node: &Node) -> Result<Vec<String>> {
+    let own = [
+        "check",
+        "/agent/spool/",
+        "exporters.json",
+        "/install/default/node/",
+        "/textfile/aami_install_",
+    ];
+    let mut changes = before.changes_in(&node.picture()?);
+    changes.retain(|change| !own.iter().any(|own| change.contains(own)));
+    Ok(changes)
 }
 
 /// Waits until an exporter answers on the node.

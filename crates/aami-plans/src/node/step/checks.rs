@@ -256,3 +256,6 @@ impl Fetch for Copy {
         voice.check()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,4 +139,4 @@ impl Step for InstallGpuExporter {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

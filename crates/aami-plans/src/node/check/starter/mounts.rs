@@ -341,6 +341,28 @@ mod tests {
     }
 
     #[test]
+    fn a_file_system_that_fills_up_is_said_before_it_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        for (blocks, inodes, status, said) in [
+            (100, 100, Status::Ok, "are well"),
+            (99, 500, Status::Warning, "/data has 9.9 % of its space free"),
+            (29, 500, Status::Critical, "/data has 2.9 % of its space free"),
+            (500, 99, Status::Warning, "/data has 9.9 % of its inodes free"),
+            (500, 0, Status::Critical, "/data has 0.0 % of its inodes free"),
+        ] {
+            let room = |_: &Path| {
+                let mut room = rustix::fs::statvfs("/")?;
+                (room.f_blocks, room.f_bavail) = (1000, blocks);
+                (room.f_files, room.f_favail) = (1000, inodes);
+                Ok(room)
+            };
+            let report = look_with(folder.path(), "/dev/a /data ext4 rw 0 0\n", "", room);
+            assert_eq!(report.status, status, "{}", report.message);
+            assert!(report.message.contains(said), "{said}: {}", report.message);
+        }
+    }
+
+    #[test]
     fn what_is_read_only_by_promise_may_be_full() {
         let folder = tempfile::tempdir().unwrap();
         let full = |_: &Path| {

@@ -50,7 +50,11 @@ fn node_at(address: &str, purpose: Purpose, components: Option<&Path>) -> Node {
     Node::new(options(address, purpose, components)).unwrap()
 }
 
-fn options(address: &str, purpose: Purpose, components: Option<&Path>) -> NodeOptions {
+pub(in crate::node::step) fn options(
+    address: &str,
+    purpose: Purpose,
+    components: Option<&Path>,
+) -> NodeOptions {
     let look = move || {
         let commands = SystemCommands::default();
         Inventory::collect(&aami_inventory::Host {
@@ -151,13 +155,13 @@ fn components(names: &[&str]) -> tempfile::TempDir {
 }
 
 /// A host with units that are none.
-struct Place {
-    root: tempfile::TempDir,
+pub(in crate::node::step) struct Place {
+    pub(in crate::node::step) root: tempfile::TempDir,
     memory: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(in crate::node::step) fn new() -> Self {
         let place = Self {
             root: tempfile::tempdir().unwrap(),
             memory: tempfile::tempdir().unwrap(),
@@ -169,7 +173,7 @@ impl Place {
         place
     }
 
-    fn host(&self) -> Host {
+    pub(in crate::node::step) fn host(&self) -> Host {
         doubles::host(self.root.path(), &self.memory.path().join("system"), None).unwrap()
     }
 
