@@ -32,6 +32,12 @@ fn a_machine_becomes_a_server_that_watches_a_node_and_is_as_before_in_the_end() 
 
     // Installed at a terminal, it prints the one line.
     let screen = stage.at_a_terminal(&format!("{INSTALL} --unattended"))?;
+    for number in 1..=7 {
+        ensure!(
+            screen.contains(&format!("[{number}/7] ")),
+            "no step {number}:\n{screen}"
+        );
+    }
     ensure!(screen.contains("[7/7] Finalizing installation"), "{screen}");
     let one_line = stage.one_line()?;
     ensure!(
