@@ -55,6 +55,10 @@ pub struct NodeView {
     /// Since when, where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connected_since: Option<Timestamp>,
+    /// Whether it was reached when that was last looked at: by its agent's connection, or, where it has none, by the
+    /// scrapes of its exporters. It is what it comes back to from maintenance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reachable: bool,
     /// When it last said anything, as far as this control plane has heard it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
@@ -128,6 +132,7 @@ impl From<&Node> for NodeView {
             silence: None,
             connected: false,
             connected_since: None,
+            reachable: node.reachable,
             last_seen: None,
             resources: None,
             agent_version: None,

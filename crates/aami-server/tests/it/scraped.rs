@@ -123,7 +123,8 @@ fn a_node_without_an_agent_goes_and_comes_with_its_scrapes() {
         let path = format!("/api/v1/nodes/{id}/{verb}");
         admin.post(&path, Some(&json!({}))).unwrap()
     };
-    assert_eq!(ask("maintenance").status, NodeStatus::Maintenance);
+    let out = ask("maintenance");
+    assert_eq!((out.status, out.reachable), (NodeStatus::Maintenance, false));
     assert_eq!(ask("resume").status, NodeStatus::Offline);
     // And when its exporter answers again it is online, in maintenance too.
     assert_eq!(ask("maintenance").status, NodeStatus::Maintenance);
@@ -135,6 +136,8 @@ fn a_node_without_an_agent_goes_and_comes_with_its_scrapes() {
         }
     });
     until_asked(&house, "ok", 2);
+    let held = node(&house, &id);
+    assert_eq!((held.status, held.reachable), (NodeStatus::Maintenance, true));
     assert_eq!(ask("resume").status, NodeStatus::Online);
 }
 

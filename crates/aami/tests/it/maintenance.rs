@@ -102,7 +102,12 @@ fn a_node_is_taken_out_for_two_hours_and_brought_back() {
         listed.out.contains("gpu-01") && !listed.out.contains("stuck"),
         "{listed:?}"
     );
-    // and brought back it is what is true, without reason or end.
+    // and brought back it is what is true, without reason or end: what a dry run says, though no agent is connected.
+    let told = plane.aami(&["nodes", "resume", "gpu-01", "--dry-run"]);
+    assert!(
+        told.exit == 0 && told.out.contains("gpu-01 would be online instead of maintenance"),
+        "{told:?}"
+    );
     let back = plane.aami(&["nodes", "resume", "gpu-01"]);
     assert_eq!(
         (back.exit, back.out.as_str()),

@@ -39,7 +39,7 @@ impl Resume {
                 let id = &found.id;
                 let change = Change::bare(Method::POST, format!("/api/v1/nodes/{id}/resume"));
                 if self.dry.dry_run {
-                    let reachable = found.connected;
+                    let reachable = found.reachable;
                     return told(&found, Trigger::MaintenanceEnded { reachable }, &change);
                 }
                 let node: NodeView = change.send(session)?;
