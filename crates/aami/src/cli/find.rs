@@ -4,6 +4,7 @@ use aami_api::client::{Answer, ClientError};
 use aami_api::key::KeyView;
 use aami_api::node::NodeView;
 use aami_api::page::Page;
+use aami_api::prometheus::PrometheusView;
 use aami_api::token::TokenView;
 use aami_api::webhook::WebhookView;
 use aami_model::code;
@@ -46,6 +47,31 @@ pub(crate) fn group(session: &Session, name: &str) -> Result<Answer<Group>, Fail
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The Prometheus with this name or id, with what to send to change exactly this.
+pub(crate) fn prometheus(session: &Session, name: &str) -> Result<Answer<PrometheusView>, Failure> {
+    match session.client.prometheus(name) {
+        Ok(answer) => Ok(answer),
+        Err(ClientError::Refused(problem)) if problem.status == 404 => {
+            let names = names(session, "prometheuses", |view: PrometheusView| {
+                view.prometheus.name
+            });
+            Err(no_prometheus(name, &names))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// That there is no Prometheus of this name among these.
+pub(crate) fn no_prometheus(name: &str, known: &[String]) -> Failure {
+    Failure::unknown(
+        code::NOT_FOUND,
+        format!("there is no Prometheus called {name:?}"),
+        name,
+        known.iter().map(String::as_str),
+        "`aami prometheuses list` shows those there are.",
+    )
 }
 
 /// The token with this name or id. Names of tokens may repeat; then only the id will do.

@@ -6,12 +6,10 @@ mod list;
 mod remove;
 mod show;
 
-use aami_api::client::ClientError;
 use aami_api::prometheus::PrometheusView;
 use aami_model::{Exit, code};
 use clap::{Args, Subcommand};
 
-use super::dry::there;
 use super::failure::Failure;
 use super::find;
 use super::query::encoded;
@@ -61,7 +59,15 @@ fn placed(session: &Session, node: Option<&str>, groups: &[String]) -> Result<()
     }
     groups
         .iter()
-        .try_for_each(|group| there(session, &format!("/api/v1/groups/{}", encoded(group))))
+        .try_for_each(|group| find::group(session, group).map(drop))
+}
+
+/// Why one could not be placed: where its node or a group is not there, with the name that may have been meant.
+fn placed_where(session: &Session, node: Option<&str>, groups: &[String], failure: Failure) -> Failure {
+    if failure.code() != Some(code::NOT_FOUND) {
+        return failure;
+    }
+    placed(session, node, groups).err().unwrap_or(failure)
 }
 
 /// Refuses the one that the control plane's own configuration names.
@@ -77,13 +83,6 @@ fn changeable(view: &PrometheusView) -> Result<(), Failure> {
 
 /// The one of this name or id, with what to send to change exactly this.
 fn named(session: &Session, name: &str) -> Result<(PrometheusView, Option<String>), Failure> {
-    match session.client.prometheus(name) {
-        Ok(answer) => Ok((answer.body, answer.etag)),
-        Err(ClientError::Refused(problem)) if problem.status == 404 => Err(Failure::found_with(
-            code::NOT_FOUND,
-            format!("there is no Prometheus called {name:?}"),
-            "`aami prometheuses list` shows those there are.",
-        )),
-        Err(error) => Err(error.into()),
-    }
+    let answer = find::prometheus(session, name)?;
+    Ok((answer.body, answer.etag))
 }

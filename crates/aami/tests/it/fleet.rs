@@ -334,15 +334,30 @@ fn a_name_that_is_mistyped_is_told_the_one_that_is_like_it() {
     let plane = Plane::start();
     enrol(&plane, "gpu-01", free_port());
     plane.aami(&["groups", "create", "racks"]);
+    plane.add_prometheus("gpu-01", "http://127.9.4.1:9090");
     for (words, meant) in [
-        (["nodes", "show", "gpu-10"], Some("gpu-01")),
-        (["nodes", "test", "gpu-0l"], Some("gpu-01")),
-        (["groups", "show", "rakcs"], Some("racks")),
-        (["groups", "delete", "rack"], Some("racks")),
-        (["tokens", "show", "gpu-02"], Some("gpu-01")),
-        (["tokens", "show", "something-else"], None),
+        ("nodes show gpu-10", Some("gpu-01")),
+        ("nodes test gpu-0l", Some("gpu-01")),
+        ("groups show rakcs", Some("racks")),
+        ("groups delete rack", Some("racks")),
+        ("tokens show gpu-02", Some("gpu-01")),
+        ("tokens show something-else", None),
+        ("prometheuses show gpu-10", Some("gpu-01")),
+        (
+            "prometheuses edit gpu-0l --url http://127.9.4.1:9091",
+            Some("gpu-01"),
+        ),
+        ("prometheuses remove something-else", None),
+        ("alerts test --prometheus gpu-10", Some("gpu-01")),
+        // What one is to be told of is not there.
+        ("prometheuses edit gpu-01 --groups rakcs", Some("racks")),
+        ("prometheuses edit gpu-01 --node gpu-10 --dry-run", Some("gpu-01")),
+        (
+            "prometheuses add m --node gpu-10 --url http://127.9.4.1:9092",
+            Some("gpu-01"),
+        ),
     ] {
-        let said = plane.aami(&words);
+        let said = plane.aami(&words.split(' ').collect::<Vec<_>>());
         assert_eq!(said.exit, 5, "{said:?}");
         match meant {
             Some(meant) => assert!(said.err.contains(&format!("Did you mean `{meant}`?")), "{said:?}"),

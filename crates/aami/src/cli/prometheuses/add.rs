@@ -6,7 +6,7 @@ use clap::Args;
 use http::Method;
 
 use super::list::table;
-use super::{path, placed};
+use super::{path, placed, placed_where};
 use crate::cli::dry::{Change, Dry, absent, fitting};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
@@ -59,7 +59,8 @@ impl Add {
             placed(session, Some(&create.node), &create.groups)?;
             return change.tell(session, name, format!("{name} would be added"));
         }
-        let view: PrometheusView = change.send(session)?;
+        let view: PrometheusView = (change.send(session))
+            .map_err(|failure| placed_where(session, Some(&create.node), &create.groups, failure))?;
         session
             .screen
             .show(&view, |wide| table(std::slice::from_ref(&view), wide))?;

@@ -6,7 +6,7 @@ use clap::Args;
 use http::Method;
 
 use super::list::table;
-use super::{changeable, named, path, placed};
+use super::{changeable, named, path, placed, placed_where};
 use crate::cli::dry::{Change, Dry};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
@@ -51,13 +51,14 @@ impl Edit {
         };
         let (id, name) = (&found.prometheus.id, &found.prometheus.name);
         let change = Change::new(Method::PATCH, path(id.as_str()), &patch).unchanged_since(etag.as_deref());
+        let (node, groups) = (patch.node.as_deref(), patch.groups.as_deref().unwrap_or_default());
         if self.dry.dry_run {
             changeable(&found)?;
-            let groups = patch.groups.as_deref().unwrap_or_default();
-            placed(session, patch.node.as_deref(), groups)?;
+            placed(session, node, groups)?;
             return change.tell(session, id, format!("{name} would be changed"));
         }
-        let view: PrometheusView = change.send(session)?;
+        let view: PrometheusView =
+            (change.send(session)).map_err(|failure| placed_where(session, node, groups, failure))?;
         session
             .screen
             .show(&view, |wide| table(std::slice::from_ref(&view), wide))?;

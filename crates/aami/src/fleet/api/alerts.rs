@@ -13,6 +13,7 @@ use aami_model::prometheus::RuleState;
 use aami_model::rules::GLOBAL;
 
 use crate::cli::failure::Failure;
+use crate::cli::find;
 use crate::cli::paging;
 use crate::cli::query::Query;
 use crate::cli::reach::is_this_machine;
@@ -318,15 +319,19 @@ pub(super) fn alertmanager(session: &Session, name: Option<&str>) -> Result<Aler
             ));
         }
         (None, _) => {
-            let which = name.map_or_else(
-                || "with an Alertmanager".to_owned(),
-                |name| format!("called {name:?}"),
-            );
-            return Err(Failure::found_with(
-                code::NOT_FOUND,
-                format!("the control plane knows no Prometheus {which}"),
-                "`aami prometheuses edit NAME --alertmanager URL` says where its Alertmanager is.",
-            ));
+            let names = || {
+                all.iter()
+                    .map(|view| view.prometheus.name.clone())
+                    .collect::<Vec<_>>()
+            };
+            return Err(match name {
+                Some(name) => find::no_prometheus(name, &names()),
+                None => Failure::found_with(
+                    code::NOT_FOUND,
+                    "the control plane knows no Prometheus with an Alertmanager",
+                    "`aami prometheuses edit NAME --alertmanager URL` says where its Alertmanager is.",
+                ),
+            });
         }
     };
     let url = view.prometheus.alertmanager_url.as_deref().ok_or_else(|| {
