@@ -7,19 +7,24 @@
 mod certificate;
 mod known_file;
 mod learn;
+mod names;
+mod offered;
 pub(crate) mod pattern;
+mod standing;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::keys::{HashAlg, PublicKey};
 
-use crate::error::KnownKey;
 use crate::{Host, SshError};
-use known_file::{KnownFile, Line, Marker};
+use known_file::{KnownFile, Marker};
+use names::Names;
+pub(crate) use offered::{Offered, Wanted};
+use offered::{every_algorithm, is_kind, kind_of};
+use standing::{Standing, changed, standing};
 
 /// What is done with a host's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,40 +75,6 @@ pub struct Trust {
     files: Mutex<HashMap<PathBuf, Arc<KnownFile>>>,
     /// Held while one of us writes, so that the lock of a file is only waited for because of other programs.
     learning: Mutex<()>,
-}
-
-/// What a host shows.
-#[derive(Debug, Clone)]
-pub(crate) enum Offered {
-    Key(PublicKey),
-    Certificate(Box<Certificate>),
-}
-
-impl From<&PublicKeyOrCertificate> for Offered {
-    fn from(key: &PublicKeyOrCertificate) -> Self {
-        match key {
-            PublicKeyOrCertificate::PublicKey { key, .. } => Self::Key(key.clone()),
-            PublicKeyOrCertificate::Certificate(certificate) => {
-                Self::Certificate(Box::new(certificate.clone()))
-            }
-        }
-    }
-}
-
-impl Offered {
-    fn key(&self) -> PublicKey {
-        match self {
-            Self::Key(key) => key.clone(),
-            Self::Certificate(certificate) => PublicKey::new(certificate.public_key().clone(), ""),
-        }
-    }
-}
-
-/// What is asked of a host: its key in one of these forms, the best first.
-#[derive(Debug)]
-pub(crate) struct Wanted {
-    pub(crate) keys: Vec<Algorithm>,
-    pub(crate) certificates: Vec<Algorithm>,
 }
 
 impl Trust {
@@ -320,174 +291,11 @@ impl Trust {
     }
 }
 
-/// The names a host may be known under.
-#[derive(Debug)]
-struct Names {
-    /// In the order in which they decide: each group only where none of those before it is known.
-    groups: Vec<Vec<String>>,
-    /// All of them.
-    all: Vec<String>,
-    /// What may stand in a certificate: without ports.
-    principals: Vec<String>,
-}
-
-impl Names {
-    fn of(host: &Host) -> Self {
-        let with_port = |name: &str| {
-            let name = name.to_ascii_lowercase();
-            if host.port == 22 {
-                name
-            } else {
-                format!("[{name}]:{}", host.port)
-            }
-        };
-        let principals: Vec<String> = match &host.key_alias {
-            Some(alias) => vec![alias.to_ascii_lowercase()],
-            None => {
-                // An address of IPv6 may be written in many ways, and is the same host in each: the usual one comes
-                // first, as in OpenSSH's own files.
-                let usual = host.address.parse::<IpAddr>().map(|address| address.to_string());
-                let mut names: Vec<String> = usual.into_iter().collect();
-                for name in [&host.address, &host.name] {
-                    let name = name.to_ascii_lowercase();
-                    if !names.contains(&name) {
-                        names.push(name);
-                    }
-                }
-                names
-            }
-        };
-        let groups: Vec<Vec<String>> = match &host.key_alias {
-            // An alias stands for one host wherever it is reached; its port is not part of it.
-            Some(_) => vec![principals.clone()],
-            None => principals.iter().map(|name| vec![with_port(name)]).collect(),
-        };
-        let mut all: Vec<String> = groups.iter().flatten().cloned().collect();
-        for name in &principals {
-            if !all.contains(name) {
-                all.push(name.clone());
-            }
-        }
-        Self {
-            groups,
-            all,
-            principals,
-        }
-    }
-
-    /// The one it is learned under.
-    fn first(&self) -> &str {
-        self.groups
-            .first()
-            .and_then(|group| group.first())
-            .map_or("", String::as_str)
-    }
-
-    fn shown(&self) -> String {
-        self.first().to_owned()
-    }
-}
-
-enum Standing {
-    Known,
-    Other(Box<KnownKey>),
-    Unknown,
-}
-
-/// Where a key stands: the first name under which anything is known decides.
-fn standing(files: &[Arc<KnownFile>], names: &Names, blob: &[u8], kind: &str) -> Standing {
-    for group in &names.groups {
-        let mut other: Option<Box<KnownKey>> = None;
-        for file in files {
-            for line in file.matching(group) {
-                if line.marker != Marker::None {
-                    continue;
-                }
-                if line.blob == blob {
-                    return Standing::Known;
-                }
-                // One of the same type says most about what has changed.
-                if other
-                    .as_ref()
-                    .is_none_or(|had| had.kind != kind && line.kind == kind)
-                {
-                    other = Some(Box::new(known_key(file, line)));
-                }
-            }
-        }
-        if let Some(other) = other {
-            return Standing::Other(other);
-        }
-    }
-    // As OpenSSH does: a key known without a port is good for every port of that name.
-    let bare = files
-        .iter()
-        .flat_map(|file| file.matching(&names.principals))
-        .any(|line| line.marker == Marker::None && line.blob == blob);
-    if bare { Standing::Known } else { Standing::Unknown }
-}
-
-fn known_key(file: &KnownFile, line: &Line) -> KnownKey {
-    KnownKey {
-        file: file.path.clone(),
-        line: line.number,
-        kind: line.kind.clone(),
-        fingerprint: line.fingerprint(),
-    }
-}
-
-fn changed(names: &Names, known: Box<KnownKey>, key: &PublicKey, offered: String) -> SshError {
-    SshError::HostKeyChanged {
-        name: names.shown(),
-        known,
-        kind: kind_of(key),
-        offered,
-    }
-}
-
 fn unusable(host: &Host, error: &dyn std::fmt::Display) -> SshError {
     SshError::Protocol {
         endpoint: host.endpoint(),
         why: format!("its host key cannot be used: {error}"),
     }
-}
-
-/// A key's type as files name it.
-fn kind_of(key: &PublicKey) -> String {
-    match key.algorithm() {
-        // An RSA key is one thing, by whatever hash it signs.
-        Algorithm::Rsa { .. } => "ssh-rsa".to_owned(),
-        other => other.as_str().to_owned(),
-    }
-}
-
-fn is_kind(algorithm: &Algorithm, kind: &str) -> bool {
-    match algorithm {
-        Algorithm::Rsa { .. } => kind == "ssh-rsa",
-        other => other.as_str() == kind,
-    }
-}
-
-/// What is good enough, the best first. Signatures over SHA-1 are not.
-fn every_algorithm() -> Vec<Algorithm> {
-    vec![
-        Algorithm::Ed25519,
-        Algorithm::Ecdsa {
-            curve: EcdsaCurve::NistP256,
-        },
-        Algorithm::Ecdsa {
-            curve: EcdsaCurve::NistP384,
-        },
-        Algorithm::Ecdsa {
-            curve: EcdsaCurve::NistP521,
-        },
-        Algorithm::Rsa {
-            hash: Some(HashAlg::Sha512),
-        },
-        Algorithm::Rsa {
-            hash: Some(HashAlg::Sha256),
-        },
-    ]
 }
 
 #[cfg(test)]

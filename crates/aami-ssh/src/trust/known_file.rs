@@ -9,7 +9,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 use ring::digest::{SHA256, digest};
@@ -32,11 +32,23 @@ pub(super) struct KnownFile {
     lines: Vec<Line>,
     /// The lines of a name that stands there as it is.
     by_name: HashMap<String, Vec<usize>>,
-    /// Lines with patterns or a hashed name: compared one by one.
-    others: Vec<usize>,
+    /// Lines with patterns: compared one by one.
+    patterns: Vec<usize>,
+    /// Lines with a hashed name.
+    hashed: Vec<usize>,
+    /// What was found among those. A thousand hosts in a file of a thousand hashed lines are a million comparisons, and each
+    /// host is asked about several times.
+    found: Mutex<HashMap<String, Found>>,
     /// How many lines it has, those that count for nothing as well.
     length: usize,
     stamp: Option<Stamp>,
+}
+
+/// The hashed lines of a name, among the first so many.
+#[derive(Debug, Clone, Default)]
+struct Found {
+    among: usize,
+    lines: Vec<usize>,
 }
 
 /// By what a change of a file is noticed.
@@ -70,7 +82,7 @@ pub(super) struct Line {
 #[derive(Debug)]
 enum Names {
     Patterns(String),
-    Hashed { salt: Vec<u8>, hash: Vec<u8> },
+    Hashed { salt: hmac::Key, hash: Vec<u8> },
 }
 
 impl Line {
@@ -82,15 +94,19 @@ impl Line {
         )
     }
 
+    /// Whether its patterns take one of these names.
     fn takes(&self, names: &[String]) -> bool {
         match &self.names {
             Names::Patterns(patterns) => pattern::list_matches(patterns.split(','), names),
-            Names::Hashed { salt, hash } => {
-                let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, salt);
-                names
-                    .iter()
-                    .any(|name| hmac::verify(&key, name.as_bytes(), hash).is_ok())
-            }
+            Names::Hashed { .. } => false,
+        }
+    }
+
+    /// Whether its hashed name is this one.
+    fn hides(&self, name: &str) -> bool {
+        match &self.names {
+            Names::Patterns(_) => false,
+            Names::Hashed { salt, hash } => hmac::verify(salt, name.as_bytes(), hash).is_ok(),
         }
     }
 }
@@ -103,16 +119,36 @@ impl KnownFile {
             .filter_map(|name| self.by_name.get(name))
             .flatten()
             .copied()
-            .chain(
-                self.others
-                    .iter()
-                    .copied()
-                    .filter(|at| self.lines.get(*at).is_some_and(|line| line.takes(names))),
-            )
+            .chain(self.those(&self.patterns, |line| line.takes(names)))
+            .chain(names.iter().flat_map(|name| self.hashed(name)))
             .collect();
         found.sort_unstable();
         found.dedup();
         found.into_iter().filter_map(|at| self.lines.get(at))
+    }
+
+    /// Those of these lines of which this is true.
+    fn those(&self, lines: &[usize], is_true: impl Fn(&Line) -> bool) -> impl Iterator<Item = usize> {
+        lines
+            .iter()
+            .copied()
+            .filter(move |at| self.lines.get(*at).is_some_and(&is_true))
+    }
+
+    /// The lines with this name, hashed. Compared with each line once, however often it is asked for.
+    fn hashed(&self, name: &str) -> Vec<usize> {
+        let known = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let Found { among, mut lines } = known().get(name).cloned().unwrap_or_default();
+        let rest = self.hashed.get(among..).unwrap_or_default();
+        if !rest.is_empty() {
+            lines.extend(self.those(rest, |line| line.hides(name)));
+            let found = Found {
+                among: self.hashed.len(),
+                lines: lines.clone(),
+            };
+            known().insert(name.to_owned(), found);
+        }
+        lines
     }
 
     /// Fails with a `@revoked` line that is not understood: passed over, it would let in whom it keeps out.
@@ -122,7 +158,9 @@ impl KnownFile {
             notes: Vec::new(),
             lines: Vec::new(),
             by_name: HashMap::new(),
-            others: Vec::new(),
+            patterns: Vec::new(),
+            hashed: Vec::new(),
+            found: Mutex::default(),
             length: text.lines().count(),
             stamp,
         };
@@ -170,7 +208,8 @@ impl KnownFile {
                         .push(at);
                 }
             }
-            Names::Patterns(_) | Names::Hashed { .. } => self.others.push(at),
+            Names::Patterns(_) => self.patterns.push(at),
+            Names::Hashed { .. } => self.hashed.push(at),
         }
         self.lines.push(line);
     }
@@ -271,5 +310,6 @@ fn names_of(text: &str) -> Result<Names, &'static str> {
         ))
     });
     let (salt, hash) = decoded.ok_or("its hashed name is damaged")?;
+    let salt = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt);
     Ok(Names::Hashed { salt, hash })
 }
