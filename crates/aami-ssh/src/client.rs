@@ -23,6 +23,13 @@ pub(crate) struct Shared {
     pub(crate) endings: Arc<Endings>,
 }
 
+impl Shared {
+    /// How long connecting to a host may take, to the end of the key exchange.
+    pub(crate) fn connect_timeout(&self, host: &Host) -> Duration {
+        host.connect_timeout.unwrap_or(self.settings.connect_timeout)
+    }
+}
+
 impl Client {
     /// A client that has no connection yet.
     pub fn new(settings: Settings, trust: Trust, identities: Identities) -> Self {

@@ -11,6 +11,7 @@ mod input;
 mod linger;
 mod login;
 mod marker;
+mod stranger;
 mod sudo;
 mod talk;
 mod upload;
@@ -156,8 +157,8 @@ pub(crate) async fn sign_in(
     host: &Host,
     role: Role,
 ) -> Result<(Session, Option<Place>), SshError> {
-    let (stream, place) = dial::dial(shared, host).await?;
-    let mut session = handshake::greet(shared, host, stream).await?;
+    let dialled = dial::dial(shared, host).await?;
+    let mut session = handshake::greet(shared, host, dialled.stream, dialled.until).await?;
     login::sign_in(shared, host, role, &mut session).await?;
-    Ok((session, place))
+    Ok((session, dialled.place))
 }

@@ -65,8 +65,10 @@ impl ErrorClass {
 pub enum Waiting {
     /// A TCP connection.
     Connect,
-    /// The greeting and the key exchange.
+    /// The greeting.
     Greeting,
+    /// The key exchange, after the greeting.
+    Keys,
     /// An answer to a login.
     Login,
     /// A new channel on a connection that stands.
@@ -83,7 +85,8 @@ impl Waiting {
     const fn sentence(self) -> &'static str {
         match self {
             Self::Connect => "no TCP connection",
-            Self::Greeting => "connected, but no SSH greeting and key exchange",
+            Self::Greeting => "connected, but no SSH greeting",
+            Self::Keys => "connected and greeted, but no key exchange",
             Self::Login => "no answer to the login",
             Self::Channel => "no new channel",
             Self::Sudo => "sudo neither ran the command nor refused",
@@ -339,7 +342,9 @@ impl SshError {
                 Waiting::Command => code::SSH_COMMAND_TIMEOUT,
                 Waiting::Sudo => code::SUDO_REFUSED,
                 Waiting::Shell => code::SSH_NO_SHELL,
-                Waiting::Connect | Waiting::Greeting | Waiting::Login | Waiting::Channel => code::SSH_TIMEOUT,
+                Waiting::Connect | Waiting::Greeting | Waiting::Keys | Waiting::Login | Waiting::Channel => {
+                    code::SSH_TIMEOUT
+                }
             },
             Self::Congested { .. } => code::SSH_BUSY,
             Self::Lost { .. } => code::SSH_CONNECTION_LOST,

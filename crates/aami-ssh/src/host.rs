@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::HostKeyPolicy;
 
@@ -38,6 +39,8 @@ pub struct Host {
     pub known_hosts: Vec<PathBuf>,
     /// Whether names are hashed when learned; none means as [`Trust`](crate::Trust) says.
     pub hash_known_hosts: Option<bool>,
+    /// How long connecting may take; none means as [`Settings`](crate::Settings) say.
+    pub connect_timeout: Option<Duration>,
 }
 
 impl Host {
@@ -59,6 +62,7 @@ impl Host {
             policy: None,
             known_hosts: Vec::new(),
             hash_known_hosts: None,
+            connect_timeout: None,
         }
     }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 /// Limits of every connection. The defaults suit a fleet on a local network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// From the first packet to a TCP connection, name lookup included.
+    /// From the name's lookup to the end of the key exchange: for the TCP connection, the greeting and the keys together,
+    /// as OpenSSH's `ConnectTimeout`. Behind a jump host it begins once that has been reached.
     pub connect_timeout: Duration,
-    /// For the greeting and the key exchange, and again for the login. Time spent asking a person for a passphrase
-    /// does not count.
-    pub handshake_timeout: Duration,
+    /// For the login. Time spent asking a person for a passphrase does not count.
+    pub login_timeout: Duration,
     /// How long a [`Command`](crate::Command) without a limit of its own may run.
     pub command_timeout: Duration,
     /// How long sudo may take until the command begins.
@@ -31,7 +31,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
-            handshake_timeout: Duration::from_secs(20),
+            login_timeout: Duration::from_secs(20),
             command_timeout: Duration::from_secs(300),
             sudo_timeout: Duration::from_secs(30),
             kill_after: Duration::from_secs(5),

@@ -20,7 +20,7 @@ section! {
         proxy_jump: Option<ProxyJump>, optional, Jump;
         /// Nodes spoken to at the same time.
         max_parallel: u32, default "50", Number::between(1, 10_000);
-        /// How long a connection may take, in seconds or as a duration (`1m30s`).
+        /// How long a connection may take until the keys are exchanged, in seconds or as a duration (`1m30s`).
         connect_timeout: Duration, default "10", Seconds::between(1, 3_600);
         /// How long a command may take, in seconds or as a duration (`1h`).
         command_timeout: Duration, default "300", Seconds::between(1, 86_400);

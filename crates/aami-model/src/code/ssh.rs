@@ -18,9 +18,10 @@ codes! { Ssh;
     SSH_TIMEOUT = 3, Pending, 504;
     "The host did not answer in time.";
     "See whether a firewall drops the packets, and whether the host is alive; the message says how far it got.";
-    "Each part has its own time: the TCP connection, the greeting with the key exchange, and the login. No TCP \
-     connection points to a firewall or a host that is down; a connection without a greeting to a host that is \
-     overloaded, out of memory, or a port that something else listens on."
+    "The TCP connection, the greeting and the key exchange have one time together, `ssh.connect_timeout`; the login has \
+     its own. No TCP connection points to a firewall or a host that is down; a connection without a greeting to a host \
+     that is overloaded, out of memory, or a port that something else listens on; a greeting without a key exchange to a \
+     path that drops large packets (MTU) or a host that has no processor time left."
 
     SSH_HOST_KEY_CHANGED = 4, Integrity, 502;
     "The host's key is not the one that is known for it.";

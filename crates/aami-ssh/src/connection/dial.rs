@@ -25,14 +25,25 @@ pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
+/// A stream to a host.
+pub(super) struct Dialled {
+    pub(super) stream: Box<dyn Stream>,
+    /// Where it goes through a jump host.
+    pub(super) place: Option<Place>,
+    /// By when the keys have to be exchanged over it.
+    pub(super) until: Instant,
+}
+
 /// Opens a stream to a host.
-pub(super) async fn dial(
-    shared: &Arc<Shared>,
-    host: &Host,
-) -> Result<(Box<dyn Stream>, Option<Place>), SshError> {
+pub(super) async fn dial(shared: &Arc<Shared>, host: &Host) -> Result<Dialled, SshError> {
+    let limit = shared.connect_timeout(host);
     if host.jumps.is_empty() {
-        let stream = tcp(host, shared.settings.connect_timeout).await?;
-        return Ok((Box::new(stream), None));
+        let until = Instant::now() + limit;
+        return Ok(Dialled {
+            stream: Box::new(tcp(host, limit, until).await?),
+            place: None,
+            until,
+        });
     }
     let hop = shared.jumps.reach(shared, &host.jumps).await?;
     let permit = timeout(shared.settings.jump_wait, Arc::clone(&hop.places).acquire_owned())
@@ -42,26 +53,28 @@ pub(super) async fn dial(
         .ok_or_else(|| SshError::Congested {
             why: format!("no place on jump host {} became free", hop.name),
         })?;
-    let limit = shared.settings.connect_timeout;
+    let until = Instant::now() + limit;
     let opening = hop.session.handle.channel_open_direct_tcpip(
         host.address.clone(),
         u32::from(host.port),
         "127.0.0.1",
         0,
     );
-    let channel = timeout(limit, opening)
+    let channel = timeout_at(until, opening)
         .await
         .map_err(|_| SshError::TimedOut {
             waiting: Waiting::Connect,
             after: limit,
         })?
         .map_err(|error| turned_down(host, &hop, error))?;
-    let stream = channel.into_stream();
-    let place = Place {
-        _hop: hop,
-        _permit: permit,
-    };
-    Ok((Box::new(stream), Some(place)))
+    Ok(Dialled {
+        stream: Box::new(channel.into_stream()),
+        place: Some(Place {
+            _hop: hop,
+            _permit: permit,
+        }),
+        until,
+    })
 }
 
 /// What a jump host's refusal means.
@@ -88,12 +101,11 @@ fn turned_down(host: &Host, hop: &Hop, error: russh::Error) -> SshError {
 }
 
 /// Connects over TCP, to one address after the other, each with its share of the time.
-async fn tcp(host: &Host, limit: Duration) -> Result<TcpStream, SshError> {
+async fn tcp(host: &Host, limit: Duration, deadline: Instant) -> Result<TcpStream, SshError> {
     let late = || SshError::TimedOut {
         waiting: Waiting::Connect,
         after: limit,
     };
-    let deadline = Instant::now() + limit;
     let looked_up = timeout_at(
         deadline,
         tokio::net::lookup_host((host.address.as_str(), host.port)),

@@ -1,22 +1,22 @@
 //! The greeting, the key exchange and the judgement of the host's key.
 //!
 //! Whatever answers is a stranger until its key was judged: it may say nothing, talk without end, or send rubbish.
-//! All of it together has one deadline, and when that has passed the stream is cut.
+//! All of it has one deadline together with the connection below it, and when that has passed the stream is cut.
 
 use std::borrow::Cow;
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client::{self, DisconnectReason};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Disconnect, Preferred, SshId};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::stranger::{failed, late, printable};
 use super::wire::{Cutter, Stream, Wire};
 use crate::client::Shared;
 use crate::trust::Offered;
-use crate::{Host, Known, SshError, Waiting};
+use crate::{Host, Known, SshError};
 
 /// What a channel may have in flight, and how much of it is kept here until somebody takes it. Small, since there
 /// are many.
@@ -222,11 +222,12 @@ impl client::Handler for Watcher {
     }
 }
 
-/// Greets, exchanges keys, and has the host's key judged.
+/// Greets, exchanges keys, and has the host's key judged, until then at the latest.
 pub(super) async fn greet(
     shared: &Arc<Shared>,
     host: &Host,
     stream: Box<dyn Stream>,
+    until: Instant,
 ) -> Result<Session, SshError> {
     let (wire, cutter) = Wire::new(stream);
     let judged = Arc::new(Mutex::new(None));
@@ -238,8 +239,7 @@ pub(super) async fn greet(
         ending: Arc::clone(&ending),
     };
     let config = Arc::new(config(shared, host)?);
-    let limit = shared.settings.handshake_timeout;
-    let greeted = timeout(limit, client::connect_stream(config, wire, watcher)).await;
+    let greeted = timeout_at(until, client::connect_stream(config, wire, watcher)).await;
     let verdict = judged.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (greeted, verdict) {
         (_, Some(Err(error))) => Err(error),
@@ -255,7 +255,7 @@ pub(super) async fn greet(
             why: "it offered no host key".to_owned(),
         }),
         (Ok(Err(error)), _) => Err(failed(host, &error, &cutter.beginning())),
-        (Err(_), _) => Err(late(host, limit, &cutter.beginning())),
+        (Err(_), _) => Err(late(host, shared.connect_timeout(host), &cutter.beginning())),
     }
 }
 
@@ -277,140 +277,14 @@ fn config(shared: &Shared, host: &Host) -> Result<client::Config, SshError> {
         keepalive_max: settings.keepalive_misses,
         // Keep-alives are only sent once signed in, and not while a write is stuck; this ends what they cannot.
         inactivity_timeout: Some(
-            settings
-                .keepalive
-                .saturating_mul(misses.saturating_add(2))
-                .max(settings.handshake_timeout.saturating_mul(2)),
+            settings.keepalive.saturating_mul(misses.saturating_add(2)).max(
+                shared
+                    .connect_timeout(host)
+                    .max(settings.login_timeout)
+                    .saturating_mul(2),
+            ),
         ),
         nodelay: true,
         ..client::Config::default()
     })
-}
-
-/// Whether a line of what came first is a greeting (RFC 4253, 4.2): others may stand before it.
-fn has_greeted(beginning: &[u8]) -> bool {
-    beginning.starts_with(b"SSH-") || beginning.windows(5).any(|window| window == b"\nSSH-")
-}
-
-/// Says why its time was up. Who says whole lines and no greeting is another service, which says no
-/// more: most say theirs and wait then themselves.
-fn late(host: &Host, limit: Duration, beginning: &[u8]) -> SshError {
-    if beginning.contains(&b'\n') && !has_greeted(beginning) {
-        return no_ssh(host, beginning);
-    }
-    SshError::TimedOut {
-        waiting: Waiting::Greeting,
-        after: limit,
-    }
-}
-
-fn no_ssh(host: &Host, beginning: &[u8]) -> SshError {
-    let said = printable(&String::from_utf8_lossy(beginning), 120);
-    SshError::Protocol {
-        endpoint: host.endpoint(),
-        why: format!("it began with {said:?}"),
-    }
-}
-
-/// Says what went wrong before the session stood.
-fn failed(host: &Host, error: &russh::Error, beginning: &[u8]) -> SshError {
-    let said = printable(&String::from_utf8_lossy(beginning), 120);
-    let greeted = has_greeted(beginning);
-    let closed = match error {
-        russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => true,
-        russh::Error::IO(error) => matches!(
-            error.kind(),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-        ),
-        _ => false,
-    };
-    let busy = said.contains("MaxStartups") || said.contains("Not allowed at this time");
-    if busy || (closed && beginning.is_empty()) {
-        return SshError::Congested {
-            why: if busy {
-                format!("it said: {said}")
-            } else {
-                "it closed the connection before its greeting".to_owned()
-            },
-        };
-    }
-    if closed && greeted {
-        return SshError::Congested {
-            why: "it closed the connection in the middle of the key exchange".to_owned(),
-        };
-    }
-    if greeted {
-        SshError::Protocol {
-            endpoint: host.endpoint(),
-            why: error.to_string(),
-        }
-    } else {
-        no_ssh(host, beginning)
-    }
-}
-
-/// What a stranger said, fit to be shown: one line, no control characters, at most that many characters.
-pub(super) fn printable(text: &str, limit: usize) -> String {
-    let line: String = text
-        .trim()
-        .chars()
-        .take(limit)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ErrorClass;
-
-    const LIMIT: Duration = Duration::from_secs(20);
-
-    fn class(error: russh::Error, beginning: &[u8]) -> ErrorClass {
-        failed(&Host::new("a", "192.0.2.1", "root"), &error, beginning).class()
-    }
-
-    #[test]
-    fn a_server_that_has_no_room_is_told_from_one_that_is_none() {
-        let reset = || russh::Error::IO(io::Error::from(io::ErrorKind::ConnectionReset));
-        assert_eq!(class(russh::Error::Disconnect, b""), ErrorClass::Congestion);
-        assert_eq!(class(reset(), b""), ErrorClass::Congestion);
-        assert_eq!(
-            class(russh::Error::Disconnect, b"Exceeded MaxStartups\r\n"),
-            ErrorClass::Congestion
-        );
-        assert_eq!(
-            class(russh::Error::Disconnect, b"SSH-2.0-OpenSSH_9.2\r\n"),
-            ErrorClass::Congestion
-        );
-        assert_eq!(
-            class(russh::Error::Version, b"HTTP/1.1 400 Bad Request\r\n"),
-            ErrorClass::Protocol
-        );
-        assert_eq!(
-            class(russh::Error::Disconnect, b"220 mail ESMTP\r\n"),
-            ErrorClass::Protocol
-        );
-    }
-
-    #[test]
-    fn whole_lines_without_a_greeting_are_another_service_and_silence_is_none() {
-        let class = |beginning: &[u8]| late(&Host::new("a", "192.0.2.1", "root"), LIMIT, beginning).class();
-        assert_eq!(class(b"220 mail ESMTP\r\n"), ErrorClass::Protocol);
-        for beginning in [
-            &b""[..],
-            b"Wel",
-            b"SSH-2.0-Half",
-            b"Welcome\r\nSSH-2.0-OpenSSH_9.2\r\n",
-        ] {
-            assert_eq!(class(beginning), ErrorClass::TimedOut, "{beginning:?}");
-        }
-    }
-
-    #[test]
-    fn what_a_stranger_says_cannot_move_the_cursor() {
-        assert_eq!(printable("a\x1b[2Jb\r\n c\u{7}", 100), "a [2Jb c");
-        assert_eq!(printable(&"x".repeat(1000), 10), "x".repeat(10));
-    }
 }

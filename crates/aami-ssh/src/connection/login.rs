@@ -92,7 +92,7 @@ pub(super) async fn sign_in(
         host,
         role,
         session,
-        patience: Patience::new(shared.settings.handshake_timeout),
+        patience: Patience::new(shared.settings.login_timeout),
         rsa: None,
         methods: None,
         tried: Vec::new(),

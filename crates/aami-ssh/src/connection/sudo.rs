@@ -1,6 +1,6 @@
 //! What sudo says before it runs a command, or does not.
 
-use super::handshake::printable;
+use super::stranger::printable;
 use crate::error::SudoRefusal;
 
 /// How much of its words is kept.

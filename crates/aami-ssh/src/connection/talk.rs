@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::end::Running;
 use super::envelope::{Envelope, Keeper, timed};
-use super::handshake::printable;
 use super::input::{Feeding, fed, feed};
 use super::linger::Linger;
 use super::marker::{Finder, Piece};
+use super::stranger::printable;
 use super::sudo::SudoTalk;
 use super::{Link, end};
 use crate::command::{Chunk, Command, Exit, Sink, Stdin, Stream};

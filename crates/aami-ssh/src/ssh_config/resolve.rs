@@ -9,6 +9,8 @@ use crate::{AgentSocket, Host, HostKeyPolicy, Sudo};
 
 /// How many hosts may be in between.
 const HOPS: usize = 8;
+/// Connecting takes no longer than so many seconds, whatever the files say.
+const LONGEST: u64 = 3_600;
 
 /// A host as it is declared: what is said here goes before what the files say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,11 +83,6 @@ impl SshConfig {
     /// reached by a program (`ProxyCommand`), which is not run: dialled directly, another host might answer.
     pub fn host(&self, wanted: &Wanted, whose: &Whose) -> Result<Host, String> {
         self.resolve(wanted, whose, 0)
-    }
-
-    /// `ConnectTimeout` for a host, where the files say one.
-    pub fn connect_timeout(&self, wanted: &Wanted) -> Option<Duration> {
-        self.said(wanted).timeout.map(Duration::from_secs)
     }
 
     fn resolve(&self, wanted: &Wanted, whose: &Whose, depth: usize) -> Result<Host, String> {
@@ -163,6 +160,9 @@ impl SshConfig {
             policy: said.policy,
             known_hosts,
             hash_known_hosts: said.hash,
+            connect_timeout: said
+                .timeout
+                .map(|seconds| Duration::from_secs(seconds.min(LONGEST))),
             ..Host::new(&wanted.name, &address, &user)
         })
     }

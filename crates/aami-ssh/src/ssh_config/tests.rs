@@ -100,10 +100,8 @@ fn everything_about_keys_is_understood() {
     assert_eq!(host.known_hosts, [home.path().join("k1"), PathBuf::from("/k 2")]);
     assert_eq!(host.key_alias.as_deref(), Some("rack"));
     assert_eq!(host.agent, AgentSocket::At(home.path().join("agent-ada.sock")));
-    assert_eq!(
-        home.config().connect_timeout(&Wanted::named("a")),
-        Some(Duration::from_secs(3))
-    );
+    assert_eq!(host.connect_timeout, Some(Duration::from_secs(3)));
+    assert_eq!(home.host("b").connect_timeout, None);
     assert_eq!(home.host("b").policy, Some(HostKeyPolicy::Off));
     assert_eq!(home.host("b").agent, AgentSocket::None);
     assert_eq!(home.host("c").policy, Some(HostKeyPolicy::Strict));

@@ -24,8 +24,7 @@ fn client(folder: &TempDir, identities: Identities, settings: Settings) -> Clien
 
 fn settings() -> Settings {
     Settings {
-        connect_timeout: Duration::from_secs(5),
-        handshake_timeout: Duration::from_secs(10),
+        login_timeout: Duration::from_secs(10),
         ..Settings::default()
     }
 }

@@ -82,7 +82,7 @@ impl Way {
 fn settings() -> Settings {
     Settings {
         connect_timeout: Duration::from_secs(10),
-        handshake_timeout: Duration::from_secs(8),
+        login_timeout: Duration::from_secs(8),
         command_timeout: Duration::from_secs(60),
         ..Settings::default()
     }

@@ -1,5 +1,6 @@
-//! SSH over its public face: one host in [`one`], what lies between in [`between`], many at once in [`fanout`]. The
-//! servers are in this process ([`server`], [`jump`]); stories on real OpenSSH servers are the rig's.
+//! SSH over its public face: one host in [`one`], one that stands still in [`still`], what lies between in [`between`], many
+//! at once in [`fanout`]. The servers are in this process ([`server`], [`jump`]); stories on real OpenSSH servers are the
+//! rig's.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
 
@@ -9,3 +10,4 @@ mod jump;
 mod one;
 mod passwords;
 mod server;
+mod still;

@@ -49,8 +49,8 @@ impl Story {
 
 fn settings() -> Settings {
     Settings {
-        connect_timeout: Duration::from_secs(5),
-        handshake_timeout: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(3),
+        login_timeout: Duration::from_secs(2),
         kill_after: Duration::from_secs(1),
         ..Settings::default()
     }

@@ -421,6 +421,11 @@ impl server::Handler for Host {
         }
         session.channel_success(channel)?;
         if self.manner == Manner::Idle {
+            // Our own client wants to see where a command's output begins.
+            if let Some(marker) = marker(&String::from_utf8_lossy(data)) {
+                session.data(channel, format!("\n{marker} s2\n"))?;
+                session.extended_data(channel, 1, format!("\n{marker}\n"))?;
+            }
             session.exit_status_request(channel, 0)?;
             session.eof(channel)?;
             return session.close(channel);
@@ -468,6 +473,12 @@ fn few_programs() -> PathBuf {
         folder
     });
     folder.path().to_owned()
+}
+
+/// What a line of our own client has printed before the command's output: it gives it in two halves, `... sh HEAD TAIL ...`.
+fn marker(line: &str) -> Option<String> {
+    let mut words = line.split(' ').skip_while(|word| !word.starts_with("AAMI-"));
+    Some(words.next()?.to_owned() + words.next()?)
 }
 
 /// Runs a command by the shell, as sshd does.

@@ -1,13 +1,17 @@
-//! The ways to nodes: what `aami-ssh` needs to know, from what the configuration says.
+//! The ways to nodes: what `aami-ssh` needs to know of them. What is said of each stands in [`said`].
+
+mod said;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aami_config::Config;
 use aami_config::config::{HostKeyPolicy, SudoMode};
-use aami_config::{Config, ProxyJump, Source};
 use aami_model::code;
-use aami_ssh::ssh_config::{SshConfig, Wanted, Whose};
-use aami_ssh::{AgentSocket, Client, Command, Host, Identities, Passphrase, Sudo, Trust};
+use aami_ssh::ssh_config::SshConfig;
+use aami_ssh::{Client, Command, Host, Identities, Passphrase, Trust};
+
+use said::Said;
 
 use super::{Member, Place, Settings, monitor};
 use crate::cli::ask::Terminal;
@@ -15,8 +19,6 @@ use crate::cli::failure::Failure;
 use crate::cli::screen::Screen;
 use crate::cli::table::harmless;
 
-/// The system's part of what SSH is told.
-const SYSTEM_CONFIG: &str = "/etc/ssh/ssh_config";
 /// Keys of hosts that everybody on this machine believes.
 const SYSTEM_KNOWN: [&str; 2] = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
 
@@ -192,250 +194,5 @@ fn system_known() -> Vec<PathBuf> {
     SYSTEM_KNOWN.iter().map(PathBuf::from).collect()
 }
 
-/// What the operator's own files for SSH say, and what the configuration says over it.
-struct Said<'a> {
-    config: &'a Config,
-    /// Fields that nobody wrote: there the operator's own files have the word.
-    unwritten: Vec<String>,
-    files: SshConfig,
-    whose: Whose,
-}
-
-impl<'a> Said<'a> {
-    fn of(settings: &'a Settings, place: &Place) -> Self {
-        let config = settings.config();
-        let home = place.surroundings.home.clone().unwrap_or_default();
-        let files = if config.ssh.use_ssh_config {
-            SshConfig::read(
-                Some(home.join(".ssh/config")),
-                Some(PathBuf::from(SYSTEM_CONFIG)),
-                &home,
-            )
-        } else {
-            SshConfig::default()
-        };
-        // It was read before, so it can be read again.
-        let explained =
-            place.with_environment(|environment| aami_config::explain(&settings.bytes, environment));
-        let unwritten = explained.map_or_else(
-            |_| Vec::new(),
-            |(_, values)| {
-                let default = values
-                    .into_iter()
-                    .filter(|setting| setting.source == Source::Default);
-                default.map(|setting| setting.field).collect()
-            },
-        );
-        Self {
-            config,
-            unwritten,
-            files,
-            whose: Whose {
-                // Who logs in where neither says.
-                user: config.ssh.user.clone(),
-                home,
-            },
-        }
-    }
-
-    fn is_unwritten(&self, field: &str) -> bool {
-        self.unwritten.iter().any(|unwritten| unwritten == field)
-    }
-
-    /// A host as it is declared, with what the files say beside that.
-    fn host(&self, declared: Wanted, user: &str, key: Option<&Path>) -> Result<Host, String> {
-        let ssh = &self.config.ssh;
-        let usual_user = self.is_unwritten("ssh.user") && user == ssh.user;
-        let wanted = Wanted {
-            user: Some(user.to_owned()).filter(|_| !usual_user),
-            key: key.map(|key| key.display().to_string()),
-            sudo: Sudo::WithPassword,
-            // Where there is nobody to ask, the answer is that there is none.
-            password: true,
-            ..declared
-        };
-        let mut host = self.files.host(&wanted, &self.whose)?;
-        self.written_over(&mut host);
-        Ok(host)
-    }
-
-    /// What the configuration says of every host stands over the files, for those in between as well.
-    fn written_over(&self, host: &mut Host) {
-        let ssh = &self.config.ssh;
-        host.sudo_for_root = ssh.sudo.mode == SudoMode::Always;
-        if !ssh.use_agent {
-            host.agent = AgentSocket::None;
-        }
-        if !self.is_unwritten("ssh.host_key_policy") {
-            // One who says which keys count does not mean a file where none is kept.
-            host.policy = None;
-            host.known_hosts = Vec::new();
-        }
-        if ssh.known_hosts.is_some() {
-            host.known_hosts = Vec::new();
-        }
-        for jump in &mut host.jumps {
-            self.written_over(jump);
-        }
-    }
-
-    fn member(&self, member: &Member) -> Result<Host, String> {
-        let usual_port = self.is_unwritten("ssh.port") && member.port == self.config.ssh.port;
-        let declared = Wanted {
-            address: Some(member.address.to_string()),
-            port: Some(member.port).filter(|_| !usual_port),
-            has_its_way: member.jump.is_some(),
-            ..Wanted::named(&member.name)
-        };
-        let mut host = self.host(declared, &member.user, member.key.as_deref())?;
-        if let Some(jump) = &member.jump {
-            host.jumps = self.jumps(jump)?;
-        }
-        Ok(host)
-    }
-
-    /// The hosts in between, with the same key as every host. Each may be an alias of the files; the first is reached
-    /// as they say.
-    fn jumps(&self, jump: &ProxyJump) -> Result<Vec<Host>, String> {
-        let ssh = &self.config.ssh;
-        let mut hops = Vec::new();
-        for (at, hop) in jump.hops().iter().enumerate() {
-            let declared = Wanted {
-                port: hop.port,
-                has_its_way: at > 0,
-                ..Wanted::named(&hop.host)
-            };
-            let user = hop.user.as_deref().unwrap_or(&ssh.user);
-            let mut host = self.host(declared, user, ssh.key.as_deref())?;
-            hops.append(&mut host.jumps);
-            hops.push(host);
-        }
-        Ok(hops)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::surroundings::Surroundings;
-
-    fn hosts(config: &str, files: &str) -> Vec<Host> {
-        ways(config, files).unwrap().hosts
-    }
-
-    fn ways(config: &str, files: &str) -> Result<Ways, Failure> {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::create_dir(home.path().join(".ssh")).unwrap();
-        std::fs::write(home.path().join(".ssh/config"), files).unwrap();
-        let surroundings = Surroundings {
-            home: Some(home.path().to_owned()),
-            ..Surroundings::default()
-        };
-        let place = Place::new(None, None, &surroundings);
-        let settings = place.parse(config.as_bytes().to_vec()).unwrap();
-        let config = settings.config();
-        let members: Vec<Member> = (config.nodes.iter())
-            .map(|node| Member::of(&config.login(node), &node.labels))
-            .collect();
-        Ways::to(&members, &settings, &place)
-    }
-
-    const NODES: &str = "cluster: {name: x}\nnodes:\n  - {name: gpu-01, ip: 10.0.0.1}\n  - {name: gpu-02, ip: \
-                         10.0.0.2, ssh_user: ops, ssh_port: 2222}\n";
-
-    #[test]
-    fn what_the_configuration_does_not_say_the_operators_own_files_do() {
-        let files = "Host gpu-*\n  User ada\n  Port 2200\n  ProxyJump bastion\n";
-        let found = hosts(NODES, files);
-        assert_eq!((found[0].user.as_str(), found[0].port), ("ada", 2200));
-        assert_eq!((found[1].user.as_str(), found[1].port), ("ops", 2222));
-        assert_eq!(found[0].jumps[0].name, "bastion");
-        // What is written stands over them, and they can be left out.
-        let written = format!("{NODES}ssh: {{user: root, port: 22, proxy_jump: ops@gate:2022}}\n");
-        let found = hosts(&written, files);
-        assert_eq!((found[0].user.as_str(), found[0].port), ("root", 22));
-        assert_eq!(
-            (found[0].jumps[0].user.as_str(), found[0].jumps[0].port),
-            ("ops", 2022)
-        );
-        let found = hosts(&format!("{NODES}ssh: {{use_ssh_config: false}}\n"), files);
-        assert_eq!(
-            (found[0].user.as_str(), found[0].port, found[0].jumps.len()),
-            ("root", 22, 0)
-        );
-    }
-
-    #[test]
-    fn keys_that_nobody_looks_at_are_told_wherever_that_is_said() {
-        let files = "Host gate\n  StrictHostKeyChecking no\nHost gpu-01\n  UserKnownHostsFile /dev/null\n";
-        let jumping = format!("{NODES}ssh: {{proxy_jump: gate}}\n");
-        let told = ways(&jumping, files).unwrap().reminders.join("\n");
-        assert!(told.contains("not looked at for gate and 1 more"), "{told}");
-        assert!(told.contains("not remembered for gpu-01,"), "{told}");
-        // What is written in the configuration stands over it, for jump hosts as well.
-        let strict = format!("{NODES}ssh: {{proxy_jump: gate, host_key_policy: strict}}\n");
-        let found = ways(&strict, files).unwrap();
-        assert!(
-            !found.reminders.join("\n").contains("host keys"),
-            "{:?}",
-            found.reminders
-        );
-        assert!(found.hosts[0].known_hosts.is_empty());
-        assert_eq!(found.hosts[0].jumps[0].policy, None);
-        // So does a line that is not understood.
-        let told = ways(NODES, "Porrt 22\n").unwrap().reminders.join("\n");
-        assert!(told.contains("config:1 is passed over"), "{told}");
-    }
-
-    #[test]
-    fn an_alias_of_the_files_is_a_jump_host_with_its_own_way() {
-        let files = "Host bastion\n  HostName 192.0.2.1\n  Port 2022\n  ProxyJump outer\nHost gpu-*\n  ProxyCommand nc %h\n";
-        let found = hosts(&format!("{NODES}ssh: {{proxy_jump: 'bastion,inner'}}\n"), files);
-        let way: Vec<String> = found[0].jumps.iter().map(Host::endpoint).collect();
-        assert_eq!(way, ["outer:22", "192.0.2.1:2022", "inner:22"]);
-        // Without a way of its own it is refused, not dialled.
-        let Err(refused) = ways(NODES, files) else {
-            panic!("it is refused");
-        };
-        assert_eq!(refused.code(), Some(code::SSH_LOCAL));
-    }
-
-    #[test]
-    fn a_node_that_is_reached_directly_is_so_whatever_the_files_say() {
-        let files = "Host gpu-*\n  ProxyJump bastion\n";
-        let nodes = "cluster: {name: x}\nnodes:\n  - {name: gpu-01, ip: 10.0.0.1, proxy_jump: none}\n  - {name: gpu-02, ip: \
-                     10.0.0.2}\n";
-        let found = hosts(nodes, files);
-        assert_eq!((found[0].jumps.len(), found[1].jumps.len()), (0, 1));
-        // For all nodes at once as well, and one of them may say otherwise.
-        let nodes = "cluster: {name: x}\nssh: {proxy_jump: none}\nnodes:\n  - {name: gpu-01, ip: 10.0.0.1}\n  - {name: gpu-02, \
-                     ip: 10.0.0.2, proxy_jump: gate}\n";
-        let found = hosts(nodes, files);
-        assert_eq!(
-            (found[0].jumps.len(), found[1].jumps[0].name.as_str()),
-            (0, "gate")
-        );
-        // A program in between is not asked for either.
-        let proxied = "Host gpu-01\n  ProxyCommand nc %h %p\n";
-        assert!(
-            hosts(
-                "cluster: {name: x}\nnodes: [{name: gpu-01, ip: 10.0.0.1, proxy_jump: none}]\n",
-                proxied
-            )[0]
-            .jumps
-            .is_empty()
-        );
-    }
-
-    #[test]
-    fn root_without_a_way_to_it_is_refused() {
-        let never = |user: &str| format!("{NODES}ssh: {{user: {user}, sudo: {{mode: never}}}}\n");
-        assert!(
-            ways(&never("root"), "").unwrap().need_root().is_err(),
-            "gpu-02 is ops"
-        );
-        assert!(ways(NODES, "").unwrap().need_root().is_ok());
-        let always = hosts(&format!("{NODES}ssh: {{sudo: {{mode: always}}}}\n"), "");
-        assert!(always[0].sudo_for_root);
-    }
-}
+mod tests;

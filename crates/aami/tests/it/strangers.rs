@@ -11,8 +11,8 @@ use crate::plane::{Said, aami};
 
 /// How long a connection may take, in seconds.
 const CONNECT: &str = "2";
-/// How long the command may take: connection, greeting and login have their own time, and this machine is not idle.
-const IN_TIME: Duration = Duration::from_secs(45);
+/// How long the command may take: the greeting and the keys have no time of their own, but this machine is not idle.
+const IN_TIME: Duration = Duration::from_secs(15);
 
 /// What a stranger does with who connects.
 type Manner = fn(TcpStream);
@@ -38,6 +38,20 @@ fn chats(mut stream: TcpStream) {
 fn stops(mut stream: TcpStream) {
     let _ = stream.write_all(b"SSH-2.0-Half");
     hangs(stream);
+}
+
+/// Greets as it should, and says no more.
+fn greets(mut stream: TcpStream) {
+    let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n");
+    hangs(stream);
+}
+
+/// Says its greeting a byte at a time, and takes minutes over it.
+fn drips(mut stream: TcpStream) {
+    let _ = stream.write_all(b"SSH-2.0-");
+    while stream.write_all(b"x").is_ok() {
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Closes at once, as a server does that has too many guests.
@@ -88,10 +102,12 @@ fn each_stranger_has_a_row_with_its_code_and_none_is_waited_for_long() {
         well(&["config", "set", &format!("ssh.{field}"), value]);
     }
     // In the order in which they are listed: by their names.
-    let strangers: [(&str, Option<Manner>, &str); 7] = [
+    let strangers: [(&str, Option<Manner>, &str); 9] = [
         ("babbles", Some(babbles), "SSH_NOT_SSH"),
         ("chats", Some(chats), "SSH_NOT_SSH"),
         ("closes", Some(closes), "SSH_BUSY"),
+        ("drips", Some(drips), "SSH_TIMEOUT"),
+        ("greets", Some(greets), "SSH_TIMEOUT"),
         ("hangs", Some(hangs), "SSH_TIMEOUT"),
         ("lies", Some(lies), "SSH_NOT_SSH"),
         ("nobody", None, "SSH_REFUSED"),

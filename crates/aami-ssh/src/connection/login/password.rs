@@ -9,7 +9,7 @@ use russh::client::{AuthResult, KeyboardInteractiveAuthResponse as Response, Pro
 
 use super::{Login, Step};
 use crate::connection::Role;
-use crate::connection::handshake::printable;
+use crate::connection::stranger::printable;
 use crate::identities::{Account, Lending, Lent, Opens};
 use crate::{Question, SshError};
 
