@@ -1,5 +1,7 @@
 //! The way to a node: its name, the route, firewalls, ports. All is measured at once; then each hop is judged by itself.
 
+mod firewall;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::thread;
@@ -12,6 +14,8 @@ use super::wire::{self, Wire, connect};
 use super::{Hop, Limits, Link, Probed, Standing, Subject, page};
 use crate::cli::reach::is_this_machine;
 use crate::fleet::Member;
+
+pub(super) use firewall::{firewall, opening, rejected};
 
 /// What was measured.
 pub(super) struct Measured<'a> {
@@ -255,103 +259,6 @@ pub(super) fn closed(measured: &Measured<'_>) -> Closed {
         refused: those(&|wire| *wire == Wire::Refused),
         from: measured.from.clone(),
     }
-}
-
-/// Ports that are refused from outside while somebody listens on them there: a firewall does that, and the hops say so.
-pub(super) fn rejected(hops: &mut [Link], ports: &BTreeSet<u16>, measured: &Measured<'_>) {
-    if ports.is_empty() {
-        return;
-    }
-    let names: Vec<String> = (measured.exporters.iter())
-        .filter(|probed| ports.contains(&probed.exporter.port))
-        .map(Probed::called)
-        .collect();
-    let all = closed(measured);
-    for link in hops {
-        match link.hop {
-            Hop::Firewall if !link.is_broken() => {
-                let sentence = format!(
-                    "{}: the connection is refused, and somebody listens there: a firewall rejects it",
-                    names.join(", ")
-                );
-                let evidence = std::mem::take(&mut link.evidence);
-                *link = Link::broken(Hop::Firewall, code::PORT_DROPPED, sentence);
-                link.evidence = evidence;
-            }
-            Hop::Port if all.refused.is_subset(ports) => {
-                *link = Link::skipped(Hop::Port, "firewall is broken");
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Firewalls: ports that are silent on a host that answers elsewhere.
-pub(super) fn firewall(member: &Member, measured: &Measured<'_>) -> Link {
-    let dropped: Vec<&Probed<'_>> = (measured.exporters.iter())
-        .filter(|probed| !probed.reached().answers())
-        .collect();
-    if dropped.is_empty() {
-        return told(
-            Link::ok(Hop::Firewall, "no port is dropped on the way"),
-            member,
-            measured,
-        );
-    }
-    let names: Vec<String> = dropped.iter().map(|probed| probed.called()).collect();
-    let sentence = format!(
-        "{} {} not answered, and the host is there: a firewall keeps {} out",
-        names.join(", "),
-        if names.len() == 1 { "is" } else { "are" },
-        measured.who.unwrap_or("this machine"),
-    );
-    let ports = closed(measured).dropped;
-    let mut link = told(
-        Link::broken(Hop::Firewall, code::PORT_DROPPED, sentence),
-        member,
-        measured,
-    );
-    let ways = opening(&measured.from, &ports, member.address);
-    for (tool, command) in &ways {
-        link = link.seen(command, format!("how {tool} lets it in, on the node"));
-    }
-    let [(_, usual), ..] = &ways;
-    link.next(exec(&member.name, usual))
-}
-
-/// How each firewall is told to let somebody in.
-pub(super) fn opening(from: &str, ports: &BTreeSet<u16>, to: IpAddr) -> [(&'static str, String); 3] {
-    let (family, word) = if to.is_ipv4() {
-        ("ipv4", "ip")
-    } else {
-        ("ipv6", "ip6")
-    };
-    let listed: Vec<String> = ports.iter().map(u16::to_string).collect();
-    let rules: Vec<String> = (listed.iter())
-        .map(|port| {
-            format!(
-                "firewall-cmd --permanent --add-rich-rule='rule family=\"{family}\" source address=\"{from}\" port \
-                 port=\"{port}\" protocol=\"tcp\" accept'"
-            )
-        })
-        .collect();
-    [
-        (
-            "ufw",
-            format!("ufw allow from {from} to any port {} proto tcp", listed.join(",")),
-        ),
-        (
-            "firewalld",
-            format!("{} && firewall-cmd --reload", rules.join(" && ")),
-        ),
-        (
-            "nftables",
-            format!(
-                "nft insert rule inet filter input {word} saddr {from} tcp dport '{{ {} }}' accept",
-                listed.join(", ")
-            ),
-        ),
-    ]
 }
 
 /// Ports: those on which nobody listens.
