@@ -30,7 +30,10 @@ fn the_first_commands_do_what_they_promise_as_they_are_typed() -> Result<()> {
 
     let said = node.types_well("aami version")?;
     ensure!(
-        said.stdout.starts_with("AAMI v0.1.0 (commit: ") && said.stdout.trim_end().ends_with(')'),
+        said.stdout.starts_with("AAMI v0.1.0 (commit: ")
+            && said.stdout.contains(", built: ")
+            && said.stdout.ends_with(")\n")
+            && said.stdout.lines().count() == 1,
         "{}",
         said.all()
     );
