@@ -10,6 +10,8 @@ use super::{EngineError, LOADING, Reload, RulesError, Site};
 
 /// How often it is asked meanwhile.
 const OFTEN: Duration = Duration::from_millis(100);
+/// One that looks for itself is waited for where it looks at least so often.
+const LOOKING: Duration = Duration::from_secs(60);
 
 /// What a Prometheus makes of being told to read its configuration.
 pub(super) enum Told {
@@ -19,6 +21,8 @@ pub(super) enum Told {
     Refused,
     /// It will.
     Asked,
+    /// It looks for itself, so often.
+    Looking(Duration),
     /// It is still starting, and listens to nobody.
     Starting,
 }
@@ -32,16 +36,17 @@ pub(super) fn load(site: &Site<'_>, earlier: Reload, files: &[RuleFile]) -> Resu
             prometheus.url()
         ))
     };
-    match told_to_reload(site) {
-        Ok(Told::Read | Told::Asked) => {}
+    let within = match told_to_reload(site) {
+        Ok(Told::Read | Told::Asked) => LOADING,
+        Ok(Told::Looking(every)) => LOADING + every,
         Ok(Told::Refused) => return Err(refused()),
         Ok(Told::Starting) => return Err(RulesError::Starting(starting(site))),
         Err(why) => {
             let sentence = format!("Prometheus could not be told of the rules: {why}");
             return Err(RulesError::NotLoaded(sentence));
         }
-    }
-    let until = Instant::now() + LOADING;
+    };
+    let until = Instant::now() + within;
     loop {
         let seen = match prometheus.reload() {
             Ok(now) => match read_since(earlier, now) {
@@ -63,19 +68,24 @@ pub(super) fn load(site: &Site<'_>, earlier: Reload, files: &[RuleFile]) -> Resu
             return Err(RulesError::NotLoaded(format!(
                 "Prometheus at {} did not take the rules over within {} s: {seen}",
                 prometheus.url(),
-                LOADING.as_secs()
+                within.as_secs()
             )));
         }
         std::thread::sleep(OFTEN);
     }
 }
 
-/// By its own endpoint where that is open, else by its unit. Says why neither can be.
+/// By its own endpoint where that is open, else by its unit. One that looks for itself need not be told. Says why it can be
+/// none of them.
 pub(super) fn told_to_reload(site: &Site<'_>) -> Result<Told, String> {
     let refused = match site.prometheus.read_again() {
         Ok(()) => return Ok(Told::Read),
         Err(EngineError::Refused { status: 500, .. }) => return Ok(Told::Refused),
         Err(error) if error.is_starting() => return Ok(Told::Starting),
+        Err(error @ EngineError::Refused { .. }) => match site.prometheus.looks_every() {
+            Some(every) if every <= LOOKING => return Ok(Told::Looking(every)),
+            _ => error.to_string(),
+        },
         Err(error) => error.to_string(),
     };
     let Some(unit) = site.unit else {

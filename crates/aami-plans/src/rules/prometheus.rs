@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use aami_model::exporter::parse_duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -215,6 +216,21 @@ impl Engine {
         let url = format!("{}/-/reload", self.base);
         let request = self.agent.post(&url).config().timeout_global(Some(READING));
         self.read(&url, request.build().send_empty()).map(drop)
+    }
+
+    /// How often a Prometheus looks for itself whether what it is configured with has changed; nothing where it does not,
+    /// or does not say so.
+    ///
+    /// <https://prometheus.io/docs/prometheus/3.5/feature_flags/#auto-reload-config>
+    pub fn looks_every(&self) -> Option<Duration> {
+        let answer: Answer<BTreeMap<String, String>> = self.json("/api/v1/status/flags").ok()?;
+        let flag = |name: &str| answer.data.get(name).map(String::as_str);
+        // An older one takes every feature's name, and has no such flag beside it.
+        let every = parse_duration(flag("config.auto-reload-interval")?)?;
+        let mut features = flag("enable-feature")?.split(',');
+        features
+            .any(|feature| feature == "auto-reload-config")
+            .then(|| Duration::from_millis(every))
     }
 
     /// Whether a Prometheus is still reading back what it stored: it answers then, and no question about rules.

@@ -6,6 +6,7 @@ use aami_install::{Content, Effect, HostPath, Mark, Owner, StepError};
 use super::config::broken;
 use super::layout::Layout;
 use super::part::Part;
+use super::reload;
 use super::session::Session;
 use super::unit::Unit;
 
@@ -34,13 +35,23 @@ impl Service {
     pub(crate) fn of(session: &Session, part: Part) -> Result<Self, StepError> {
         let (wishes, layout) = (session.wishes(), session.layout());
         let name = part.programs()[0];
-        let (home, below, homepage) = match part {
-            Part::ControlPlane => (layout.release.clone(), name.to_owned(), None),
+        let (home, below, version, homepage) = match part {
+            Part::ControlPlane => (
+                layout.release.clone(),
+                name.to_owned(),
+                wishes.version.clone(),
+                None,
+            ),
             _ => {
                 let (component, build) = session.component(part.name(), session.options.arch)?;
                 let home = layout.component(part.name(), &component.version);
                 let below = build.below_tree(name).unwrap_or(name).to_owned();
-                (home.map_err(broken)?, below, component.homepage)
+                (
+                    home.map_err(broken)?,
+                    below,
+                    component.version,
+                    component.homepage,
+                )
             }
         };
         let program = home.join(&below).map_err(broken)?;
@@ -69,6 +80,7 @@ impl Service {
                     arguments.push("--web.enable-remote-write-receiver".to_owned());
                     arguments.push("--web.enable-lifecycle".to_owned());
                 }
+                arguments.extend(reload::by_itself(wishes, &version));
                 arguments
             }
             Part::Alertmanager => vec![

@@ -149,6 +149,12 @@ impl Step for StartServices {
         outcomes.push(context.perform(&rest)?);
         for part in session.parts()? {
             context.note(format!("{part} started"));
+            if part == Part::Prometheus {
+                let (component, _) = session.component(part.name(), session.options.arch)?;
+                if let Some(why) = reload::never_hears(session.wishes(), &component.version) {
+                    context.warn(why);
+                }
+            }
         }
         Ok(if outcomes.contains(&StepOutcome::Changed) {
             StepOutcome::Changed
