@@ -54,9 +54,14 @@ picture > /root/before
 install --runtime auto --dry-run 2>&1 | grep -q COMPONENT_MISSING && echo "== no image by a tag"
 install --runtime auto --image "$(docker images --no-trunc --quiet debian)" && echo "== installed"
 /root/aami server status && echo "== well"
+rules() { /root/aami alerts apply-preset "$1" --data-dir /var/lib/aami/server; }
+rules gpu-production | grep -qx '✅ Applied preset gpu-production (8 rules)' && echo "== rules are loaded"
 stat -c %a /etc/aami/.env | grep -qx 600 && echo "== variables are root's alone"
 docker ps --format '{{.Names}} {{.ID}}' | sort > /root/first
 install && docker ps --format '{{.Names}} {{.ID}}' | sort | diff - /root/first && echo "== left alone"
+install --expose 2>&1 | grep -q 'Prometheus 2.* cannot be told of new rules' && echo "== an old one that cannot be told is named"
+rules thermal 2>&1 | grep -q ALERT_RULES_NOT_LOADED && echo "== and its rules are known to be old"
+install --expose=false && rules storage && echo "== and told again"
 docker stop aami-prometheus > /dev/null
 /root/aami server status | grep -q 'prometheus is exited' && echo "== named"
 install --repair && /root/aami server status > /dev/null && echo "== mended"
@@ -119,8 +124,12 @@ fn a_docker_engine_runs_the_same_server() -> Result<()> {
         "no image by a tag",
         "installed",
         "well",
+        "rules are loaded",
         "variables are root's alone",
         "left alone",
+        "an old one that cannot be told is named",
+        "and its rules are known to be old",
+        "and told again",
         "named",
         "mended",
         "no container is left",
