@@ -9,12 +9,14 @@ mod accounts;
 mod containers;
 mod cut;
 mod firewall;
+mod moments;
 mod packages;
 mod system;
 mod systemd;
 mod time;
 
 pub use cut::{CutOff, FullDisk};
+pub use moments::{at_each_moment, copy};
 pub use packages::Repository;
 pub use system::System;
 pub use systemd::UnitPicture;

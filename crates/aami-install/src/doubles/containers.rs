@@ -1,8 +1,8 @@
 //! A container engine with compose in front: `docker`, `docker compose`, `docker-compose`. Its
 //! containers, networks and volumes are one document in the memory.
 //!
-//! Of a compose file it reads the names below `services:` and `volumes:`; an image named `missing`
-//! cannot be pulled, one named `dies` ends at once.
+//! Of a compose file it reads the names below `services:` and `volumes:`, and what a service calls its
+//! container; an image named `missing` cannot be pulled, one named `dies` ends at once.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,6 +15,8 @@ use crate::digest::Digest;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Container {
     id: String,
+    /// As its service calls it; empty where it leaves that to compose.
+    name: String,
     project: String,
     service: String,
     hash: String,
@@ -34,6 +36,16 @@ struct Engine {
 struct Service {
     name: String,
     text: String,
+}
+
+impl Service {
+    /// What it calls its container.
+    fn container(&self) -> &str {
+        let after = self.text.split_once("container_name: ").map(|(_, after)| after);
+        after
+            .and_then(|text| text.split_whitespace().next())
+            .unwrap_or_default()
+    }
 }
 
 fn services(text: &str) -> Vec<Service> {
@@ -187,6 +199,7 @@ fn compose(engine: &mut Engine, args: &[&str]) -> Answer {
                 engine.made += 1;
                 let made = Container {
                     id: format!("{:012x}", engine.made),
+                    name: service.container().to_owned(),
                     project: project.clone(),
                     service: service.name.clone(),
                     hash: hash(service),
@@ -241,11 +254,18 @@ fn docker(engine: &mut Engine, args: &[&str]) -> Answer {
                 .collect::<String>(),
             )
         }
-        ["stop", ..] => {
-            let of = engine
-                .containers
-                .iter_mut()
-                .filter(|one| ids.contains(&one.id.as_str()));
+        ["inspect", format, name] => match engine.containers.iter().find(|one| one.name == *name) {
+            None => Answer::failed(1, format!("Error: No such object: {name}")),
+            Some(one) if format.contains(".State.Running") => {
+                Answer::said(format!("{}\n", one.state == "running"))
+            }
+            Some(one) => Answer::said(format!("{}\n", one.id)),
+        },
+        ["stop", rest @ ..] => {
+            let is_meant = |one: &&mut Container| {
+                rest.contains(&one.id.as_str()) || (!one.name.is_empty() && rest.contains(&one.name.as_str()))
+            };
+            let of = engine.containers.iter_mut().filter(is_meant);
             of.for_each(|one| "exited".clone_into(&mut one.state));
             Answer::done()
         }

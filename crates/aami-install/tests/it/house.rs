@@ -83,6 +83,14 @@ impl House {
         house
     }
 
+    /// The same host once more, as it is at this moment.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self { dir: in_memory() };
+        doubles::copy(&self.root(), &copy.root()).unwrap();
+        doubles::copy(&self.memory(), &copy.memory()).unwrap();
+        copy
+    }
+
     pub(crate) fn root(&self) -> PathBuf {
         self.dir.path().join("root")
     }

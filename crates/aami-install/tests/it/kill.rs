@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aami_install::checkpoint::Act;
-use aami_install::doubles::CutOff;
+use aami_install::doubles::{CutOff, at_each_moment};
 use aami_install::receipt::Receipt;
 use aami_install::{Installer, Mode, Plan};
 
@@ -67,17 +67,20 @@ impl Story {
         watch.passed()
     }
 
-    /// Runs the plan on a fresh host and kills it at boundary `at`.
-    fn killed(self, at: usize) -> House {
+    /// Runs the plan, and goes on from the host that a kill at each boundary leaves. Answers how many those are.
+    fn killed_at_each(self, goes_on: impl Fn(House, &str)) -> usize {
         let house = (self.house)();
-        let watch = Arc::new(CutOff::at(at as u64));
-        let _ = house.run(&(self.plan)(&house), Some(watch.clone()));
-        assert!(
-            watch.has_killed(),
-            "{}: the run ended before boundary {at}",
-            self.name
+        let mut boundaries = 0;
+        let report = at_each_moment(
+            |watch| house.run(&(self.plan)(&house), Some(watch)).unwrap(),
+            |at, act, subject| {
+                boundaries += 1;
+                let told = format!("{} killed at {at} {:?}", self.name, (act, subject));
+                goes_on(house.copy(), &told);
+            },
         );
-        house
+        assert_eq!(report.failure(), None, "{}", self.name);
+        boundaries
     }
 }
 
@@ -104,27 +107,20 @@ fn killed_at_every_boundary_a_second_run_comes_to_the_same_end() {
         let undisturbed = (story.house)();
         undisturbed.install(&(story.plan)(&undisturbed));
         let (wanted, receipt) = (undisturbed.picture(), undisturbed.receipt(story.receipt));
-        let boundaries = story.boundaries();
-        let least = if story.receipt == "node" { 150 } else { 50 };
-        assert!(
-            boundaries.len() > least,
-            "{}: only {} boundaries",
-            story.name,
-            boundaries.len()
-        );
-        for (at, boundary) in boundaries.iter().enumerate() {
+        let boundaries = story.killed_at_each(|house, told| {
             // when a run is killed at any boundary and the command is given again,
-            let house = story.killed(at);
             house.install(&(story.plan)(&house));
             // then the host is the same, and so is what is recorded for undoing it.
-            let told = format!("{} killed at {at} {boundary:?}, then continued", story.name);
+            let told = format!("{told}, then continued");
             house.picture().must_be(&wanted, &told);
             assert_eq!(
                 records(&house.receipt(story.receipt)),
                 records(&receipt),
                 "{told}"
             );
-        }
+        });
+        let least = if story.receipt == "node" { 150 } else { 50 };
+        assert!(boundaries > least, "{}: only {boundaries}", story.name);
     }
 }
 
@@ -132,13 +128,12 @@ fn killed_at_every_boundary_a_second_run_comes_to_the_same_end() {
 fn killed_at_every_boundary_uninstalling_leaves_the_host_as_it_was() {
     for story in STORIES {
         let before = (story.house)().picture();
-        for (at, boundary) in story.boundaries().iter().enumerate() {
-            let house = story.killed(at);
+        story.killed_at_each(|house, told| {
             let report = house.uninstall(&(story.plan)(&house));
-            let told = format!("{} killed at {at} {boundary:?}, then uninstalled", story.name);
+            let told = format!("{told}, then uninstalled");
             assert_eq!(report.left, Vec::<String>::new(), "{told}");
             house.picture().must_be(&before, &told);
-        }
+        });
     }
 }
 
@@ -148,33 +143,27 @@ fn an_uninstall_killed_at_every_boundary_is_continued_by_the_next() {
         let before = (story.house)().picture();
         let whole = (story.house)();
         whole.install(&(story.plan)(&whole));
-        let watch = Arc::new(CutOff::never());
-        whole.undo(&(story.plan)(&whole), Some(watch.clone())).unwrap();
+        let mut boundaries = 0;
+        at_each_moment(
+            |watch| whole.undo(&(story.plan)(&whole), Some(watch)).unwrap(),
+            |at, act, subject| {
+                boundaries += 1;
+                let house = whole.copy();
+                let report = house.uninstall(&(story.plan)(&house));
+                let told = format!(
+                    "{}: uninstall killed at {at} {:?}, then repeated",
+                    story.name,
+                    (act, subject)
+                );
+                assert!(report.kept.is_empty(), "{told}: {:?}", report.kept);
+                house.picture().must_be(&before, &told);
+            },
+        );
         whole
             .picture()
             .must_be(&before, &format!("{} installed, then uninstalled", story.name));
-        let boundaries = watch.passed();
         let least = if story.receipt == "node" { 100 } else { 30 };
-        assert!(
-            boundaries.len() > least,
-            "{}: only {} boundaries",
-            story.name,
-            boundaries.len()
-        );
-        for (at, boundary) in boundaries.iter().enumerate() {
-            let house = (story.house)();
-            house.install(&(story.plan)(&house));
-            let watch = Arc::new(CutOff::at(at as u64));
-            let _ = house.undo(&(story.plan)(&house), Some(watch.clone()));
-            assert!(watch.has_killed());
-            let report = house.uninstall(&(story.plan)(&house));
-            let told = format!(
-                "{}: uninstall killed at {at} {boundary:?}, then repeated",
-                story.name
-            );
-            assert!(report.kept.is_empty(), "{told}: {:?}", report.kept);
-            house.picture().must_be(&before, &told);
-        }
+        assert!(boundaries > least, "{}: only {boundaries}", story.name);
     }
 }
 

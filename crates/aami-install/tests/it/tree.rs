@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use aami_install::checkpoint::Act;
-use aami_install::doubles::CutOff;
+use aami_install::doubles::{CutOff, at_each_moment};
 use aami_install::effect::{PlaceTree, Placement, UnitState};
 use aami_install::{Content, Digest, Effect, Mark, Mode, Owner, Plan};
 use aami_model::code;
@@ -334,25 +334,26 @@ fn another_archive_under_the_same_name_takes_its_place_whenever_it_is_cut_off() 
         house.install(&first);
         house
     };
-    let watch = Arc::new(CutOff::never());
-    whole().run(&second, Some(watch.clone())).unwrap();
-    let boundaries = watch.passed();
-    assert!(boundaries.len() > 30, "only {}", boundaries.len());
-    for (at, boundary) in boundaries.iter().enumerate() {
-        for continues in [true, false] {
-            let (house, watch) = (whole(), Arc::new(CutOff::at(at as u64)));
-            let _ = house.run(&second, Some(watch.clone()));
-            assert!(watch.has_killed());
-            let told = format!("killed at {at} {boundary:?}, continued: {continues}");
-            if continues {
-                house.install(&second);
-                house.picture().must_be(&wanted, &told);
+    let house = whole();
+    let mut boundaries = 0;
+    at_each_moment(
+        |watch| house.run(&second, Some(watch)).unwrap(),
+        |at, act, subject| {
+            boundaries += 1;
+            for continues in [true, false] {
+                let house = house.copy();
+                let told = format!("killed at {at} {:?}, continued: {continues}", (act, subject));
+                if continues {
+                    house.install(&second);
+                    house.picture().must_be(&wanted, &told);
+                }
+                let report = house.uninstall(&second);
+                assert_eq!((report.kept, report.left), (Vec::new(), Vec::new()), "{told}");
+                house.picture().must_be(&before, &told);
             }
-            let report = house.uninstall(&second);
-            assert_eq!((report.kept, report.left), (Vec::new(), Vec::new()), "{told}");
-            house.picture().must_be(&before, &told);
-        }
-    }
+        },
+    );
+    assert!(boundaries > 30, "only {boundaries}");
 }
 
 #[test]
@@ -370,26 +371,26 @@ fn a_repair_killed_anywhere_is_continued_or_taken_back() {
         mode(&house, &below("bin/grafana"), 0o600);
         house
     };
-    let watch = Arc::new(CutOff::never());
-    broken()
-        .run_as(&plan(), Mode::Repair, Some(watch.clone()))
-        .unwrap();
-    for (at, boundary) in watch.passed().iter().enumerate() {
-        for continues in [true, false] {
-            let (house, watch) = (broken(), Arc::new(CutOff::at(at as u64)));
-            let _ = house.run_as(&plan(), Mode::Repair, Some(watch));
-            let told = format!("killed at {at} {boundary:?}, continued: {continues}");
-            if continues {
-                let report = house.run_as(&plan(), Mode::Repair, None).unwrap();
-                assert_eq!(report.failure(), None, "{told}");
-                house.picture().must_be(&wanted, &told);
-            } else {
-                let report = house.uninstall(&plan());
-                assert_eq!((report.kept, report.left), (Vec::new(), Vec::new()), "{told}");
-                house.picture().must_be(&before, &told);
+    let house = broken();
+    at_each_moment(
+        |watch| house.run_as(&plan(), Mode::Repair, Some(watch)).unwrap(),
+        |at, act, subject| {
+            for continues in [true, false] {
+                let house = house.copy();
+                let told = format!("killed at {at} {:?}, continued: {continues}", (act, subject));
+                if continues {
+                    let report = house.run_as(&plan(), Mode::Repair, None).unwrap();
+                    assert_eq!(report.failure(), None, "{told}");
+                    house.picture().must_be(&wanted, &told);
+                } else {
+                    let report = house.uninstall(&plan());
+                    assert_eq!((report.kept, report.left), (Vec::new(), Vec::new()), "{told}");
+                    house.picture().must_be(&before, &told);
+                }
             }
-        }
-    }
+        },
+    );
+    house.picture().must_be(&wanted, "looked at while it was mended");
 }
 
 #[test]
