@@ -10,6 +10,7 @@ mod credential;
 mod error;
 mod proxy;
 mod recognise;
+mod redirect;
 mod transfer;
 
 use std::fmt;
@@ -175,7 +176,8 @@ impl Downloader {
         let agent = ureq::Agent::config_builder()
             .tls_config(tls_config(trust)?)
             .http_status_as_error(false)
-            .max_redirects(settings.redirects)
+            // Followed here, so that each place is asked by its own way, and named where it fails.
+            .max_redirects(0)
             .user_agent(concat!("aami/", env!("CARGO_PKG_VERSION")))
             .proxy(None)
             .timeout_connect(Some(settings.connect))
@@ -271,51 +273,83 @@ impl Downloader {
         })
     }
 
-    /// One GET, from byte `from` on. Answers only 200 and 206.
+    /// One GET, from byte `from` on, wherever it leads. Answers only 200 and 206.
     fn get(&self, url: &str, access: &Access, from: u64) -> Result<Response<ureq::Body>, DownloadError> {
-        let uri: Uri = url.parse().map_err(|_| DownloadError::BadUrl(url.to_owned()))?;
-        let is_https = uri.scheme_str() == Some("https");
-        if !is_https && uri.scheme_str() != Some("http") {
-            return Err(DownloadError::BadUrl(url.to_owned()));
+        let mut at = url.to_owned();
+        let mut shown = url.to_owned();
+        // For the address asked for alone: a redirect can lead anywhere.
+        let mut credential = access.credential.as_ref();
+        let mut left = self.settings.redirects;
+        loop {
+            let response = self.ask((&at, &shown), &access.trust, credential, from)?;
+            let status = response.status().as_u16();
+            let next = matches!(status, 301..=303 | 307 | 308)
+                .then(|| header(&response, "location"))
+                .flatten()
+                .and_then(|location| redirect::target(&at, location));
+            match (status, next) {
+                (200 | 206, _) => return Ok(response),
+                (404 | 410, _) => return Err(DownloadError::NotFound { url: shown }),
+                (_, Some(next)) if left > 0 => {
+                    // From https to http it would be handed to whoever is in between.
+                    if redirect::is_https(&at) && !redirect::is_https(&next) {
+                        let refused = ureq::Error::RequireHttpsOnly(redirect::shown(&next, url));
+                        return Err(DownloadError::transport(&shown, refused, false));
+                    }
+                    left -= 1;
+                    credential = None;
+                    shown = redirect::shown(&next, url);
+                    at = next;
+                }
+                _ => {
+                    return Err(DownloadError::Status {
+                        url: shown,
+                        status,
+                        retry_after: seconds(&response, "retry-after"),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Asks one address, which is told of as `shown`.
+    fn ask(
+        &self,
+        (url, shown): (&str, &str),
+        trust: &Trust,
+        credential: Option<&Credential>,
+        from: u64,
+    ) -> Result<Response<ureq::Body>, DownloadError> {
+        let bad = || DownloadError::BadUrl(shown.to_owned());
+        let uri: Uri = url.parse().map_err(|_| bad())?;
+        if !matches!(uri.scheme_str(), Some("https" | "http")) {
+            return Err(bad());
         }
         let proxy = match self.settings.proxies.for_address(&uri) {
             Some(text) => Some(ureq::Proxy::new(text).map_err(|_| DownloadError::BadProxy)?),
             None => None,
         };
-        let agent = self
-            .agent(&access.trust)
-            .map_err(|source| DownloadError::Transport {
-                url: url.to_owned(),
-                source,
-                by_proxy: false,
-            })?;
+        let agent = self.agent(trust).map_err(|source| DownloadError::Transport {
+            url: shown.to_owned(),
+            source,
+            by_proxy: false,
+        })?;
         let by_proxy = proxy.is_some();
         let mut request = agent
             .get(url)
             .config()
             .proxy(proxy)
-            // A redirect from https to http would hand the transfer to whoever is in between.
-            .https_only(is_https)
             .build()
             .header("accept-encoding", "identity");
-        if let Some(credential) = &access.credential {
+        if let Some(credential) = credential {
             request = request.header("authorization", credential.header());
         }
         if from > 0 {
             request = request.header("range", format!("bytes={from}-"));
         }
-        let response = request
+        request
             .call()
-            .map_err(|error| DownloadError::transport(url, error, by_proxy))?;
-        match response.status().as_u16() {
-            200 | 206 => Ok(response),
-            404 | 410 => Err(DownloadError::NotFound { url: url.to_owned() }),
-            status => Err(DownloadError::Status {
-                url: url.to_owned(),
-                status,
-                retry_after: seconds(&response, "retry-after"),
-            }),
-        }
+            .map_err(|error| DownloadError::transport(shown, error, by_proxy))
     }
 
     fn attempt(
