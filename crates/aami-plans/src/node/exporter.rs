@@ -101,6 +101,20 @@ impl Setup {
         let is_host = session.options.form == Form::Host;
         let owner = is_host.then(Owner::root);
         let mut effects = Vec::new();
+        // First, and so taken back last: whatever happens to the rest, what was meant is known, and what is to go.
+        let note = installed::Exporter {
+            component: component.clone(),
+            port: self.port,
+            arguments: self.arguments.clone(),
+            container: self.container.clone(),
+            door: self.door.clone(),
+        };
+        effects.extend(installed::effects(
+            &session.layout,
+            &self.component,
+            &note,
+            owner.as_ref(),
+        )?);
         if is_host && self.user != "root" {
             effects.extend(account(self.user)?);
         }
@@ -116,20 +130,6 @@ impl Setup {
                 effects.push(Effect::directory(path.clone(), 0o755, owner.clone()));
             }
         }
-        // Before the program: whatever happens to the rest, what was meant is known.
-        let note = installed::Exporter {
-            component: component.clone(),
-            port: self.port,
-            arguments: self.arguments.clone(),
-            container: self.container.clone(),
-            door: self.door.clone(),
-        };
-        effects.extend(installed::effects(
-            &session.layout,
-            &self.component,
-            &note,
-            owner.as_ref(),
-        )?);
         let logs = &session.layout.logs;
         for path in self.folders.iter().chain((!is_host).then_some(logs)) {
             let folder = Effect::directory(path.clone(), 0o755, owner.clone());
