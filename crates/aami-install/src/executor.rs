@@ -5,6 +5,7 @@
 
 mod earlier;
 mod error;
+mod held;
 mod look;
 mod report;
 mod schedule;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use aami_model::run::{RunEventKind, RunStatus, StepStatus};
 
 pub use error::InstallError;
+pub use held::Held;
 pub use look::{DryRun, PlannedEffect, PlannedStep, StatusReport, StepStanding, StepStatusReport};
 pub use report::{RunReport, StepReport, Verdict};
 use textfile::Textfile;
@@ -88,6 +90,8 @@ pub struct Installer<'a> {
     cancel: Cancel,
     sinks: Vec<Box<dyn Sink>>,
     textfile: Option<(HostPath, String)>,
+    /// Whether whoever runs it holds the lock.
+    is_within: bool,
 }
 
 impl<'a> Installer<'a> {
@@ -102,6 +106,7 @@ impl<'a> Installer<'a> {
             cancel: Cancel::new(),
             sinks: Vec::new(),
             textfile: None,
+            is_within: false,
         })
     }
 
@@ -151,9 +156,9 @@ impl<'a> Installer<'a> {
     /// in the report.
     pub fn run(self, mode: Mode) -> Result<RunReport, InstallError> {
         let host = self.host;
-        let lock = self.lock()?;
+        let turn = self.turn()?;
         let report = self.run_locked(mode);
-        lock.release(host);
+        turn.release(host);
         report
     }
 
@@ -234,10 +239,10 @@ impl<'a> Installer<'a> {
 
     /// Forgets how far earlier runs came. What was done stays recorded.
     pub fn reset(self) -> Result<(), InstallError> {
-        let lock = self.lock()?;
+        let turn = self.turn()?;
         let folder = self.options.tracking.folder(&self.id);
         let removed = self.host.root.remove(folder.state());
-        lock.release(self.host);
+        turn.release(self.host);
         removed.map_err(|error| InstallError::Effect(error.into()))
     }
 

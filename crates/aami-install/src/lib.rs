@@ -74,7 +74,7 @@ pub use content::{Content, Fetch};
 pub use context::{StepContext, Survey};
 pub use digest::{Digest, NotADigest};
 pub use effect::{Described, Effect, EffectError, Mark, Owner};
-pub use executor::{InstallError, Installer, Mode, Options, RunReport};
+pub use executor::{Held, InstallError, Installer, Mode, Options, RunReport};
 pub use host::Host;
 pub use lock::Holder;
 pub use path::{HostPath, NotAHostPath};

@@ -257,9 +257,9 @@ impl Bootstrap {
             None => plan::summary(node.session(), self.json, !self.verbose && screen::is_terminal()),
             Some((code, sentence)) if self.json => screen::complain(&Failure::new(code, sentence), true),
             // The screen has said what failed and what to do.
-            Some((code, _)) if code == code::INTERRUPTED => {
-                screen::aside("Interrupted. Run the same command again to continue.");
-            }
+            Some((code, sentence)) if code == code::INTERRUPTED => screen::aside(&format!(
+                "{sentence}. Run the same command again to continue, or `aami-agent uninstall` to take it back."
+            )),
             Some((code, _)) => screen::aside(&format!("code: {} ({})", code.symbol, code.id())),
         }
     }

@@ -85,6 +85,8 @@ impl Uninstall {
             self.show_plan(&installer.recorded()?);
             return Ok(Exit::Ok);
         }
+        // Before anything is touched: who installs here now is not to be disturbed, nor to come in between.
+        let held = installer.hold()?;
         if let (Form::Host, Some(units)) = (self.which.form(), &host.units) {
             // An update under way is in no receipt; whatever it did is taken back with the rest. Where there is no
             // such unit there is none to stop.
@@ -98,7 +100,9 @@ impl Uninstall {
             }
         }
         let unregisterer = Unregisterer { api, server, secret };
-        let installer = installer.cancelled_by(signals::cancel_on_signals()?);
+        let installer = installer
+            .cancelled_by(signals::cancel_on_signals()?)
+            .within(&held);
         let report = installer.uninstall((!self.keep_registration).then_some(&unregisterer as _))?;
         if report.code().is_none() {
             super::run::forget(&self.which)?;

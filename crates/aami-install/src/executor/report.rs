@@ -86,8 +86,23 @@ impl RunReport {
         });
         failed.or_else(|| self.failure.clone()).or_else(|| {
             let interrupted = self.status == RunStatus::Interrupted;
-            interrupted.then(|| (code::INTERRUPTED, code::INTERRUPTED.sentence.to_owned()))
+            interrupted.then(|| (code::INTERRUPTED, self.how_far()))
         })
+    }
+
+    /// Where a run that was called off has come to.
+    fn how_far(&self) -> String {
+        let at = |wanted: fn(&Verdict) -> bool| self.steps.iter().find(|step| wanted(&step.verdict));
+        let place = match at(|verdict| matches!(verdict, Verdict::Interrupted)) {
+            Some(step) => format!("in the step {}", step.id),
+            None => at(|verdict| matches!(verdict, Verdict::NotBegun))
+                .map_or_else(String::new, |step| format!("before the step {}", step.id)),
+        };
+        let ended = |step: &&StepReport| matches!(step.verdict, Verdict::Ended(_));
+        let (through, all) = (self.steps.iter().filter(ended).count(), self.steps.len());
+        format!(
+            "the run was interrupted {place}, with {through} of {all} steps through; what it changed is recorded"
+        )
     }
 
     /// How a command that ran this ends.

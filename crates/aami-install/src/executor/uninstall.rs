@@ -15,29 +15,29 @@ impl Installer<'_> {
     /// Takes the plan back. `unregister` is what takes registrations back; without it they stand and
     /// are reported.
     pub fn uninstall(mut self, unregister: Option<&dyn Unregister>) -> Result<UninstallReport, InstallError> {
-        let lock = self.lock()?;
+        let turn = self.turn()?;
         let stream = Stream::new(self.host.clock.clone(), std::mem::take(&mut self.sinks));
         let report = self.uninstall_locked(unregister, &stream, None);
         stream.close(PATIENCE);
-        lock.release_for_good(self.host);
+        turn.release_for_good(self.host);
         report
     }
 
     /// Takes back what `effects` are about, as far as no step of the plan wants it. Everything else stays as it
     /// is, and recorded. For a part that a plan had and has no longer.
     pub fn take_back(mut self, effects: &[Effect]) -> Result<UninstallReport, InstallError> {
-        let lock = self.lock()?;
+        let turn = self.turn()?;
         let stream = Stream::new(self.host.clock.clone(), std::mem::take(&mut self.sinks));
         let report = self.uninstall_locked(None, &stream, Some(effects));
         stream.close(PATIENCE);
-        lock.release(self.host);
+        turn.release(self.host);
         report
     }
 
     /// Does `act` while nobody else changes this host, with the receipts of this plan and of all others: for what
     /// no receipt names, such as data, so that it is not removed under an installation.
     pub fn exclusively<T>(&self, act: impl FnOnce(&[Receipt]) -> T) -> Result<T, InstallError> {
-        let lock = self.lock()?;
+        let turn = self.turn()?;
         let receipts = self.ledger().map(|ledger| {
             let (own, others) = ledger.into_parts();
             std::iter::once(own)
@@ -45,7 +45,7 @@ impl Installer<'_> {
                 .collect::<Vec<_>>()
         });
         let done = receipts.map(|receipts| act(&receipts));
-        lock.release(self.host);
+        turn.release(self.host);
         done
     }
 
@@ -53,7 +53,7 @@ impl Installer<'_> {
     /// nothing else. For those who claim a part of it before they take it back. Names what carries no mark, so that no
     /// record will ever tell whose it is; nothing where the record was not lost.
     pub fn recover(&self) -> Result<Option<Vec<String>>, InstallError> {
-        let lock = self.lock()?;
+        let turn = self.turn()?;
         let stream = Stream::new(self.host.clock.clone(), Vec::new());
         let recovered = self.ledger().and_then(|ledger| {
             let shared = self.shared(ledger, &stream);
@@ -71,7 +71,7 @@ impl Installer<'_> {
             Ok(Some(unknown))
         });
         stream.close(PATIENCE);
-        lock.release(self.host);
+        turn.release(self.host);
         recovered
     }
 

@@ -2,12 +2,13 @@
 
 use aami_install::root::Entry;
 use aami_install::{
-    Cancel, EffectError, Host, HostPath, InstallError, Installer, Mode, Options, PlanError, UninstallReport,
+    Cancel, EffectError, Held, Host, HostPath, InstallError, Installer, Mode, Options, PlanError,
+    UninstallReport,
 };
 use aami_model::code::{self, Code};
 
 use super::purge::{PurgeError, purge};
-use super::{NAME, Stack, keep};
+use super::{NAME, Note, Purpose, Stack, keep};
 
 /// What became of a server.
 #[derive(Debug, Default)]
@@ -26,6 +27,9 @@ pub enum TakeBackError {
     /// The host could not be looked at, or is being changed.
     #[error(transparent)]
     Install(Box<InstallError>),
+    /// What was looked at is not what is there now.
+    #[error("another command changed this server meanwhile, and nothing was taken back; run this one again")]
+    Changed,
     /// What stays could not be noted, and without that nobody would know later whose it is.
     #[error("nothing was taken back, because what stays could not be noted: {message}")]
     Keeping {
@@ -53,6 +57,7 @@ impl TakeBackError {
     pub fn code(&self) -> Code {
         match self {
             Self::Install(error) => error.code(),
+            Self::Changed => code::CONFLICT,
             Self::Keeping { code, .. } => *code,
             Self::Purge(_) => code::UNDO_INCOMPLETE,
             Self::Plan(_) => code::STEP_FAILED,
@@ -60,19 +65,35 @@ impl TakeBackError {
     }
 }
 
-/// Takes back what `stack` installed. Data, the users it belongs to and the operator's own routing of alerts
-/// stay, unless `purges`. Called again after a crash it goes on.
+/// Keeps everybody else from changing the host until all of it is taken back. What `stack` was made from must be what is
+/// there: between looking and now another command may have installed something else.
+pub fn hold<'a>(host: &'a Host, stack: &'a Stack, options: &Options) -> Result<Held<'a>, TakeBackError> {
+    let held = Installer::new(host, stack.plan(), options.clone())?.hold()?;
+    let looked_at = match &stack.session().options.purpose {
+        Purpose::Look(note) => &note.wishes,
+        Purpose::Install => stack.session().wishes(),
+    };
+    match Note::read(host) {
+        Some(note) if note.wishes != *looked_at => Err(TakeBackError::Changed),
+        _ => Ok(held),
+    }
+}
+
+/// Takes back what `stack` installed, while `held` keeps others out. Data, the users it belongs to and the operator's own
+/// routing of alerts stay, unless `purges`. Called again after a crash it goes on.
 pub fn take_back(
     host: &Host,
     stack: &Stack,
     options: &Options,
     purges: bool,
     cancel: &Cancel,
+    held: &Held<'_>,
 ) -> Result<TakenBack, TakeBackError> {
     let wishes = stack.session().wishes();
     let data = keep::plan(wishes)?;
     let installer = |plan| -> Result<Installer<'_>, InstallError> {
-        Ok(Installer::new(host, plan, options.clone())?.cancelled_by(cancel.clone()))
+        let installer = Installer::new(host, plan, options.clone())?;
+        Ok(installer.cancelled_by(cancel.clone()).within(held))
     };
     // What it told about its installation goes with it.
     let told = stack.session().layout().textfile.clone();
@@ -87,7 +108,6 @@ pub fn take_back(
         }
     }
     if purges {
-        // Nobody installs meanwhile: an installation would start again what is stopped here.
         let purged = installer(stack.plan())?.exclusively(|receipts| purge(host, wishes, receipts))??;
         taken.purged = purged.emptied;
         taken.report.left.extend(purged.left);

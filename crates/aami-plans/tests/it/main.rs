@@ -5,6 +5,7 @@
 mod archives;
 mod disk;
 mod extraction;
+mod fickle;
 mod liars;
 mod mended;
 mod mirror;

@@ -1,7 +1,9 @@
 //! The stack plan on a temporary host with doubles of systemd and the account tools, killed at every boundary
 //! and told about in every other way. Real services are the rig's.
 
+mod alone;
 mod broken;
+pub(crate) mod called_off;
 mod declared;
 mod former;
 mod ground;
@@ -9,6 +11,7 @@ pub(crate) mod house;
 mod kill;
 mod missing;
 mod released;
+mod roads;
 mod room;
 mod secrets;
 mod stays;

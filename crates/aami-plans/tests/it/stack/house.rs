@@ -14,12 +14,12 @@ use aami_install::{
 };
 use aami_inventory::Arch;
 use aami_model::run::RunEvent;
-use aami_plans::download::{Downloader, Proxies, Settings};
-use aami_plans::obtain::Source;
-use aami_plans::stack::uninstall::{TakeBackError, TakenBack, take_back};
+use aami_plans::download::{Backoff, Downloader, Proxies, Settings};
+use aami_plans::obtain::{Mirror, Source};
+use aami_plans::stack::uninstall::{TakeBackError, TakenBack, hold, take_back};
 use aami_plans::stack::{
-    ControlPlane, FirstToken, Given, Looked, Note, Part, Purpose, Render, Rendered, Stack, StackOptions,
-    TokenWish, Wishes, take_back_former,
+    ControlPlane, FirstToken, Given, Looked, Note, Part, Purpose, Render, Rendered, Runtime, Stack,
+    StackOptions, TokenWish, Wishes, take_back_former,
 };
 use tempfile::TempDir;
 
@@ -43,6 +43,12 @@ pub(crate) struct House {
     pub(crate) password: Option<&'static str>,
     /// What the parts are told where there is no control plane; there is one where this is absent.
     pub(crate) declared: Option<Rendered>,
+    /// What the parts run under.
+    runtime: Runtime,
+    /// Who carries the components; the folder of this host where nobody does.
+    pub(crate) mirror: Option<Mirror>,
+    /// Calls the next run off.
+    pub(crate) cancel: Cancel,
 }
 
 /// One path of a picture.
@@ -53,11 +59,12 @@ enum Thing {
     Link(String),
 }
 
-/// A host at one moment: every path, and every unit.
+/// A host at one moment: every path, every unit, and what its container engine holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Picture {
     paths: BTreeMap<String, Thing>,
     units: Vec<UnitPicture>,
+    containers: Vec<String>,
 }
 
 const COMPONENTS: [(&str, &[&str]); 4] = [
@@ -82,17 +89,38 @@ fn inside(name: &str, program: &str) -> String {
     }
 }
 
+/// A folder in memory where there is one: thousands of runs sync to it.
+fn in_memory() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
+}
+
+/// Nobody here is far away, and who is silent for a moment stays so.
+fn downloader() -> Downloader {
+    let mut settings = Settings::new(Proxies::default(), || 0.5);
+    settings.silence = std::time::Duration::from_millis(500);
+    settings.attempts = 3;
+    settings.backoff = Backoff {
+        first: std::time::Duration::ZERO,
+        most: std::time::Duration::ZERO,
+        random: || 0.5,
+        sleep: |_| {},
+    };
+    Downloader::new(settings)
+}
+
 impl House {
     pub(crate) fn new() -> Self {
-        let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
         let house = Self {
-            dir,
+            dir: in_memory(),
             unwell: Arc::default(),
             keys: Arc::default(),
             tokens: Arc::default(),
             told: Arc::default(),
             password: None,
             declared: None,
+            runtime: Runtime::Systemd,
+            mirror: None,
+            cancel: Cancel::new(),
         };
         for folder in ["etc/systemd/system", "run", "usr/local/bin", "var/lib", "opt"] {
             std::fs::create_dir_all(house.real(folder)).unwrap();
@@ -112,6 +140,42 @@ impl House {
         std::fs::create_dir(house.components()).unwrap();
         house.offer(&["prometheus", "alertmanager", "grafana", "node_exporter"]);
         house
+    }
+
+    /// One on which containers run the server.
+    pub(crate) fn of_containers() -> Self {
+        let house = Self {
+            runtime: Runtime::Compose,
+            ..Self::new()
+        };
+        let docker = house.real("usr/bin/docker");
+        std::fs::create_dir(house.real("usr/bin")).unwrap();
+        std::fs::write(&docker, "").unwrap();
+        std::fs::set_permissions(docker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        house
+    }
+
+    /// The same host once more, as it is at this moment, with a control plane that knows the same.
+    pub(crate) fn copy(&self) -> Self {
+        fn same<T: Clone>(of: &Mutex<T>) -> Arc<Mutex<T>> {
+            Arc::new(Mutex::new(of.lock().unwrap().clone()))
+        }
+        let dir = in_memory();
+        for name in ["root", "memory", "components", "aami", "aami-agent"] {
+            doubles::copy(&self.dir.path().join(name), &dir.path().join(name)).unwrap();
+        }
+        Self {
+            dir,
+            unwell: same(&self.unwell),
+            keys: same(&self.keys),
+            tokens: same(&self.tokens),
+            told: same(&self.told),
+            password: self.password,
+            declared: self.declared.clone(),
+            runtime: self.runtime,
+            mirror: self.mirror.clone(),
+            cancel: Cancel::new(),
+        }
     }
 
     /// Puts exactly these components into the folder they are taken from.
@@ -207,6 +271,11 @@ impl House {
         System::new(&self.root(), &self.memory()).units()
     }
 
+    /// The plan as whoever looks at the host now has it.
+    pub(crate) fn looked_at(&self, host: &Host) -> Stack {
+        self.stack(self.looking(host))
+    }
+
     fn stack(&self, purpose: Purpose) -> Stack {
         Stack::new(self.options(purpose)).unwrap()
     }
@@ -217,11 +286,29 @@ impl House {
             Purpose::Look(note) => note.wishes.clone(),
             Purpose::Install => Wishes {
                 control_plane: self.declared.is_none(),
+                runtime: self.runtime,
+                image: format!("docker.io/library/debian@sha256:{}", "5b".repeat(32)),
+                mirror: self.mirror.as_ref().map(|mirror| mirror.url.clone()),
                 ..Wishes::usual().unwrap()
             },
         };
         let declared = self.declared.clone();
-        let (units, unwell) = (System::new(&self.root(), &self.memory()), self.unwell.clone());
+        let (system, unwell) = (System::new(&self.root(), &self.memory()), self.unwell.clone());
+        let runtime = wishes.runtime;
+        let runs = move |part: Part| match runtime {
+            Runtime::Systemd => {
+                let units = system.units();
+                units.iter().any(|unit| unit.unit == part.unit() && unit.active)
+            }
+            Runtime::Compose => {
+                let container = format!("container aami {} ", part.name());
+                let containers = system.containers();
+                containers
+                    .iter()
+                    .any(|line| line.starts_with(&container) && line.ends_with(" running"))
+            }
+        };
+        let folder = Source::Folder(self.components());
         StackOptions {
             render: declared.map(|rendered| Box::new(move |_: &[Part]| Ok(rendered.clone())) as Box<Render>),
             purpose,
@@ -234,9 +321,9 @@ impl House {
                 ttl: std::time::Duration::from_secs(3600),
             },
             skip_preflight: false,
-            sources: vec![Source::Folder(self.components())],
+            sources: vec![self.mirror.clone().map_or(folder, Source::Mirror)],
             known: Vec::new(),
-            downloader: Downloader::new(Settings::new(Proxies::default(), || 0.5)),
+            downloader: downloader(),
             program: self.dir.path().join("aami"),
             agents: vec![(Arch::Amd64, self.dir.path().join("aami-agent"))],
             released: BTreeMap::new(),
@@ -244,11 +331,7 @@ impl House {
             look_first: Box::new(Looked::default),
             listeners: Box::new(|_| Vec::new()),
             ask: Box::new(move |question| {
-                let up = units
-                    .units()
-                    .iter()
-                    .any(|unit| unit.unit == question.part.unit() && unit.active);
-                if unwell.lock().unwrap().contains(&question.part) || !up {
+                if unwell.lock().unwrap().contains(&question.part) || !runs(question.part) {
                     return Err("connection refused".to_owned());
                 }
                 Ok(())
@@ -269,7 +352,9 @@ impl House {
     ) -> Result<(RunReport, Vec<String>), InstallError> {
         let host = self.host(watch);
         let stack = self.stack(Purpose::Install);
-        let installer = Installer::new(&host, stack.plan(), options()).unwrap();
+        let installer = Installer::new(&host, stack.plan(), options())
+            .unwrap()
+            .cancelled_by(self.cancel.clone());
         let ran = stack.run(installer, mode, "server-1")?;
         Ok((ran.report, stack.session().missing().into_keys().collect()))
     }
@@ -310,7 +395,7 @@ impl House {
     /// How it stands, by what is noted on the host.
     pub(crate) fn status(&self) -> StatusReport {
         let host = self.host(None);
-        let stack = self.stack(self.looking(&host));
+        let stack = self.looked_at(&host);
         Installer::new(&host, stack.plan(), options())
             .unwrap()
             .status()
@@ -342,8 +427,9 @@ impl House {
         watch: Option<Arc<dyn Watch>>,
     ) -> Result<TakenBack, TakeBackError> {
         let host = self.host(watch);
-        let stack = self.stack(self.looking(&host));
-        take_back(&host, &stack, &options(), purges, &Cancel::new())
+        let stack = self.looked_at(&host);
+        let held = hold(&host, &stack, &options())?;
+        take_back(&host, &stack, &options(), purges, &Cancel::new(), &held)
     }
 
     #[track_caller]
@@ -359,7 +445,7 @@ impl House {
     }
 }
 
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         parallel: 1,
         ..Options::default()
@@ -392,9 +478,11 @@ impl Picture {
     pub(crate) fn of(root: &Path, memory: &Path) -> Self {
         let mut paths = BTreeMap::new();
         walk(root, root, &mut paths);
+        let system = System::new(root, memory);
         Self {
             paths,
-            units: System::new(root, memory).units(),
+            units: system.units(),
+            containers: system.containers(),
         }
     }
 
@@ -416,9 +504,41 @@ impl Picture {
         if self.units != other.units {
             lines.push(format!("units: {:?} / {:?}", self.units, other.units));
         }
+        if self.containers != other.containers {
+            lines.push(format!(
+                "containers: {:?} / {:?}",
+                self.containers, other.containers
+            ));
+        }
         lines.sort();
         lines.dedup();
         assert!(lines.is_empty(), "{story}:\n{}", lines.join("\n"));
+    }
+
+    /// Without what these files say, for who made them at random does not do so twice.
+    pub(crate) fn without_the_text_of(mut self, names: &[&str]) -> Self {
+        for (name, thing) in &mut self.paths {
+            if let (true, Thing::File(.., bytes)) = (names.contains(&name.as_str()), thing) {
+                bytes.clear();
+            }
+        }
+        self
+    }
+
+    /// Each file below a folder is the same in `other`.
+    #[track_caller]
+    pub(crate) fn must_be_part_of(&self, other: &Self, below: &str, story: &str) {
+        let is_another = |(name, thing): &(&String, &Thing)| {
+            let is_file = matches!(thing, Thing::File(..));
+            is_file && name.starts_with(below) && other.paths.get(*name) != Some(*thing)
+        };
+        let others: Vec<&String> = self
+            .paths
+            .iter()
+            .filter(is_another)
+            .map(|(name, _)| name)
+            .collect();
+        assert!(others.is_empty(), "{story}: {others:?}");
     }
 
     /// Every path.

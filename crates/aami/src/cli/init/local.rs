@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aami_install::{Cancel, Host, Installer, Mode, Options, UninstallReport};
+use aami_install::{Cancel, Held, Host, Installer, Mode, Options, UninstallReport};
 use aami_inventory::{Inventory, SystemCommands, listener};
 use aami_model::code;
 use aami_model::label::Labels;
@@ -105,13 +105,18 @@ pub(super) fn install(
     Ok("node_exporter tells of this machine itself")
 }
 
-/// Takes it back, where it was installed here and by nobody else. Nothing where there is none.
-pub(crate) fn take_back(host: &Host, cancel: &Cancel) -> Result<Option<UninstallReport>, Failure> {
+/// Takes it back, where it was installed here and by nobody else, while `held` keeps others out. Nothing where there is
+/// none.
+pub(crate) fn take_back(
+    host: &Host,
+    cancel: &Cancel,
+    held: &Held<'_>,
+) -> Result<Option<UninstallReport>, Failure> {
     let Some(node) = installed(host)? else {
         return Ok(None);
     };
     let installer = installer(host, &node)?.cancelled_by(cancel.clone());
-    Ok(Some(installer.uninstall(None)?))
+    Ok(Some(installer.within(held).uninstall(None)?))
 }
 
 /// What would be taken back.

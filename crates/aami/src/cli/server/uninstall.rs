@@ -6,7 +6,7 @@ mod planned;
 use aami_install::{Host, Installer};
 use aami_model::{Exit, code};
 use aami_plans::stack::Stack;
-use aami_plans::stack::uninstall::{TakenBack, take_back};
+use aami_plans::stack::uninstall::{TakenBack, hold, take_back};
 use clap::Args;
 use serde_json::json;
 
@@ -65,11 +65,14 @@ impl Uninstall {
         self.agreed(|| question(&what))?;
         let cancel = shown::cancel_on_signals()?;
         let mut taken = TakenBack::default();
+        // Nobody installs meanwhile: an installation would start again what is stopped here.
+        let options = options_for(wishes);
+        let held = hold(&host, &stack, &options)?;
         if let Some(declared) = &declared {
-            declared.take_back(&host, self.purge_data, &cancel, &mut taken)?;
+            declared.take_back(&host, self.purge_data, &cancel, &held, &mut taken)?;
         }
         if !taken.report.interrupted {
-            let stack = take_back(&host, &stack, &options_for(wishes), self.purge_data, &cancel)?;
+            let stack = take_back(&host, &stack, &options, self.purge_data, &cancel, &held)?;
             fleet::add(&mut taken, stack);
         }
         if let Some(declared) = declared.filter(|_| self.purge_data && taken.report.code().is_none()) {

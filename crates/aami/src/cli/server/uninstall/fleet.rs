@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use aami_install::{Cancel, Host};
+use aami_install::{Cancel, Held, Host};
 use aami_plans::stack::Note;
 use aami_plans::stack::uninstall::TakenBack;
 
@@ -65,9 +65,10 @@ impl Declared {
         host: &Host,
         purges: bool,
         cancel: &Cancel,
+        held: &Held<'_>,
         taken: &mut TakenBack,
     ) -> Result<(), Failure> {
-        if let Some(report) = local::take_back(host, cancel)? {
+        if let Some(report) = local::take_back(host, cancel, held)? {
             let exporter = TakenBack {
                 report,
                 ..TakenBack::default()
