@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aami_install::checkpoint::Watch;
-use aami_install::doubles::{self, CutOff, Repository};
+use aami_install::doubles::{self, Repository, at_each_moment};
 use aami_install::host::Command;
 use aami_install::{Host, Installer, Mode, Options, RunReport};
 use aami_plans::download::Proxies;
@@ -74,6 +74,14 @@ impl Machine {
             }
         }
         machine
+    }
+
+    /// The same machine once more, as it is at this moment.
+    fn copy(&self) -> Self {
+        let copy = Self(TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap());
+        doubles::copy(&self.root(), &copy.root()).unwrap();
+        doubles::copy(&self.memory(), &copy.memory()).unwrap();
+        copy
     }
 
     fn root(&self) -> PathBuf {
@@ -241,33 +249,30 @@ fn killed_at_every_boundary_mending_is_continued_and_taken_back() {
     let fixes: Vec<Fix> = each().into_iter().map(|(fix, _)| fix).collect();
     let whole = Machine::new();
     let before = whole.picture();
-    let watch = Arc::new(CutOff::never());
-    let report = whole.mend(&fixes, Mode::Fresh, Some(watch.clone())).unwrap();
+    let report = whole.mend(&fixes, Mode::Fresh, None).unwrap();
     assert_eq!(report.failure(), None);
-    let boundaries = watch.passed();
-    assert!(boundaries.len() > 60, "only {} boundaries", boundaries.len());
     let wanted = whole.picture();
-    for (at, boundary) in boundaries.iter().enumerate() {
-        let killed = || {
-            let machine = Machine::new();
-            let watch = Arc::new(CutOff::at(at as u64));
-            let _ = machine.mend(&fixes, Mode::Fresh, Some(watch.clone()));
-            assert!(watch.has_killed(), "the run ended before boundary {at}");
-            machine
-        };
-        // The same again comes to the same end,
-        let machine = killed();
-        let report = machine.mend(&fixes, Mode::Resume, None).unwrap();
-        let story = format!("killed at {at} {boundary:?}");
-        assert_eq!(report.failure(), None, "{story}, then continued");
-        let now = machine.picture();
-        now.0.must_be(&wanted.0, &format!("{story}, then continued"));
-        assert_eq!(now.1, wanted.1, "{story}, then continued: the firewall");
-        // and taking back what was begun leaves nothing.
-        let machine = killed();
-        machine.take_back(&fixes);
-        let now = machine.picture();
-        now.0.must_be(&before.0, &format!("{story}, then taken back"));
-        assert_eq!(now.1, before.1, "{story}, then taken back: the firewall");
-    }
+    let machine = Machine::new();
+    let mut boundaries = 0;
+    at_each_moment(
+        |watch| machine.mend(&fixes, Mode::Fresh, Some(watch)).unwrap(),
+        |at, act, subject| {
+            boundaries += 1;
+            let story = format!("killed at {at} {:?}", (act, subject));
+            // The same again comes to the same end,
+            let again = machine.copy();
+            let report = again.mend(&fixes, Mode::Resume, None).unwrap();
+            assert_eq!(report.failure(), None, "{story}, then continued");
+            let now = again.picture();
+            now.0.must_be(&wanted.0, &format!("{story}, then continued"));
+            assert_eq!(now.1, wanted.1, "{story}, then continued: the firewall");
+            // and taking back what was begun leaves nothing.
+            let gone = machine.copy();
+            gone.take_back(&fixes);
+            let now = gone.picture();
+            now.0.must_be(&before.0, &format!("{story}, then taken back"));
+            assert_eq!(now.1, before.1, "{story}, then taken back: the firewall");
+        },
+    );
+    assert!(boundaries > 60, "only {boundaries} boundaries");
 }

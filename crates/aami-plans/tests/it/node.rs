@@ -1,9 +1,12 @@
 //! The node plan without a control plane, on a temporary host with doubles of systemd and the account tools. What
 //! answers on the exporters' ports answers only while their units run. Real services are the rig's.
 
+mod called_off;
+mod enrolled;
 pub(crate) mod house;
 mod kill;
 mod lost;
+mod plane;
 
 use aami_install::Mode;
 use aami_install::executor::{StepStanding, Verdict};

@@ -1,4 +1,5 @@
-//! A temporary host that becomes a node on its own, and what answers on its ports while its units run.
+//! A temporary host that becomes a node, on its own or of a control plane, and what answers on its ports while its units
+//! run.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -10,27 +11,33 @@ use aami_api::client::Settings as Api;
 use aami_install::checkpoint::Watch;
 use aami_install::doubles::{self, System};
 use aami_install::executor::StatusReport;
-use aami_install::{Host, InstallError, Installer, Mode, Options, RunReport, UninstallReport};
+use aami_install::{Cancel, Host, InstallError, Installer, Mode, Options, RunReport, UninstallReport};
 use aami_inventory::gpu::{Gpu, Gpus, Vendor};
 use aami_inventory::{Inventory, SystemCommands};
+use aami_model::code;
 use aami_model::label::Labels;
+use aami_model::secret::Secret;
 use aami_plans::download::{Downloader, Proxies, Settings};
-use aami_plans::node::{Enrolment, Form, Node, NodeOptions, Purpose, Summary, Unregisterer};
+use aami_plans::node::{Change, Enrolment, Form, Node, NodeOptions, Purpose, Summary, Unregisterer};
 use aami_plans::obtain::Source;
 
+use super::plane::{self, Book};
 use crate::archives::{self, AMD64};
 use crate::stack::house::Picture;
 
 /// Each port with its unit and what it answers.
-const PORTS: [(u16, &str, &str); 3] = [
+const PORTS: [(u16, &str, &str); 4] = [
     (
         9100,
         "aami-node-exporter.service",
         "node_exporter_build_info{} 1\n",
     ),
     (9400, "aami-dcgm-exporter.service", "DCGM_FI_DEV_GPU_TEMP{} 40\n"),
+    (9401, "aami-all-smi.service", "all_smi_gpu_utilization{} 40\n"),
     (9105, "aami-agent.service", "aami_agent_info{version=\"1\"} 1\n"),
 ];
+/// Where the control plane answers.
+const PLANE: u16 = 8080;
 
 /// What is asked by whoever answers: there is one house at a time in a process.
 #[derive(Default)]
@@ -38,6 +45,23 @@ struct Asked {
     root: PathBuf,
     memory: PathBuf,
     mute: Option<u16>,
+    /// Whether its address may not be registered.
+    is_refused: bool,
+}
+
+impl Asked {
+    /// Whether somebody answers at this port of it.
+    fn runs(&self, port: u16) -> bool {
+        let units = System::new(&self.root, &self.memory).units();
+        let unit = PORTS
+            .iter()
+            .find(|(known, ..)| *known == port)
+            .map(|known| known.1);
+        self.mute != Some(port)
+            && units
+                .iter()
+                .any(|known| Some(known.unit.as_str()) == unit && known.active)
+    }
 }
 
 static ASKED: Mutex<Option<Asked>> = Mutex::new(None);
@@ -47,17 +71,34 @@ static SERVED: Once = Once::new();
 static INVENTORY: OnceLock<Inventory> = OnceLock::new();
 
 /// Answers on a port while its unit runs in the house there is.
-fn serve(port: u16, unit: &'static str, text: &'static str) {
+fn serve(port: u16, text: &'static str) {
     let listener = TcpListener::bind((address(), port)).unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let runs = ASKED.lock().unwrap().as_ref().is_some_and(|asked| {
-                let units = System::new(&asked.root, &asked.memory).units();
-                asked.mute != Some(port) && units.iter().any(|known| known.unit == unit && known.active)
-            });
-            if runs {
+            if ASKED
+                .lock()
+                .unwrap()
+                .as_ref()
+                .is_some_and(|asked| asked.runs(port))
+            {
                 // Whoever asks may be gone by now.
                 let _ = stream.and_then(|stream| answer(stream, text));
+            }
+        }
+    });
+}
+
+/// Answers as the control plane of the house there is.
+fn serve_plane() {
+    let listener = TcpListener::bind((address(), PLANE)).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let asked = ASKED.lock().unwrap();
+            if let Some(asked) = asked.as_ref() {
+                let refused = asked.is_refused.then(|| address().into());
+                // Whoever asks may be gone by now.
+                let _ = stream
+                    .and_then(|stream| plane::serve(stream, &asked.memory, refused, |port| asked.runs(port)));
             }
         }
     });
@@ -74,7 +115,13 @@ pub(crate) struct House {
     dir: PathBuf,
     inventory: Inventory,
     tells: bool,
-    _alone: MutexGuard<'static, ()>,
+    /// Whether it enrols with a control plane.
+    enrols: bool,
+    /// Calls the next run off.
+    pub(crate) cancel: Cancel,
+    /// Where the one lies that this one is a copy of.
+    aside: Option<PathBuf>,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl House {
@@ -112,22 +159,51 @@ impl House {
         std::fs::write(dir.join("aami-agent"), archives::program(AMD64, 200)).unwrap();
         stock(&dir.join("components"));
         SERVED.call_once(|| {
-            for (port, unit, text) in PORTS {
-                serve(port, unit, text);
+            for (port, _, text) in PORTS {
+                serve(port, text);
             }
+            serve_plane();
         });
         let house = Self {
             inventory: INVENTORY.get_or_init(inventory).clone(),
             tells: false,
+            enrols: false,
+            cancel: Cancel::new(),
+            aside: None,
             dir,
-            _alone: alone,
+            _alone: Some(alone),
         };
         *ASKED.lock().unwrap() = Some(Asked {
             root: house.root(),
             memory: house.memory(),
             mute: None,
+            is_refused: false,
         });
         house
+    }
+
+    /// One that enrols with a control plane, and whose agent is connected with it.
+    pub(crate) fn enrolling() -> Self {
+        let mut house = Self::new();
+        house.enrols = true;
+        house
+    }
+
+    /// The same host once more, as it is at this moment, in the place of this one, which is back there when the copy is
+    /// dropped.
+    pub(crate) fn copy(&self) -> Self {
+        let aside = self.dir.with_extension("aside");
+        std::fs::rename(&self.dir, &aside).unwrap();
+        doubles::copy(&aside, &self.dir).unwrap();
+        Self {
+            dir: self.dir.clone(),
+            inventory: self.inventory.clone(),
+            tells: self.tells,
+            enrols: self.enrols,
+            cancel: Cancel::new(),
+            aside: Some(aside),
+            _alone: None,
+        }
     }
 
     /// One whose runs are told in the exporter's folder, which happens beside them and not at a boundary.
@@ -138,7 +214,9 @@ impl House {
     }
 
     fn installer<'a>(&self, host: &'a Host, node: &'a Node) -> Installer<'a> {
-        let installer = Installer::new(host, node.plan(), one_at_a_time()).unwrap();
+        let installer = Installer::new(host, node.plan(), one_at_a_time())
+            .unwrap()
+            .cancelled_by(self.cancel.clone());
         if self.tells {
             installer.textfile(node.textfile().clone(), "gpu-01")
         } else {
@@ -149,6 +227,16 @@ impl House {
     /// From now on nobody answers on this port.
     pub(crate) fn silence(&self, port: u16) {
         ASKED.lock().unwrap().as_mut().unwrap().mute = Some(port);
+    }
+
+    /// From now on the control plane registers nobody at this host's address.
+    pub(crate) fn refuse_its_address(&self) {
+        ASKED.lock().unwrap().as_mut().unwrap().is_refused = true;
+    }
+
+    /// The nodes that the control plane has, each with the ports of its exporters.
+    pub(crate) fn nodes(&self) -> Vec<(String, Vec<u16>)> {
+        Book::read(&self.memory()).nodes()
     }
 
     /// From now on everybody answers again.
@@ -202,8 +290,8 @@ impl House {
             purpose,
             form: Form::Host,
             cluster: "default".to_owned(),
-            api: None,
-            token: None,
+            api: self.enrols.then(api),
+            token: self.enrols.then(|| Secret::parse(plane::TOKEN).unwrap()),
             run: None,
             port: None,
             labels: Labels([("rack".to_owned(), "a1".to_owned())].into()),
@@ -264,8 +352,41 @@ impl House {
         (report, summary)
     }
 
+    /// Adds or removes an exporter, as `aami-agent exporters` does; answers what was taken back.
+    pub(crate) fn change(&self, change: &Change, watch: Option<Arc<dyn Watch>>) -> UninstallReport {
+        let host = self.host(watch);
+        let enrolment = self.enrolment().expect("it is a node");
+        let options = NodeOptions {
+            token: None,
+            ..self.options(Purpose::Exporters {
+                enrolment: Box::new(enrolment),
+                change: change.clone(),
+            })
+        };
+        let node = Node::new(options).unwrap();
+        let name = node.exporter(&host).unwrap().unwrap();
+        let gone = match change {
+            Change::Add(_) => None,
+            Change::Remove(_) => match node.exporter_effects(&host, &name) {
+                Ok(gone) => Some(gone),
+                // It is gone already, and the command ends with that.
+                Err(error) if error.code() == code::NOT_FOUND => return UninstallReport::default(),
+                Err(error) => panic!("{error}"),
+            },
+        };
+        let report = self.installer(&host, &node).run(Mode::Fresh).unwrap();
+        let failure = report.failure().map(|(code, why)| format!("{code}: {why}"));
+        assert_eq!(failure, None, "{:#?}", report.steps);
+        let taken = gone.map(|gone| self.installer(&host, &node).take_back(&gone).unwrap());
+        taken.unwrap_or_default()
+    }
+
+    fn enrolment(&self) -> Option<Enrolment> {
+        Enrolment::read(&self.root(), Form::Host, "default").unwrap()
+    }
+
     fn looked_at(&self) -> Node {
-        let enrolment = Enrolment::read(&self.root(), Form::Host, "default").unwrap();
+        let enrolment = self.enrolment();
         let purpose = Purpose::Look(enrolment.map(Box::new));
         Node::new(self.options(purpose)).unwrap()
     }
@@ -277,15 +398,19 @@ impl House {
         installer.unwrap().status().unwrap()
     }
 
-    /// Takes it back; there is nobody who could be asked for anything.
+    /// Takes it back. Where it is a node on its own there is nobody who could be asked for anything.
     pub(crate) fn undo(&self, watch: Option<Arc<dyn Watch>>) -> Result<UninstallReport, InstallError> {
         let (host, node) = (self.host(watch), self.looked_at());
-        let nobody = Unregisterer {
-            api: Api::new("http://127.0.0.1:1"),
+        let unregisterer = Unregisterer {
+            api: if self.enrols {
+                api()
+            } else {
+                Api::new("http://127.0.0.1:1")
+            },
             server: None,
             secret: None,
         };
-        self.installer(&host, &node).uninstall(Some(&nobody))
+        self.installer(&host, &node).uninstall(Some(&unregisterer))
     }
 
     #[track_caller]
@@ -296,14 +421,23 @@ impl House {
     }
 
     pub(crate) fn picture(&self) -> Picture {
-        Picture::of(&self.root(), &self.memory())
+        let secrets = ["/var/lib/aami/agent/node.key", "/var/lib/aami/agent/credential"];
+        Picture::of(&self.root(), &self.memory()).without_the_text_of(&secrets)
     }
 }
 
 impl Drop for House {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.dir);
+        if let Some(aside) = &self.aside {
+            let _ = std::fs::rename(aside, &self.dir);
+        }
     }
+}
+
+/// How its control plane is reached.
+fn api() -> Api {
+    Api::new(format!("http://{}:{PLANE}", address()))
 }
 
 fn one_at_a_time() -> Options {
@@ -348,13 +482,14 @@ fn inventory() -> Inventory {
     inventory
 }
 
-/// A folder that carries both exporters.
+/// A folder that carries the exporters.
 fn stock(folder: &Path) {
     std::fs::create_dir(folder).unwrap();
     let mut catalogue = "format = 1\n".to_owned();
     for (name, program, port) in [
         ("node_exporter", "node_exporter", 9100),
         ("dcgm_exporter", "dcgm-exporter", 9400),
+        ("all_smi", "all-smi", 9401),
     ] {
         let bytes = archives::program(AMD64, 100 + name.len());
         std::fs::write(folder.join(program), &bytes).unwrap();

@@ -1,58 +1,115 @@
-//! Killed anywhere, the install of a node on its own is continued by the same command, and taken back by uninstalling.
+//! Killed anywhere, the install of a node is continued by the same command, and taken back by uninstalling: of a node on
+//! its own, and of one that enrols and whose agent stays connected.
 
-use std::sync::Arc;
+mod exporters;
+
+use std::cell::Cell;
 
 use aami_install::Mode;
-use aami_install::checkpoint::Act;
-use aami_install::doubles::CutOff;
+use aami_install::doubles::at_each_moment;
 
 use super::house::House;
 
-/// The checkpoints of an undisturbed run.
-fn boundaries() -> Vec<(Act, String)> {
-    let house = House::new();
-    let watch = Arc::new(CutOff::never());
-    let (report, _) = house.run(Mode::Fresh, Some(watch.clone())).unwrap();
+/// Installs a node, and goes on from the host that a kill at each boundary leaves. Answers how many those are.
+fn killed_at_each(fresh: fn() -> House, goes_on: impl Fn(House, &str)) -> usize {
+    let house = fresh();
+    let mut boundaries = 0;
+    let (report, _) = at_each_moment(
+        |watch| house.run(Mode::Fresh, Some(watch)).unwrap(),
+        |at, act, subject| {
+            boundaries += 1;
+            goes_on(house.copy(), &format!("killed at {at} {:?}", (act, subject)));
+        },
+    );
     assert_eq!(report.failure(), None);
-    watch.passed()
+    boundaries
 }
 
-/// Runs the plan on a fresh host and kills it at boundary `at`.
-fn killed(at: usize) -> House {
-    let house = House::new();
-    let watch = Arc::new(CutOff::at(at as u64));
-    let _ = house.run(Mode::Fresh, Some(watch.clone()));
-    assert!(watch.has_killed(), "the run ended before boundary {at}");
-    house
+fn is_continued(fresh: fn() -> House) {
+    let undisturbed = fresh();
+    undisturbed.install();
+    let (wanted, known) = (undisturbed.picture(), undisturbed.nodes());
+    drop(undisturbed);
+    let boundaries = killed_at_each(fresh, |house, story| {
+        let (report, _) = house.run(Mode::Resume, None).unwrap();
+        let story = format!("{story}, then continued");
+        let failure = report.failure().map(|(code, why)| format!("{code}: {why}"));
+        assert_eq!(failure, None, "{story}");
+        house.picture().must_be(&wanted, &story);
+        // It is one node, however often it was told of.
+        assert_eq!(house.nodes(), known, "{story}");
+    });
+    assert!(boundaries > 150, "only {boundaries} boundaries");
+}
+
+/// Answers how often the control plane kept a node whose id had not come back to the host's record.
+fn is_taken_back(fresh: fn() -> House) -> u32 {
+    let house = fresh();
+    let before = house.picture();
+    drop(house);
+    let ghosts = Cell::new(0);
+    killed_at_each(fresh, |house, story| {
+        let receipt = "var/lib/aami/install/default/node/receipt.json";
+        let is_named = house.exists(receipt) && house.read(receipt).contains("\"node-1\"");
+        house.uninstall();
+        let story = format!("{story}, then uninstalled");
+        house.picture().must_be(&before, &story);
+        if !house.nodes().is_empty() {
+            assert!(!is_named, "{story}: {:?}", house.nodes());
+            ghosts.set(ghosts.get() + 1);
+        }
+    });
+    ghosts.get()
+}
+
+fn uninstalling_is_continued(fresh: fn() -> House) {
+    let whole = fresh();
+    let before = whole.picture();
+    whole.install();
+    let mut boundaries = 0;
+    at_each_moment(
+        |watch| whole.undo(Some(watch)).unwrap(),
+        |at, act, subject| {
+            boundaries += 1;
+            let house = whole.copy();
+            house.uninstall();
+            let story = format!("uninstall killed at {at} {:?}, then repeated", (act, subject));
+            house.picture().must_be(&before, &story);
+            assert!(house.nodes().is_empty(), "{story}");
+        },
+    );
+    whole.picture().must_be(&before, "installed, then uninstalled");
+    assert!(boundaries > 100, "only {boundaries} boundaries");
 }
 
 #[test]
 fn killed_at_every_boundary_a_second_run_comes_to_the_same_end() {
-    let undisturbed = House::new();
-    undisturbed.install();
-    let wanted = undisturbed.picture();
-    drop(undisturbed);
-    let boundaries = boundaries();
-    assert!(boundaries.len() > 150, "only {} boundaries", boundaries.len());
-    for (at, boundary) in boundaries.iter().enumerate() {
-        let house = killed(at);
-        let (report, _) = house.run(Mode::Resume, None).unwrap();
-        let story = format!("killed at {at} {boundary:?}, then continued");
-        let failure = report.failure().map(|(code, why)| format!("{code}: {why}"));
-        assert_eq!(failure, None, "{story}");
-        house.picture().must_be(&wanted, &story);
-    }
+    is_continued(House::new);
 }
 
 #[test]
 fn killed_at_every_boundary_uninstalling_leaves_the_host_as_it_was() {
-    let fresh = House::new();
-    let before = fresh.picture();
-    drop(fresh);
-    for (at, boundary) in boundaries().iter().enumerate() {
-        let house = killed(at);
-        house.uninstall();
-        let story = format!("killed at {at} {boundary:?}, then uninstalled");
-        house.picture().must_be(&before, &story);
-    }
+    assert_eq!(is_taken_back(House::new), 0);
+}
+
+#[test]
+fn an_uninstall_killed_anywhere_is_continued_by_the_next() {
+    uninstalling_is_continued(House::new);
+}
+
+#[test]
+fn killed_at_every_boundary_a_second_run_enrols_the_same_node() {
+    is_continued(House::enrolling);
+}
+
+#[test]
+fn killed_at_every_boundary_uninstalling_takes_the_enrolment_back() {
+    let ghosts = is_taken_back(House::enrolling);
+    // Between the answer and the next writing of the record, the host does not know as what it is enrolled.
+    assert!((1..=9).contains(&ghosts), "{ghosts}");
+}
+
+#[test]
+fn an_uninstall_of_an_enrolled_node_killed_anywhere_is_continued_by_the_next() {
+    uninstalling_is_continued(House::enrolling);
 }
