@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use rig::Node;
+use rig::{Node, wait_until};
 
 use crate::{row, timed};
 
 /// How soon it has to be over.
 const SOON: Duration = Duration::from_secs(1);
+/// The first run of the checks is over by then: they run each minute.
+const FIRST_CHECKS: Duration = Duration::from_secs(90);
 /// Older than everything that is written later.
 const MARK: &str = "/run/before-the-second-run";
 /// What a node writes whoever does nothing, and what the services themselves write.
@@ -38,6 +40,13 @@ impl Again {
             let show = format!("systemctl show -P MainPID -P NRestarts {}", units.join(" "));
             node.sh(&show)?.ok()
         };
+        // The checks begin beside the first run, and write what they found: not in the middle of the second.
+        let rested = "! systemctl --quiet is-active aami-checks.timer || { \
+                      [ -n \"$(systemctl show -P InactiveEnterTimestamp aami-checks.service)\" ] && \
+                      [ \"$(systemctl show -P ActiveState aami-checks.service)\" = inactive ]; }";
+        wait_until(FIRST_CHECKS, "the checks have run once", || {
+            node.sh(rested)?.ok().map(drop)
+        })?;
         let before = pids()?;
         // A file's time is as coarse as the kernel's tick: what is written later has a later one.
         node.sh(&format!(

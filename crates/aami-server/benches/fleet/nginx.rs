@@ -1,7 +1,7 @@
 //! The peer for discovery: nginx serving the same bytes as a static file.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -14,8 +14,8 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// `None` where it is not installed.
-    pub(crate) fn start(body: &[u8]) -> Option<Self> {
+    /// One that serves `body` as `/list.json`.
+    pub(crate) fn start(body: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         std::fs::write(root.join("list.json"), body).unwrap();
@@ -34,19 +34,17 @@ impl Nginx {
              server {{ listen {address}; root {dir}; }} }}\n"
         );
         std::fs::write(root.join("nginx.conf"), config).unwrap();
-        let nginx = ["/usr/sbin/nginx", "nginx"].into_iter().find(|path| {
-            Command::new(path)
-                .arg("-v")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok()
-        })?;
+        // The one that tests stand on: fetched, never installed.
+        let nginx = rig::cache::packages(None, &["nginx"])
+            .unwrap()
+            .join("usr/sbin/nginx");
         let child = Command::new(nginx)
             .args(["-p"])
             .arg(root)
             .arg("-c")
             .arg(root.join("nginx.conf"))
+            // Before it reads its configuration it would complain into a folder of the packages.
+            .args(["-e", "stderr"])
             .spawn()
             .unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -54,11 +52,11 @@ impl Nginx {
             assert!(Instant::now() < deadline, "nginx did not start");
             std::thread::yield_now();
         }
-        Some(Self {
+        Self {
             child,
             address,
             _folder: folder,
-        })
+        }
     }
 }
 
