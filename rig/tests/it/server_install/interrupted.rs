@@ -1,5 +1,6 @@
-//! Killed in the middle, the same command continues; uninstalling takes back what there is.
+//! Killed or called off in the middle, the same command continues; uninstalling takes back what there is.
 
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -31,7 +32,7 @@ fn killed_in_any_step_the_same_command_continues() -> Result<()> {
     let cuts = if full { STEPS.len() } else { 2 };
     for number in 0..cuts {
         let step = STEPS[(usize::try_from(seed % 5)? + number) % STEPS.len()];
-        cut_in(&stage, step).with_context(|| step.to_owned())?;
+        cut(&stage.node, INSTALL, step).with_context(|| step.to_owned())?;
         stage
             .node
             .types_well(&format!("{INSTALL} --unattended --resume"))
@@ -44,21 +45,35 @@ fn killed_in_any_step_the_same_command_continues() -> Result<()> {
             .types_well("/root/aami server uninstall --purge-data --yes")?;
         is_as_before(&stage.node, &before, &format!("a kill in {step}"))?;
     }
-    // And without continuing first.
-    cut_in(&stage, "start_services")?;
+    // And without continuing first, after Ctrl-C in the step that takes long enough for it.
+    call_off(&stage.node, "start_services")?;
     stage
         .node
         .types_well("/root/aami server uninstall --purge-data --yes")?;
-    is_as_before(&stage.node, &before, "a kill in start_services and no more")
+    is_as_before(&stage.node, &before, "Ctrl-C in start_services and no more")
 }
 
-/// Starts an install and kills it as soon as it says that it is in `step`.
-fn cut_in(stage: &Stage, step: &str) -> Result<()> {
-    cut(&stage.node, INSTALL, step)
+/// Presses Ctrl-C as soon as an install says that it is in `step`: it says how far it came, and ends as interrupted.
+fn call_off(node: &Node, step: &str) -> Result<()> {
+    let (ended, log) = signalled(node, INSTALL, step, "INT")?;
+    ensure!(ended.code() == Some(9), "{ended}: {log}");
+    let said = [
+        "INTERRUPTED",
+        "the run was interrupted ",
+        "steps through; what it changed is recorded",
+    ];
+    ensure!(said.iter().all(|word| log.contains(word)), "{log}");
+    Ok(())
 }
 
 /// Starts a command that installs, and kills it as soon as it says that it is in `step`.
 pub(crate) fn cut(node: &Node, command: &str, step: &str) -> Result<()> {
+    signalled(node, command, step, "KILL").map(|_| ())
+}
+
+/// Starts a command that installs, and sends it a signal as soon as it says that it is in `step`. How it ended, and what
+/// it said.
+fn signalled(node: &Node, command: &str, step: &str, signal: &str) -> Result<(ExitStatus, String)> {
     let folder = tempfile::tempdir()?;
     let mut installer = Process::start(
         "the installer",
@@ -75,7 +90,7 @@ pub(crate) fn cut(node: &Node, command: &str, step: &str) -> Result<()> {
         Ok(())
     })?;
     let words: Vec<&str> = command.split(' ').take(3).collect();
-    node.sh(&format!("pkill --signal KILL --full '^{}'", words.join(" ")))?;
-    installer.wait(Duration::from_secs(30))?;
-    Ok(())
+    node.sh(&format!("pkill --signal {signal} --full '^{}'", words.join(" ")))?;
+    let ended = installer.wait(Duration::from_secs(30))?;
+    Ok((ended, installer.log()))
 }
