@@ -12,8 +12,8 @@ pub struct Events {
     pub events: Vec<Event>,
     /// Ask for `after` this next time, whether or not anything came.
     pub last_seq: u64,
-    /// Events up to this number are kept no longer; 0 while all are. Whoever asked for `after` less than this may have
-    /// missed some, and begins anew from what is there now.
+    /// Events up to this number are kept no longer, or not all of them; 0 while all are. Whoever asked for `after` less
+    /// than this may have missed some, and begins anew from what is there now.
     #[serde(default)]
     pub pruned_through: u64,
 }
@@ -47,7 +47,7 @@ pub struct Audit {
     pub entries: Vec<AuditEntry>,
     /// Ask for `after` this next time.
     pub last_seq: u64,
-    /// Entries up to this number are kept no longer; 0 while all are.
+    /// Entries up to this number are kept no longer, or not all of them; 0 while all are.
     #[serde(default)]
     pub pruned_through: u64,
 }

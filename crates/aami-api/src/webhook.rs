@@ -156,10 +156,6 @@ pub struct Standing {
     /// When something was last delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_delivered_at: Option<Timestamp>,
-    /// Events up to this number were kept no longer when it was their turn: some may never have been delivered. Since
-    /// this replica delivers; the event `webhook.events_lost` stays.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lost_through: Option<u64>,
 }
 
 /// A destination as it is shown: never its secrets.
@@ -192,6 +188,9 @@ pub struct WebhookView {
     /// Where delivering stands, where this replica delivers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
+    /// Events up to this number were kept no longer when it was their turn: some may never have been delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_through: Option<u64>,
 }
 
 impl From<&Webhook> for WebhookView {
@@ -209,6 +208,7 @@ impl From<&Webhook> for WebhookView {
             created_at: webhook.created_at,
             updated_at: webhook.updated_at,
             standing: None,
+            lost_through: None,
         }
     }
 }

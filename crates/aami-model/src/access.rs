@@ -148,7 +148,7 @@ impl Orgs {
     pub fn includes(&self, org: &OrgId) -> bool {
         match self {
             Self::All => true,
-            Self::Only(orgs) => orgs.contains(org),
+            Self::Only(orgs) => orgs.contains(org) && *org != OrgId::every(),
         }
     }
 
@@ -230,6 +230,14 @@ mod tests {
     #[test]
     fn each_role_includes_the_one_before() {
         assert!(Role::Viewer < Role::Operator && Role::Operator < Role::Admin);
+    }
+
+    #[test]
+    fn what_belongs_to_every_organisation_is_seen_by_who_sees_all_of_them() {
+        let every = OrgId::every();
+        assert!(Orgs::All.includes(&every) && Orgs::All.covers(None));
+        let some = Orgs::Only(vec![OrgId::default(), every.clone()]);
+        assert!(some.includes(&OrgId::default()) && !some.includes(&every) && !some.covers(None));
     }
 
     #[test]

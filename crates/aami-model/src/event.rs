@@ -21,7 +21,7 @@ pub struct Event {
     /// What, e.g. `node.connected`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The tenant it belongs to.
+    /// The tenant it belongs to; `every` where it belongs to all of them at once.
     pub org: OrgId,
     /// What it is about, e.g. `node:abc`.
     pub subject: String,

@@ -155,6 +155,14 @@ impl Default for OrgId {
     }
 }
 
+impl OrgId {
+    /// Whose what is that belongs to all tenants at once: who sees only some of them sees nothing of it, and none of
+    /// them is called so.
+    pub fn every() -> Self {
+        Self("every".into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,15 +7,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aami_model::access::{ApiKey, Caller, Role};
+use aami_model::event::{self, MOST_EVENTS_A_TRANSACTION};
 use aami_model::secret::{Secret, SecretKind};
 use aami_model::{EventId, KeyId};
+use aami_store::history::{History, Kind};
 use aami_store::{Store, Txn, TxnOutcome, keys};
 use serde_json::json;
 
 use crate::app::commit::{Change, Wanted};
 use crate::app::{App, Asking, access};
 use crate::config::Config;
-use crate::view::document::{AuditDocument, ClusterDocument, EpochDocument, OutboxDocument, encode};
+use crate::view::document::{AuditDocument, ClusterDocument, EpochDocument, OutboxDocument, decode, encode};
 use crate::world::World;
 use crate::{StartError, reach, secret_file};
 
@@ -63,6 +65,50 @@ pub(crate) async fn first_documents(
         }
     }
     Ok(())
+}
+
+/// Begins another epoch where the history has numbers that this store never gave: an older copy of the store was put in
+/// its place. What happens from now on has numbers above all that were told.
+pub(crate) async fn later_than_told(
+    store: &Arc<dyn Store>,
+    history: &dyn History,
+    world: &World,
+) -> Result<(), StartError> {
+    let key = keys::epoch();
+    let Some(entry) = store.get(&key).await? else {
+        return Ok(());
+    };
+    let known: EpochDocument =
+        decode(&key, &entry.value).map_err(|error| StartError::Prepare(error.to_string()))?;
+    let given = event::seq(
+        known.base,
+        store.revision().await?.get(),
+        MOST_EVENTS_A_TRANSACTION - 1,
+    );
+    let told = history
+        .reached(Kind::Event)
+        .await?
+        .max(history.reached(Kind::Audit).await?);
+    if told <= given {
+        return Ok(());
+    }
+    let epoch = EpochDocument {
+        epoch: EventId::from_random(world.random()).to_string(),
+        base: told / MOST_EVENTS_A_TRANSACTION + 1,
+    };
+    tracing::warn!(
+        told,
+        given,
+        "the history is newer than the store, of which an older copy was put in its place: a new epoch begins"
+    );
+    let txn = Txn::new()
+        .when_unchanged(key.clone(), entry.mod_revision)
+        .put(key, encode(&epoch));
+    match store.txn(txn).await? {
+        // Whoever was quicker saw the same.
+        TxnOutcome::Committed(_) | TxnOutcome::Conflict(_) => Ok(()),
+        TxnOutcome::Unknown => Err(StartError::Prepare("its answer was lost; start again".to_owned())),
+    }
 }
 
 /// The names and addresses the certificate is for.

@@ -179,6 +179,7 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
         Arc::new(SqliteHistory::open(&config.data_dir.join("history.db")).await?)
     };
     bootstrap::first_documents(&store, &config, &world).await?;
+    bootstrap::later_than_told(&store, &*history, &world).await?;
 
     let listener = listener::bind(config.listen).map_err(|source| StartError::Listen {
         address: config.listen,

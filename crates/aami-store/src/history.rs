@@ -32,6 +32,13 @@ pub trait History: Send + Sync + 'static {
     /// The greatest number of a kind; `None` when there is no record of it.
     async fn last(&self, kind: Kind) -> Result<Option<u64>, StoreError>;
 
+    /// The greatest number of a kind that was ever here, pruned since or not; 0 when there was none.
+    async fn reached(&self, kind: Kind) -> Result<u64, StoreError>;
+
+    /// Notes that records up to this number may be missing without ever having been here. What is here stays; readers
+    /// are told as of what was pruned.
+    async fn lack(&self, kind: Kind, through: u64) -> Result<(), StoreError>;
+
     /// Removes the oldest records of a kind, up to the first that `keep` keeps; answers how many. Works
     /// in pieces, so that others append meanwhile.
     async fn prune(&self, kind: Kind, keep: Keep) -> Result<u64, StoreError>;

@@ -259,6 +259,11 @@ pub fn epoch() -> Key {
     key(&["meta", "epoch"])
 }
 
+/// How far the outbox was copied to the history.
+pub fn copied() -> Key {
+    key(&["meta", "copied"])
+}
+
 /// Which versions of documents are written.
 pub fn schema() -> Key {
     key(&["meta", "schema"])
@@ -354,6 +359,11 @@ pub fn cursor(destination: &str, lane: impl Display) -> Key {
     key(&["cursors", destination, &lane.to_string()])
 }
 
+/// Up to where a destination was told that events are gone which it was never told of.
+pub fn lost(destination: &str) -> Key {
+    key(&["cursors", destination, "lost"])
+}
+
 /// All cursors.
 pub fn cursors() -> Prefix {
     under(&["cursors"])
@@ -420,6 +430,7 @@ mod tests {
             batches();
             cluster();
             epoch();
+            copied();
             schema();
             leader();
             replica("r1");
@@ -439,6 +450,7 @@ mod tests {
             silence(&node_id);
             silences();
             cursor("hook", 3);
+            lost("hook");
             cursors();
         }
     }
@@ -454,10 +466,10 @@ mod tests {
             s/prometheuses/p1 s/prometheuses/p1/loaded s/prometheuses/ \
             s/conn/n1 s/conn/ s/inventories/n1 s/inventories/ s/commands/c1 s/commands/ s/rollouts/g1 s/rollouts/ \
             s/outbox/e1 s/outbox/ s/batches/b1 s/batches/b1/pages/000003 s/batches/ \
-            s/meta/cluster s/meta/epoch s/meta/schema s/meta/leader s/replicas/r1 s/replicas/ \
+            s/meta/cluster s/meta/epoch s/meta/copied s/meta/schema s/meta/leader s/replicas/r1 s/replicas/ \
             s/idem/key:k1/a%2fb%20c s/idem/ s/tickets/f00d s/tickets/ s/sessions/s1 s/sessions/ \
             s/regions/r1 s/regions/ s/images/i1 s/images/ s/findings/n1 s/findings/ s/silences/n1 s/silences/ \
-            s/cursors/hook/3 s/cursors/";
+            s/cursors/hook/3 s/cursors/hook/lost s/cursors/";
         let made: Vec<String> = layout().into_iter().map(|(_, path)| path).collect();
         assert_eq!(made, expected.split_whitespace().collect::<Vec<_>>());
         assert!(made.iter().all(|path| path.starts_with(state().as_str())));

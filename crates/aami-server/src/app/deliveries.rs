@@ -189,7 +189,7 @@ impl App {
         // A try that was sent again itself stands for the letter it is of.
         let of = delivery.replay_of.unwrap_or(id);
         let note = json!({ "delivery": of, "event": event.id });
-        let org = delivery.org.clone().unwrap_or_default();
+        let org = delivery.org.clone().unwrap_or_else(OrgId::every);
         let sent = self.note_sending(asking, org, "delivery.replay", &delivery.webhook, note);
         if !sent.await? {
             let is_this = |delivery: &Delivery| delivery.replay_of == Some(of);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use aami_api::event::{Audit, AuditEntry, Events};
 use aami_model::access::{Caller, Orgs, Role};
 use aami_model::event::{Event, MOST_EVENTS_A_TRANSACTION, seq};
-use aami_store::Revision;
 use aami_store::history::{HistoryQuery, Kind, Reading, Record};
+use aami_store::{Revision, StoreError};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -100,7 +100,7 @@ struct Told {
     documents: Vec<Bytes>,
     /// Where to go on.
     last_seq: u64,
-    /// Nothing up to this number is kept any longer.
+    /// What there was up to this number is kept no longer, or not all of it.
     pruned_through: u64,
 }
 
@@ -136,7 +136,7 @@ impl App {
         })
     }
 
-    /// A node's own events, as JSON values, and up to which number events are kept no longer.
+    /// A node's own events, as JSON values, and up to which number events are kept no longer, or not all of them.
     pub(crate) async fn node_history(
         &self,
         caller: &Caller,
@@ -147,6 +147,20 @@ impl App {
         wanted.subject = Some(format!("node:{id}"));
         let told = self.told(Kind::Event, caller, &wanted).await?;
         Ok((told.read(), told.pruned_through))
+    }
+
+    /// Up to where the history here lacks what the history of whoever led then has, or had: it is another replica's, or
+    /// an older one was put in its place.
+    pub(crate) async fn lacks(&self, snapshot: &Snapshot, kind: Kind) -> Result<Option<u64>, StoreError> {
+        let copied = snapshot.copied().map_or(0, |held| match kind {
+            Kind::Event => held.doc.event,
+            Kind::Audit => held.doc.audit,
+            Kind::StepLog | Kind::Delivery => 0,
+        });
+        if copied == 0 {
+            return Ok(None);
+        }
+        Ok((self.history.reached(kind).await? < copied).then_some(copied))
     }
 
     /// The outbox is looked at first and the history after it, so what is moved in between is seen at
@@ -182,7 +196,8 @@ impl App {
             );
         }
         let mut reading = Reading::After(wanted.after);
-        let (mut copied, mut pruned_through) = (0, 0);
+        let mut copied = 0;
+        let mut pruned_through = self.lacks(&snapshot, kind).await?.unwrap_or(0);
         loop {
             let mut query = HistoryQuery::new(kind, reading, wanted.limit);
             if let Orgs::Only(orgs) = &caller.orgs {

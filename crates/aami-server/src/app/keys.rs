@@ -11,7 +11,7 @@ use aami_store::keys;
 use serde_json::json;
 
 use super::commit::{Change, Wanted, Written, Wrote};
-use super::tokens::check_name;
+use super::tokens::{check_name, check_org};
 use super::{App, Asking, Refusal, access};
 use crate::view::document::encode;
 
@@ -44,6 +44,7 @@ impl App {
         if wanted.ttl_seconds == Some(0) {
             return Err(Refusal::invalid("ttl_seconds", "it is at least 1 second"));
         }
+        wanted.orgs.iter().try_for_each(check_org)?;
         let orgs = match &asking.caller.orgs {
             Orgs::Only(own) if wanted.orgs.is_empty() => own.clone(),
             _ => wanted.orgs.clone(),
@@ -66,7 +67,7 @@ impl App {
                     created_at: now,
                     expires_at: wanted.ttl_seconds.map(|ttl| now.plus(Duration::from_secs(ttl))),
                 };
-                let org = orgs.first().cloned().unwrap_or_default();
+                let org = orgs.first().cloned().unwrap_or_else(OrgId::every);
                 let change = Change::new(org, "key.create", format!("key:{id}"))
                     .noting(json!({ "name": key.name, "role": key.role, "scopes": key.scopes }))
                     .transact(|txn| {
@@ -125,7 +126,7 @@ impl App {
                 } else {
                     None
                 };
-                let org = held.doc.orgs.first().cloned().unwrap_or_default();
+                let org = held.doc.orgs.first().cloned().unwrap_or_else(OrgId::every);
                 let change = Change::new(org, "key.revoke", format!("key:{id}"))
                     .noting(json!({ "name": held.doc.name }))
                     .transact(|txn| {

@@ -48,11 +48,23 @@ pub(crate) fn shown(snapshot: &Snapshot, token: &BootstrapToken, now: Timestamp)
 /// The organisation a new thing belongs to, as far as the caller may choose.
 pub(crate) fn org_for(caller: &Caller, wanted: Option<OrgId>) -> Result<OrgId, Refusal> {
     let org = wanted.unwrap_or_else(|| caller.orgs.home());
+    check_org(&org)?;
     if caller.orgs.includes(&org) {
         Ok(org)
     } else {
         Err(Refusal::not_found("organisation"))
     }
+}
+
+/// Refuses the name that stands for all of them as one organisation's.
+pub(crate) fn check_org(org: &OrgId) -> Result<(), Refusal> {
+    if *org == OrgId::every() {
+        return Err(Refusal::invalid(
+            "org",
+            "no organisation is called so: it stands for all of them",
+        ));
+    }
+    Ok(())
 }
 
 /// The same for what may be about every organisation at once, as only those may say who see all of them.

@@ -10,7 +10,7 @@ use aami_model::event::Event;
 use aami_model::webhook::{
     MOST_MAILBOXES, MOST_PATTERNS, MOST_WEBHOOKS, SERVICE, Target, USUAL_RATE, Webhook, is_pattern,
 };
-use aami_model::{EventId, Timestamp, WebhookId, code};
+use aami_model::{EventId, OrgId, Timestamp, WebhookId, code};
 use aami_store::keys;
 use lettre::message::Mailbox;
 use serde_json::{Value, json};
@@ -220,6 +220,7 @@ impl App {
     fn shown_webhook(&self, webhook: &Webhook) -> WebhookView {
         let mut view = WebhookView::from(webhook);
         view.standing = self.standing(webhook.id.as_str(), webhook.enabled);
+        view.lost_through = self.lost_through(&webhook.id);
         view
     }
 
@@ -233,11 +234,18 @@ impl App {
         self.notify.gauge(id).map(|gauge| gauge.standing())
     }
 
+    fn lost_through(&self, id: &WebhookId) -> Option<u64> {
+        let snapshot = self.view.current();
+        snapshot.upkeep.lost(id).map(|held| held.doc.through)
+    }
+
     /// The service the configuration names, shown as a destination.
     fn shown_service(&self) -> Option<WebhookView> {
         let url = self.config.noti_service_url.as_ref()?;
+        let id: WebhookId = SERVICE.parse().ok()?;
         Some(WebhookView {
-            id: SERVICE.parse().ok()?,
+            lost_through: self.lost_through(&id),
+            id,
             org: None,
             name: SERVICE.to_owned(),
             target: Target::Webhook {
@@ -324,7 +332,7 @@ impl App {
                 webhook.after = events::newest(snapshot);
                 check_free(snapshot, &webhook)?;
                 check_room(snapshot)?;
-                let home = webhook.org.clone().unwrap_or_default();
+                let home = webhook.org.clone().unwrap_or_else(OrgId::every);
                 let key = keys::webhook(id.as_str());
                 let change = Change::new(home, "webhook.create", format!("webhook:{id}"))
                     .noting(told(&webhook))
@@ -375,7 +383,7 @@ impl App {
                 check(&webhook, self)?;
                 check_free(snapshot, &webhook)?;
                 webhook.updated_at = now;
-                let home = webhook.org.clone().unwrap_or_default();
+                let home = webhook.org.clone().unwrap_or_else(OrgId::every);
                 let key = keys::webhook(id.as_str());
                 let change = Change::new(home, "webhook.edit", format!("webhook:{id}"))
                     .noting(told(&webhook))
@@ -510,12 +518,13 @@ impl App {
                     .filter(|held| covers(&asking.caller, &held.doc))
                     .ok_or_else(|| Refusal::not_found("webhook"))?;
                 asking.check_match(held.revision, &seen.doc)?;
-                let home = held.doc.org.clone().unwrap_or_default();
+                let home = held.doc.org.clone().unwrap_or_else(OrgId::every);
                 let key = keys::webhook(id.as_str());
                 let change = Change::new(home, "webhook.delete", format!("webhook:{id}"))
                     .noting(told(&held.doc))
                     .transact(|txn| {
                         let txn = txn.when_unchanged(key.clone(), held.revision).delete(key);
+                        let txn = txn.delete(keys::lost(id.as_str()));
                         (0..LANES).fold(txn, |txn, lane| txn.delete(keys::cursor(id.as_str(), lane)))
                     });
                 Ok(Wanted::Write(Box::new(change), ()))
@@ -536,7 +545,7 @@ impl App {
             )
             .with_retry_after(Duration::from_secs(1)));
         }
-        let org = webhook.org.clone().unwrap_or_default();
+        let org = webhook.org.clone().unwrap_or_else(OrgId::every);
         let sent = self.note_sending(asking, org, "webhook.test", id.as_str(), Value::Null);
         if !sent.await? {
             let is_test = |delivery: &Delivery| delivery.event.kind == TEST;
@@ -548,7 +557,7 @@ impl App {
             id: EventId::at(now, self.world.random()),
             at: now,
             kind: TEST.to_owned(),
-            org: webhook.org.clone().unwrap_or_default(),
+            org: webhook.org.clone().unwrap_or_else(OrgId::every),
             subject: format!("webhook:{id}"),
             actor: caller.id.clone(),
             data: json!({ "name": webhook.name }),

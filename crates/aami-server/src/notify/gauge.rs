@@ -36,7 +36,6 @@ struct State {
     next_try: Option<Timestamp>,
     last_error: Option<String>,
     last_delivered_at: Option<Timestamp>,
-    lost_through: Option<u64>,
 }
 
 /// A permission to send once. Dropped without a word (the lane was stopped), the next may try.
@@ -66,7 +65,6 @@ impl Gauge {
                 next_try: None,
                 last_error: None,
                 last_delivered_at: None,
-                lost_through: None,
             }),
             bell: Notify::new(),
         }
@@ -105,12 +103,6 @@ impl Gauge {
         state.last_delivered_at = Some(now);
         drop(state);
         self.bell.notify_waiters();
-    }
-
-    /// Events up to this number were kept no longer when it was their turn.
-    pub(super) fn lost(&self, through: u64) {
-        let mut state = self.state();
-        state.lost_through = state.lost_through.max(Some(through));
     }
 
     /// How many events it has taken so far, by any lane.
@@ -195,7 +187,6 @@ impl Gauge {
             next_try: state.next_try,
             last_error: state.last_error.clone(),
             last_delivered_at: state.last_delivered_at,
-            lost_through: state.lost_through,
         }
     }
 }

@@ -124,8 +124,8 @@ impl Lane {
             match app.notify.feed.read(&app, self.seq, self.number).await {
                 Ok(read) => {
                     if let Some(through) = read.lost_through {
-                        if let Err(refusal) =
-                            gap::say(&app, &self.destination, &self.gauge, through, self.revision).await
+                        self.unless_outdated().await;
+                        if let Err(refusal) = gap::say(&app, &self.destination, through, self.revision).await
                         {
                             tracing::warn!(%refusal, destination = %self.destination.label, "lost events cannot be told of");
                             tokio::time::sleep(pause).await;

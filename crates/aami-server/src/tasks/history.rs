@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use aami_model::Timestamp;
 use aami_store::StoreError;
-use aami_store::history::{HistoryQuery, Keep, Kind, Reading};
-use aami_store::{Key, Revision, Txn, TxnOutcome};
+use aami_store::history::{HistoryQuery, Keep, Kind, Reading, Record};
+use aami_store::{Key, Revision, Txn, TxnOutcome, keys};
 use tokio_util::sync::CancellationToken;
 
 use super::Lead;
 use super::pace::Pace;
 use crate::app::{App, events};
+use crate::view::Snapshot;
+use crate::view::document::{CopiedDocument, encode};
 
 /// How many keys one transaction removes.
 const BATCH: usize = 100;
@@ -105,35 +107,71 @@ async fn step(app: &App) -> Result<usize, ()> {
         records.extend(told);
         copied.push(key);
     }
-    if copied.is_empty() {
+    let mut pieces: Vec<&[Key]> = copied.chunks(BATCH).collect();
+    let Some(last) = pieces.pop() else {
         return Ok(0);
-    }
-    let report = |error: &dyn std::error::Error| tracing::warn!(%error, "events wait in the outbox");
-    app.history
-        .append(records)
+    };
+    let mark = mark(&snapshot, &records);
+    append(app, &snapshot, records)
         .await
         .map_err(|error| report(&error))?;
-    // Several transactions at once, which the engine makes durable together.
-    let deletions = copied.chunks(BATCH).map(|keys| {
-        let txn = keys.iter().cloned().fold(Txn::new(), Txn::delete);
-        app.store.txn(txn)
-    });
-    let mut newest = None;
-    for outcome in futures::future::join_all(deletions).await {
-        match outcome {
-            Ok(TxnOutcome::Committed(revision)) => newest = newest.max(Some(revision)),
-            // What was copied is copied again, which changes nothing.
-            Ok(_) => return Err(()),
-            Err(error) => {
-                report(&error);
-                return Err(());
-            }
+    // Several transactions at once, which the engine makes durable together; the last after them, for it says that
+    // nothing is left.
+    let removed = futures::future::join_all(pieces.into_iter().map(|keys| remove(app, Txn::new(), keys)));
+    for outcome in removed.await {
+        outcome?;
+    }
+    let revision = remove(app, mark, last).await?;
+    app.view.reached(revision, IDLE).await;
+    Ok(copied.len())
+}
+
+fn report(error: &dyn std::error::Error) {
+    tracing::warn!(%error, "events wait in the outbox");
+}
+
+/// Adds to the history; what it lacks of what was copied before is noted there first.
+async fn append(app: &App, snapshot: &Snapshot, records: Vec<Record>) -> Result<(), StoreError> {
+    for kind in [Kind::Event, Kind::Audit] {
+        if let Some(through) = app.lacks(snapshot, kind).await? {
+            tracing::warn!(
+                kind = kind.name(),
+                through,
+                "this history lacks what was copied to another, or to a later state of it"
+            );
+            app.history.lack(kind, through).await?;
         }
     }
-    if let Some(revision) = newest {
-        app.view.reached(revision, IDLE).await;
+    app.history.append(records).await.map(drop)
+}
+
+/// The transaction that says up to where nothing is left in the outbox.
+fn mark(snapshot: &Snapshot, records: &[Record]) -> Txn {
+    let key = keys::copied();
+    let (mut copied, txn) = match snapshot.copied() {
+        Some(held) => (held.doc, Txn::new().when_unchanged(key.clone(), held.revision)),
+        None => (CopiedDocument::default(), Txn::new().when_absent(key.clone())),
+    };
+    for record in records {
+        match record.kind {
+            Kind::Event => copied.event = copied.event.max(record.seq),
+            Kind::Audit => copied.audit = copied.audit.max(record.seq),
+            Kind::StepLog | Kind::Delivery => {}
+        }
     }
-    Ok(copied.len())
+    txn.put(key, encode(&copied))
+}
+
+async fn remove(app: &App, txn: Txn, keys: &[Key]) -> Result<Revision, ()> {
+    match app.store.txn(keys.iter().cloned().fold(txn, Txn::delete)).await {
+        Ok(TxnOutcome::Committed(revision)) => Ok(revision),
+        // What was copied is copied again, which changes nothing.
+        Ok(_) => Err(()),
+        Err(error) => {
+            report(&error);
+            Err(())
+        }
+    }
 }
 
 /// Removes every idempotency key from before `since`: a busy program makes more of them than one

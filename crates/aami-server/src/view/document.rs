@@ -223,6 +223,13 @@ pub(crate) struct ClusterDocument {
     pub(crate) created_at: Timestamp,
 }
 
+/// `meta/copied`: the numbers up to which nothing is left in the outbox, for it was copied to the history of whoever led.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CopiedDocument {
+    pub(crate) event: u64,
+    pub(crate) audit: u64,
+}
+
 /// `meta/epoch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EpochDocument {

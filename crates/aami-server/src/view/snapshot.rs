@@ -16,8 +16,8 @@ use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
 
 use super::document::{
-    ClusterDocument, DocumentError, EpochDocument, IdempotencyDocument, OutboxDocument, Pointer, RunDocument,
-    decode,
+    ClusterDocument, CopiedDocument, DocumentError, EpochDocument, IdempotencyDocument, OutboxDocument,
+    Pointer, RunDocument, decode,
 };
 use super::linked::{ConnDocument, Linked};
 use super::mark::Mark;
@@ -93,12 +93,13 @@ pub(crate) struct Snapshot {
     idempotency: Table<Arc<str>, IdempotencyDocument>,
     /// What connected nodes fill.
     pub(crate) linked: Linked,
-    /// Bulk actions and silences.
+    /// Bulk actions, silences, and what destinations missed.
     pub(crate) upkeep: Upkeep,
     /// Rule sets, and the Prometheuses they go to.
     pub(crate) ruled: Ruled,
     cluster: Option<Arc<ClusterDocument>>,
     epoch: Option<Arc<EpochDocument>>,
+    copied: Option<Arc<Held<CopiedDocument>>>,
 }
 
 /// What a revision changed, for those who keep something of their own beside the picture.
@@ -304,6 +305,11 @@ impl Snapshot {
         self.epoch.as_deref()
     }
 
+    /// How far what was told has been copied to the history.
+    pub(crate) fn copied(&self) -> Option<&Held<CopiedDocument>> {
+        self.copied.as_deref()
+    }
+
     // --- following the store ---------------------------------------------------------------------
 
     /// Applies one change. A document that cannot be read is reported and left out; everything else
@@ -375,6 +381,7 @@ impl Snapshot {
             "meta" => match (id, entry) {
                 ("cluster", Some(entry)) => self.cluster = Some(Arc::new(decode(key, &entry.value)?)),
                 ("epoch", Some(entry)) => self.epoch = Some(Arc::new(decode(key, &entry.value)?)),
+                ("copied", Some(entry)) => self.copied = Some(held(entry, decode(key, &entry.value)?)),
                 _ => {}
             },
             "batches" => {
@@ -385,6 +392,11 @@ impl Snapshot {
                 self.upkeep.apply_batch(key, id, page, entry)?;
             }
             "silences" => self.upkeep.apply_silence(key, id, entry)?,
+            "cursors" => {
+                if parts.next() == Some("lost") {
+                    self.upkeep.apply_lost(key, id, entry)?;
+                }
+            }
             "rules" => self.ruled.apply_rule(key, id, entry)?,
             "prometheuses" => self.ruled.apply_prometheus(key, id, parts.next(), entry)?,
             room => self.linked.apply(room, key, id, entry, touched)?,

@@ -1,5 +1,5 @@
-//! The part of the picture that upkeep fills: bulk actions with what came of each node, and what Alertmanager was
-//! told about nodes in maintenance.
+//! The part of the picture that upkeep fills: bulk actions with what came of each node, what Alertmanager was
+//! told about nodes in maintenance, and what destinations of events missed.
 
 use std::net::IpAddr;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aami_model::batch::{Batch, NodeResult};
 use aami_model::silence::SilenceState;
-use aami_model::{BatchId, NodeId, OrgId, Timestamp};
+use aami_model::{BatchId, NodeId, OrgId, Timestamp, WebhookId};
 use aami_store::{Entry, Key};
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
@@ -71,13 +71,20 @@ impl SilenceDocument {
     }
 }
 
-/// Bulk actions and silences.
+/// `cursors/{destination}/lost`: up to where a destination was told that events are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LostDocument {
+    pub(crate) through: u64,
+}
+
+/// Bulk actions, silences, and what destinations missed.
 #[derive(Clone, Default)]
 pub(crate) struct Upkeep {
     batches: Table<BatchId, Batch>,
     open: OrdSet<BatchId>,
     pages: OrdMap<(BatchId, u32), Arc<PageDocument>>,
     silences: Table<NodeId, SilenceDocument>,
+    lost: Table<WebhookId, LostDocument>,
 }
 
 impl Upkeep {
@@ -119,6 +126,11 @@ impl Upkeep {
 
     pub(crate) fn silences(&self) -> impl Iterator<Item = (&NodeId, &Arc<Held<SilenceDocument>>)> {
         self.silences.iter()
+    }
+
+    /// Up to where a destination was told that events are gone.
+    pub(crate) fn lost(&self, destination: &WebhookId) -> Option<&Arc<Held<LostDocument>>> {
+        self.lost.get(destination)
     }
 
     /// Takes in a change under `batches/`.
@@ -166,5 +178,15 @@ impl Upkeep {
         entry: Option<&Entry>,
     ) -> Result<(), DocumentError> {
         apply(&mut self.silences, key, id, entry)
+    }
+
+    /// Takes in a change of what a destination missed.
+    pub(super) fn apply_lost(
+        &mut self,
+        key: &Key,
+        id: &str,
+        entry: Option<&Entry>,
+    ) -> Result<(), DocumentError> {
+        apply(&mut self.lost, key, id, entry)
     }
 }

@@ -75,6 +75,22 @@ impl History for MemoryHistory {
             .and_then(|kept| kept.records.keys().next_back().copied()))
     }
 
+    async fn reached(&self, kind: Kind) -> Result<u64, StoreError> {
+        let kinds = self.kinds();
+        let reached = kinds.get(&kind).map(|kept| {
+            let last = kept.records.keys().next_back().copied();
+            last.unwrap_or(0).max(kept.pruned)
+        });
+        Ok(reached.unwrap_or(0))
+    }
+
+    async fn lack(&self, kind: Kind, through: u64) -> Result<(), StoreError> {
+        let mut kinds = self.kinds();
+        let kept = kinds.entry(kind).or_default();
+        kept.pruned = kept.pruned.max(through);
+        Ok(())
+    }
+
     async fn prune(&self, kind: Kind, keep: Keep) -> Result<u64, StoreError> {
         let mut kinds = self.kinds();
         let Some(kept) = kinds.get_mut(&kind) else {
@@ -91,7 +107,7 @@ impl History for MemoryHistory {
                 break;
             }
             kept.records.remove(&seq);
-            kept.pruned = seq;
+            kept.pruned = kept.pruned.max(seq);
             removed += 1;
         }
         Ok(removed)

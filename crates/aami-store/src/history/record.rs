@@ -133,7 +133,7 @@ pub struct HistoryPage {
     pub records: Vec<Record>,
     /// How to go on; `None` when there was no more. Who waits for new ones goes on after the last.
     pub next: Option<Reading>,
-    /// Everything up to this number was pruned. Who read on from less has missed something.
+    /// Of the records up to this number some were pruned or never came. Who read on from less has missed something.
     pub pruned: u64,
 }
 

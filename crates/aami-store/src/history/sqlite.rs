@@ -125,6 +125,20 @@ impl History for SqliteHistory {
         Ok(self.readers.read(last).await?.map(unsigned))
     }
 
+    async fn reached(&self, kind: Kind) -> Result<u64, StoreError> {
+        let reached = move |connection: &Connection| {
+            let mut statement = connection.prepare_cached("SELECT max(seq) FROM record WHERE kind = ?1")?;
+            let last: Option<i64> = statement.query_row([kind.name()], |row| row.get(0))?;
+            Ok(last.map_or(0, unsigned).max(pruned(connection, kind)?))
+        };
+        self.readers.read(reached).await
+    }
+
+    async fn lack(&self, kind: Kind, through: u64) -> Result<(), StoreError> {
+        self.write(move |connection| note_pruned(connection, kind, signed(through)))
+            .await
+    }
+
     async fn prune(&self, kind: Kind, keep: Keep) -> Result<u64, StoreError> {
         let mut removed = 0;
         loop {
@@ -241,12 +255,18 @@ fn prune(connection: &Connection, kind: Kind, keep: Keep) -> rusqlite::Result<u6
             "DELETE FROM record WHERE kind = ?1 AND seq <= ?2",
             (kind.name(), last),
         )?;
-        connection.execute(
-            "INSERT OR REPLACE INTO pruned VALUES (?1, ?2)",
-            (kind.name(), last),
-        )?;
+        note_pruned(connection, kind, last)?;
     }
     Ok(removed)
+}
+
+/// Notes up to which number readers are told that something is missing; never less than before.
+fn note_pruned(connection: &Connection, kind: Kind, through: i64) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO pruned VALUES (?1, ?2) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+        (kind.name(), through),
+    )?;
+    Ok(())
 }
 
 /// The greatest number that is not among the newest so many.

@@ -216,6 +216,38 @@ async fn what_is_too_much_is_refused(history: &dyn History) {
     );
 }
 
+async fn what_never_came_is_noted_and_what_is_here_stays(history: &dyn History) {
+    // Given a history that ends before others have copied more
+    let reached = async || history.reached(Kind::Event).await.expect("it answers");
+    assert_eq!(reached().await, 0);
+    history
+        .append((1..=3).map(|n| record(Kind::Event, n)).collect())
+        .await
+        .expect("it is taken");
+    assert_eq!(reached().await, 3);
+    // when that is noted,
+    history.lack(Kind::Event, 9).await.expect("it is noted");
+    // then readers are told, what is here stays, and what follows is taken;
+    history
+        .append(vec![record(Kind::Event, 10)])
+        .await
+        .expect("it is taken");
+    let query = HistoryQuery::new(Kind::Event, Reading::After(0), 100);
+    let page = history.read(query.clone()).await.expect("a page");
+    assert_eq!((seqs(&page.records), page.pruned), (vec![1, 2, 3, 10], 9));
+    assert_eq!(reached().await, 10);
+    // the other kinds lack nothing; and what is pruned from before it is no less noted.
+    assert_eq!(history.reached(Kind::Audit).await.expect("it answers"), 0);
+    let keep = Keep {
+        since: None,
+        newest: Some(2),
+    };
+    assert_eq!(history.prune(Kind::Event, keep).await.expect("it prunes"), 2);
+    history.lack(Kind::Event, 4).await.expect("it is noted");
+    let page = history.read(query).await.expect("a page");
+    assert_eq!((seqs(&page.records), page.pruned), (vec![3, 10], 9));
+}
+
 macro_rules! both {
     ($($story:ident)+) => {
         mod memory { $(
@@ -240,6 +272,7 @@ both! {
     only_what_is_asked_for_is_read
     pruning_takes_the_oldest_and_says_how_far
     what_is_too_much_is_refused
+    what_never_came_is_noted_and_what_is_here_stays
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -40,7 +40,7 @@ impl Events {
 pub(super) fn say_what_is_gone(session: &mut Session, what: &str, after: u64, pruned_through: u64) {
     if after < pruned_through {
         session.screen.note(&format!(
-            "aami: {what} after {after} and up to {pruned_through} are kept no longer; this begins with what is left"
+            "aami: {what} after {after} and up to {pruned_through} are kept no longer, or not all of them; this is what is left"
         ));
     }
 }

@@ -24,6 +24,9 @@ fn whoever_asks_for_what_is_kept_no_longer_is_told_so_in_one_line() {
     // Given events of which all are kept: nothing is said about them
     let mut plane = Plane::start_with(&[("AAMI_HISTORY_KEEP", "1s")]);
     node(&plane, "gpu-old");
+    node(&plane, "gpu-back");
+    let retired = plane.aami(&["nodes", "retire", "gpu-back"]);
+    assert_eq!(retired.exit, 0, "{retired:?}");
     group(&plane, "old");
     let list = |plane: &Plane, after: &str| -> Said { plane.aami(&["events", "list", "--after", after]) };
     let whole = list(&plane, "1");
@@ -65,6 +68,14 @@ fn whoever_asks_for_what_is_kept_no_longer_is_told_so_in_one_line() {
     assert!(
         of_new.out.contains("node.registered") && !of_new.err.contains(GONE),
         "{of_new:?}"
+    );
+    // and one that was taken back was registered before: its history begins with that, and is not whole;
+    let restored = plane.aami(&["nodes", "restore", "gpu-back"]);
+    assert_eq!(restored.exit, 0, "{restored:?}");
+    let of_back = plane.aami(&["nodes", "history", "gpu-back"]);
+    assert!(
+        of_back.out.contains("node.registered") && of_back.err.contains(GONE),
+        "{of_back:?}"
     );
     // who wants nothing beside the data gets nothing beside it,
     let quiet = plane.aami(&["events", "list", "--after", "1", "--quiet"]);

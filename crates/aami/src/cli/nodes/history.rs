@@ -39,7 +39,8 @@ struct Told {
 
 impl History {
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
-        let id = find::node(session, &self.node)?.id;
+        let node = find::node(session, &self.node)?;
+        let id = &node.id;
         let (mut after, mut pruned) = (self.after, 0);
         let mut events: Vec<Event> = Vec::new();
         loop {
@@ -54,7 +55,10 @@ impl History {
                 _ => break,
             }
         }
-        let is_whole = events.first().is_some_and(|event| event.kind == FIRST);
+        // One that was retired and taken back was registered twice; and what is missing may be missing in the middle.
+        let is_whole = events
+            .first()
+            .is_some_and(|first| first.kind == FIRST && first.at <= node.created_at && first.seq > pruned);
         if self.after > 0 || !is_whole {
             say_what_is_gone(session, "events", self.after, pruned);
         }

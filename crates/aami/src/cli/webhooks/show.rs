@@ -81,10 +81,10 @@ pub(crate) fn table(view: &WebhookView) -> Table {
         let at = |at: Option<aami_model::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
         table.line("Next try", at(standing.next_try));
         table.line("Last delivered", at(standing.last_delivered_at));
-        if let Some(through) = standing.lost_through {
-            let lost = format!("events up to {through} were kept no longer before they could be delivered");
-            table.line("Lost", lost);
-        }
+    }
+    if let Some(through) = view.lost_through {
+        let lost = format!("events up to {through} were kept no longer before they could be delivered");
+        table.line("Lost", lost);
     }
     table
 }

@@ -1,0 +1,171 @@
+//! A backup that is put back in part: the store and the history are of different days, and that is said.
+
+use std::path::{Path, PathBuf};
+
+use aami_api::event::Events;
+use aami_model::event::Event;
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::dashboards::{Dashboard, declare};
+use crate::deliveries::turn;
+use crate::house::{House, until};
+
+const FILES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// A database of a control plane that is stopped, put aside whole.
+struct Backup {
+    of: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Backup {
+    fn of(house: &House, name: &str) -> Self {
+        let of = house.folder.path().join("data").join(name);
+        let folder = tempfile::tempdir().unwrap();
+        for file in FILES {
+            let _ = std::fs::copy(with(&of, file), with(&folder.path().join("kept"), file));
+        }
+        assert!(folder.path().join("kept").exists());
+        Self { of, folder }
+    }
+
+    fn put_back(&self) {
+        for file in FILES {
+            let _ = std::fs::remove_file(with(&self.of, file));
+            let _ = std::fs::copy(with(&self.folder.path().join("kept"), file), with(&self.of, file));
+        }
+    }
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
+fn all(house: &House) -> Events {
+    house.admin().events(0, 1000).unwrap()
+}
+
+fn of_node(house: &House, node: &str) -> (Vec<Event>, u64) {
+    let told: Value = house
+        .admin()
+        .get(&format!("/api/v1/nodes/{node}/history"))
+        .unwrap();
+    let events = serde_json::from_value(told["events"].clone()).unwrap();
+    (events, told["pruned_through"].as_u64().unwrap())
+}
+
+/// Stops it once nothing is left to be copied to the history.
+fn stopped(mut house: House) -> House {
+    let store = house.folder.path().join("data/store.db");
+    until("all is copied", || {
+        let store = Connection::open(&store).unwrap();
+        let left: i64 = store
+            .query_row("SELECT count(*) FROM kv WHERE key LIKE 's/outbox/%'", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        if left == 0 { Ok(()) } else { Err(left) }
+    });
+    house.stop();
+    house
+}
+
+#[test]
+fn a_history_that_is_older_than_the_store_says_what_it_lacks_also_after_it_has_gone_on() {
+    // Given a node of which more was told after a backup was made,
+    let house = House::new();
+    let node = declare(&house.admin(), "gpu-old").to_string();
+    let house = stopped(house);
+    let backup = Backup::of(&house, "history.db");
+    let house = house.restart(|_| {});
+    turn(&house, &node);
+    let whole = of_node(&house, &node);
+    assert_eq!((whole.0.len(), whole.1), (3, 0), "{whole:?}");
+    let lacking = whole.0[2].seq;
+
+    // when of that backup the history alone is put back,
+    let house = stopped(house);
+    backup.put_back();
+    let house = house.restart(|_| {});
+
+    // then what is left is shown, and that something is not there: of the node, of all, of who changed what;
+    let (events, gone) = of_node(&house, &node);
+    assert_eq!(events, whole.0[..1], "what the backup has");
+    assert!(gone >= lacking, "{gone} {lacking}");
+    assert_eq!(all(&house).pruned_through, gone);
+    let audit = house.admin().audit(0, 1000).unwrap();
+    assert!(audit.pruned_through > 0, "{audit:?}");
+
+    // and still so when more was copied there, and after another start.
+    declare(&house.admin(), "gpu-new");
+    let house = stopped(house).restart(|_| {});
+    let (events, still) = of_node(&house, &node);
+    assert_eq!((events, still), (whole.0[..1].to_vec(), gone));
+    let after = house.admin().events(gone, 1000).unwrap();
+    assert_eq!(
+        after.events.len(),
+        1,
+        "who goes on from there misses nothing: {after:?}"
+    );
+    // A dashboard that was told of what is lacking, and no more, has missed nothing; one that was not has.
+    let mut back = Dashboard::back(&house, &format!("?after={}&epoch=", whole.0[0].seq));
+    let heard = serde_json::to_string(&back.sync()).unwrap();
+    assert!(heard.contains("resync"), "{heard}");
+}
+
+#[test]
+fn a_history_that_is_lost_altogether_is_not_taken_for_one_of_which_nothing_is_gone() {
+    let house = House::new();
+    let node = declare(&house.admin(), "gpu-old").to_string();
+    let told = of_node(&house, &node).0[0].seq;
+    let house = stopped(house);
+    for file in FILES {
+        let _ = std::fs::remove_file(with(&house.folder.path().join("data/history.db"), file));
+    }
+    let house = house.restart(|_| {});
+    let (events, gone) = of_node(&house, &node);
+    assert!(events.is_empty() && gone >= told, "{events:?} {gone}");
+}
+
+#[test]
+fn a_store_that_is_older_than_the_history_goes_on_above_all_that_was_told() {
+    // Given a backup, and events that were told after it was made,
+    let house = House::new();
+    let node = declare(&house.admin(), "gpu-old").to_string();
+    let house = stopped(house);
+    let backup = Backup::of(&house, "store.db");
+    let house = house.restart(|_| {});
+    let remembered = {
+        let mut dashboard = Dashboard::of_admin(&house);
+        dashboard.sync();
+        dashboard.remembered()
+    };
+    for n in 0..20 {
+        declare(&house.admin(), &format!("gpu-{n}"));
+    }
+    let before = all(&house);
+
+    // when of that backup the store alone is put back,
+    let house = stopped(house);
+    backup.put_back();
+    let house = house.restart(|_| {});
+    let new = declare(&house.admin(), "gpu-new").to_string();
+
+    // then what happens from now on is kept, with greater numbers than all before, which are still there,
+    let house = stopped(house).restart(|_| {});
+    let after = all(&house);
+    assert_eq!(after.events[..before.events.len()], before.events);
+    let told = &after.events[before.events.len()..];
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].subject, format!("node:{new}"));
+    assert!(told[0].seq > before.last_seq);
+    assert_eq!((after.pruned_through, of_node(&house, &node).0.len()), (0, 1));
+    // and whoever was told of another life of the store is shown everything anew.
+    let mut back = Dashboard::back(&house, &remembered);
+    let frames = serde_json::to_string(&back.sync()).unwrap();
+    assert!(
+        frames.contains("\"snapshot\"") && frames.contains("gpu-new"),
+        "{frames}"
+    );
+}
