@@ -1,12 +1,13 @@
 //! What the control plane does by its own clock. Each task does a bounded piece of work, then waits.
 //!
 //! Where several replicas share a store, only the one that holds the lead does them (see [`lead`]);
-//! verifying, our own target file and the rules of the Prometheus beside it are each replica's own.
+//! verifying, our own target file, the rules of the Prometheus beside it and its memory are each replica's own.
 
 mod batches;
 mod history;
 mod lead;
 mod links;
+mod memory;
 mod nodes;
 mod pace;
 mod replica;
@@ -47,6 +48,7 @@ pub(crate) fn start(tasks: &mut JoinSet<()>, app: &Arc<App>, lead: &Lead, stop: 
         let pace = Arc::new(Mutex::new(pace::Pace::default()));
         move || history::tidy(app.clone(), lead.clone(), pace.clone())
     });
+    every(tasks, memory::EVERY, stop, memory::give_back);
     links::start(tasks, app, lead, stop);
     tasks.spawn(silences::keep(app.clone(), lead.clone(), stop.clone()));
     tasks.spawn(rules::deliver(app.clone(), stop.clone()));

@@ -25,6 +25,8 @@ const REPORTS: usize = 1_000;
 /// What an agent may say at once, an inventory for one.
 const LARGE: usize = 64 * 1024;
 const STORM: Duration = Duration::from_secs(30);
+/// Within this it gives back what nobody uses any more, every ten seconds, and a second later what was free then.
+const GIVEN_BACK: Duration = Duration::from_secs(25);
 /// How long the control plane is stopped.
 const HELD: Duration = Duration::from_secs(30);
 
@@ -87,8 +89,10 @@ impl Site {
         self.rested().await
     }
 
+    /// Its memory once it has nothing to do, and had the time to give back what it does not need.
     async fn rested(&self) -> u64 {
         self.served.settle().await;
+        tokio::time::sleep(GIVEN_BACK).await;
         self.served.memory()
     }
 
