@@ -20,14 +20,15 @@ ifdef CI
   export CARGO_INCREMENTAL ?= 0
 endif
 
-# Stories on nodes that take minutes each, for a new agent is watched for as long as it has to last: AAMI_FULL=1
-# brings them. The kill matrix of the same steps runs beside the code, and agent_trial:: on nodes, with an updater in a hurry.
-LONG := agent_update::
+# Stories on nodes that take minutes each, for a new agent is watched for as long as it has to last, and silence is waited
+# for as long as it may last: AAMI_FULL=1 brings them. The kill matrix of the same steps runs beside the code, agent_trial::
+# on nodes, with an updater in a hurry, and connected::faults:: with a control plane that is impatient.
+LONG := agent_update:: connected::two_minutes::
 
 ifeq ($(shell command -v cargo-nextest),)
   RUN_TESTS := $(CARGO) test $(LOCKED)
   RUN_UNIT := $(RUN_TESTS) --workspace --exclude rig
-  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset --skip release:: --skip server_install::compose $(if $(AAMI_FULL),,--skip $(LONG))
+  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset --skip release:: --skip server_install::compose $(if $(AAMI_FULL),,$(addprefix --skip ,$(LONG)))
   RUN_MACHINES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=1 server_reset
   RUN_RELEASES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 release::
   RUN_CONTAINERS := $(CARGO) test $(LOCKED) --package rig -- server_install::compose
@@ -39,7 +40,7 @@ else
   # features of that part.
   RUN_UNIT := $(RUN_TESTS) --test-threads 6 --workspace -E 'not package(rig)'
   RUN_RIG := $(RUN_TESTS) --workspace -E
-  RUN_NODES := $(RUN_RIG) 'package(rig) & not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),, | test(/^$(LONG)/)))' --test-threads 5
+  RUN_NODES := $(RUN_RIG) 'package(rig) & not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),,$(foreach long,$(LONG), | test(/^$(long)/))))' --test-threads 5
   RUN_MACHINES := $(RUN_RIG) 'package(rig) & test(server_reset)'
   RUN_RELEASES := $(RUN_RIG) 'package(rig) & test(/^release::/)' --test-threads 2
   RUN_CONTAINERS := $(RUN_RIG) 'package(rig) & test(/^server_install::compose/)'
@@ -162,7 +163,8 @@ test-full: test ## test, and what does not fit into its 25 minutes (as root, lik
 
 .PHONY: bench
 bench: prerequisites ## measurements, as ratios against a peer in the same run; parts of it run as root (sudo)
-	@$(CARGO) build $(LOCKED) --release --package aami
+	@# With the features of the whole workspace, as the bench programs have them: what is compiled for it serves both.
+	@$(CARGO) build $(LOCKED) --release --workspace --bin aami
 	@$(MAKE) --no-print-directory agent fetch
 	@scripts/fetch-socketio.sh
 	@$(if $(ROOT_RUNNER),echo "Some measurements need namespaces of their own: the bench binaries run with sudo.",:)

@@ -6,4 +6,5 @@ mod kills;
 mod scenarios;
 pub(crate) mod stage;
 mod told_to;
+mod two_minutes;
 mod watched;
