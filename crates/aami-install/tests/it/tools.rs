@@ -360,6 +360,42 @@ fn a_door_whose_firewall_was_removed_keeps_nothing_from_being_taken_back() {
 }
 
 #[test]
+fn doors_that_are_opened_beside_each_other_all_stand_in_the_one_file_of_nftables() {
+    const DOORS: [(&str, u16); 8] = [
+        ("a", 9100),
+        ("b", 9101),
+        ("c", 9102),
+        ("d", 9103),
+        ("e", 9104),
+        ("f", 9105),
+        ("g", 9106),
+        ("h", 9107),
+    ];
+    // Given a host with rules of its own in nftables' file, and steps that do not wait for each other,
+    let house = SHEDS[2].house();
+    let before = house.picture();
+    let plan = || {
+        let steps = DOORS.map(|(id, port)| {
+            Wants::step(id, &[], move || {
+                vec![Effect::FirewallRule(FirewallRule::tcp(port))]
+            })
+        });
+        Plan::new("node", "Node", steps.into()).unwrap()
+    };
+    // when they run at once,
+    house.install(&plan());
+    // then none was written over by another,
+    let file = house.read("etc/nftables.conf");
+    for (_, port) in DOORS {
+        let stands = file.contains(&format!("tcp dport {port} accept"));
+        assert!(stands, "{port} is closed after the next boot:\n{file}");
+    }
+    // and all of them are taken back.
+    house.uninstall(&plan());
+    house.picture().must_be(&before, "every door is closed again");
+}
+
+#[test]
 fn a_rule_open_only_until_the_next_boot_becomes_permanent_and_is_so_again() {
     let house = SHEDS[0].house();
     std::fs::write(house.memory().join("firewalld"), "port=22/tcp\nport=9100/tcp\n").unwrap();
