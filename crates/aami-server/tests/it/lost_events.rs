@@ -11,6 +11,9 @@ use aami_api::webhook::{CreateWebhook, CreatedWebhook, WebhookView};
 use aami_model::access::Role;
 use aami_model::{OrgId, WebhookId};
 use aami_server::Config;
+use aami_store::{PageRequest, keys};
+use rig::Place;
+use rig::engines::Etcd;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -181,6 +184,65 @@ fn lost_events_are_told_once_also_when_they_are_delivered_days_and_starts_later(
         .map(|got| got.id().to_owned())
         .collect();
     assert_eq!(ids.len(), 1, "{ids:?}");
+}
+
+#[test]
+fn what_one_replica_told_of_lost_events_another_neither_tells_again_nor_forgets() {
+    // Given two replicas, and a destination that was off while the one that leads kept what happened in its own history,
+    let etcd = Etcd::start(Place::Loopback).unwrap();
+    let url = format!("etcd://{}", etcd.endpoint());
+    let on_etcd = |config: &mut Config| {
+        quick(config);
+        config.store.clone_from(&url);
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = runtime.block_on(aami_store::open(&url)).unwrap();
+    let until_copied = || {
+        let untold = keys::outboxes();
+        until("all is copied to the history", || {
+            let listing = runtime.block_on(store.list(&untold, PageRequest::first(10)));
+            match listing.unwrap().entries.len() {
+                0 => Ok(()),
+                other => Err(other),
+            }
+        });
+    };
+    let receiver = Receiver::new();
+    let mut first = House::with(on_etcd);
+    let hook = webhook(&first, |wanted| wanted.url = receiver.url()).view.id;
+    declare(&first, "gpu-told");
+    arrives(&first, &receiver);
+    switch(&first, &hook, false);
+    declare(&first, "gpu-missed");
+    until_copied();
+    // (what destinations' secrets are sealed with is copied from one to the other, as the pin is)
+    let seal = std::fs::read(first.folder.path().join("data/seal.key")).unwrap();
+    let mut second = House::with(|config| {
+        on_etcd(config);
+        std::fs::create_dir(&config.data_dir).unwrap();
+        std::fs::write(config.data_dir.join("seal.key"), seal).unwrap();
+    });
+    second.admin_key.clone_from(&first.admin_key);
+
+    // when that one goes and the other leads, which cannot tell it any more,
+    first.stop();
+    switch(&second, &hook, true);
+    until("it is told so", || match lost(&receiver).len() {
+        0 => Err(()),
+        _ => Ok(()),
+    });
+    let gone = lost(&receiver)[0]["data"]["prunedThrough"].as_u64();
+    assert_eq!(shown(&second, &hook).lost_through, gone);
+    until_copied();
+
+    // then the first shows it as well when it is back, and does not tell it again when it leads.
+    let first = first.restart(on_etcd);
+    assert_eq!(shown(&first, &hook).lost_through, gone);
+    second.stop();
+    declared(&first, "gpu-new");
+    until_got(&receiver, "gpu-new");
+    assert_eq!(lost(&receiver).len(), 1, "{:?}", lost(&receiver));
+    assert_eq!(shown(&first, &hook).lost_through, gone);
 }
 
 #[test]
