@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aami_install::doubles::{CutOff, Repository, System};
 use aami_install::effect::{ContainerProject, FirewallRule, PackageSet};
 use aami_install::receipt::Recorded;
-use aami_install::{Content, Effect, Mode, Plan};
+use aami_install::{Content, Effect, Installer, Mode, Plan};
 use aami_model::code;
 
 use crate::house::{House, path};
@@ -383,7 +383,13 @@ fn doors_that_are_opened_beside_each_other_all_stand_in_the_one_file_of_nftables
         Plan::new("node", "Node", steps.into()).unwrap()
     };
     // when they run at once,
-    house.install(&plan());
+    let (host, plan_at_once) = (house.host(None), plan());
+    let at_once = aami_install::Options {
+        parallel: DOORS.len(),
+        ..crate::house::options()
+    };
+    let installer = Installer::new(&host, &plan_at_once, at_once).unwrap();
+    assert_eq!(installer.run(Mode::Fresh).unwrap().failure(), None);
     // then none was written over by another,
     let file = house.read("etc/nftables.conf");
     for (_, port) in DOORS {

@@ -299,6 +299,7 @@ fn the_data_of_prometheus_is_looked_at_where_it_really_lies() {
     let [one] = said.as_slice() else {
         panic!("{said:?}");
     };
-    let expected = "/metrics/prometheus is needed for Prometheus' data, and /metrics has 95 MiB free of 256 MiB";
+    let expected =
+        "/metrics/prometheus is needed for Prometheus' data, and /metrics has 95 MiB free of 256 MiB";
     assert!(one.starts_with(expected), "{one}");
 }
