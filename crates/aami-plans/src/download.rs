@@ -248,33 +248,36 @@ impl Downloader {
     }
 
     fn text_once(&self, url: &str, access: &Access, largest: u64) -> Result<String, DownloadError> {
-        let response = self.get(url, access, 0)?;
+        let (response, url) = self.get(url, access, 0)?;
         let mut bytes = Vec::new();
         let mut reader = response.into_body().into_reader().take(largest + 1);
         reader
             .read_to_end(&mut bytes)
             .map_err(|error| DownloadError::BrokeOff {
-                url: url.to_owned(),
+                url: url.clone(),
                 got: bytes.len() as u64,
                 of: None,
                 why: error.to_string(),
             })?;
         if bytes.len() as u64 > largest {
-            return Err(DownloadError::TooLarge {
-                url: url.to_owned(),
-                largest,
-            });
+            return Err(DownloadError::TooLarge { url, largest });
         }
-        recognise::judge(&bytes, Format::Text, url)?;
+        recognise::judge(&bytes, Format::Text, &url)?;
         String::from_utf8(bytes).map_err(|_| DownloadError::NotWhatItSays {
-            url: url.to_owned(),
+            url,
             found: "text that is not UTF-8".to_owned(),
             expected: Format::Text.name(),
         })
     }
 
-    /// One GET, from byte `from` on, wherever it leads. Answers only 200 and 206.
-    fn get(&self, url: &str, access: &Access, from: u64) -> Result<Response<ureq::Body>, DownloadError> {
+    /// One GET, from byte `from` on, wherever it leads. Answers only 200 and 206, and how the place that answered is told
+    /// of.
+    fn get(
+        &self,
+        url: &str,
+        access: &Access,
+        from: u64,
+    ) -> Result<(Response<ureq::Body>, String), DownloadError> {
         let mut at = url.to_owned();
         let mut shown = url.to_owned();
         // For the address asked for alone: a redirect can lead anywhere.
@@ -288,7 +291,7 @@ impl Downloader {
                 .flatten()
                 .and_then(|location| redirect::target(&at, location));
             match (status, next) {
-                (200 | 206, _) => return Ok(response),
+                (200 | 206, _) => return Ok((response, shown)),
                 (404 | 410, _) => return Err(DownloadError::NotFound { url: shown }),
                 (_, Some(next)) if left > 0 => {
                     // From https to http it would be handed to whoever is in between.
@@ -364,7 +367,7 @@ impl Downloader {
             source,
         };
         let mut transfer = Transfer::open(&partial.partial, wanted).map_err(storage)?;
-        let response = match self.get(url, wanted.access, transfer.size) {
+        let (response, answered_by) = match self.get(url, wanted.access, transfer.size) {
             // The part here is longer than the file there, or the like: begin anew.
             Err(DownloadError::Status { status: 416, .. }) if transfer.size > 0 => {
                 transfer.restart().map_err(storage)?;
@@ -394,7 +397,6 @@ impl Downloader {
             });
         }
         // A redirect may have led elsewhere; a complaint names the place that answered.
-        let answered_by = response.get_uri().to_string();
         transfer.receive(response.into_body().into_reader(), total, &answered_by, progress)?;
         let (actual, size) = transfer.finish().map_err(storage)?;
         partial.keep(url, actual, size)

@@ -2,23 +2,57 @@
 
 use ureq::http::Uri;
 
-/// The address that `location`, answered by `at`, means (RFC 9110, 10.2.2); nothing where it means none.
+/// The address that `location`, answered by `at`, means (RFC 9110, 10.2.2; RFC 3986, 5.2); nothing where it means none.
 pub(super) fn target(at: &str, location: &str) -> Option<String> {
     let location = location.split('#').next()?.trim();
-    if location.contains("://") {
-        let is_whole = location.parse::<Uri>().ok()?.scheme().is_some();
-        return is_whole.then(|| location.to_owned());
+    if is_whole(location) {
+        return location.parse::<Uri>().is_ok().then(|| location.to_owned());
     }
     let here: Uri = at.parse().ok()?;
     let (scheme, host) = (here.scheme_str()?, here.authority()?.as_str());
     if location.starts_with("//") {
         return Some(format!("{scheme}:{location}"));
     }
-    if location.starts_with('/') {
-        return Some(format!("{scheme}://{host}{location}"));
+    let (path, query) = match location.split_once('?') {
+        Some((path, query)) => (path, format!("?{query}")),
+        None => (location, String::new()),
+    };
+    let path = if path.is_empty() {
+        here.path().to_owned()
+    } else if path.starts_with('/') {
+        without_dots(path)
+    } else {
+        let folder = here.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+        without_dots(&format!("{folder}/{path}"))
+    };
+    Some(format!("{scheme}://{host}{path}{query}"))
+}
+
+/// Whether it begins with a scheme and its host; a whole address may also stand in a path or a query.
+fn is_whole(location: &str) -> bool {
+    let scheme = location.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| !scheme.is_empty() && !scheme.contains(['/', '?', ':']))
+}
+
+/// An absolute path without the segments `.` and `..` (RFC 3986, 5.2.4).
+fn without_dots(path: &str) -> String {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let mut kept = Vec::new();
+    for (at, segment) in segments.iter().enumerate() {
+        let is_last = at + 1 == segments.len();
+        match *segment {
+            "." | ".." => {
+                if *segment == ".." {
+                    kept.pop();
+                }
+                if is_last {
+                    kept.push("");
+                }
+            }
+            segment => kept.push(segment),
+        }
     }
-    let folder = here.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-    Some(format!("{scheme}://{host}{folder}/{location}"))
+    format!("/{}", kept.join("/"))
 }
 
 /// Whether nobody in between can read or change what comes from there.
@@ -47,6 +81,24 @@ mod tests {
             ("/c/d", "https://mirror.example:8443/c/d"),
             ("c.tar.gz", "https://mirror.example:8443/a/c.tar.gz"),
             ("c/d.tar.gz", "https://mirror.example:8443/a/c/d.tar.gz"),
+            // Of the same place with something more, as what asks for a token has it.
+            (
+                "?token=t/../u",
+                "https://mirror.example:8443/a/b.tar.gz?token=t/../u",
+            ),
+            ("../c.tar.gz", "https://mirror.example:8443/c.tar.gz"),
+            ("../../../c", "https://mirror.example:8443/c"),
+            ("./c/./d/../e/", "https://mirror.example:8443/a/c/e/"),
+            ("/c/d/..", "https://mirror.example:8443/c/"),
+            // What fetches for others names their addresses in its own.
+            (
+                "/proxy/https://cdn.example/c",
+                "https://mirror.example:8443/proxy/https://cdn.example/c",
+            ),
+            (
+                "get?url=https://cdn.example/c",
+                "https://mirror.example:8443/a/get?url=https://cdn.example/c",
+            ),
         ] {
             assert_eq!(target(at, location).as_deref(), Some(wanted), "{location}");
         }

@@ -101,6 +101,11 @@ impl Setup {
         let is_host = session.options.form == Form::Host;
         let owner = is_host.then(Owner::root);
         let mut effects = Vec::new();
+        if !is_host {
+            // On the host itself what is installed is tracked beside it, and that folder is there by now.
+            let missing = missing_parents(host, &session.layout.agent)?.into_iter();
+            effects.extend(missing.map(|path| Effect::directory(path, 0o755, None)));
+        }
         // First, and so taken back last: whatever happens to the rest, what was meant is known, and what is to go.
         let note = installed::Exporter {
             component: component.clone(),
@@ -127,15 +132,18 @@ impl Setup {
                 .iter()
                 .chain([&session.layout.programs, &folder])
             {
-                effects.push(Effect::directory(path.clone(), 0o755, owner.clone()));
+                add(
+                    &mut effects,
+                    Effect::directory(path.clone(), 0o755, owner.clone()),
+                );
             }
         }
         let logs = &session.layout.logs;
         for path in self.folders.iter().chain((!is_host).then_some(logs)) {
-            let folder = Effect::directory(path.clone(), 0o755, owner.clone());
-            if !effects.iter().any(|known| known.key() == folder.key()) {
-                effects.push(folder);
-            }
+            add(
+                &mut effects,
+                Effect::directory(path.clone(), 0o755, owner.clone()),
+            );
         }
         if !is_host {
             let log = path(logs, &format!("{}.log", self.component))?;
@@ -298,6 +306,13 @@ impl Setup {
 /// An address as it stands in a URL people can open.
 pub(crate) fn shown(address: SocketAddr) -> String {
     format!("http://{address}/metrics")
+}
+
+/// Once is enough, where two places share a folder.
+fn add(effects: &mut Vec<Effect>, effect: Effect) {
+    if !effects.iter().any(|known| known.key() == effect.key()) {
+        effects.push(effect);
+    }
 }
 
 fn path(folder: &HostPath, name: &str) -> Result<HostPath, StepError> {

@@ -227,6 +227,50 @@ fn a_transfer_that_always_breaks_off_fails_in_the_end_and_says_where() {
 }
 
 #[test]
+fn what_signs_an_address_that_another_led_to_is_in_no_complaint_about_what_came() {
+    let bytes = archive();
+    let page = b"<!DOCTYPE html><html>Sign in</html>";
+    let wrong: [(&str, String, Vec<u8>); 2] = [
+        (
+            "a page",
+            format!("content-length: {}\r\n", page.len()),
+            page.to_vec(),
+        ),
+        (
+            "cut off",
+            "content-length: 5000\r\n".to_owned(),
+            bytes[..700].to_vec(),
+        ),
+    ];
+    for (what, headers, body) in wrong {
+        // Given a mirror that leads to a place whose addresses are signed, and something wrong there, however often,
+        let scripts = (0..3).flat_map(|_| {
+            let to = "location: /store/x.tar.gz?X-Signature=hunter2\r\ncontent-length: 0\r\n";
+            [
+                answer("302 Found", to.to_owned(), Vec::new()),
+                answer("200 OK", headers.clone(), body.clone()),
+            ]
+        });
+        let scripts: Vec<Script> = match what {
+            // What is no archive is not asked for again.
+            "a page" => scripts.take(2).collect(),
+            _ => scripts.collect(),
+        };
+        let liar = Liar::with(scripts);
+        let folder = tempfile::tempdir().unwrap();
+        let error = liar.fetch(&bytes, folder.path()).unwrap_err();
+        // then the place is named, and what opens it is not.
+        let said = format!("{error} {error:?}");
+        assert!(said.contains("/store/x.tar.gz"), "{what}: {said}");
+        assert!(!said.contains("hunter2"), "{what}: {said}");
+        assert!(
+            liar.asked().iter().any(|asked| asked.head[0].contains("hunter2")),
+            "{what}"
+        );
+    }
+}
+
+#[test]
 fn a_server_that_falls_silent_is_left() {
     let bytes = archive();
     let stall = |_: &Asked, socket: &mut TcpStream| {

@@ -39,7 +39,8 @@ impl Resume {
                 let id = &found.id;
                 let change = Change::bare(Method::POST, format!("/api/v1/nodes/{id}/resume"));
                 if self.dry.dry_run {
-                    let reachable = found.reachable;
+                    // A control plane from before it said so tells of the connection alone.
+                    let reachable = found.reachable || found.connected;
                     return told(&found, Trigger::MaintenanceEnded { reachable }, &change);
                 }
                 let node: NodeView = change.send(session)?;
