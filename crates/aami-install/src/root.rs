@@ -13,8 +13,8 @@ mod tree;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -69,6 +69,7 @@ pub struct Root {
     watch: Option<Arc<dyn Watch>>,
     changes: AtomicU64,
     syncs: AtomicU64,
+    alone: Mutex<()>,
 }
 
 impl Root {
@@ -83,7 +84,14 @@ impl Root {
             watch: None,
             changes: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
+            alone: Mutex::new(()),
         })
+    }
+
+    /// Held by whoever reads a file, changes what it says and writes it back: steps run beside each other, and of two at
+    /// once the later would write without the other's change. Other installers are kept away by the host's lock.
+    pub(crate) fn alone(&self) -> MutexGuard<'_, ()> {
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same root with somebody who sees every checkpoint.

@@ -5,8 +5,6 @@
 //! ours, where that file makes those chains; otherwise nobody can tell what makes them, and the rule
 //! is in force until the ruleset is loaded again.
 
-use std::sync::{Mutex, PoisonError};
-
 use super::super::EffectError;
 use super::super::Scene;
 use super::super::tool::{is_well, look};
@@ -19,10 +17,6 @@ use crate::undo::Undone;
 
 /// A configuration larger than this is not touched.
 const LIMIT: u64 = 4 << 20;
-
-/// Whoever changes the configuration reads it first, and steps run beside each other: of two at once the later would write
-/// without the other's rule. Other installers are kept away by the host's lock.
-static ALONE: Mutex<()> = Mutex::new(());
 
 fn configuration() -> HostPath {
     HostPath::root().below("etc/nftables.conf")
@@ -145,7 +139,7 @@ fn script(host: &Host, text: &str) -> Result<(), EffectError> {
 }
 
 pub(super) fn open(scene: Scene<'_>, rule: &FirewallRule, found: Found) -> Result<(), EffectError> {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = scene.host.root.alone();
     let (missing, all) = wanted(scene.host, rule)?;
     if !found.permanent
         && let Some(text) = text(scene)?
@@ -188,7 +182,7 @@ fn replace(scene: Scene<'_>, text: &str) -> Result<(), EffectError> {
 }
 
 pub(super) fn close(scene: Scene<'_>, rule: &FirewallRule) -> Result<Undone, EffectError> {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = scene.host.root.alone();
     scene.host.root.remove_leftover(&configuration())?;
     if let Some(text) = text(scene)?
         && let Some(span) = rule.span(&text)
