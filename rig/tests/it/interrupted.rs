@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rig::{Net, Node, Process, Release, wait_until};
 use serde_json::Value;
 
@@ -36,9 +36,15 @@ fn a_kill_in_any_step_is_mended_by_the_same_line() -> Result<()> {
             site.json(&["tokens", "show", &token.id])?["used"] == 1,
             "seed {seed}, {step}"
         );
-        node.types_well("aami-agent uninstall")?;
+        let said = node.types_well("aami-agent uninstall")?;
         let changes = before.changes_in(&node.picture()?);
-        ensure!(changes.is_empty(), "seed {seed}, killed in {step}: {changes:#?}");
+        if !changes.is_empty() {
+            let accounts = node.sh("tail -n 4 /etc/passwd /etc/group")?.stdout;
+            bail!(
+                "seed {seed}, killed in {step}: {changes:#?}\n{}\n{accounts}",
+                said.all()
+            );
+        }
     }
     Ok(())
 }
