@@ -22,6 +22,7 @@ mod former;
 pub mod health;
 mod image;
 mod keep;
+mod kept;
 mod layout;
 mod part;
 mod place;
@@ -47,8 +48,9 @@ use aami_inventory::listener::Listener;
 use aami_model::code::{self, Code};
 
 pub use first_keys::{Api, ControlPlane, FirstToken, TokenWish};
-pub use former::take_back_former;
+pub use former::{take_back_credential, take_back_former};
 pub use image::has_image;
+pub use kept::{NotKept, kept_credential};
 pub use layout::Layout;
 pub use part::{NotAPart, Part};
 pub use publishers::publishers;

@@ -72,6 +72,19 @@ impl Credential {
         }
     }
 
+    /// What a file holds that keeps it for a mirror: the address, and the header's value, a line each.
+    #[cfg(feature = "stack")]
+    pub(crate) fn kept_for(&self, mirror: &str) -> String {
+        format!("{mirror}\n{}\n", self.0)
+    }
+
+    /// From what such a file holds; nothing where it keeps none, or another mirror's.
+    #[cfg(feature = "stack")]
+    pub(crate) fn of_kept(text: &str, mirror: &str) -> Option<Self> {
+        let (kept_for, rest) = text.split_once('\n')?;
+        (kept_for == mirror).then(|| Self::parse(rest)).flatten()
+    }
+
     pub(crate) fn header(&self) -> &str {
         &self.0
     }
@@ -102,6 +115,27 @@ mod tests {
         assert_eq!(header(""), None);
         assert_eq!(header("two\nlines"), None);
         assert_eq!(header("two words"), None);
+    }
+
+    #[cfg(feature = "stack")]
+    #[test]
+    fn it_is_kept_for_one_mirror() {
+        let mirror = "https://mirror.example.com/aami";
+        for text in ["abc.def", "Basic dXNlcjpwYXNz", "user:pass word"] {
+            let credential = Credential::parse(text).unwrap();
+            let kept = credential.kept_for(mirror);
+            assert_eq!(Credential::of_kept(&kept, mirror), Some(credential));
+            for other in [
+                "https://mirror.example.com",
+                "https://mirror.example.com/aami/",
+                "",
+            ] {
+                assert_eq!(Credential::of_kept(&kept, other), None, "{other}");
+            }
+        }
+        for text in ["", mirror, "https://mirror.example.com/aami\n", "Bearer abc\n"] {
+            assert_eq!(Credential::of_kept(text, mirror), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -255,10 +255,10 @@ impl Session {
         Ok(files.map(content).collect())
     }
 
-    /// What the mirror wants to see, where this run knows it.
-    pub(crate) fn mirror_credential(&self) -> Option<&Credential> {
+    /// The mirror, and what it wants to see, where this run knows it.
+    pub(crate) fn mirror_credential(&self) -> Option<(&str, &Credential)> {
         self.options.sources.iter().find_map(|source| match source {
-            Source::Mirror(mirror) => mirror.access.credential.as_ref(),
+            Source::Mirror(mirror) => Some((mirror.url.as_str(), mirror.access.credential.as_ref()?)),
             Source::Folder(_) | Source::Publisher => None,
         })
     }

@@ -1,5 +1,6 @@
 //! A mirror that works, until from some file on it does not: with or without TLS, on a loopback port of its own.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ struct Mind {
     /// Whether the file was asked for with which it begins.
     has_begun: bool,
     asked: Vec<Asked>,
+    shown: BTreeSet<String>,
 }
 
 /// The mirror. Its thread ends with the process.
@@ -111,6 +113,11 @@ impl Fickle {
         let of_it = mind.asked.iter().filter(|(path, _)| path.contains(file));
         of_it.map(|(_, from)| *from).collect()
     }
+
+    /// Everything it was ever shown as an `Authorization`.
+    pub(crate) fn shown(&self) -> BTreeSet<String> {
+        self.mind.lock().unwrap().shown.clone()
+    }
 }
 
 /// Whether this is wrong now.
@@ -148,6 +155,11 @@ fn answer(
         }
         if let Some(first) = line.strip_prefix("GET /") {
             first.split(' ').next().unwrap_or_default().clone_into(&mut path);
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("authorization")
+        {
+            mind.lock().unwrap().shown.insert(value.trim().to_owned());
         }
         let line = line.trim().to_ascii_lowercase();
         if let Some(range) = line.strip_prefix("range: bytes=") {

@@ -68,14 +68,15 @@ impl Download {
         Ok(effects)
     }
 
-    /// What the mirror wants to see, kept so that nobody has to name it to a later run.
+    /// What the mirror wants to see, kept so that nobody has to name it to a later run. The file says which mirror it is
+    /// for, since a run may end before the note says so.
     fn mirror_credential(&self) -> Vec<Effect> {
         let (session, layout) = (&self.0, &self.0.layout);
         if !session.wishes().mirror_credential {
             return Vec::new();
         }
         let content = match session.mirror_credential() {
-            Some(credential) => Content::bytes(format!("{}\n", credential.header())),
+            Some((mirror, credential)) => Content::bytes(credential.kept_for(mirror)),
             None => Content::once(|_| {
                 Err(io::Error::new(
                     io::ErrorKind::NotFound,

@@ -19,7 +19,7 @@ use aami_plans::obtain::{Mirror, Source};
 use aami_plans::stack::uninstall::{TakeBackError, TakenBack, hold, take_back};
 use aami_plans::stack::{
     ControlPlane, FirstToken, Given, Looked, Note, Part, Purpose, Render, Rendered, Runtime, Stack,
-    StackOptions, TokenWish, Wishes, take_back_former,
+    StackOptions, TokenWish, Wishes, take_back_credential, take_back_former,
 };
 use tempfile::TempDir;
 
@@ -366,7 +366,17 @@ impl House {
         mode: Mode,
         change: impl FnOnce(&mut StackOptions),
     ) -> (RunReport, Vec<String>) {
-        let host = self.host(None);
+        self.watched_with(mode, None, change)
+    }
+
+    #[track_caller]
+    pub(crate) fn watched_with(
+        &self,
+        mode: Mode,
+        watch: Option<Arc<dyn Watch>>,
+        change: impl FnOnce(&mut StackOptions),
+    ) -> (RunReport, Vec<String>) {
+        let host = self.host(watch);
         let mut wanted = self.options(Purpose::Install);
         change(&mut wanted);
         let stack = Stack::new(wanted).unwrap();
@@ -418,6 +428,12 @@ impl House {
     pub(crate) fn take_back_former(&self) -> Option<UninstallReport> {
         let (host, stack) = (self.host(None), self.stack(Purpose::Install));
         take_back_former(&host, &stack, &options()).unwrap()
+    }
+
+    /// Takes back what a mirror wanted to see that is asked no more.
+    pub(crate) fn take_back_credential(&self) -> Option<UninstallReport> {
+        let (host, stack) = (self.host(None), self.stack(Purpose::Install));
+        take_back_credential(&host, &stack, &options()).unwrap()
     }
 
     /// Takes the plan back.

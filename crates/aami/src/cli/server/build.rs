@@ -15,7 +15,7 @@ use aami_plans::preflight::{self, Category, Outcome, Request};
 use aami_plans::release::{self, Demand, Release};
 use aami_plans::stack::{
     Api, Layout, LookFirst, Looked, Note, Part, Purpose, Released, Render, Runtime, Stack, StackOptions,
-    TokenWish, Wishes, has_image, health, publishers, room,
+    TokenWish, Wishes, has_image, health, kept_credential, publishers, room,
 };
 
 use super::chosen::Chosen;
@@ -51,7 +51,7 @@ pub(super) fn install(
         Purpose::Install,
         surroundings.proxies.clone(),
     )?;
-    options.sources = sources(flags, &chosen.wishes, &layout, release.as_ref(), bundle)?;
+    options.sources = sources(flags, &chosen.wishes, host, release.as_ref(), bundle)?;
     options.known = known(flags, host);
     options.render = render;
     // Without a control plane nobody hands them out.
@@ -164,7 +164,7 @@ fn released(flags: &Install) -> Result<Option<Release>, Failure> {
 fn sources(
     flags: &Install,
     wishes: &Wishes,
-    layout: &Layout,
+    host: &Host,
     release: Option<&Release>,
     bundle: Option<&Placed>,
 ) -> Result<Vec<Source>, Failure> {
@@ -177,7 +177,7 @@ fn sources(
         sources.push(Source::Mirror(Mirror {
             url: url.clone(),
             access: Access {
-                credential: mirror_credential(flags, wishes, layout)?,
+                credential: mirror_credential(flags, wishes, host)?,
                 ..Access::default()
             },
         }));
@@ -196,27 +196,18 @@ fn sources(
     Ok(sources)
 }
 
-/// What the mirror wants to see: as it is named now, else as an earlier run was told.
-fn mirror_credential(
-    flags: &Install,
-    wishes: &Wishes,
-    layout: &Layout,
-) -> Result<Option<Credential>, Failure> {
+/// What the mirror wants to see: as it is named now, else as an earlier run was told about this mirror.
+fn mirror_credential(flags: &Install, wishes: &Wishes, host: &Host) -> Result<Option<Credential>, Failure> {
     if let Some(file) = &flags.mirror_credential_file {
         let named = Credential::from_file(file);
         return named
             .map(Some)
             .map_err(|error| Failure::invalid(error.to_string()));
     }
-    if !wishes.mirror_credential {
-        return Ok(None);
-    }
-    let kept = Credential::from_file(Path::new(layout.mirror_credential.as_str()));
-    kept.map(Some).map_err(|error| {
-        let sentence = format!("what the mirror wants to see was kept, and cannot be read: {error}");
+    kept_credential(host, wishes).map_err(|error| {
         Failure::found_with(
             code::INVALID,
-            sentence,
+            error.to_string(),
             "Name it with --mirror-credential-file FILE, or another place with --mirror or --components-dir.",
         )
     })
@@ -433,6 +424,47 @@ mod tests {
         std::fs::write(folder.path().join(release::SUMS), "").unwrap();
         let failed = released(&line.install).unwrap_err();
         assert_eq!(failed.code(), Some(code::SIGNATURE_MISSING));
+    }
+
+    #[test]
+    fn what_is_kept_for_one_mirror_is_shown_to_no_other_and_can_be_named_again() {
+        // Given a server whose mirror wants to see something, which a file keeps,
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::folder(folder.path()).unwrap();
+        let secrets = folder.path().join("etc/aami/secrets");
+        std::fs::create_dir_all(&secrets).unwrap();
+        let (mine, other) = ("https://mirror.example.com", "https://other.example.com");
+        let keep = |mirror: &str| {
+            let text = format!("{mirror}\nBearer hunter2\n");
+            std::fs::write(secrets.join("mirror-credential"), text).unwrap();
+        };
+        let mut wishes = Wishes::usual().unwrap();
+        (wishes.mirror, wishes.mirror_credential) = (Some(mine.to_owned()), true);
+        let asked = |options: &[&str]| {
+            let line = Line::try_parse_from([&["install"], options].concat()).unwrap();
+            mirror_credential(&line.install, &wishes, &host)
+        };
+        keep(mine);
+        let kept = asked(&[]).unwrap();
+        assert_eq!(kept, Credential::bearer("hunter2"));
+        // when it is another mirror's, or is gone, then it is not used, and the hint says what to name,
+        let says_what_to_name = || {
+            let failed = asked(&[]).unwrap_err();
+            assert_eq!(failed.code(), Some(code::INVALID));
+            let hint = failed.hint().unwrap();
+            assert!(hint.contains("--mirror-credential-file FILE"), "{hint}");
+            assert!(failed.to_string().contains(mine), "{failed}");
+            assert!(!failed.to_string().contains("hunter2"), "{failed}");
+        };
+        keep(other);
+        says_what_to_name();
+        std::fs::remove_file(secrets.join("mirror-credential")).unwrap();
+        says_what_to_name();
+        // which is all that it takes.
+        let named = folder.path().join("credential");
+        std::fs::write(&named, "hunter2\n").unwrap();
+        let named = asked(&["--mirror-credential-file", named.to_str().unwrap()]).unwrap();
+        assert_eq!(named, kept);
     }
 
     #[test]

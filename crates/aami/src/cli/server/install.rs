@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use aami_install::host::{Clock, SystemClock};
 use aami_install::render::Origin;
-use aami_install::{Host, HostPath, Installer, Mode, RunReport};
+use aami_install::{Host, HostPath, Installer, Mode, RunReport, UninstallReport};
 use aami_model::run::RunStatus;
 use aami_model::{Exit, code};
-use aami_plans::stack::{Ran, Session, Stack, take_back_former};
+use aami_plans::stack::{Ran, Session, Stack, take_back_credential, take_back_former};
 use aami_plans::telemetry;
 use clap::{Args, ValueEnum};
 
@@ -222,16 +222,17 @@ impl Install {
         if self.dry_run {
             return planned::show(&installer.dry_run()?, self.json);
         }
-        if let Some(former) = take_back_former(&host, &stack, &options_for(&chosen.wishes))? {
-            let left = former.left.into_iter();
-            let failed = former.failed.into_iter().map(|failure| failure.message);
-            let kept = (former.kept.iter()).map(|path| format!("what was edited lies at {path} now"));
-            for stays in left.chain(failed).chain(kept) {
-                shown::warn(&format!("of an earlier installation: {stays}"), self.json);
-            }
+        let options = options_for(&chosen.wishes);
+        if let Some(former) = take_back_former(&host, &stack, &options)? {
+            self.say_what_stays(former);
         }
         let installer = installer.textfile(stack.session().layout().textfile.clone(), build::hostname());
         let report = self.install(installer, &stack, &chosen.wishes.cluster, surroundings)?;
+        match take_back_credential(&host, &stack, &options) {
+            Ok(former) => former.into_iter().for_each(|former| self.say_what_stays(former)),
+            // The run is what counts, and the next one tries again.
+            Err(error) => self.warn_of_former(&error.to_string()),
+        }
         self.conclude(&report, stack.session())
     }
 
@@ -276,6 +277,20 @@ impl Install {
             shown::warn(&what, self.json);
         }
         Ok(report)
+    }
+
+    /// What could not be taken back of an earlier installation, and where what was edited lies.
+    fn say_what_stays(&self, former: UninstallReport) {
+        let left = former.left.into_iter();
+        let failed = former.failed.into_iter().map(|failure| failure.message);
+        let kept = (former.kept.iter()).map(|path| format!("what was edited lies at {path} now"));
+        for stays in left.chain(failed).chain(kept) {
+            self.warn_of_former(&stays);
+        }
+    }
+
+    fn warn_of_former(&self, what: &str) {
+        shown::warn(&format!("of an earlier installation: {what}"), self.json);
     }
 
     /// Everything after the last event: what there is now, or what to do next.
