@@ -9,7 +9,7 @@ use std::sync::Arc;
 use aami_model::access::{ApiKey, Caller, Role};
 use aami_model::event::{self, MOST_EVENTS_A_TRANSACTION};
 use aami_model::secret::{Secret, SecretKind};
-use aami_model::{EventId, KeyId};
+use aami_model::{EventId, KeyId, OrgId};
 use aami_store::history::{History, Kind};
 use aami_store::{Store, Txn, TxnOutcome, keys};
 use serde_json::json;
@@ -17,9 +17,13 @@ use serde_json::json;
 use crate::app::commit::{Change, Wanted};
 use crate::app::{App, Asking, access};
 use crate::config::Config;
+use crate::view::Snapshot;
 use crate::view::document::{AuditDocument, ClusterDocument, EpochDocument, OutboxDocument, decode, encode};
 use crate::world::World;
 use crate::{StartError, reach, secret_file};
+
+/// How many may be quicker to begin an epoch; each began one above all that it was told.
+const MOST_REPLICAS_AT_ONCE: u32 = 32;
 
 /// Makes the data folder for us alone.
 pub(crate) fn make_data_dir(path: &Path) -> io::Result<()> {
@@ -68,15 +72,33 @@ pub(crate) async fn first_documents(
 }
 
 /// Begins another epoch where the history has numbers that this store never gave: an older copy of the store was put in
-/// its place. What happens from now on has numbers above all that were told.
+/// its place. What happens from now on has numbers above all that were told, by whichever replica.
 pub(crate) async fn later_than_told(
     store: &Arc<dyn Store>,
     history: &dyn History,
     world: &World,
 ) -> Result<(), StartError> {
+    let told = history
+        .reached(Kind::Event)
+        .await?
+        .max(history.reached(Kind::Audit).await?);
+    for _ in 0..MOST_REPLICAS_AT_ONCE {
+        if is_later(store, told, world).await? {
+            return Ok(());
+        }
+        // Whoever was quicker has another history, which may have been told of less.
+    }
+    Err(StartError::Prepare(
+        "many control planes start at once on an older copy of it; start this one again".to_owned(),
+    ))
+}
+
+/// Sees to it that what happens from now on has numbers above `told`; false where somebody else began an epoch meanwhile,
+/// and it is to be looked at again.
+async fn is_later(store: &Arc<dyn Store>, told: u64, world: &World) -> Result<bool, StartError> {
     let key = keys::epoch();
     let Some(entry) = store.get(&key).await? else {
-        return Ok(());
+        return Ok(true);
     };
     let known: EpochDocument =
         decode(&key, &entry.value).map_err(|error| StartError::Prepare(error.to_string()))?;
@@ -85,12 +107,8 @@ pub(crate) async fn later_than_told(
         store.revision().await?.get(),
         MOST_EVENTS_A_TRANSACTION - 1,
     );
-    let told = history
-        .reached(Kind::Event)
-        .await?
-        .max(history.reached(Kind::Audit).await?);
     if told <= given {
-        return Ok(());
+        return Ok(true);
     }
     let epoch = EpochDocument {
         epoch: EventId::from_random(world.random()).to_string(),
@@ -105,9 +123,23 @@ pub(crate) async fn later_than_told(
         .when_unchanged(key.clone(), entry.mod_revision)
         .put(key, encode(&epoch));
     match store.txn(txn).await? {
-        // Whoever was quicker saw the same.
-        TxnOutcome::Committed(_) | TxnOutcome::Conflict(_) => Ok(()),
+        TxnOutcome::Committed(_) => Ok(true),
+        TxnOutcome::Conflict(_) => Ok(false),
         TxnOutcome::Unknown => Err(StartError::Prepare("its answer was lost; start again".to_owned())),
+    }
+}
+
+/// Says so where an organisation has, from an earlier version, the name that means all of them by now.
+pub(crate) fn no_organisation_means_all(snapshot: &Snapshot) {
+    let every = OrgId::every();
+    if let Some(has) = snapshot.belongings(&every) {
+        tracing::error!(
+            org = every.as_str(),
+            has,
+            "this name stands for all organisations now: keys, tokens and agents of the one that is called so are let in \
+             nowhere. Who sees every organisation still sees what it has: make it anew under another name, remove its \
+             nodes there, and enrol them again with a token of that"
+        );
     }
 }
 
@@ -177,7 +209,7 @@ pub(crate) async fn admin_key(app: &App) -> Result<(), StartError> {
             return Ok(Wanted::Nothing(()));
         }
         let key = admin(&id, &secret, "first admin key", now);
-        let change = Change::new(aami_model::OrgId::default(), "key.create", format!("key:{id}"))
+        let change = Change::new(OrgId::default(), "key.create", format!("key:{id}"))
             .noting(json!({ "name": key.name, "role": key.role }))
             .transact(|txn| {
                 txn.when_absent(keys::api_key(&id))
@@ -218,7 +250,7 @@ pub async fn recover_admin_key(store_url: &str, name: &str, world: &World) -> Re
     };
     let outbox = OutboxDocument {
         at: now,
-        org: aami_model::OrgId::default(),
+        org: OrgId::default(),
         actor: "store".to_owned(),
         events: Vec::new(),
         audit: Some(audit),
@@ -233,5 +265,40 @@ pub async fn recover_admin_key(store_url: &str, name: &str, world: &World) -> Re
         TxnOutcome::Conflict(_) | TxnOutcome::Unknown => Err(StartError::Prepare(
             "the key was not written; try again".to_owned(),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aami_store::history::MemoryHistory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_two_that_start_at_once_on_an_older_store_the_one_that_was_told_more_decides_what_follows() {
+        let (world, folder) = (World::system(), tempfile::tempdir().unwrap());
+        let config = Config::for_data_dir(folder.path().join("data")).unwrap();
+        for round in 0..10 {
+            // Given a store that gave no number yet, and two histories that have some,
+            let url = format!("sqlite:{}", folder.path().join(format!("{round}.db")).display());
+            let store = aami_store::open(&url).await.unwrap();
+            first_documents(&store, &config, &world).await.unwrap();
+            let (less, more) = (MemoryHistory::new(), MemoryHistory::new());
+            less.lack(Kind::Event, 100_000).await.unwrap();
+            more.lack(Kind::Audit, 200_000).await.unwrap();
+
+            // when both are looked at at once, whoever is quicker,
+            let (one, other) = tokio::join!(
+                later_than_told(&store, &less, &world),
+                later_than_told(&store, &more, &world),
+            );
+            one.and(other).unwrap();
+
+            // then what follows has numbers above all that either was told.
+            let key = keys::epoch();
+            let epoch: EpochDocument = decode(&key, &store.get(&key).await.unwrap().unwrap().value).unwrap();
+            let next = event::seq(epoch.base, store.revision().await.unwrap().get(), 0);
+            assert!(next > 200_000, "{round}: {epoch:?} {next}");
+        }
     }
 }

@@ -202,6 +202,7 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
     let identity = tls::identity(&config, &names, &addresses)?;
 
     let view = view::feed::read(&store).await?;
+    bootstrap::no_organisation_means_all(&view.current());
     let cluster = view
         .current()
         .cluster()

@@ -8,6 +8,7 @@
 //! Nothing here decides: uniqueness, for one, is decided by the store's transactions, never by looking
 //! into the picture. No list can be had without saying whose.
 
+mod belongings;
 pub(crate) mod changes;
 pub(crate) mod document;
 pub(crate) mod feed;

@@ -65,6 +65,8 @@ pub(super) struct Reader {
     cursor: Place,
     /// The number it would hand back.
     told: u64,
+    /// Up to where it was told that events are kept no longer.
+    gone: u64,
     /// What it has to be told before it has seen everything there was when it came.
     goal: u64,
     phase: Phase,
@@ -91,6 +93,7 @@ impl Reader {
             cursor: (from.after, 0),
             // Numbers of another life of the store say nothing about what happened in this one.
             told: if why == Some(Why::Epoch) { 0 } else { from.after },
+            gone: 0,
             goal,
             phase: Phase::Opening(why),
         }
@@ -136,6 +139,16 @@ impl Reader {
             }
             Phase::Following { synced } => self.news(picture, synced),
         }
+    }
+
+    /// What it is told before events of which those up to a number are kept no longer, or not all of them: once, and
+    /// again only where more is gone.
+    pub(super) fn gone(&mut self, pruned_through: u64) -> Option<Utf8Bytes> {
+        if pruned_through <= self.told.max(self.gone) {
+            return None;
+        }
+        self.gone = pruned_through;
+        Some(encode(self.told, Plane::State, &What::Resync { pruned_through }))
     }
 
     /// Takes note that the events up to this number have been sent.

@@ -309,11 +309,7 @@ impl Talk<'_> {
         };
         match page {
             Ok(page) => {
-                let lost = page.pruned_through > after;
-                let resync = lost.then(|| {
-                    let pruned_through = page.pruned_through;
-                    encode(after, Plane::State, &What::Resync { pruned_through })
-                });
+                let resync = reader.gone(page.pruned_through);
                 let events = page.events.iter().filter(|event| event.seq <= through);
                 let events = events.map(|event| rows::event(event).number(event.seq).text());
                 self.say(socket, resync.into_iter().chain(events).collect())

@@ -132,9 +132,8 @@ impl Lane {
                             pause = (pause * 2).min(Duration::from_secs(10));
                             continue;
                         }
-                        // What is gone by now is said, whatever becomes of the event that follows.
-                        self.seq = self.seq.max(through);
-                        self.persist_or_say().await;
+                        // What is left of what was up to there comes now as well: where a history lacks what another
+                        // has, some is kept before that.
                     }
                     for event in &read.events {
                         self.unless_outdated().await;

@@ -93,7 +93,10 @@ async fn step(app: &App) -> Result<usize, ()> {
     // By revision, so that the history never lacks something before what it has.
     ordered.sort_by_key(|(_, untold)| untold.revision);
     let mut records = Vec::new();
-    let mut copied: Vec<Key> = Vec::new();
+    let held = snapshot.copied();
+    let mut reaches = held.map_or_else(CopiedDocument::default, |held| held.doc);
+    // Each with how far is copied once it is.
+    let mut copied: Vec<(Key, CopiedDocument)> = Vec::new();
     for (name, untold) in ordered {
         let Ok(key) = name.parse::<Key>() else { continue };
         // What cannot be read stays where it is: it was reported, and somebody should look at it.
@@ -104,25 +107,25 @@ async fn step(app: &App) -> Result<usize, ()> {
         if records.len() + told.len() > aami_store::history::MOST_APPENDED {
             break;
         }
+        note(&mut reaches, &told);
         records.extend(told);
-        copied.push(key);
+        copied.push((key, reaches));
     }
-    let mut pieces: Vec<&[Key]> = copied.chunks(BATCH).collect();
-    let Some(last) = pieces.pop() else {
+    if copied.is_empty() {
         return Ok(0);
-    };
-    let mark = mark(&snapshot, &records);
+    }
     append(app, &snapshot, records)
         .await
         .map_err(|error| report(&error))?;
-    // Several transactions at once, which the engine makes durable together; the last after them, for it says that
-    // nothing is left.
-    let removed = futures::future::join_all(pieces.into_iter().map(|keys| remove(app, Txn::new(), keys)));
-    for outcome in removed.await {
-        outcome?;
+    // One after the other, each with what it says is copied: whoever leads next has another history, and what is in
+    // neither that nor the outbox must be known to be gone, wherever this is cut off.
+    let mut mark = held.map(|held| held.revision);
+    for piece in copied.chunks(BATCH) {
+        mark = Some(remove(app, mark, piece).await?);
     }
-    let revision = remove(app, mark, last).await?;
-    app.view.reached(revision, IDLE).await;
+    if let Some(revision) = mark {
+        app.view.reached(revision, IDLE).await;
+    }
     Ok(copied.len())
 }
 
@@ -145,25 +148,30 @@ async fn append(app: &App, snapshot: &Snapshot, records: Vec<Record>) -> Result<
     app.history.append(records).await.map(drop)
 }
 
-/// The transaction that says up to where nothing is left in the outbox.
-fn mark(snapshot: &Snapshot, records: &[Record]) -> Txn {
-    let key = keys::copied();
-    let (mut copied, txn) = match snapshot.copied() {
-        Some(held) => (held.doc, Txn::new().when_unchanged(key.clone(), held.revision)),
-        None => (CopiedDocument::default(), Txn::new().when_absent(key.clone())),
-    };
+/// Takes note of how far these reach.
+fn note(reaches: &mut CopiedDocument, records: &[Record]) {
     for record in records {
         match record.kind {
-            Kind::Event => copied.event = copied.event.max(record.seq),
-            Kind::Audit => copied.audit = copied.audit.max(record.seq),
+            Kind::Event => reaches.event = reaches.event.max(record.seq),
+            Kind::Audit => reaches.audit = reaches.audit.max(record.seq),
             Kind::StepLog | Kind::Delivery => {}
         }
     }
-    txn.put(key, encode(&copied))
 }
 
-async fn remove(app: &App, txn: Txn, keys: &[Key]) -> Result<Revision, ()> {
-    match app.store.txn(keys.iter().cloned().fold(txn, Txn::delete)).await {
+/// Takes a piece out of the outbox, and says in the same transaction that nothing is left up to its end. `mark` is the
+/// change in which that was said last.
+async fn remove(app: &App, mark: Option<Revision>, piece: &[(Key, CopiedDocument)]) -> Result<Revision, ()> {
+    let key = keys::copied();
+    let mut txn = match mark {
+        Some(revision) => Txn::new().when_unchanged(key.clone(), revision),
+        None => Txn::new().when_absent(key.clone()),
+    };
+    if let Some((_, reaches)) = piece.last() {
+        txn = txn.put(key, encode(reaches));
+    }
+    let keys = piece.iter().map(|(key, _)| key.clone());
+    match app.store.txn(keys.fold(txn, Txn::delete)).await {
         Ok(TxnOutcome::Committed(revision)) => Ok(revision),
         // What was copied is copied again, which changes nothing.
         Ok(_) => Err(()),

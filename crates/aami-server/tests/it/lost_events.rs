@@ -43,7 +43,7 @@ fn switch(house: &House, hook: &WebhookId, enabled: bool) {
     let _: CreatedWebhook = house.admin().patch(&path, &wanted).unwrap();
 }
 
-fn shown(house: &House, hook: &WebhookId) -> WebhookView {
+pub fn shown(house: &House, hook: &WebhookId) -> WebhookView {
     let page: Page<WebhookView> = house.admin().get("/api/v1/webhooks").unwrap();
     page.items.into_iter().find(|view| view.id == *hook).unwrap()
 }

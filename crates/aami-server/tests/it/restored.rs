@@ -8,8 +8,10 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::dashboards::{Dashboard, declare};
-use crate::deliveries::turn;
+use crate::deliveries::{arrives, quick, received, turn, webhook};
 use crate::house::{House, until};
+use crate::lost_events::shown;
+use crate::receiver::Receiver;
 
 const FILES: [&str; 3] = ["", "-wal", "-shm"];
 
@@ -112,6 +114,39 @@ fn a_history_that_is_older_than_the_store_says_what_it_lacks_also_after_it_has_g
     let mut back = Dashboard::back(&house, &format!("?after={}&epoch=", whole.0[0].seq));
     let heard = serde_json::to_string(&back.sync()).unwrap();
     assert!(heard.contains("resync"), "{heard}");
+}
+
+#[test]
+fn a_destination_gets_what_an_older_history_has_left_whatever_it_is_told_of_what_is_gone() {
+    // Given a destination that is not there, events for it, and more of them after a backup was made,
+    let port = Receiver::new().port;
+    let house = House::with(quick);
+    let hook = webhook(&house, |wanted| {
+        wanted.url = format!("http://127.0.0.1:{port}/in");
+        wanted.events = vec!["node.*".into()];
+    });
+    for n in 0..20 {
+        declare(&house.admin(), &format!("gpu-{n}"));
+    }
+    let house = stopped(house);
+    let backup = Backup::of(&house, "history.db");
+    let house = house.restart(quick);
+    declare(&house.admin(), "gpu-gone");
+
+    // when of that backup the history alone is put back, what is gone is told, and nothing can be delivered still,
+    let house = stopped(house);
+    backup.put_back();
+    let house = house.restart(quick);
+    until("it is told", || match shown(&house, &hook.view.id).lost_through {
+        Some(_) => Ok(()),
+        None => Err(()),
+    });
+
+    // then it gets all that is left once it is there, also from a control plane that was started anew meanwhile.
+    let house = house.restart(quick);
+    let receiver = Receiver::at(port);
+    arrives(&house, &receiver);
+    assert_eq!(received(&receiver.got()).len(), 20);
 }
 
 #[test]

@@ -351,3 +351,25 @@ fn one_to_whom_nothing_happens_still_learns_how_far_everything_is() {
     assert_eq!(screen.last, world.seq);
     assert!(reader.remark(&world.board.picture()).is_none());
 }
+
+#[test]
+fn that_events_are_gone_is_said_once_however_many_pages_are_left() {
+    let world = World::new(2);
+    let picture = world.board.picture();
+    let from = From {
+        after: 500,
+        epoch: None,
+    };
+    let mut reader = Reader::begin(&picture, Orgs::All, &from, 0);
+    while let Step::Say(_) = reader.next(&picture) {}
+    assert!(matches!(reader.next(&picture), Step::Replay { after: 500, .. }));
+    let said = reader.gone(900).unwrap();
+    assert!(said.contains("resync") && said.contains("900"), "{said}");
+    // Some of what was up to there is left, and comes page by page.
+    reader.replayed(600);
+    assert_eq!(reader.gone(900), None);
+    // More is let go meanwhile.
+    assert!(reader.gone(950).is_some());
+    reader.replayed(700);
+    assert_eq!((reader.gone(950), reader.gone(0)), (None, None));
+}
