@@ -22,7 +22,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aami_api::client::{ClientError, Trust, tls_config};
-use ureq::ResponseExt as _;
 use ureq::http::{Response, Uri};
 
 pub use backoff::Backoff;
