@@ -70,3 +70,34 @@ impl Snapshot {
         (!some.is_empty()).then(|| some.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aami_model::group::Group;
+    use aami_store::{Txn, TxnOutcome, keys};
+    use serde_json::json;
+
+    use crate::view::document::encode;
+    use crate::view::feed::read;
+
+    #[tokio::test]
+    async fn what_is_of_an_organisation_is_counted_by_kind() {
+        let group = |id: &str, org: &str| {
+            let at = "2026-01-01T00:00:00.000Z";
+            let group = json!({ "id": id, "org": org, "name": id, "created_at": at });
+            encode(&serde_json::from_value::<Group>(group).unwrap())
+        };
+        let store = aami_store::open("memory:").await.unwrap();
+        let txn = Txn::new()
+            .put(keys::group(&"g1".parse().unwrap()), group("g1", "every"))
+            .put(keys::group(&"g2".parse().unwrap()), group("g2", "every"))
+            .put(keys::group(&"g3".parse().unwrap()), group("g3", "default"));
+        let wrote = store.txn(txn).await.unwrap();
+        assert!(matches!(wrote, TxnOutcome::Committed(_)));
+        let snapshot = read(&store).await.unwrap().current();
+        let of = |org: &str| snapshot.belongings(&org.parse().unwrap());
+        assert_eq!(of("every").as_deref(), Some("group 2"));
+        assert_eq!(of("default").as_deref(), Some("group 1"));
+        assert_eq!(of("acme"), None);
+    }
+}

@@ -49,7 +49,7 @@ pub fn shown(house: &House, hook: &WebhookId) -> WebhookView {
 }
 
 /// Has the node `hostname` declared, however often the store refuses.
-fn declared(house: &House, hostname: &str) {
+pub fn declared(house: &House, hostname: &str) {
     let wanted = json!({ "hostname": hostname, "ip_address": "127.9.2.1" });
     until("it is declared", || {
         let made: Result<Value, _> = house.admin().post("/api/v1/nodes", Some(&wanted));
@@ -81,7 +81,7 @@ fn missed(house: House, hook: &WebhookId, receiver: &Receiver, change: impl Fn(&
     (house, gone)
 }
 
-fn sql(store: &Path, statement: &str) {
+pub fn sql(store: &Path, statement: &str) {
     Connection::open(store).unwrap().execute_batch(statement).unwrap();
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::dashboards::{Dashboard, declare};
 use crate::deliveries::{arrives, quick, received, turn, webhook};
 use crate::house::{House, until};
-use crate::lost_events::shown;
+use crate::lost_events::{declared, shown, sql};
 use crate::receiver::Receiver;
 
 const FILES: [&str; 3] = ["", "-wal", "-shm"];
@@ -147,6 +147,54 @@ fn a_destination_gets_what_an_older_history_has_left_whatever_it_is_told_of_what
     let receiver = Receiver::at(port);
     arrives(&house, &receiver);
     assert_eq!(received(&receiver.got()).len(), 20);
+}
+
+#[test]
+fn what_is_taken_out_of_the_outbox_is_known_to_be_copied_at_once() {
+    // Given a control plane that copies what happens to its history, and cannot say in its store how far it is,
+    let house = House::new();
+    let data = house.folder.path().join("data");
+    sql(
+        &data.join("store.db"),
+        "CREATE TRIGGER unwritten BEFORE INSERT ON kv WHEN NEW.key = 's/meta/copied'
+         BEGIN SELECT RAISE(FAIL, 'the disk is broken there'); END;
+         CREATE TRIGGER unchanged BEFORE UPDATE ON kv WHEN NEW.key = 's/meta/copied'
+         BEGIN SELECT RAISE(FAIL, 'the disk is broken there'); END",
+    );
+    for n in 0..120 {
+        declared(&house, &format!("gpu-{n}"));
+    }
+    let nodes = |house: &House| {
+        let events = all(house).events.into_iter();
+        let told = events.filter(|event| event.kind.starts_with("node."));
+        told.map(|event| event.subject)
+            .collect::<std::collections::BTreeSet<String>>()
+            .len()
+    };
+    assert_eq!(nodes(&house), 120);
+    until("all is copied", || {
+        let history = Connection::open(data.join("history.db")).unwrap();
+        let count = "SELECT count(DISTINCT subject) FROM record WHERE subject LIKE 'node:%'";
+        match history.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap() {
+            120 => Ok(()),
+            less => Err(less),
+        }
+    });
+
+    // when it ends, and whoever goes on has another history,
+    let mut house = house;
+    house.stop();
+    sql(
+        &data.join("store.db"),
+        "DROP TRIGGER unwritten; DROP TRIGGER unchanged",
+    );
+    for file in FILES {
+        let _ = std::fs::remove_file(with(&data.join("history.db"), file));
+    }
+    let house = house.restart(|_| {});
+
+    // then nothing is gone without a word: all of it still waits to be copied.
+    assert_eq!(nodes(&house), 120);
 }
 
 #[test]
