@@ -255,7 +255,9 @@ pub async fn start(config: Config, world: World) -> Result<Running, StartError> 
         view,
         view::feed::Followers {
             before: vec![discovery],
-            after: vec![live, configurer],
+            // What a node is to run by goes before what it is told to do: several changes may come as one, and an older
+            // agent is taken by who knows of the pin.
+            after: vec![configurer, live],
         },
         stop.clone(),
     ));
