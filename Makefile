@@ -25,10 +25,20 @@ endif
 # on nodes, with an updater in a hurry, and connected::faults:: with a control plane that is impatient.
 LONG := agent_update:: connected::two_minutes::
 
+# Stories that look at paths which `test` walks as well from more sides, most of a minute or more: `more` runs them, and
+# `.ci/run` after `test`, so that nothing lands without them.
+MORE := agent_trial:: init::attacked:: init::killed_ init::one_program_ init::what_init_ node_repair:: node_starters:: \
+	node_vendors:: preflight::matrix:: server_install::broken:: server_install::chosen:: server_install::faults:: \
+	server_install::interrupted:: server_install::lost:: server_install::secrets::
+
+# Of stories' names, as a filter has them.
+any = $(foreach one,$(1), | test(/^$(one)/))
+
 ifeq ($(shell command -v cargo-nextest),)
   RUN_TESTS := $(CARGO) test $(LOCKED)
   RUN_UNIT := $(RUN_TESTS) --workspace --exclude rig
-  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset --skip release:: --skip server_install::compose $(if $(AAMI_FULL),,$(addprefix --skip ,$(LONG)))
+  RUN_NODES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 --skip server_reset --skip release:: --skip server_install::compose $(if $(AAMI_FULL),,$(addprefix --skip ,$(LONG) $(MORE)))
+  RUN_MORE := $(RUN_TESTS) --package rig -- --test-threads=2 $(MORE)
   RUN_MACHINES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=1 server_reset
   RUN_RELEASES := $(CARGO) test $(LOCKED) --package rig -- --test-threads=2 release::
   RUN_CONTAINERS := $(CARGO) test $(LOCKED) --package rig -- server_install::compose
@@ -40,7 +50,8 @@ else
   # features of that part.
   RUN_UNIT := $(RUN_TESTS) --test-threads 6 --workspace -E 'not package(rig)'
   RUN_RIG := $(RUN_TESTS) --workspace -E
-  RUN_NODES := $(RUN_RIG) 'package(rig) & not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),,$(foreach long,$(LONG), | test(/^$(long)/))))' --test-threads 5
+  RUN_NODES := $(RUN_RIG) 'package(rig) & not (test(server_reset) | test(/^release::/) | test(/^server_install::compose/)$(if $(AAMI_FULL),,$(call any,$(LONG) $(MORE))))' --test-threads 5
+  RUN_MORE := $(RUN_RIG) 'package(rig) & (none()$(call any,$(MORE)))' --test-threads 5
   RUN_MACHINES := $(RUN_RIG) 'package(rig) & test(server_reset)'
   RUN_RELEASES := $(RUN_RIG) 'package(rig) & test(/^release::/)' --test-threads 2
   RUN_CONTAINERS := $(RUN_RIG) 'package(rig) & test(/^server_install::compose/)'
@@ -133,6 +144,11 @@ nodes:
 	@$(if $(ROOT_RUNNER),echo "The next suite boots real nodes in namespaces of their own: its test binaries run with sudo.",:)
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
 		$(SUITE) nodes 1020 $(RUN_NODES)
+
+.PHONY: more
+more: ## the stories on nodes that test has no time for (as root, like test)
+	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
+		$(SUITE) more 720 $(RUN_MORE)
 
 # Releases as they are served and installed: they need the operator's program static, which takes minutes to build.
 .PHONY: releases
