@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::wait::Hopeless;
 use crate::{keeper, wait_until};
@@ -82,6 +82,20 @@ impl Process {
     pub fn signal(&self, signal: Signal) -> Result<()> {
         rustix::process::kill_process(self.id()?, signal)
             .with_context(|| format!("cannot send {signal:?} to {}", self.name))
+    }
+
+    /// Stops it where it is (SIGSTOP) and waits until it stands: until then its other threads may go on answering.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        // Of a stop alone: how it ended, if it did, is left for whoever waits for that.
+        rustix::process::waitid(WaitId::Pid(self.id()?), WaitIdOptions::STOPPED)
+            .with_context(|| format!("{} does not stand still", self.name))?;
+        Ok(())
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
     }
 
     /// Asks it to end (SIGTERM), then kills its whole group.

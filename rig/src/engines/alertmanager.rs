@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -126,12 +125,12 @@ impl<'net> Alertmanager<'net> {
 
     /// Freezes it: its connections stay open and say nothing.
     pub fn freeze(&self) -> Result<()> {
-        self.process.signal(Signal::STOP)
+        self.process.freeze()
     }
 
     /// Lets it go on.
     pub fn thaw(&self) -> Result<()> {
-        self.process.signal(Signal::CONT)
+        self.process.thaw()
     }
 
     /// Kills it, and starts it again on the same port with nothing of what it held.

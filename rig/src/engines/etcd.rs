@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::program;
@@ -60,12 +59,12 @@ impl<'net> Etcd<'net> {
 
     /// Freezes it: its connections stay open and say nothing.
     pub fn freeze(&self) -> Result<()> {
-        self.process.signal(Signal::STOP)
+        self.process.freeze()
     }
 
     /// Lets it go on.
     pub fn thaw(&self) -> Result<()> {
-        self.process.signal(Signal::CONT)
+        self.process.thaw()
     }
 
     fn wait(&mut self) -> Result<()> {

@@ -145,8 +145,10 @@ impl Site {
 
     /// Stops the control plane's process where it is, or lets it go on.
     pub(crate) fn stands_still(&self, still: bool) -> Result<()> {
-        self.server
-            .signal(if still { Signal::STOP } else { Signal::CONT })
+        match still {
+            true => self.server.freeze(),
+            false => self.server.thaw(),
+        }
     }
 
     /// What it logged.

@@ -251,10 +251,12 @@ fn what_one_replica_told_of_lost_events_another_neither_tells_again_nor_forgets(
 
 #[test]
 fn lost_events_of_a_destination_of_every_organisation_are_shown_to_who_may_see_it() {
-    // Given a destination that gets every organisation's events, and one of each of two organisations,
+    // Given a destination that gets every organisation's events and misses some,
     let (receiver, others) = (Receiver::new(), Receiver::new());
     let house = House::with(quick);
     let hook = webhook(&house, |wanted| wanted.url = receiver.url()).view.id;
+    let (house, _) = missed(house, &hook, &receiver, quick);
+    // and one of each of two organisations, made since, so that they miss nothing,
     for org in ["default", "red"] {
         webhook(&house, |wanted| {
             wanted.name = format!("of-{org}");
@@ -281,8 +283,7 @@ fn lost_events_of_a_destination_of_every_organisation_are_shown_to_who_may_see_i
     .into_iter()
     .map(|(role, orgs)| key(role, orgs.into_iter().map(|org| org.parse().unwrap()).collect()))
     .collect();
-    // when it misses events and is told so,
-    let (house, _) = missed(house, &hook, &receiver, quick);
+    // when the first is told so,
     let mut of_default = Dashboard::open(&house, Some(&some[0]), "").unwrap();
     of_default.sync();
     switch(&house, &hook, true);

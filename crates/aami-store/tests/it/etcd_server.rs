@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 use crate::engine::eventually;
@@ -145,9 +145,13 @@ impl EtcdServer {
 
     /// Makes it stand still, connections and all, or go on.
     pub(crate) fn freeze(&self, frozen: bool) {
-        let child = self.child.as_ref().expect("it runs");
+        let child = Pid::from_child(self.child.as_ref().expect("it runs"));
         let signal = if frozen { Signal::STOP } else { Signal::CONT };
-        kill_process(Pid::from_child(child), signal).expect("it can be told");
+        kill_process(child, signal).expect("it can be told");
+        if frozen {
+            // Until it stands, its other threads may go on answering.
+            waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).expect("it stands still");
+        }
     }
 }
 
