@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 /// A command line of one of our programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Typed {
-    /// The page it is on.
+    /// The page it is on, as a path below the repository's root.
     pub page: String,
     /// The whole line.
     pub line: String,
@@ -45,22 +45,89 @@ pub fn typed(root: &Path, program: &str) -> Result<Vec<Typed>> {
     Ok(all)
 }
 
-/// Every page with its name.
+/// What the repository at `root` calls `program` with in its prose: what stands in backquotes there and begins with the
+/// program's name. It is seldom whole, so that only its words can be judged.
+///
+/// Fails where a page cannot be read.
+pub fn named(root: &Path, program: &str) -> Result<Vec<Typed>> {
+    let mut all = Vec::new();
+    for (page, text) in pages(root)? {
+        for span in spans(&text) {
+            let called = span.strip_prefix("sudo ").unwrap_or(&span);
+            if let Some(rest) = called
+                .strip_prefix(program)
+                .and_then(|rest| rest.strip_prefix(' '))
+            {
+                all.push(Typed {
+                    page: page.clone(),
+                    words: rest.split_whitespace().map(str::to_owned).collect(),
+                    line: span,
+                });
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What stands in backquotes in a page, outside its code blocks.
+pub fn spans(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let prose: Vec<&str> = text
+        .lines()
+        .filter(|line| {
+            let fence = line.trim_start().starts_with("```");
+            fenced ^= fence;
+            !fence && !fenced && !line.starts_with("    ")
+        })
+        .collect();
+    // A span may go on in the next line of a paragraph, and in no other paragraph.
+    prose
+        .split(|line| line.is_empty())
+        .flat_map(|paragraph| {
+            let text = paragraph.join(" ");
+            let parts: Vec<&str> = text.split('`').collect();
+            // The last part is closed by nothing.
+            let closed = parts.len().saturating_sub(1);
+            let spans = parts.iter().take(closed).skip(1).step_by(2);
+            spans.map(|span| (*span).to_owned()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The lines of the code blocks of one page, a continued line as one; of the part below a heading, where one is named.
+///
+/// Fails where there is no such page or heading.
+pub fn commands(root: &Path, page: &str, heading: Option<&str>) -> Result<Vec<String>> {
+    let path = root.join(page);
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let part = match heading {
+        Some(heading) => {
+            let from = text.split_once(&format!("\n{heading}\n"));
+            let (_, from) = from.with_context(|| format!("{page} has no {heading:?}"))?;
+            let marks = heading.split(' ').next().unwrap_or_default();
+            from.split(&format!("\n{marks} ")).next().unwrap_or(from)
+        }
+        None => &text,
+    };
+    Ok(lines(part).into_iter().filter(|line| !line.is_empty()).collect())
+}
+
+/// Every page, by its path below `root`.
 ///
 /// Fails where one cannot be read.
 pub fn pages(root: &Path) -> Result<Vec<(String, String)>> {
-    let mut paths = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    let mut paths = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
     for entry in fs::read_dir(root.join("docs/guide"))? {
-        paths.push(entry?.path());
+        paths.push(format!("docs/guide/{}", entry?.file_name().to_string_lossy()));
     }
-    let mut pages = Vec::new();
-    for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        pages.push((name.into_owned(), text));
-    }
-    pages.sort();
-    Ok(pages)
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(root.join(&path)).with_context(|| path.clone())?;
+            Ok((path, text))
+        })
+        .collect()
 }
 
 /// The lines of code blocks, a continued line as one.
@@ -141,6 +208,12 @@ fn words(line: &str) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prose_names_what_is_in_backquotes_and_no_code_block_does() {
+        let text = "Say `aami nodes\nlist` or `x`.\n\n    aami `in a block`\n\n```\n`fenced`\n```\nAnd `y`, one ` alone.\n\n`z`\n";
+        assert_eq!(spans(text), ["aami nodes list", "x", "y", "z"]);
+    }
 
     #[test]
     fn a_line_is_taken_apart_as_a_shell_does() {

@@ -36,15 +36,12 @@ DCGM_FI_DEV_FB_FREE 80535
 /// The commands of the README's way without a server, in its order; where it has another form of one for machines
 /// without internet, that form.
 fn commands() -> Result<Vec<String>> {
-    let text = fs::read_to_string(root().join("README.md"))?;
-    let section = text.split(SECTION).nth(1).context("no such section")?;
-    let section = section.split("\n## ").next().unwrap_or(section);
     let mut commands: Vec<String> = Vec::new();
-    for line in section.lines().filter_map(|line| line.strip_prefix("    ")) {
+    for line in rig::guide::commands(root(), "README.md", Some(SECTION))? {
         let before = commands.iter_mut().find(|known| line.starts_with(known.as_str()));
         match before {
-            Some(known) => line.clone_into(known),
-            None => commands.push(line.to_owned()),
+            Some(known) => *known = line,
+            None => commands.push(line),
         }
     }
     Ok(commands)

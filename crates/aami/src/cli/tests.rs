@@ -3,6 +3,7 @@
 use aami_api::client::ClientError;
 use aami_api::problem::Problem;
 use aami_model::{Exit, code};
+use clap::error::ErrorKind;
 
 use super::failure::Failure;
 use super::run;
@@ -50,6 +51,35 @@ fn every_line_of_the_guide_is_understood_as_it_stands() {
         }
     }
     assert!(wrong.is_empty(), "not understood:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_command_that_prose_names_is_there() {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let named = rig::guide::named(root, "aami").unwrap();
+    assert!(named.len() > 80, "only {} were found", named.len());
+    let mut wrong = Vec::new();
+    for line in named {
+        // Of a line that is not whole only the words are judged: help is shown where all before it are known.
+        let words = line.words.iter().take_while(|word| *word != "--").cloned();
+        let words = std::iter::once("aami".to_owned()).chain(words);
+        let arguments: Vec<_> = words
+            .chain(["--help".to_owned()])
+            .map(std::ffi::OsString::from)
+            .collect();
+        let known = super::read(&arguments).map(drop);
+        if let Err(error) = known
+            && matches!(
+                error.kind(),
+                ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand | ErrorKind::TooManyValues
+            )
+        {
+            let error = error.to_string();
+            let why = error.lines().next().unwrap_or_default();
+            wrong.push(format!("{}: {}\n  {why}", line.page, line.line));
+        }
+    }
+    assert!(wrong.is_empty(), "not known:\n{}", wrong.join("\n"));
 }
 
 #[test]
