@@ -16,6 +16,7 @@ mod effects;
 mod faults;
 mod fleet_over_api;
 mod fleet_over_ssh;
+mod followed;
 mod guide;
 mod identity;
 mod init;

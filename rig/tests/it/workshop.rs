@@ -56,19 +56,7 @@ impl Workshop {
 
     /// Runs `aami bundle` here.
     pub(crate) fn bundle(&self, words: &[&str]) -> Result<String> {
-        let output = Command::new(built("aami")?)
-            .arg("bundle")
-            .args(words)
-            .current_dir(self.folder.path())
-            .env("HOME", self.folder.path())
-            .env_remove("SOURCE_DATE_EPOCH")
-            .output()
-            .context("cannot start aami")?;
-        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if !output.status.success() {
-            bail!("aami bundle {words:?}: {}", said(&output.stderr));
-        }
-        Ok(said(&output.stdout))
+        self.types(&format!("aami bundle {}", words.join(" ")))
     }
 
     /// A signed bundle of everything here, `aami-offline.tar.zst`, and whose it is, `bundle.pub`.
@@ -78,16 +66,40 @@ impl Workshop {
             .map(drop)
     }
 
+    /// Types a line here, as a person at this machine's shell does.
+    pub(crate) fn types(&self, line: &str) -> Result<String> {
+        let programs = built("aami")?.with_file_name("");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let output = Command::new("sh")
+            .args(["-c", line])
+            .current_dir(self.folder.path())
+            .env("HOME", self.folder.path())
+            .env("PATH", format!("{}:{path}", programs.display()))
+            .env_remove("SOURCE_DATE_EPOCH")
+            .output()
+            .context("cannot start sh")?;
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if !output.status.success() {
+            bail!("{line}: {}", said(&output.stderr));
+        }
+        Ok(said(&output.stdout))
+    }
+
     /// A machine that has this build's program, at `program`, a bundle and the key of whoever made it, and nothing else.
     pub(crate) fn machine(&self, net: &Net, name: &str, program: &str) -> Result<Node> {
+        let node = self.bare_machine(net, name, &["aami-offline.tar.zst"])?;
+        let built = self.at("root").join(ARCH).join("aami");
+        node.write(program, &fs::read(built)?, 0o755)?;
+        Ok(node)
+    }
+
+    /// A machine that has these bundles in `/root`, with the key of whoever made them, and nothing of AAMI.
+    pub(crate) fn bare_machine(&self, net: &Net, name: &str, bundles: &[&str]) -> Result<Node> {
         let node = Node::boot(net, Release::Bookworm, name)?;
         let put = |from: PathBuf, to: &str, mode| node.write(to, &fs::read(from)?, mode);
-        put(self.at("root").join(ARCH).join("aami"), program, 0o755)?;
-        put(
-            self.at("aami-offline.tar.zst"),
-            "/root/aami-offline.tar.zst",
-            0o644,
-        )?;
+        for bundle in bundles {
+            put(self.at(bundle), &format!("/root/{bundle}"), 0o644)?;
+        }
         put(self.at("bundle.pub"), "/root/bundle.pub", 0o644)?;
         // Debian's Alertmanager looks for these where its package has them; the publisher's carries them inside.
         let templates = "usr/share/prometheus/alertmanager";
