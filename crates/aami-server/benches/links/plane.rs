@@ -1,6 +1,7 @@
 //! What the control plane says of itself.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use aami_api::event::Events;
 use aami_api::node::NodeView;
@@ -49,8 +50,11 @@ pub(crate) async fn ids(address: SocketAddr, admin_key: &str, most: usize) -> Ve
 }
 
 /// Changes every node once, as operators do over the days: what the control plane keeps for the changes themselves (the
-/// store's cache, the latest events) is of a fixed size and full afterwards.
+/// store's cache, the latest events) is of a fixed size and full afterwards. Each time to another value: what a node has
+/// already is no change.
 pub(crate) async fn relabel(address: SocketAddr, admin_key: &str) {
+    static TIMES: AtomicU32 = AtomicU32::new(0);
+    let value = TIMES.fetch_add(1, Ordering::Relaxed).to_string();
     let mut connection = Connection::open(address).await;
     let (mut paths, mut from) = (Vec::new(), String::new());
     loop {
@@ -63,10 +67,10 @@ pub(crate) async fn relabel(address: SocketAddr, admin_key: &str) {
         }
     }
     let changes = paths.chunks(paths.len().div_ceil(CLIENTS)).map(|paths| {
-        let (paths, key) = (paths.to_vec(), admin_key.to_owned());
+        let (paths, key, value) = (paths.to_vec(), admin_key.to_owned(), value.clone());
         tokio::spawn(async move {
             let mut connection = Connection::open(address).await;
-            let body = serde_json::json!({ "labels": { "changed": "once" } }).to_string();
+            let body = serde_json::json!({ "labels": { "changed": value } }).to_string();
             for path in paths {
                 connection.patch(&key, &path, body.clone()).await;
             }
