@@ -8,6 +8,7 @@ mod fleet;
 mod nodes;
 pub(crate) mod page;
 mod place;
+mod upkeep;
 
 use anyhow::{Context as _, Result, ensure};
 use rig::Net;
@@ -16,6 +17,7 @@ use crate::site::Typing as _;
 use crate::workshop::Workshop;
 use page::Page;
 use place::Guided;
+use upkeep::Upkeep;
 
 /// Who types a line that this story does not.
 const RELEASES: &str = "release::followed types it";
@@ -75,6 +77,7 @@ impl Pages {
 fn a_site_without_internet_is_built_and_run_by_the_guides_alone() -> Result<()> {
     // Given bundles that were made where there is internet, and machines where there is none,
     let mut pages = Pages::open()?;
+    let upkeep = Upkeep::open()?;
     let workshop = Workshop::open()?;
     makes_bundles(&mut pages.offline, &workshop)?;
     let net = Net::new()?;
@@ -92,6 +95,8 @@ fn a_site_without_internet_is_built_and_run_by_the_guides_alone() -> Result<()> 
     // what pipelines type works on them, and so does what is looked at when something does not,
     fleet::in_pipelines(&mut pages.pipelines, &site)?;
     fleet::troubleshooting(&mut pages.troubleshooting, &site)?;
+    // what is typed while it runs,
+    upkeep.goes_on(&site, &token)?;
     // what is said of security holds,
     fleet::is_as_secure_as_it_says(&site)?;
     // and what is taken back is gone.
