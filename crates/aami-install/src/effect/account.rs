@@ -1,7 +1,7 @@
 //! Users, groups, and who is in which.
 
 use super::{EffectError, Key, Scene, Signature, Standing};
-use crate::host::Group;
+use crate::host::{AccountError, CommandError, Group};
 use crate::path::HostPath;
 use crate::receipt::{Before, Recorded};
 use crate::undo::Undone;
@@ -66,7 +66,9 @@ impl CreateGroup {
         let mut argv = vec!["groupadd"];
         argv.extend(self.system.then_some("--system"));
         argv.extend(["--", &self.name]);
-        Ok(scene.host.accounts().change(&argv)?)
+        change(scene, &argv, || {
+            Ok(matches!(self.inspect(scene)?, Standing::Holds))
+        })
     }
 }
 
@@ -127,7 +129,9 @@ impl CreateUser {
         ]);
         argv.extend(self.system.then_some("--system"));
         argv.extend(["--", &self.name]);
-        Ok(scene.host.accounts().change(&argv)?)
+        change(scene, &argv, || {
+            Ok(matches!(self.inspect(scene)?, Standing::Holds))
+        })
     }
 }
 
@@ -157,6 +161,19 @@ impl GroupMembership {
     }
 }
 
+/// Runs one of shadow's programs. That it refuses is no failure where what was wanted holds by then: a program that a
+/// killed run had started goes on by itself, and may end after this one looked.
+fn change(
+    scene: Scene<'_>,
+    argv: &[&str],
+    holds: impl FnOnce() -> Result<bool, EffectError>,
+) -> Result<(), EffectError> {
+    match scene.host.accounts().change(argv) {
+        Err(AccountError::Command(CommandError::Failed { .. })) if holds()? => Ok(()),
+        changed => Ok(changed?),
+    }
+}
+
 /// Removes a user of ours: one whose comment still says so.
 pub(super) fn undo_user(scene: Scene<'_>, name: &str, comment: &str) -> Result<Undone, EffectError> {
     let Some(user) = scene.host.accounts().user(name)? else {
@@ -168,7 +185,9 @@ pub(super) fn undo_user(scene: Scene<'_>, name: &str, comment: &str) -> Result<U
             user.comment
         )));
     }
-    scene.host.accounts().change(&["userdel", "--", name])?;
+    change(scene, &["userdel", "--", name], || {
+        Ok(scene.host.accounts().user(name)?.is_none())
+    })?;
     Ok(Undone::Gone)
 }
 
@@ -187,18 +206,20 @@ pub(super) fn undo_group(scene: Scene<'_>, name: &str) -> Result<Undone, EffectE
             user.name
         )));
     }
-    accounts.change(&["groupdel", "--", name])?;
+    change(scene, &["groupdel", "--", name], || {
+        Ok(accounts.group(name)?.is_none())
+    })?;
     Ok(Undone::Gone)
 }
 
 /// Takes a user out of a group.
 pub(super) fn undo_membership(scene: Scene<'_>, user: &str, group: &str) -> Result<Undone, EffectError> {
-    let accounts = scene.host.accounts();
-    let is_member = accounts
-        .group(group)?
-        .is_some_and(|group| group.members.iter().any(|member| member == user));
-    if is_member {
-        accounts.change(&["gpasswd", "--delete", user, group])?;
+    let is_member = || -> Result<bool, EffectError> {
+        let group = scene.host.accounts().group(group)?;
+        Ok(group.is_some_and(|group| group.members.iter().any(|member| member == user)))
+    };
+    if is_member()? {
+        change(scene, &["gpasswd", "--delete", user, group], || Ok(!is_member()?))?;
     }
     Ok(Undone::Gone)
 }

@@ -10,6 +10,7 @@ mod full_disk;
 mod house;
 mod interrupt;
 mod kill;
+mod late;
 mod locking;
 mod looking;
 mod mending;
