@@ -8,7 +8,7 @@ use aami_inventory::{Inventory, SystemCommands, listener};
 use aami_model::code;
 use aami_model::label::Labels;
 use aami_plans::download::{self, Downloader, Proxies};
-use aami_plans::node::{Enrolment, Form, Node, NodeOptions, Purpose};
+use aami_plans::node::{Enrolment, Form, Node, NodeOptions, Purpose, trust_of};
 use clap::Args;
 
 use super::failure::Failure;
@@ -68,6 +68,11 @@ impl Which {
     pub(crate) fn enrolment(&self) -> Result<Option<Enrolment>, Failure> {
         Enrolment::read(self.root(), self.form(), &self.cluster)
             .map_err(|error| Failure::invalid(error.to_string()))
+    }
+
+    /// Whose certificates it believes, by its own files, also before it is enrolled.
+    pub(crate) fn trust(&self) -> Result<Trust, Failure> {
+        trust_of(self.root(), self.form(), &self.cluster).map_err(|error| Failure::invalid(error.to_string()))
     }
 
     /// Changing the host needs root.

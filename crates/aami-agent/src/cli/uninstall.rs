@@ -64,20 +64,24 @@ impl Uninstall {
             .as_ref()
             .map(|enrolment| api_of(enrolment, &surroundings.proxies))
             .transpose()?;
-        // Nobody is asked where there is nobody: a node on its own has no registration to take back.
-        let nobody = || Settings::new("http://127.0.0.1");
-        let mut api = known.clone().flatten().unwrap_or_else(nobody);
+        let trust = self.which.trust()?;
         let server = self
             .server
             .as_deref()
             .map(|server| server.trim_end_matches('/').to_owned());
-        if let Some(server) = &server {
-            api = settings(server, api.trust.clone(), &surroundings.proxies)?;
-        }
+        // Nobody is asked where there is nobody: a node on its own has no registration to take back, and one that was cut
+        // off has its control plane on record.
+        let api = match &server {
+            Some(server) => settings(server, trust.clone(), &surroundings.proxies)?,
+            None => known
+                .clone()
+                .flatten()
+                .unwrap_or_else(|| Settings::new("http://127.0.0.1")),
+        };
         let host = self.which.host()?;
         let node = self.which.look(
             enrolment,
-            known.unwrap_or_else(|| Some(api.clone())),
+            known.unwrap_or(Some(api)),
             surroundings.proxies.clone(),
         )?;
         let installer = self.which.installer(&host, &node)?;
@@ -99,7 +103,12 @@ impl Uninstall {
                     .map_err(|error| Failure::new(code::UNIT_FAILED, error.to_string()))?;
             }
         }
-        let unregisterer = Unregisterer { api, server, secret };
+        let unregisterer = Unregisterer {
+            trust,
+            proxies: surroundings.proxies.clone(),
+            server,
+            secret,
+        };
         let installer = installer
             .cancelled_by(signals::cancel_on_signals()?)
             .within(&held);
@@ -196,7 +205,7 @@ pub(crate) fn show(report: &UninstallReport, is_json: bool, well: &str) {
     let stands = |failure: &UndoFailure| failure.subject.starts_with("registration ");
     if report.failed.iter().any(stands) {
         screen::line(
-            "Nothing was taken back: the control plane still has this node. --token-file names a secret that may take it \
+            "Nothing was taken back: the control plane may still have this node. --token-file names a secret that may take it \
              out, --keep-registration leaves it there.",
         );
         return;

@@ -147,6 +147,12 @@ impl Client {
         self.get(&format!("/api/v1/checks/node?hostname={hostname}{have}"))
     }
 
+    /// Which node the credential that this client carries is of.
+    pub fn own_node(&self) -> Result<NodeId, ClientError> {
+        let own: NodeChecks = self.get("/api/v1/checks/node")?;
+        Ok(own.node_id)
+    }
+
     /// Makes an API key.
     pub fn create_key(&self, key: &CreateKey) -> Result<CreatedKey, ClientError> {
         self.post("/api/v1/keys", Some(key))

@@ -72,14 +72,8 @@ impl fmt::Debug for Registration {
 
 /// Takes a registration back.
 pub trait Unregister: Send + Sync {
-    /// Whether nothing can be taken back without the id that registering answered. Where the record of it is lost, the
-    /// registration is then said to stand.
-    fn needs_id(&self) -> bool {
-        false
-    }
-
-    /// Makes the control plane at `server` forget `node` (where its id is known), with the
-    /// credential at `credential`. That it knows no such node is success.
+    /// Makes the control plane at `server` forget `node`, with the credential at `credential`. Without an id it is not
+    /// known whether the registration arrived, which is to be found out. That it knows no such node is success.
     fn unregister(
         &self,
         host: &Host,

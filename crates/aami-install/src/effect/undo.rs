@@ -53,14 +53,12 @@ pub(crate) fn undo(
             let Some(unregister) = unregister else {
                 return Ok(Undone::Left(format!("the registration with {server} stands")));
             };
-            // Whoever called it gone would leave it standing.
-            if node.is_none() && matches!(before, Before::Unknown) && unregister.needs_id() {
-                return Ok(Undone::Left(format!(
-                    "the registration with {server} stands: its id was in the record that is lost"
-                )));
-            }
             match unregister.unregister(scene.host, server, node.as_deref(), credential) {
                 Ok(()) => Ok(Undone::Gone),
+                // As what it is registered was in the record that is lost, and nobody else can tell: that stops nothing.
+                Err(StepError::Failed(failure)) if node.is_none() && matches!(before, Before::Unknown) => {
+                    Ok(Undone::Left(format!("the registration with {server} stands: {failure}")))
+                }
                 Err(StepError::Failed(failure)) => Err(EffectError::Called(failure)),
                 Err(StepError::Effect(error)) => Err(error),
                 Err(StepError::Interrupted) => Err(EffectError::Cut {

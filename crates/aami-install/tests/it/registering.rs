@@ -7,6 +7,7 @@ use aami_install::receipt::Recorded;
 use aami_install::{
     Effect, Host, HostPath, Installer, Mode, Plan, Probe, Step, StepContext, StepError, Survey,
 };
+use aami_model::code;
 use aami_model::run::StepOutcome;
 
 use crate::house::{House, options, path};
@@ -42,17 +43,11 @@ impl ControlPlane {
 }
 
 impl Unregister for ControlPlane {
-    fn needs_id(&self) -> bool {
-        true
-    }
-
     fn unregister(&self, _: &Host, server: &str, node: Option<&str>, _: &HostPath) -> Result<(), StepError> {
         assert_eq!(server, SERVER);
-        self.0
-            .lock()
-            .unwrap()
-            .nodes
-            .retain(|known| Some(known.as_str()) != node);
+        let why = "which node it is cannot be told";
+        let node = node.ok_or_else(|| StepError::new(code::UNREACHABLE, why))?;
+        self.0.lock().unwrap().nodes.retain(|known| known != node);
         Ok(())
     }
 }
@@ -135,7 +130,7 @@ fn after_a_purge_the_new_id_is_recorded_and_taken_back() {
 }
 
 #[test]
-fn without_the_record_the_registration_is_said_to_stand() {
+fn without_the_record_a_registration_that_nobody_can_tell_of_is_said_to_stand() {
     // Given a node whose record of changes is lost, and its credential is there,
     let house = House::new();
     let control_plane = ControlPlane::default();

@@ -5,11 +5,13 @@ use std::path::Path;
 use aami_api::client::{Client, ClientError, Settings, Trust};
 use aami_install::effect::Unregister;
 use aami_install::{Host, HostPath, NotAHostPath, StepError};
-use aami_model::code;
 use aami_model::secret::Secret;
+use aami_model::{NodeId, code};
+use ureq::http::Uri;
 
 use super::layout::{Form, Layout, real};
 use super::register::Told;
+use crate::download::Proxies;
 
 /// Where a host is enrolled, by its own files; or that it is a node on its own.
 #[derive(Debug, Clone)]
@@ -58,10 +60,9 @@ impl Enrolment {
         let Ok(told) = serde_json::from_str::<Told>(&text) else {
             return Ok(None);
         };
-        let ca = std::fs::read_to_string(real(root, &layout.ca)).ok();
         Ok(Some(Self {
             server: told.server.clone(),
-            trust: ca.map_or(Trust::System, Trust::Only),
+            trust: trust_on(root, &layout),
             hostname: told.request.hostname.clone(),
             address: told.request.ip_address.clone(),
             told,
@@ -69,11 +70,28 @@ impl Enrolment {
     }
 }
 
+/// Whose certificates a host believes when it speaks to its control plane, by its own files. That is on disk before the
+/// first word, and so before it is an [`Enrolment`].
+pub fn trust_of(root: &Path, form: Form, cluster: &str) -> Result<Trust, NotAHostPath> {
+    Ok(trust_on(root, &Layout::of(form, cluster)?))
+}
+
+fn trust_on(root: &Path, layout: &Layout) -> Trust {
+    let ca = std::fs::read_to_string(real(root, &layout.ca)).ok();
+    ca.map_or(Trust::System, Trust::Only)
+}
+
+/// What to do where the control plane cannot be told.
+const HINT: &str = "Name an operator's key with --token-file, or retire it with `aami nodes retire` and run this again \
+                    with --keep-registration.";
+
 /// Takes registrations back: with the node's own credential, or with another that may.
 #[derive(Debug, Clone)]
 pub struct Unregisterer {
-    /// How to reach control planes; the address comes with each registration.
-    pub api: Settings,
+    /// Whose certificates are believed; the address comes with each registration.
+    pub trust: Trust,
+    /// Which proxy is asked for which address.
+    pub proxies: Proxies,
     /// The address to use in place of the one it was registered at, where that has moved.
     pub server: Option<String>,
     /// An operator's key, or the bootstrap token this node enrolled with; the node's own credential where absent.
@@ -81,10 +99,6 @@ pub struct Unregisterer {
 }
 
 impl Unregister for Unregisterer {
-    fn needs_id(&self) -> bool {
-        true
-    }
-
     fn unregister(
         &self,
         host: &Host,
@@ -93,23 +107,29 @@ impl Unregister for Unregisterer {
         credential: &HostPath,
     ) -> Result<(), StepError> {
         let refused = |error: ClientError| StepError::new(error.code(), error.to_string());
-        // A registration that was cut off may have reached the control plane; without an id there is
-        // nothing to name there, and an operator sees a node that never came up.
-        let Some(node) = node else { return Ok(()) };
-        let node = node
-            .parse()
-            .map_err(|_| StepError::new(code::STEP_FAILED, format!("{node:?} on record is no node id")))?;
         let own = host
             .root
             .read(credential, 4096)
             .map_err(aami_install::EffectError::from)?;
         let own = own.and_then(|bytes| Secret::parse(std::str::from_utf8(&bytes).ok()?).ok());
         let server = self.server.as_deref().unwrap_or(server);
+        let uri: Option<Uri> = server.parse().ok();
+        let proxy = uri.and_then(|uri| self.proxies.for_address(&uri).map(str::to_owned));
         let api = Settings {
-            server: server.to_owned(),
-            ..self.api.clone()
+            trust: self.trust.clone(),
+            proxy,
+            ..Settings::new(server)
         };
         let client = Client::new(&api).map_err(refused)?;
+        let node = match node {
+            Some(node) => node.parse().map_err(|_| {
+                StepError::new(code::STEP_FAILED, format!("{node:?} on record is no node id"))
+            })?,
+            None => match known_as(&client, own.as_ref())? {
+                Some(node) => node,
+                None => return Ok(()),
+            },
+        };
         // A secret that was given first; where that does not do, the node still speaks for itself.
         let mut last = None;
         for (secret, is_own) in [(self.secret.as_ref(), false), (own.as_ref(), true)] {
@@ -123,15 +143,28 @@ impl Unregister for Unregisterer {
                 Err(error) => last = Some(error),
             }
         }
-        let hint = "Name an operator's key with --token-file, or retire it with `aami nodes retire` and run this again \
-                    with --keep-registration.";
         Err(match last {
-            Some(error) => refused(error).with_hint(hint),
+            Some(error) => refused(error).with_hint(HINT),
             None => {
                 let message = format!("{credential} is gone, so {server} cannot be told that this node is");
-                StepError::new(code::UNAUTHENTICATED, message).with_hint(hint)
+                StepError::new(code::UNAUTHENTICATED, message).with_hint(HINT)
             }
         })
+    }
+}
+
+/// As what a control plane knows a node whose registration was cut off before the answer was on record: it may have
+/// arrived, and was to be known by a credential that was on disk before it was sent. Nothing where it did not arrive.
+fn known_as(client: &Client, own: Option<&Secret>) -> Result<Option<NodeId>, StepError> {
+    // It is sent by nobody who has none.
+    let Some(own) = own else { return Ok(None) };
+    match client.with_bearer(own.reveal()).own_node() {
+        Ok(node) => Ok(Some(node)),
+        Err(error) if error.code() == code::UNAUTHENTICATED => Ok(None),
+        Err(error) => {
+            let message = format!("whether the control plane knows this node cannot be told: {error}");
+            Err(StepError::new(error.code(), message).with_hint(HINT))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use aami_api::key::CreateKey;
 use aami_model::access::Role;
 use aami_model::check::{Check, CheckSignature, RunAs};
 use aami_model::group::Group;
+use aami_model::secret::{Secret, SecretKind};
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -122,6 +123,12 @@ fn a_node_learns_nothing_about_others_and_an_operator_asks_for_any() {
             "{hostname}"
         );
     }
+    // Which node it is its credential says, and one that nobody has says so.
+    let known = own.node(&own.own_node().unwrap()).unwrap().body;
+    assert_eq!(known.hostname, "gpu-01");
+    let unknown = Secret::from_random(SecretKind::NodeCredential, known.id.as_str(), [7; 20]);
+    let nobody = house.stranger().with_bearer(unknown.reveal());
+    assert_eq!(code_of(nobody.own_node()), "UNAUTHENTICATED");
     let operator = house
         .admin()
         .create_key(&CreateKey {

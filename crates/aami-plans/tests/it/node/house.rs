@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
-use aami_api::client::Settings as Api;
+use aami_api::client::{Settings as Api, Trust};
 use aami_install::checkpoint::Watch;
 use aami_install::doubles::{self, System};
 use aami_install::executor::StatusReport;
@@ -374,10 +374,12 @@ impl House {
                 Err(error) => panic!("{error}"),
             },
         };
-        let report = self.installer(&host, &node).run(Mode::Fresh).unwrap();
+        let held = self.installer(&host, &node).hold().unwrap();
+        let installer = || self.installer(&host, &node).within(&held);
+        let report = installer().run(Mode::Fresh).unwrap();
         let failure = report.failure().map(|(code, why)| format!("{code}: {why}"));
         assert_eq!(failure, None, "{:#?}", report.steps);
-        let taken = gone.map(|gone| self.installer(&host, &node).take_back(&gone).unwrap());
+        let taken = gone.map(|gone| installer().take_back(&gone).unwrap());
         taken.unwrap_or_default()
     }
 
@@ -402,11 +404,8 @@ impl House {
     pub(crate) fn undo(&self, watch: Option<Arc<dyn Watch>>) -> Result<UninstallReport, InstallError> {
         let (host, node) = (self.host(watch), self.looked_at());
         let unregisterer = Unregisterer {
-            api: if self.enrols {
-                api()
-            } else {
-                Api::new("http://127.0.0.1:1")
-            },
+            trust: Trust::System,
+            proxies: Proxies::default(),
             server: None,
             secret: None,
         };

@@ -160,6 +160,10 @@ impl Book {
                 "expires_at": Timestamp::from_millis(1_895_176_000_000),
             })),
             ("POST", ["api", "v1", "bootstrap", "register"]) => self.register(question),
+            ("GET", ["api", "v1", "checks", "node"]) => match self.of(&question.bearer) {
+                Some(own) => Ok(json!({ "node_id": own, "set_sha256": "", "checks": [] })),
+                None => Err(code::UNAUTHENTICATED),
+            },
             (method, ["api", "v1", "nodes", id, rest @ ..]) => {
                 if self.of(&question.bearer).is_none_or(|own| own != *id) {
                     return Err(code::UNAUTHENTICATED);
