@@ -8,6 +8,10 @@ use crate::digest::Digest;
 use crate::host::Random;
 use crate::step::{StepError, Voice};
 
+/// What the name of a file in the staging folder ends with that is only a part as yet. A fetcher that goes on with it
+/// where it broke off judges the whole, so that it may be of an earlier run.
+pub const PART: &str = ".partial";
+
 /// Brings the bytes of a file from elsewhere. Called only when the file is due, before anything of
 /// the step is changed.
 pub trait Fetch: Send + Sync {

@@ -4,7 +4,7 @@ mod prepare;
 mod survey;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aami_model::run::StepOutcome;
@@ -34,6 +34,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) unsynced: Mutex<BTreeSet<HostPath>>,
     /// Whether this run has begun to change the host.
     pub(crate) changes: Arc<AtomicBool>,
+    /// How many things could not be had whole.
+    pub(crate) parts: AtomicUsize,
 }
 
 impl Shared<'_> {
@@ -98,6 +100,12 @@ impl<'a> StepContext<'a> {
     /// Adds a fact that should worry the reader.
     pub fn warn(&self, message: impl Into<String>) {
         self.voice.warn(message);
+    }
+
+    /// Notes that one more thing cannot be had now, without which the run goes on: what is here of it stays for the next
+    /// run, which goes on with it.
+    pub fn do_without(&self) {
+        self.shared.parts.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes durably that the control plane at `server` knows this host as `node` by now: a node that

@@ -15,9 +15,10 @@ mod work;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use aami_model::code;
 use aami_model::run::{RunEventKind, RunStatus, StepStatus};
 
 pub use error::InstallError;
@@ -222,8 +223,9 @@ impl<'a> Installer<'a> {
         let settled = settled.and_then(|()| ledger.settle(self.host));
         let settled = synced.and(settled.map_err(EffectError::from));
         if report.status == RunStatus::Completed && ledger.is_open() {
-            // What was staged for a later try is of no more use.
-            let _ = ledger.folder().clear_staging(&self.host.root);
+            // What was staged for a later try is of no more use, but for what could not be had whole.
+            let parts = shared.parts.load(Ordering::Relaxed);
+            let _ = ledger.folder().clear_staging(&self.host.root, parts);
         }
         report.wrote = ledger.is_open();
         report.executed = std::mem::take(
@@ -234,6 +236,13 @@ impl<'a> Installer<'a> {
         );
         if let (Err(error), RunStatus::Completed) = (settled, report.status) {
             report.fail_whole(&error);
+        }
+        if report
+            .failure()
+            .is_some_and(|(failed, _)| failed == code::DISK_FULL)
+        {
+            // Parts can be had again, and the room may be what the next run lacks.
+            let _ = ledger.folder().clear_parts(&self.host.root);
         }
     }
 
@@ -289,6 +298,7 @@ impl<'a> Installer<'a> {
             executed: Vec::new().into(),
             unsynced: BTreeSet::new().into(),
             changes: Arc::default(),
+            parts: AtomicUsize::new(0),
         }
     }
 

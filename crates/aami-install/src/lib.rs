@@ -70,7 +70,7 @@ mod tracking;
 mod undo;
 
 pub use cancel::Cancel;
-pub use content::{Content, Fetch};
+pub use content::{Content, Fetch, PART};
 pub use context::{StepContext, Survey};
 pub use digest::{Digest, NotADigest};
 pub use effect::{Described, Effect, EffectError, Mark, Owner};

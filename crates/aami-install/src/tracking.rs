@@ -1,6 +1,9 @@
 //! Where the memory of a plan lies: `<base>/install/<cluster>/<plan>/` with `receipt.json`,
 //! `state.json`, `log`, `saved/` and, while a run is at work, `staging/`.
 
+use std::time::SystemTime;
+
+use crate::content::PART;
 use crate::host::Host;
 use crate::lock::Holder;
 use crate::path::HostPath;
@@ -235,10 +238,44 @@ impl Folder {
         root.remove_leftover(&self.receipt)
     }
 
-    /// Removes what was staged.
-    pub(crate) fn clear_staging(&self, root: &Root) -> Result<(), FsError> {
-        empty(root, &self.staging)
+    /// Removes what was staged, but for so many parts of files: those that were written to last.
+    pub(crate) fn clear_staging(&self, root: &Root, parts: usize) -> Result<(), FsError> {
+        let mut kept = Vec::new();
+        for name in root.list(&self.staging)?.unwrap_or_default() {
+            let path = self.staging.below(&name);
+            match written(root, &path)? {
+                Some(at) if name.ends_with(PART) && parts > 0 => kept.push((at, path)),
+                _ => root.remove(&path)?,
+            }
+        }
+        kept.sort();
+        let surplus = kept.len().saturating_sub(parts);
+        for (_, path) in kept.drain(..surplus) {
+            root.remove(&path)?;
+        }
+        if kept.is_empty() {
+            root.remove_folder(&self.staging)?;
+        }
+        Ok(())
     }
+
+    /// Removes the parts of files that were staged.
+    pub(crate) fn clear_parts(&self, root: &Root) -> Result<(), FsError> {
+        let names = root.list(&self.staging)?.unwrap_or_default();
+        for name in names.iter().filter(|name| name.ends_with(PART)) {
+            root.remove(&self.staging.below(name))?;
+        }
+        Ok(())
+    }
+}
+
+/// When a file was last written to; nothing where nothing is in it.
+fn written(root: &Root, path: &HostPath) -> Result<Option<SystemTime>, FsError> {
+    let file = root.open_file(path)?;
+    let meta = file
+        .and_then(|file| file.metadata().ok())
+        .filter(|meta| meta.len() > 0);
+    Ok(meta.and_then(|meta| meta.modified().ok()))
 }
 
 /// Removes a folder of plain files.

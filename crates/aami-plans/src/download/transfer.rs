@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use aami_install::PART;
 use sha2::{Digest as _, Sha256};
 
 use super::{DownloadError, Progress, Verified, Wanted, recognise};
@@ -138,7 +139,7 @@ pub(super) struct Partial {
 impl Partial {
     pub(super) fn at(folder: &Path, sha256: Sha256Sum) -> Self {
         Self {
-            partial: folder.join(format!("{sha256}.partial")),
+            partial: folder.join(format!("{sha256}{PART}")),
             whole: folder.join(sha256.to_string()),
             sha256,
         }

@@ -1,7 +1,10 @@
 //! What happens on the way to a mirror in the middle of an installation. Whatever it is, it has a name and a code, nothing
 //! is half-placed, and the same command with `--resume` comes to what it would have been; under systemd and in containers.
 
+use std::sync::Arc;
+
 use aami_install::Mode;
+use aami_install::doubles::FullDisk;
 use aami_model::{Exit, code};
 
 use super::house::{House, Picture};
@@ -9,6 +12,8 @@ use crate::fickle::{Fault, Fickle, Trouble};
 
 /// The installation is in the middle when this is fetched: Prometheus is there, Grafana is not.
 const MIDDLE: &str = "alertmanager";
+/// Where downloads lie until they are placed.
+const STAGING: &str = "var/lib/aami/install/default/stack/staging";
 /// More answers than anybody waits for.
 const ALWAYS: u32 = u32::MAX;
 
@@ -53,6 +58,17 @@ impl Stage {
             .collect();
         assert!(torn.is_empty(), "{story}: {torn:?}");
         picture.must_be_part_of(&self.wanted, "/opt/aami/", story);
+    }
+
+    /// How many bytes are here of each file that is here in part.
+    fn parts(&self) -> Vec<usize> {
+        let files = std::fs::read_dir(self.house.real(STAGING)).into_iter().flatten();
+        let parts = files
+            .map(|file| file.unwrap())
+            .filter(|file| file.path().extension().is_some_and(|kind| kind == "partial"));
+        parts
+            .map(|part| usize::try_from(part.metadata().unwrap().len()).unwrap())
+            .collect()
     }
 
     /// With the road as it should be, the same command finishes.
@@ -103,12 +119,27 @@ fn a_mirror_that_fails_half_way_leaves_what_it_could_not_give_to_the_next_run() 
             stage.nothing_is_half_placed(&story);
             assert!(!stage.house.status().is_healthy(), "{story}");
             // a transfer that broke off was gone on with from there,
-            if matches!(fault, Fault::Drops | Fault::Stalls) {
+            let breaks_off = matches!(fault, Fault::Drops | Fault::Stalls);
+            if breaks_off {
                 let asked = stage.mirror.asked(MIDDLE);
                 assert!(asked.iter().any(|from| *from > 0), "{story}: {asked:?}");
             }
-            // and the same command finishes it.
+            // and the same command finishes it, from where it broke off.
+            let parts = stage.parts();
+            assert_eq!(parts.len(), if breaks_off { 3 } else { 0 }, "{story}: {parts:?}");
             stage.is_continued(&story);
+            for file in ["alertmanager", "grafana", "node_exporter"] {
+                let asked = stage.mirror.asked(file);
+                let [from] = asked.as_slice() else {
+                    panic!("{story}: {file} was asked for from {asked:?}")
+                };
+                assert!(
+                    parts.contains(from) || parts.is_empty() && *from == 0,
+                    "{story}: {from}"
+                );
+            }
+            // What was kept for that is gone.
+            assert!(!stage.house.exists(STAGING), "{story}");
         }
     }
 }
@@ -135,4 +166,61 @@ fn a_mirror_that_is_busy_for_a_while_is_asked_again() {
                 .must_be(&stage.wanted, &format!("{fault:?} for a while"));
         }
     }
+}
+
+/// A server without what its mirror broke off in the middle of, of which parts are here.
+fn with_parts(fresh: fn() -> House) -> Stage {
+    let stage = Stage::set(fresh, false);
+    stage.has(Fault::Drops, ALWAYS);
+    let (report, missing) = stage.house.run(Mode::Fresh, None).unwrap();
+    assert_eq!((report.failure(), missing.len()), (None, 3));
+    stage
+}
+
+#[test]
+fn parts_of_files_are_kept_as_long_as_they_are_wanted_and_no_longer() {
+    // Given a server of which three files are here in part,
+    let stage = with_parts(House::new);
+    let kept = stage.parts();
+    assert!(kept.len() == 3 && kept.iter().all(|part| *part > 0), "{kept:?}");
+    // and parts of files that nobody wants any more, older than those,
+    for name in ["older", "oldest"] {
+        let path = stage.house.real(&format!("{STAGING}/{name}.partial"));
+        std::fs::write(&path, "half of it").unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    }
+    // when the mirror still breaks off, then there are never more than files that could not be had.
+    stage.has(Fault::Drops, ALWAYS);
+    let (report, missing) = stage.house.run(Mode::Resume, None).unwrap();
+    assert_eq!((report.failure(), missing.len()), (None, 3));
+    let still = stage.parts();
+    assert!(
+        still.len() == 3 && still.iter().all(|part| *part > 0),
+        "{still:?}"
+    );
+    // What is not whole is taken back with the rest.
+    stage.house.uninstall(true);
+    assert!(!stage.house.exists("var/lib/aami"));
+}
+
+#[test]
+fn a_full_disk_keeps_no_parts_of_files() {
+    // Given a server of which files are here in part,
+    let stage = with_parts(House::new);
+    assert_eq!(stage.parts().len(), 3);
+    // when the disk is full by the time the mirror is well again,
+    stage.mirror.has(None);
+    let full = |room| {
+        stage
+            .house
+            .run(Mode::Resume, Some(Arc::new(FullDisk::after(room))))
+    };
+    let (report, _) = (0..9)
+        .find_map(|room| full(room).ok())
+        .expect("no room for the lock is as far as it gets");
+    // then that is said, and the room they took is free.
+    assert_eq!(report.failure().map(|(failed, _)| failed), Some(code::DISK_FULL));
+    assert_eq!(stage.parts(), Vec::<usize>::new());
+    stage.is_continued("with room again");
 }
