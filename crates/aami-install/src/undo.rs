@@ -332,7 +332,9 @@ impl Undoing<'_> {
                 return;
             }
         }
-        report.trace(&record.effect);
+        for effect in record.all() {
+            report.trace(effect);
+        }
         self.drop_record(folder, key);
     }
 

@@ -19,7 +19,7 @@ use network::normal;
 use super::tool::{is_there, is_well, look, refused};
 use super::{EffectError, Key, Scene, Signature, Standing};
 use crate::host::{CommandError, Host, Output};
-use crate::receipt::{Before, Recorded};
+use crate::receipt::{Before, Record, Recorded};
 use crate::undo::Undone;
 
 pub use network::is_network;
@@ -224,13 +224,7 @@ impl FirewallRule {
     /// A source is an address or a network; nothing else reaches a command line or a rule.
     fn check(&self) -> Result<(), EffectError> {
         let fits = self.source.as_deref().is_none_or(is_network);
-        let zone = self.zone.as_deref().is_none_or(|zone| {
-            !zone.is_empty()
-                && zone
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        });
-        if fits && zone && self.port != 0 {
+        if fits && self.zone.as_deref().is_none_or(is_zone) && self.port != 0 {
             return Ok(());
         }
         Err(EffectError::Refused {
@@ -252,8 +246,35 @@ pub(crate) fn key(port: u16, source: Option<&str>) -> Key {
     )
 }
 
-/// Closes what `recorded` says was opened, and only that.
-pub(super) fn undo(scene: Scene<'_>, recorded: &Recorded, before: &Before) -> Result<Undone, EffectError> {
+/// Whether firewalld may have a zone of this name: its own are `public` and `nm-shared`, a site's may be `gpu.lab`.
+fn is_zone(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    name.bytes().all(is_part) && name.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
+}
+
+/// Closes what `record` says was opened, and only that, also in the firewall or zone that the site had at the time.
+pub(super) fn undo(scene: Scene<'_>, record: &Record) -> Result<Undone, EffectError> {
+    // What stood there before was seen when the first of them was opened.
+    let first = record.earlier.first().unwrap_or(&record.effect);
+    let mut left = Vec::new();
+    for recorded in record.all() {
+        let before = if recorded == first {
+            &record.before
+        } else {
+            &Before::Absent
+        };
+        if let Undone::Left(what) = close(scene, recorded, before)? {
+            left.push(what);
+        }
+    }
+    if left.is_empty() {
+        return Ok(Undone::Gone);
+    }
+    Ok(Undone::Left(left.join("; ")))
+}
+
+/// Closes one door.
+fn close(scene: Scene<'_>, recorded: &Recorded, before: &Before) -> Result<Undone, EffectError> {
     let Recorded::FirewallRule {
         firewall: Some(firewall),
         port,
@@ -342,5 +363,20 @@ fn act(host: &Host, command: &crate::host::Command) -> Result<Output, EffectErro
         Ok(output)
     } else {
         Err(failure(&format!("`{}`", command.line()), &output))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_has_a_name_that_firewalld_takes_and_nothing_else_reaches_a_command_line() {
+        for name in ["public", "nm-shared", "libvirt-routed", "gpu.lab", "_own"] {
+            assert!(is_zone(name), "{name}");
+        }
+        for name in ["", "-x", "--reload", "../public", "a/b", "a b", "a\"b", ".."] {
+            assert!(!is_zone(name), "{name}");
+        }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn undo(
         Recorded::GroupMembership { user, group } => account::undo_membership(scene, user, group),
         Recorded::UnitState { unit, .. } => unit::undo(scene, unit, before),
         Recorded::PackageSet { .. } => package::undo(scene, &record.effect),
-        Recorded::FirewallRule { .. } => firewall::undo(scene, &record.effect, before),
+        Recorded::FirewallRule { .. } => firewall::undo(scene, record),
         Recorded::ContainerProject { .. } => project::undo(scene, &record.effect, before),
         Recorded::Registration {
             server,

@@ -150,7 +150,10 @@ impl UnitState {
     pub(super) fn apply(&self, scene: Scene<'_>) -> Result<Option<Digest>, EffectError> {
         let units = units(scene, &self.unit)?;
         let mut unit = units.show(&self.unit)?;
-        if !unit.exists() || unit.needs_reload {
+        let inputs = self.inputs_now(scene)?;
+        // systemd says that it has to reload by the folders of drop-ins that it knows, and a new one is not among them.
+        let is_unseen = inputs != started_with(scene.record) && self.inputs.iter().any(is_drop_in);
+        if !unit.exists() || unit.needs_reload || is_unseen {
             self.act(scene, "daemon-reload", || units.reload())?;
             unit = units.show(&self.unit)?;
         }
@@ -170,7 +173,6 @@ impl UnitState {
             let verb = if self.enabled { "enable" } else { "disable" };
             self.act(scene, verb, || units.enable(&self.unit, self.enabled))?;
         }
-        let inputs = self.inputs_now(scene)?;
         match (self.running, unit.is_active()) {
             (true, true) if self.anew || inputs != started_with(scene.record) => {
                 self.act(scene, "restart", || units.restart(&self.unit))?;
@@ -284,6 +286,11 @@ pub(crate) fn is_unit_file(path: &HostPath) -> bool {
     ]
     .iter()
     .any(|folder| path.as_str().starts_with(folder))
+}
+
+/// Whether a file adds to a unit: `docker.service.d/proxy.conf`.
+fn is_drop_in(path: &HostPath) -> bool {
+    is_unit_file(path) && path.as_str().ends_with(".conf") && path.as_str().contains(".d/")
 }
 
 /// Tells the service manager that unit files changed, where there is one.

@@ -78,8 +78,8 @@ impl Recorded {
                     *new = *firewall;
                     new_zone.clone_from(zone);
                 }
-                // A rule in another firewall is another thing to take back.
-                return *new == *firewall || firewall.is_none();
+                // A rule in another firewall, or in another zone, is another thing to take back.
+                return *new == *firewall && *new_zone == *zone || firewall.is_none();
             }
             (Self::Registration { node: new, .. }, Self::Registration { node: old, .. }) => {
                 if new.is_none() {

@@ -29,7 +29,8 @@ pub(super) fn of(effect: &Recorded) -> Option<String> {
             zone: Some(zone),
             ..
         } => Some(format!(
-            "/etc/firewalld/zones/{zone}.xml: firewalld's own copy of the zone, without our rule"
+            "/etc/firewalld/zones/{zone}.xml, {zone}.xml.old: firewalld's own copies of the zone, the first without \
+             our rule"
         )),
         Recorded::ContainerProject { name, .. } => Some(format!(
             "container images: those the compose project {name} pulled"

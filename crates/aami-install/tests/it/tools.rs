@@ -331,6 +331,44 @@ fn a_door_opens_in_the_zone_of_the_interface_it_is_for() {
 }
 
 #[test]
+fn a_door_is_closed_wherever_it_was_opened_since_the_site_changed_its_firewall() {
+    // Given a host with a door in the zone of its interface,
+    let house = SHEDS[0].house();
+    let zones = house.memory().join("firewalld.zones");
+    std::fs::write(&zones, "cluster\n  sources: 10.0.0.0/8\n").unwrap();
+    std::fs::write(house.memory().join("firewalld.cluster"), "").unwrap();
+    std::fs::write(house.memory().join("firewalld.work"), "").unwrap();
+    house.write("etc/firewalld/zones/cluster.xml", "", 0o644);
+    house.write("etc/firewalld/zones/work.xml", "", 0o644);
+    house.folder("etc/ufw", 0o755);
+    house.folder("usr/sbin", 0o755);
+    house.write("etc/ufw/ufw.conf", "ENABLED=no\n", 0o644);
+    house.write("etc/ufw/user.rules", "", 0o640);
+    house.write("usr/sbin/ufw", "", 0o755);
+    let before = house.picture();
+    let plan = || opens(|| FirewallRule::tcp(9100).from("10.1.2.3"));
+    let has = |file: &str| house.read(file).contains("9100");
+    house.install(&plan());
+    assert!(has("etc/firewalld/zones/cluster.xml"));
+    // when the site moves its addresses to another zone, and then to another firewall, with a repair after each,
+    std::fs::write(&zones, "work\n  sources: 10.0.0.0/8\n").unwrap();
+    house.install(&plan());
+    assert!(has("etc/firewalld/zones/work.xml"));
+    let runtime = house.memory().join("firewalld");
+    std::fs::rename(&runtime, house.memory().join("stopped")).unwrap();
+    house.write("etc/ufw/ufw.conf", "ENABLED=yes\n", 0o644);
+    house.install(&plan());
+    assert!(has("etc/ufw/user.rules"));
+    // then all three doors are closed in the end.
+    std::fs::rename(house.memory().join("stopped"), &runtime).unwrap();
+    let report = house.uninstall(&plan());
+    assert_eq!(report.left, Vec::<String>::new());
+    house.write("etc/ufw/ufw.conf", "ENABLED=no\n", 0o644);
+    std::fs::write(&zones, "cluster\n  sources: 10.0.0.0/8\n").unwrap();
+    house.picture().must_be(&before, "every door is closed again");
+}
+
+#[test]
 fn a_door_whose_firewall_was_removed_keeps_nothing_from_being_taken_back() {
     for (shed, tool) in [
         (SHEDS[0], "usr/bin/firewall-cmd"),

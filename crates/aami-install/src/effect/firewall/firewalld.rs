@@ -2,11 +2,14 @@
 //! rules carry no comment.
 
 use super::super::EffectError;
-use super::super::tool::{is_well, look, said};
+use super::super::tool::{is_there, is_well, look, said};
 use super::network::contains;
 use super::{Family, FirewallRule, Found, act, ask, failure, interface};
 use crate::host::{Command, Host};
 use crate::undo::Undone;
+
+/// What changes the rules of the next start while the daemon does not run (firewall-offline-cmd(1)).
+const OFFLINE: &str = "firewall-offline-cmd";
 
 pub(super) fn is_running(host: &Host) -> Result<bool, EffectError> {
     let output = look(host, ["firewall-cmd", "--state"])?;
@@ -106,50 +109,75 @@ fn option(verb: &str, rule: &FirewallRule) -> String {
     }
 }
 
-fn argv(verb: &str, rule: &FirewallRule, zone: &str, permanent: bool) -> Vec<String> {
-    let mut argv = vec!["firewall-cmd".to_owned()];
-    argv.extend(permanent.then(|| "--permanent".to_owned()));
+/// Which of firewalld's two sets of rules is meant, and who changes it.
+#[derive(Debug, Clone, Copy)]
+enum Rules {
+    /// Those in force.
+    Runtime,
+    /// Those of the next start, by the daemon.
+    Permanent,
+    /// The same while the daemon does not run.
+    Offline,
+}
+
+fn argv(verb: &str, rule: &FirewallRule, zone: &str, rules: Rules) -> Vec<String> {
+    let words: &[&str] = match rules {
+        Rules::Runtime => &["firewall-cmd"],
+        Rules::Permanent => &["firewall-cmd", "--permanent"],
+        Rules::Offline => &[OFFLINE],
+    };
+    let mut argv: Vec<String> = words.iter().map(ToString::to_string).collect();
     argv.extend([format!("--zone={zone}"), option(verb, rule)]);
     argv
 }
 
-fn has(host: &Host, rule: &FirewallRule, zone: &str, permanent: bool) -> Result<bool, EffectError> {
-    let output = look(host, argv("query", rule, zone, permanent))?;
+fn has(host: &Host, rule: &FirewallRule, zone: &str, rules: Rules) -> Result<bool, EffectError> {
+    let output = look(host, argv("query", rule, zone, rules))?;
     match output.text().trim() {
         "yes" => Ok(true),
         "no" => Ok(false),
+        // A zone that somebody removed has no rules.
+        _ if said(&output).contains("INVALID_ZONE") => Ok(false),
         _ => Err(failure("a rule of firewalld", &output)),
     }
 }
 
 pub(super) fn found(host: &Host, rule: &FirewallRule, zone: &str) -> Result<Found, EffectError> {
     Ok(Found {
-        runtime: has(host, rule, zone, false)?,
-        permanent: has(host, rule, zone, true)?,
+        runtime: has(host, rule, zone, Rules::Runtime)?,
+        permanent: has(host, rule, zone, Rules::Permanent)?,
     })
 }
 
 /// Permanently first: what is open after a crash in between is closed by the next reload, not left
 /// open unseen.
 pub(super) fn open(host: &Host, rule: &FirewallRule, zone: &str, found: Found) -> Result<(), EffectError> {
-    for (there, permanent) in [(found.permanent, true), (found.runtime, false)] {
+    for (there, rules) in [
+        (found.permanent, Rules::Permanent),
+        (found.runtime, Rules::Runtime),
+    ] {
         if !there {
-            act(host, &Command::change(argv("add", rule, zone, permanent)))?;
+            act(host, &Command::change(argv("add", rule, zone, rules)))?;
         }
     }
     Ok(())
 }
 
 pub(super) fn close(host: &Host, rule: &FirewallRule, zone: &str, was: Found) -> Result<Undone, EffectError> {
-    if !is_running(host)? {
+    let sets = if is_running(host)? {
+        vec![(was.runtime, Rules::Runtime), (was.permanent, Rules::Permanent)]
+    } else if is_there(host, OFFLINE)? {
+        // Nothing is in force; the next start would bring the rule back.
+        vec![(was.permanent, Rules::Offline)]
+    } else {
         return Ok(Undone::Left(format!(
             "{} in firewalld, which does not run now",
             rule.subject()
         )));
-    }
-    for (was, permanent) in [(was.runtime, false), (was.permanent, true)] {
-        if !was && has(host, rule, zone, permanent)? {
-            act(host, &Command::change(argv("remove", rule, zone, permanent)))?;
+    };
+    for (was, rules) in sets {
+        if !was && has(host, rule, zone, rules)? {
+            act(host, &Command::change(argv("remove", rule, zone, rules)))?;
         }
     }
     Ok(Undone::Gone)
