@@ -23,8 +23,8 @@ pub enum Selinux {
 pub struct Confinement {
     /// SELinux.
     pub selinux: Selinux,
-    /// Whether AppArmor is on.
-    pub apparmor: bool,
+    /// The profiles that AppArmor enforces, as far as the reader may see them; `None` where it is off.
+    pub apparmor: Option<Vec<String>>,
     /// The most files a process of the service manager may open, by its hard limit.
     pub open_files: Option<u64>,
     /// The mode bits this process takes away from what it makes, octal as in umask(2).
@@ -57,7 +57,7 @@ pub fn confinement(host: &Host<'_>) -> Confinement {
             Some(_) => Selinux::Permissive,
             None => Selinux::Disabled,
         },
-        apparmor: host.read("/sys/module/apparmor/parameters/enabled").as_deref() == Some("Y"),
+        apparmor: apparmor(host),
         open_files: host.read("/proc/1/limits").and_then(|text| open_files(&text)),
         umask: status.lines().find_map(|line| {
             let bits = line.strip_prefix("Umask:")?;
@@ -83,6 +83,28 @@ pub fn confinement(host: &Host<'_>) -> Confinement {
             .read("/sys/class/net/lo/flags")
             .is_none_or(|flags| is_up(&flags)),
     }
+}
+
+/// No list of AppArmor's profiles is longer.
+const LONGEST_PROFILES: u64 = 4 << 20;
+
+/// What AppArmor enforces. Its list of profiles is root's to read, and needs securityfs to be mounted.
+fn apparmor(host: &Host<'_>) -> Option<Vec<String>> {
+    if host.read("/sys/module/apparmor/parameters/enabled").as_deref() != Some("Y") {
+        return None;
+    }
+    let list = host
+        .read_up_to("/sys/kernel/security/apparmor/profiles", LONGEST_PROFILES)
+        .unwrap_or_default();
+    Some(enforced(&list))
+}
+
+/// The profiles of lines `NAME (enforce)`; others only complain, or let their programs end.
+fn enforced(profiles: &str) -> Vec<String> {
+    let names = profiles
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(" (enforce)"));
+    names.map(one_line).collect()
 }
 
 /// The hard limit in the line `Max open files   soft   hard   files` of `/proc/PID/limits`.
@@ -210,6 +232,25 @@ mod tests {
         assert_eq!(range("32768\t60999"), Some((32768, 60999)));
         assert_eq!(range("1024 70000"), None);
         assert!(is_up("0x9") && !is_up("0x8") && !is_up(""));
+    }
+
+    #[test]
+    fn apparmor_is_off_or_on_and_tells_what_it_enforces_to_who_may_read_it() {
+        let root = crate::made_up::Root::new();
+        let host = root.host();
+        let seen = || confinement(&host).apparmor;
+        assert_eq!(seen(), None, "a kernel without it");
+        root.write("/sys/module/apparmor/parameters/enabled", "N\n");
+        assert_eq!(seen(), None, "switched off");
+        root.write("/sys/module/apparmor/parameters/enabled", "Y\n");
+        assert_eq!(seen(), Some(Vec::new()), "what it enforces cannot be read");
+        root.write(
+            "/sys/kernel/security/apparmor/profiles",
+            "/opt/aami/node_exporter-1.9.1/node_exporter (enforce)\nman_filter (complain)\ndocker-default (enforce)\n\
+             snap.a b (kill)\n",
+        );
+        let enforced = ["/opt/aami/node_exporter-1.9.1/node_exporter", "docker-default"];
+        assert_eq!(seen(), Some(enforced.map(str::to_owned).to_vec()));
     }
 
     #[test]

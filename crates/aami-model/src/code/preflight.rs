@@ -387,4 +387,11 @@ codes! { Preflight;
     "Units set limits on memory and processes (MemoryMax=, TasksMax=), and the kernel keeps them by its controllers \
      memory and pids. A kernel that was started with one of them off, as those of some small boards are, runs services \
      without that limit. Everything else works."
+
+    APPARMOR_ENFORCING = 67, Failed, 422;
+    "AppArmor confines a program that AAMI runs.";
+    "Go on; look for denials with `journalctl -k -g DENIED` should a service not start.";
+    "The kernel enforces a profile whose name is that of a program of ours: one of the site's or of a package of the \
+     distribution. What the profile does not name is refused, whatever the file's mode says. It is named here so that \
+     a denial is looked for in the right place."
 }

@@ -391,7 +391,16 @@ fn installer(host: &Host<'_>, request: &Request) -> Option<Holder> {
         .flatten()
 }
 
+/// Whether Docker's daemon has a proxy: by what it says itself, else by what its unit gives it.
 fn engine_has_proxy(host: &Host<'_>) -> bool {
+    let says = host
+        .commands
+        .run("docker", &["info", "--format", "{{.HTTPProxy}}{{.HTTPSProxy}}"]);
+    if let Ok(output) = says
+        && output.status == Some(0)
+    {
+        return !output.stdout.trim().is_empty();
+    }
     let shown = host.commands.run(
         "systemctl",
         &["show", "--property=Environment", "--", "docker.service"],

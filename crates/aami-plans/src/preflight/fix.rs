@@ -2,8 +2,8 @@
 //! before and can be taken back like any other.
 //!
 //! [`wanted`] says what a report could have mended, [`plan`] makes the plan of what the operator agreed to.
-//! A plan has one step for each kind of thing, in the order that works: locks first, then packages, and
-//! services last.
+//! A plan has one step for each kind of thing, in the order that works: locks first, then folders, for a package manager
+//! needs a `/tmp`, then packages, and services last.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -50,9 +50,13 @@ pub enum Fix {
 }
 
 impl Fix {
-    /// Whether it takes something from somebody, so that it is asked for by itself.
+    /// Whether it takes something from somebody, or makes somebody root in all but name, so that it is asked for by
+    /// itself.
     pub const fn is_bold(&self) -> bool {
-        matches!(self, Self::StopUnit(_) | Self::ProxyForService(_))
+        matches!(
+            self,
+            Self::StopUnit(_) | Self::ProxyForService(_) | Self::JoinGroup { .. }
+        )
     }
 
     /// What it does, as a question asks it.
@@ -91,8 +95,8 @@ impl Fix {
 /// The steps in their order, with their titles.
 const STEPS: [(&str, &str); 8] = [
     ("locks", "Removing locks left behind"),
-    ("packages", "Installing packages"),
     ("folders", "Making folders"),
+    ("packages", "Installing packages"),
     ("groups", "Adding users to groups"),
     ("proxy", "Telling services the proxy"),
     ("stop", "Stopping services"),
@@ -147,7 +151,7 @@ pub fn plan(fixes: &[Fix], request: &Request) -> Result<Plan, FixError> {
             .iter()
             .filter(|before| {
                 matches!(id, "packages" | "start" | "proxy" | "groups")
-                    && matches!(**before, "locks" | "packages" | "stop")
+                    && matches!(**before, "locks" | "folders" | "packages" | "stop")
             })
             .map(|before| (*before).to_owned())
             .collect();
@@ -299,12 +303,14 @@ mod tests {
             Fix::Package("docker.io".into()),
             Fix::StopUnit("grafana-server.service".into()),
             Fix::RemoveLock("/run/yum.pid".into()),
+            Fix::Folder("/tmp".into()),
             Fix::OpenPorts(vec![9100]),
         ];
         let plan = plan(&fixes, &Request::new(Mode::Node)).unwrap();
         let ids: Vec<&str> = plan.steps().iter().map(|step| step.id()).collect();
-        assert_eq!(ids, ["locks", "packages", "stop", "start", "ports"]);
-        assert_eq!(plan.steps()[3].needs(), ["locks", "packages", "stop"]);
+        assert_eq!(ids, ["locks", "folders", "packages", "stop", "start", "ports"]);
+        assert_eq!(plan.steps()[2].needs(), ["locks", "folders"]);
+        assert_eq!(plan.steps()[4].needs(), ["locks", "folders", "packages", "stop"]);
     }
 
     #[test]

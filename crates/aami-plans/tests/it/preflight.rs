@@ -4,6 +4,7 @@
 
 mod machine;
 
+use aami_plans::preflight::fix::{self, Fix};
 use aami_plans::preflight::{Detail, Fault, Report, Room, Runtime, Sizes, json, text};
 use serde_json::Value;
 
@@ -226,6 +227,82 @@ fn every_fault_is_said_at_once() {
         (codes(&report, "ignored").as_slice(), report.exit_code()),
         (&["CPU_TOO_FEW".to_owned()][..], 1)
     );
+}
+
+#[test]
+fn a_profile_of_apparmor_is_said_where_it_confines_what_we_run() {
+    let machine = Machine::of_the_example();
+    let warned = || codes(&machine.server(Runtime::Systemd, |_| {}), "warnings");
+    // Given a kernel that enforces profiles of others alone, nothing is said;
+    machine.file("/sys/module/apparmor/parameters/enabled", "Y\n");
+    let profiles = "/sys/kernel/security/apparmor/profiles";
+    machine.file(
+        profiles,
+        "/usr/bin/man (enforce)\ndocker-default (enforce)\nprometheus (complain)\n",
+    );
+    assert_eq!(warned(), Vec::<String>::new());
+    // of one for a program of ours, that;
+    for ours in [
+        "/opt/aami/prometheus-3.5.0/prometheus",
+        "node_exporter",
+        "/usr/sbin/grafana",
+    ] {
+        machine.file(profiles, &format!("/usr/bin/man (enforce)\n{ours} (enforce)\n"));
+        let report = machine.server(Runtime::Systemd, |_| {});
+        assert_eq!(codes(&report, "warnings"), ["APPARMOR_ENFORCING"]);
+        let shown = text(&report, Detail::Usual, true);
+        assert!(
+            shown.contains(&format!("enforces the profile {ours}: ")),
+            "{shown}"
+        );
+    }
+    // and nothing where AppArmor is off.
+    machine.file("/sys/module/apparmor/parameters/enabled", "N\n");
+    assert_eq!(warned(), Vec::<String>::new());
+}
+
+#[test]
+fn who_may_not_use_docker_without_sudo_is_named_and_can_be_let_in() {
+    // Given Docker, and somebody behind sudo,
+    let machine = Machine::of_the_example();
+    let looks = |user: &str| {
+        let user = Some(user.to_owned());
+        machine.server(Runtime::Compose, |request| request.user = user)
+    };
+    // who is not in its group, then that is said and can be mended;
+    machine.file("/etc/group", "root:x:0:\ndocker:x:998:ops\n");
+    let report = looks("anna");
+    assert_eq!(
+        (codes(&report, "warnings"), report.exit_code()),
+        (vec!["DOCKER_DENIED".to_owned()], 0)
+    );
+    let wanted = fix::wanted(&report);
+    let join = Fix::JoinGroup {
+        user: "anna".to_owned(),
+        group: "docker".to_owned(),
+    };
+    assert_eq!(wanted.iter().map(|(fix, _)| fix).collect::<Vec<_>>(), [&join]);
+    // who is, or is root, is not named.
+    for user in ["ops", "root"] {
+        assert_eq!(codes(&looks(user), "warnings"), Vec::<String>::new(), "{user}");
+    }
+}
+
+#[test]
+fn a_daemon_that_has_the_proxy_is_believed_whoever_gave_it() {
+    let mut machine = Machine::of_the_example();
+    let info = "docker info --format {{.HTTPProxy}}{{.HTTPSProxy}}";
+    let warned = |machine: &Machine| {
+        let report = machine.server(Runtime::Compose, |request| {
+            request.proxies.https = Some("http://proxy:3128".to_owned());
+        });
+        codes(&report, "warnings")
+    };
+    machine.says(info, 0, "\n");
+    assert_eq!(warned(&machine), ["PROXY_NOT_FOR_SERVICES"]);
+    // Not in the unit's Environment=, as a file of its own gives it.
+    machine.says(info, 0, "http://xxxxx:xxxxx@proxy:3128\n");
+    assert_eq!(warned(&machine), Vec::<String>::new());
 }
 
 /// The sentences about room, as an installer has them.

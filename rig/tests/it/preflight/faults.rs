@@ -504,6 +504,16 @@ fn permissions() -> Vec<Fault> {
         )
         .warns(),
         fault(
+            "AppArmor that confines an exporter",
+            "APPARMOR_ENFORCING",
+            "/opt/aami/node_exporter",
+            "mount -o remount,rw /sys; mkdir -p /sys/module/apparmor/parameters && echo Y > /sys/module/apparmor/parameters/enabled\n\
+             mount -t tmpfs none /sys/kernel/security && mkdir /sys/kernel/security/apparmor\n\
+             echo '/opt/aami/node_exporter (enforce)' > /sys/kernel/security/apparmor/profiles",
+            "umount /sys/kernel/security; rm -r /sys/module/apparmor; rmdir /sys/module 2> /dev/null || true",
+        )
+        .warns(),
+        fault(
             "another installer at work",
             "LOCKED",
             "process 77",

@@ -66,22 +66,37 @@ fn docker_socket(facts: &Facts) -> Check {
             "This user may not talk to the Docker daemon (/var/run/docker.sock)",
         );
         return match &facts.rights.user {
-            Some(user) => check
-                .remedy(
-                    "Add the user to the group docker",
-                    &["sudo", "usermod", "-aG", "docker", user],
-                )
-                .fixed_by(Fix::JoinGroup {
-                    user: user.clone(),
-                    group: "docker".to_owned(),
-                }),
+            Some(user) => join(check, user),
             None => check.advice("Run it again as root"),
         };
     }
-    match &engine.daemon {
-        Some(_) => check.passed("accessible"),
-        None => check.skipped("the daemon does not answer"),
+    match (&engine.daemon, &facts.rights) {
+        (None, _) => check.skipped("the daemon does not answer"),
+        // Root may; whoever reached root through sudo may not without it.
+        (Some(_), rights) if rights.root && rights.in_docker == Some(false) => match &rights.user {
+            Some(user) => join(
+                check.warned(
+                    code::DOCKER_DENIED,
+                    format!("not accessible to {user}"),
+                    format!("{user} is not in the group docker, so root alone may talk to the Docker daemon"),
+                ),
+                user,
+            ),
+            None => check.passed("accessible"),
+        },
+        (Some(_), _) => check.passed("accessible"),
     }
+}
+
+/// Being in the group opens the socket.
+fn join(check: Check, user: &str) -> Check {
+    let (user, group) = (user.to_owned(), "docker".to_owned());
+    check
+        .remedy(
+            "Add the user to the group docker",
+            &["sudo", "usermod", "-aG", &group, &user],
+        )
+        .fixed_by(Fix::JoinGroup { user, group })
 }
 
 fn accounts(facts: &Facts) -> Check {
@@ -107,33 +122,71 @@ fn accounts(facts: &Facts) -> Check {
 }
 
 fn security_modules(facts: &Facts) -> Check {
-    let check = check("security_modules", "Security modules")
-        .quiet()
-        .from("/sys/fs/selinux/enforce, /sys/module/apparmor/parameters/enabled");
-    let apparmor = if facts.confinement.apparmor {
-        "AppArmor on"
-    } else {
-        "AppArmor off"
+    let check = check("security_modules", "Security modules").quiet().from(
+        "/sys/fs/selinux/enforce, /sys/module/apparmor/parameters/enabled, /sys/kernel/security/apparmor/profiles",
+    );
+    let (apparmor, confined) = match &facts.confinement.apparmor {
+        None => ("AppArmor off", &[][..]),
+        Some(enforced) => ("AppArmor on", enforced.as_slice()),
     };
-    match facts.confinement.selinux {
-        Selinux::Enforcing => check
-            .measured("enforcing")
+    let ours: Vec<&str> = confined
+        .iter()
+        .filter(|name| is_of_ours(name))
+        .map(String::as_str)
+        .collect();
+    let check = match facts.confinement.selinux {
+        Selinux::Enforcing => {
+            return check
+                .measured("enforcing")
+                .warned(
+                    code::SELINUX_ENFORCING,
+                    format!("SELinux enforcing, {apparmor}"),
+                    "SELinux is enforcing: a policy of the site may keep a service from starting",
+                )
+                .remedy(
+                    "Look for denials afterwards",
+                    &["sudo", "ausearch", "-m", "avc", "-ts", "recent"],
+                );
+        }
+        Selinux::Permissive => check.measured("permissive"),
+        Selinux::Disabled => check.measured("disabled"),
+    };
+    if let Some(profile) = ours.first() {
+        return check
+            .measured(ours.join(", "))
             .warned(
-                code::SELINUX_ENFORCING,
-                format!("SELinux enforcing, {apparmor}"),
-                "SELinux is enforcing: a policy of the site may keep a service from starting",
+                code::APPARMOR_ENFORCING,
+                format!("AppArmor confines {profile}"),
+                format!("AppArmor enforces the profile {profile}: it may keep what AAMI runs from its files"),
             )
             .remedy(
                 "Look for denials afterwards",
-                &["sudo", "ausearch", "-m", "avc", "-ts", "recent"],
-            ),
-        Selinux::Permissive => check
-            .measured("permissive")
-            .passed(format!("SELinux permissive, {apparmor}")),
-        Selinux::Disabled => check
-            .measured("disabled")
-            .passed(format!("SELinux off, {apparmor}")),
+                &["sudo", "journalctl", "-k", "-g", "apparmor=\"DENIED\""],
+            );
     }
+    let selinux = match facts.confinement.selinux {
+        Selinux::Permissive => "SELinux permissive",
+        _ => "SELinux off",
+    };
+    check.passed(format!("{selinux}, {apparmor}"))
+}
+
+/// Whether a profile of AppArmor confines a program that AAMI runs: profiles are named by the program's path, or as the
+/// site likes.
+fn is_of_ours(profile: &str) -> bool {
+    const PROGRAMS: [&str; 9] = [
+        "aami",
+        "aami-agent",
+        "alertmanager",
+        "all-smi",
+        "dcgm-exporter",
+        "grafana",
+        "grafana-server",
+        "node_exporter",
+        "prometheus",
+    ];
+    let name = profile.rsplit('/').next().unwrap_or(profile);
+    profile.starts_with("/opt/aami/") || PROGRAMS.contains(&name)
 }
 
 fn installer(request: &Request, facts: &Facts) -> Check {

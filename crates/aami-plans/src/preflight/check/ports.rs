@@ -181,15 +181,13 @@ fn opened(check: Check, mode: Mode, kind: &str, first: &u16, closed: &[u16]) -> 
     }
     let port = format!("{first}/tcp");
     let check = match kind {
-        "firewalld" => check.remedy(
-            "Open it",
-            &[
-                "sudo",
-                "firewall-cmd",
-                "--permanent",
-                &format!("--add-port={port}"),
-            ],
-        ),
+        // What is permanent alone is in force after the next reload.
+        "firewalld" => {
+            let add = format!("--add-port={port}");
+            check
+                .remedy("Open it", &["sudo", "firewall-cmd", &add])
+                .remedy("Keep it open", &["sudo", "firewall-cmd", "--permanent", &add])
+        }
         "ufw" => check.remedy("Open it", &["sudo", "ufw", "allow", &port]),
         "iptables" => check.remedy(
             "Open it",

@@ -75,6 +75,6 @@ docker docker-podman 4.9.3 'echo 4.9.3' 'echo 2.20.2'
 sed -i "s/^case.*/&\n  --version) echo 'podman version 4.9.3' ;;/" docker-podman
 sed -i 's/>\\&2/>\&2/' docker-*
 printf '#!/bin/sh\necho "Status: active"; echo; echo "22/tcp ALLOW Anywhere"\n' > ufw
-printf '#!/bin/sh\ncase "$1" in --state) echo running ;; --list-ports) echo 22/tcp ;; esac\n' > firewall-cmd
+printf '#!/bin/sh\ncase "$*" in --state) echo running ;; --get-default-zone) echo public ;; *--list-all) echo "  ports: 22/tcp" ;; esac\n' > firewall-cmd
 printf '#!/bin/sh\n[ "$1" = --version ] && { echo "systemd 219"; exit 0; }\nexec /usr/bin/systemctl "$@"\n' > systemctl-219
 chmod 755 smi smi-broken smi-none smi-lost docker-* ufw firewall-cmd systemctl-219
