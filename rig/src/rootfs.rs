@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
@@ -61,25 +60,21 @@ impl Release {
     /// The checksums of all its files, taken once.
     pub(crate) fn sums(self) -> Result<Sums> {
         let rootfs = self.rootfs()?;
-        let folder = cache::entry(&format!("sums-{}", self.codename()), &self.recipe(), |path| {
+        let name = format!("checksums-{}", self.codename());
+        let folder = cache::entry(&name, &self.recipe(), |path| {
             fs::create_dir(path)?;
-            // Whatever a node writes is younger than this.
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-            fs::write(path.join("taken"), now.as_secs().to_string())?;
-            let mut command = Command::new("sh");
-            command
-                .args(["-c", "find . -xdev -type f -print0 | xargs -0 sha256sum -z"])
-                .current_dir(&rootfs);
-            Ok(fs::write(path.join("sums"), tool::run(&mut command)?)?)
+            fs::write(path.join("youngest"), youngest(&rootfs)?.to_string())?;
+            let sums = in_folder(&rootfs, "find . -xdev -type f -print0 | xargs -0 sha256sum -z")?;
+            Ok(fs::write(path.join("sums"), sums)?)
         })?;
-        let taken = fs::read_to_string(folder.join("taken"))?.parse()?;
+        let youngest = fs::read_to_string(folder.join("youngest"))?.parse()?;
         let sums = fs::read_to_string(folder.join("sums"))?;
         let of = sums.split_terminator('\0').map(|record| {
             let (sum, path) = record.split_once("  .").context("no sum and path")?;
             Ok((path.to_owned(), sum.to_owned()))
         });
         Ok(Sums {
-            taken,
+            youngest,
             of: of.collect::<Result<_>>()?,
         })
     }
@@ -113,8 +108,50 @@ impl Release {
 /// The checksums of a root file system's files.
 #[derive(Debug)]
 pub(crate) struct Sums {
-    /// When they were taken, in seconds since 1970: what changed on a node since then is not among them.
-    pub(crate) taken: u64,
+    /// When the youngest of the files was changed, in seconds since 1970: what a node wrote is younger, also where it was
+    /// booted before anybody asked for the sums.
+    pub(crate) youngest: u64,
     /// SHA-256 by path.
     pub(crate) of: HashMap<String, String>,
+}
+
+/// When the youngest file of a folder was last changed in any fact, in whole seconds since 1970.
+fn youngest(folder: &Path) -> Result<u64> {
+    let said = in_folder(folder, "find . -xdev -printf '%C@\\n' | sort -n | tail -n 1")?;
+    let seconds = said.trim().split('.').next().unwrap_or_default();
+    seconds.parse().with_context(|| format!("no time: {said:?}"))
+}
+
+fn in_folder(folder: &Path, script: &str) -> Result<String> {
+    tool::run(Command::new("sh").args(["-c", script]).current_dir(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::wait_until;
+
+    #[test]
+    fn what_a_node_writes_is_younger_than_the_files_it_shares_whenever_somebody_looks() -> Result<()> {
+        // Given a root file system, and a node that wrote a file,
+        let folder = tempfile::tempdir()?;
+        let rootfs = folder.path().join("rootfs");
+        fs::create_dir(&rootfs)?;
+        fs::write(rootfs.join("passwd"), "root\n")?;
+        let own = folder.path().join("own");
+        fs::write(&own, "root\nnode_exporter\n")?;
+        let written = fs::metadata(&own)?.ctime();
+        // when that is looked at for the first time in another second than it was written in,
+        wait_until(Duration::from_secs(5), "the next second begins", || {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+            anyhow::ensure!(now.as_secs() > u64::try_from(written)?, "still the same");
+            Ok(())
+        })?;
+        // then it is no older than what all nodes share.
+        anyhow::ensure!(youngest(&rootfs)? <= u64::try_from(written)?);
+        Ok(())
+    }
 }

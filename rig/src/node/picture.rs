@@ -75,7 +75,7 @@ pub(crate) fn take(mut sh: impl FnMut(&str) -> Result<Ended>, shared: Option<&Su
     let list = in_one_piece(
         "find / /run /tmp -xdev \\( -type s -o -type p \\) -prune -o -printf '%p\\t%y %m %U:%G %l\\0'",
     )?;
-    let own = shared.map_or_else(String::new, |shared| format!("-newerct @{}", shared.taken));
+    let own = shared.map_or_else(String::new, |shared| format!("-newerct @{}", shared.youngest));
     let sums = in_one_piece(&format!(
         "find / /run /tmp -xdev -type f {own} -not -path '/run/systemd/*' -print0 | xargs -0 sha256sum -z"
     ))?;
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn what_a_node_did_not_change_has_the_sum_of_the_files_it_shares() {
         let shared = Sums {
-            taken: 0,
+            youngest: 0,
             of: [("/a", "11"), ("/b", "22"), ("/d", "44")]
                 .map(|(path, sum)| (path.to_owned(), sum.to_owned()))
                 .into(),

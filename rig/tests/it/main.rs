@@ -24,6 +24,7 @@ mod interrupted;
 mod node_checks;
 mod node_exporters;
 mod node_flags;
+mod node_older;
 mod node_parts;
 mod node_repair;
 mod node_starters;
