@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rig::{Net, Node, Process, Release, wait_until};
 use serde_json::Value;
 
-use crate::site::{Site, Token, Typing as _};
+use crate::site::{Site, Token, Typing as _, is_as_before};
 
 /// The steps that change the host or the control plane.
 const STEPS: [&str; 3] = ["node_exporter", "checks", "register"];
@@ -66,6 +66,42 @@ fn a_power_cut_of_the_control_plane_loses_no_answered_registration() -> Result<(
     node.types_well("aami-agent status")?;
     node.types_well(&token.one_line)?;
     Ok(())
+}
+
+#[test]
+fn an_enrolment_whose_answer_was_not_noted_is_taken_back_at_the_control_plane() -> Result<()> {
+    let net = Net::new()?;
+    let site = Site::start(&net)?;
+    let node = Node::boot(&net, Release::Trixie, "node1")?;
+    let before = node.picture()?;
+    node.types_well(&site.token(&["--name", "rack"])?.one_line)?;
+    // Given a node that was enrolled, and whose installer was killed before it noted as what,
+    let path = "/var/lib/aami/install/default/node/receipt.json";
+    let mut receipt: Value = serde_json::from_slice(&node.read(path)?)?;
+    let effects = receipt["effects"].as_array_mut().context("no effects")?;
+    let mut registrations = effects
+        .iter_mut()
+        .filter(|record| record["kind"] == "registration")
+        .filter_map(Value::as_object_mut);
+    let registration = registrations.next().context("it is not registered")?;
+    registration.remove("node").context("it has no id")?;
+    registration.insert("done".to_owned(), false.into());
+    node.write(path, receipt.to_string().as_bytes(), 0o600)?;
+    node.sh("rm /var/lib/aami/agent/registration.json")?.ok()?;
+    // when it is taken back while nobody answers, then it stays as it is, and that is said;
+    let nobody = format!("https://{}:1", site.host().address());
+    let said = node.types(&format!("aami-agent uninstall --server {nobody}"))?;
+    ensure!(
+        said.code != 0 && said.all().contains("--keep-registration"),
+        "exit {}: {}",
+        said.code,
+        said.all()
+    );
+    ensure!(site.node("node1")?["status"] == "online");
+    // and when it is taken back, then there as well.
+    node.types_well("aami-agent uninstall")?;
+    ensure!(site.node("node1")?["status"] == "inactive");
+    is_as_before(&node, &before, "an enrolment that was cut off")
 }
 
 /// Starts the install and kills the agent as soon as it says that it is in `step`.

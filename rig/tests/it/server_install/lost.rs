@@ -126,8 +126,13 @@ fn without_a_record_marks_are_gone_by_and_the_rest_is_named() -> Result<()> {
     )?;
     only_accounts_changed(&others)?;
     ensure!(!left.is_empty() && !said.contains("theirs"), "{said}");
-    // Under which id it is registered nobody here knows any more; it is not said to be taken back.
-    ensure!(said.contains("its id was in the record that is lost"), "{said}");
+    // Under which id it is registered the control plane knows, by the node's own credential.
+    ensure!(!said.contains("the registration with"), "{said}");
+    let retired = stage
+        .node
+        .types_well("/root/aami nodes list --status inactive")?
+        .stdout;
+    ensure!(retired.contains("node1"), "{retired}");
     is_theirs_alone(&node)?;
 
     // So does the server; its data stays, and belongs to somebody.

@@ -32,3 +32,15 @@ fn without_a_record_no_unit_of_ours_runs_on_and_what_carries_no_mark_is_named() 
     let unnamed: Vec<&String> = left.iter().filter(|path| !is_named(path)).collect();
     assert!(unnamed.is_empty(), "{unnamed:#?} of {named:#?}");
 }
+
+#[test]
+fn without_a_record_a_node_leaves_its_control_plane_all_the_same() {
+    // Given a node of a control plane whose record of changes is gone,
+    let house = House::enrolling();
+    house.install();
+    house.lose("var/lib/aami/install");
+    // when it is taken back, then the control plane, asked by the node's own credential, knew as what.
+    let report = house.undo(None).unwrap();
+    assert!(report.failed.is_empty(), "{:#?}", report.failed);
+    assert!(house.nodes().is_empty(), "{:?}", house.nodes());
+}
