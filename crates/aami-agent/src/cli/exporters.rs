@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use aami_install::Mode;
+use aami_install::{Installer, Mode};
 use aami_model::{Exit, code};
 use aami_plans::node::{Change, Enrolment, Node, NodeOptions, Purpose};
 use clap::{Args, Subcommand};
@@ -196,22 +196,31 @@ impl Remove {
             ..self.how.which.bare(api, surroundings.proxies.clone())
         })?;
         let host = self.how.which.host()?;
-        let name = node.exporter(&host)?.unwrap_or(self.name);
+        let installer = || self.how.which.installer(&host, &node);
+        // Nobody comes in between: what is looked at is what goes.
+        let held = if self.how.dry_run {
+            None
+        } else {
+            Some(installer()?.hold()?)
+        };
+        let name = node.exporter(&host)?.unwrap_or_else(|| self.name.clone());
         let part = node.exporter_effects(&host, &name)?;
-        if self.how.dry_run {
+        let Some(held) = &held else {
             for effect in part.iter().rev() {
                 screen::line(&format!("would take back {}", effect.key()));
             }
             return Ok(Exit::Ok);
-        }
+        };
         // First nobody looks for it any more, then it goes.
-        let exit = self.how.make_so(&node, surroundings)?;
+        let exit = self
+            .how
+            .carry_out(installer()?.within(held), &node, surroundings)?;
         if exit != Exit::Ok {
             return Ok(exit);
         }
-        let installer = self.how.which.installer(&host, &node)?;
-        let report = installer
+        let report = installer()?
             .cancelled_by(signals::cancel_on_signals()?)
+            .within(held)
             .take_back(&part)?;
         uninstall::show(&report, self.how.json, &format!("{name} is gone."));
         Ok(report.code().map_or(Exit::Ok, |code| code.exit))
@@ -225,6 +234,15 @@ impl How {
         if self.dry_run {
             return super::bootstrap::show(&installer.dry_run()?, self.json);
         }
+        self.carry_out(installer, node, surroundings)
+    }
+
+    fn carry_out(
+        &self,
+        installer: Installer<'_>,
+        node: &Node,
+        surroundings: &Surroundings,
+    ) -> Result<Exit, Failure> {
         let how = screen::How {
             json: self.json,
             // The screen of eight steps is for the bootstrap.

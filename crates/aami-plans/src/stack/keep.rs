@@ -6,12 +6,12 @@
 //! another plan's, and a later purge takes them back.
 
 use aami_install::root::Entry;
-use aami_install::{Effect, EffectError, HostPath, Owner, Plan, PlanError, Step, StepError, Survey};
+use aami_install::{Content, Effect, EffectError, HostPath, Owner, Plan, PlanError, Step, StepError, Survey};
 
 use super::config::broken;
 use super::layout::Layout;
 use super::part::Part;
-use super::place::{account, folder, owner, targets_owner};
+use super::place::{SECRETS, account, folder, owner, targets_owner};
 use super::wishes::{Note, Wishes};
 
 /// The plan's name.
@@ -83,15 +83,26 @@ impl Step for Claim {
             let text = note
                 .text()
                 .map_err(|error| StepError::new(aami_model::code::STEP_FAILED, error.to_string()))?;
-            let content = aami_install::Content::bytes(text);
+            let content = Content::bytes(text);
             effects.push(Effect::file(path, content, 0o644, Some(Owner::root())));
+        }
+        let as_it_is = || Content::once(|_| Err(std::io::ErrorKind::NotFound.into()));
+        // And what the mirror wants to see, which is here by what was chosen.
+        if self.wishes.mirror_credential && is_there(&layout.mirror_credential)? {
+            let root = || Some(Owner::root());
+            effects.push(Effect::directory(layout.secrets.clone(), SECRETS, root()));
+            effects.push(Effect::file(
+                layout.mirror_credential.clone(),
+                as_it_is(),
+                0o600,
+                root(),
+            ));
         }
         // The operator's own routing of alerts; a declared fleet's is made from its configuration each time.
         let routing = layout.file_of(Part::Alertmanager).map_err(broken)?;
         if self.wishes.control_plane && is_there(&routing)? {
-            let content = aami_install::Content::once(|_| Err(std::io::ErrorKind::NotFound.into()));
             let owner = Some(super::place::reader(Part::Alertmanager));
-            effects.push(Effect::file(routing, content, 0o640, owner));
+            effects.push(Effect::file(routing, as_it_is(), 0o640, owner));
         }
         Ok(effects)
     }

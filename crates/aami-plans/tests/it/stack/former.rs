@@ -65,3 +65,13 @@ fn rules_of_an_earlier_version_go_and_an_operators_stay() {
     assert!(house.take_back_former().is_none());
     house.picture().must_be(&picture, "nothing former");
 }
+
+#[test]
+fn nobody_comes_in_between_what_goes_and_what_is_installed() {
+    // Given a server with rules of an earlier version,
+    let house = House::new();
+    house.run_earlier(&Plan::new(NAME, "AAMI Server Installation", vec![Box::new(WroteRules)]).unwrap());
+    // when it is installed, then from what goes first to what goes last nobody else gets at it.
+    assert_eq!(house.install_at_one_go(), 0);
+    assert!(!house.exists("etc/aami/rules/aami-agents.yaml"));
+}

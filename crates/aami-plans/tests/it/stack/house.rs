@@ -9,7 +9,7 @@ use aami_install::checkpoint::Watch;
 use aami_install::doubles::{self, System, UnitPicture};
 use aami_install::executor::{DryRun, StatusReport};
 use aami_install::{
-    Cancel, Host, HostPath, InstallError, Installer, Mode, Options, Plan, RunReport, StepError,
+    Cancel, Held, Host, HostPath, InstallError, Installer, Mode, Options, Plan, RunReport, StepError,
     UninstallReport,
 };
 use aami_inventory::Arch;
@@ -427,13 +427,35 @@ impl House {
     /// Takes back what earlier versions made and the plan does not want.
     pub(crate) fn take_back_former(&self) -> Option<UninstallReport> {
         let (host, stack) = (self.host(None), self.stack(Purpose::Install));
-        take_back_former(&host, &stack, &options()).unwrap()
+        let held = kept_out(&host, &stack);
+        take_back_former(&host, &stack, &options(), &held).unwrap()
     }
 
     /// Takes back what a mirror wanted to see that is asked no more.
     pub(crate) fn take_back_credential(&self) -> Option<UninstallReport> {
         let (host, stack) = (self.host(None), self.stack(Purpose::Install));
-        take_back_credential(&host, &stack, &options()).unwrap()
+        let held = kept_out(&host, &stack);
+        take_back_credential(&host, &stack, &options(), &held).unwrap()
+    }
+
+    /// Installs as the command does: what is former goes before and after, all of it while one lock is held. Answers how
+    /// often somebody else could have come in between.
+    pub(crate) fn install_at_one_go(&self) -> usize {
+        let (host, stack) = (self.host(None), self.stack(Purpose::Install));
+        let installer = || Installer::new(&host, stack.plan(), options()).unwrap();
+        let mut gaps = 0;
+        let mut somebody_else = || gaps += usize::from(installer().hold().is_ok());
+        let held = kept_out(&host, &stack);
+        take_back_former(&host, &stack, &options(), &held).unwrap();
+        somebody_else();
+        let report = installer().within(&held).run(Mode::Fresh).unwrap();
+        assert!(report.failure().is_none(), "{:?}", report.failure());
+        somebody_else();
+        take_back_credential(&host, &stack, &options(), &held).unwrap();
+        somebody_else();
+        drop(held);
+        assert!(installer().hold().is_ok(), "the lock is still held");
+        gaps
     }
 
     /// Takes the plan back.
@@ -459,6 +481,12 @@ impl House {
     pub(crate) fn picture(&self) -> Picture {
         Picture::of(&self.root(), &self.memory())
     }
+}
+
+/// Keeps everybody else from changing the host.
+fn kept_out<'a>(host: &'a Host, stack: &'a Stack) -> Held<'a> {
+    let installer = Installer::new(host, stack.plan(), options()).unwrap();
+    installer.hold().unwrap()
 }
 
 pub(crate) fn options() -> Options {

@@ -277,3 +277,45 @@ fn a_run_from_elsewhere_that_fails_first_leaves_what_the_mirror_wants_to_see() {
     assert!(house.take_back_credential().is_some());
     assert!(!house.exists(file));
 }
+
+#[test]
+fn what_a_mirror_wants_to_see_stays_with_the_data_and_goes_with_it() {
+    let house = House::new();
+    let before = house.picture();
+    let file = "etc/aami/secrets/mirror-credential";
+    let mirror = Guarded::new(&house, CANARY);
+    let url = mirror.mirror.mirror.url.clone();
+    let install = || {
+        let from = |options: &mut StackOptions| only_from(options, &url, mirror.credential());
+        let (report, _) = house.run_with(Mode::Fresh, from);
+        assert!(report.failure().is_none(), "{:?}", report.failure());
+    };
+    install();
+    // Given a server that was taken back without its data,
+    let taken = house.uninstall(false);
+    // then what its mirror wants to see is named among what stays, and is the only secret of it;
+    assert!(taken.stays.contains(&format!("/{file}")), "{:?}", taken.stays);
+    let secrets = std::fs::read_dir(house.real("etc/aami/secrets")).unwrap();
+    assert_eq!(secrets.count(), 1);
+    // and when it is installed again by what is noted, nothing has to be named.
+    let report = plain(&house).unwrap();
+    assert!(report.failure().is_none(), "{:?}", report.failure());
+    mirror.was_shown_its_own_alone();
+    // Moved elsewhere, it goes all the same,
+    house.install();
+    let former = (house.take_back_credential()).expect("the mirror is asked no more");
+    assert_eq!(
+        (former.undone.len(), former.left),
+        (1, Vec::new()),
+        "what the data keeps is another's no more"
+    );
+    assert!(!house.exists(file));
+    // and with the data, at once or later.
+    install();
+    house.uninstall(true);
+    house.picture().must_be(&before, "purged at once");
+    install();
+    house.uninstall(false);
+    house.uninstall(true);
+    house.picture().must_be(&before, "left, then purged");
+}

@@ -223,16 +223,20 @@ impl Install {
             return planned::show(&installer.dry_run()?, self.json);
         }
         let options = options_for(&chosen.wishes);
-        if let Some(former) = take_back_former(&host, &stack, &options)? {
+        // Nobody comes in between what goes of an earlier installation and what is installed.
+        let held = installer.hold()?;
+        if let Some(former) = take_back_former(&host, &stack, &options, &held)? {
             self.say_what_stays(former);
         }
-        let installer = installer.textfile(stack.session().layout().textfile.clone(), build::hostname());
+        let textfile = stack.session().layout().textfile.clone();
+        let installer = installer.within(&held).textfile(textfile, build::hostname());
         let report = self.install(installer, &stack, &chosen.wishes.cluster, surroundings)?;
-        match take_back_credential(&host, &stack, &options) {
+        match take_back_credential(&host, &stack, &options, &held) {
             Ok(former) => former.into_iter().for_each(|former| self.say_what_stays(former)),
             // The run is what counts, and the next one tries again.
             Err(error) => self.warn_of_former(&error.to_string()),
         }
+        drop(held);
         self.conclude(&report, stack.session())
     }
 
