@@ -2,7 +2,7 @@
 //! talks to.
 //!
 //! - [`Net`] is a network that no other process sees; [`Net::host`] adds a host to run servers on.
-//! - [`Node::boot`] starts Debian 11, 12 or 13 in it; run commands, read files, and compare two
+//! - [`Node::boot`] starts Debian 11, 12 or 13 in it, or another [`Root`]; run commands, read files, and compare two
 //!   [`Picture`]s of its file system.
 //! - [`Hardware::power_on`] starts a machine with disks of its own, [`Machine::cut`] cuts its power.
 //! - [`engines`] starts etcd, Prometheus, node_exporter and nginx, on loopback or on a host of a [`Net`].
@@ -47,5 +47,5 @@ pub use node::{Booting, Ended, Node, Picture};
 pub use place::Place;
 pub use process::Process;
 pub use receiver::{Got, Receiver};
-pub use rootfs::Release;
+pub use rootfs::{Release, Root};
 pub use wait::wait_until;

@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal};
 pub use exec::Ended;
 pub use picture::Picture;
 
-use crate::{Net, Process, Release, keeper, net, wait_until};
+use crate::{Net, Process, Release, Root, keeper, net, wait_until};
 
 /// What the names of our control groups begin with; then come the test's process id and the node's name.
 const GROUP: &str = "aami-rig-";
@@ -35,7 +35,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 #[derive(Debug)]
 pub struct Node {
     name: String,
-    release: Release,
+    root: Root,
     address: Ipv4Addr,
     /// Seen from outside, the process ids of nspawn and of the node's init.
     nspawn: u32,
@@ -48,7 +48,7 @@ pub struct Node {
 /// How a node boots.
 #[derive(Debug, Clone)]
 pub struct Booting {
-    release: Release,
+    root: Root,
     name: String,
     machine_id: Option<String>,
     hostname: Option<String>,
@@ -56,9 +56,9 @@ pub struct Booting {
 
 impl Booting {
     /// A node called `name`, with a machine-id of its own.
-    pub fn new(release: Release, name: &str) -> Self {
+    pub fn new(root: impl Into<Root>, name: &str) -> Self {
         Self {
-            release,
+            root: root.into(),
             name: name.to_owned(),
             machine_id: None,
             hostname: None,
@@ -81,7 +81,7 @@ impl Booting {
     pub fn boot(self, net: &Net) -> Result<Node> {
         let address = net.claim(&self.name)?;
         let folder = net.folder(&self.name)?;
-        let rootfs = self.release.rootfs()?;
+        let rootfs = self.root.rootfs()?;
         // Unique on the machine, where other tests boot nodes of the same name.
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let machine = format!("{}-{}-{count}", self.name, std::process::id());
@@ -94,7 +94,7 @@ impl Booting {
         )?;
         let mut node = Node {
             name: self.name,
-            release: self.release,
+            root: self.root,
             address,
             nspawn: 0,
             init: 0,
@@ -149,8 +149,8 @@ impl Booting {
 
 impl Node {
     /// Boots a node with defaults; see [`Booting`].
-    pub fn boot(net: &Net, release: Release, name: &str) -> Result<Self> {
-        Booting::new(release, name).boot(net)
+    pub fn boot(net: &Net, root: impl Into<Root>, name: &str) -> Result<Self> {
+        Booting::new(root, name).boot(net)
     }
 
     /// Its hostname.
@@ -160,7 +160,7 @@ impl Node {
 
     /// What it runs.
     pub const fn release(&self) -> Release {
-        self.release
+        self.root.release()
     }
 
     /// Its address.
@@ -212,12 +212,39 @@ impl Node {
             let init = only_child(self.nspawn)?;
             let program = std::fs::read_link(format!("/proc/{init}/exe")).context("init is not there yet")?;
             ensure!(
-                program.ends_with("systemd"),
+                program.ends_with(self.root.init()),
                 "init is still {}",
                 program.display()
             );
             Ok(init)
         })?;
+        match self.root {
+            Root::WithoutSystemd => self.wait_for_runlevel()?,
+            Root::Of(_) | Root::Furnished => self.wait_for_systemd()?,
+        }
+        net::connect(&|program| self.in_network(program), self.address)
+    }
+
+    /// System V's init is done when it tells the level of several users, which it enters last.
+    fn wait_for_runlevel(&mut self) -> Result<()> {
+        let name = self.name.clone();
+        wait_until(BOOT, &format!("init of {name} is done"), || {
+            self.container.check()?;
+            let ended = self.sh("runlevel; pidof cron")?;
+            ensure!(
+                ended.stdout.starts_with("N 2\n") && ended.code == 0,
+                "{:?}",
+                ended.said()
+            );
+            Ok(())
+        })?;
+        // systemd fills an empty one at boot.
+        self.sh("rm /etc/machine-id && dbus-uuidgen --ensure=/etc/machine-id")?
+            .ok()
+            .map(drop)
+    }
+
+    fn wait_for_systemd(&mut self) -> Result<()> {
         let name = self.name.clone();
         let state = wait_until(BOOT, &format!("systemd of {name} is done"), || {
             self.container.check()?;
@@ -233,7 +260,7 @@ impl Node {
             self.sh("systemctl --failed --no-legend --plain; journalctl --no-pager -b | tail -n 60")?
                 .stdout
         );
-        net::connect(&|program| self.in_network(program), self.address)
+        Ok(())
     }
 
     /// A command that runs a program of this machine in the node's network.

@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use rig::{Packed, Release, cache, engines};
+use rig::{Packed, Release, Root, cache, engines};
 
 type Fetch = Box<dyn FnOnce() -> Result<()> + Send>;
 
@@ -27,9 +27,10 @@ fn main() -> ExitCode {
         ),
     ];
     if rustix::process::geteuid().is_root() {
-        for release in Release::ALL {
-            let name = format!("root file system of {}", release.codename());
-            fetches.push((name, Box::new(move || release.rootfs().map(drop))));
+        let all = Release::ALL.map(Root::Of).into_iter();
+        for root in all.chain([Root::Furnished, Root::WithoutSystemd]) {
+            let name = format!("root file system: {root:?}");
+            fetches.push((name, Box::new(move || root.rootfs().map(drop))));
         }
     }
     let started: Vec<_> = fetches

@@ -49,7 +49,7 @@ pub struct Picture {
 impl Node {
     /// Takes a picture of the whole file system with `/run` and `/tmp`, without what changes by itself.
     pub fn picture(&self) -> Result<Picture> {
-        let shared = self.release.sums()?;
+        let shared = self.root.sums()?;
         take(
             |script| self.sh_within(Duration::from_secs(120), script, b""),
             Some(&shared),

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(100);
 
 /// What package managers write down about themselves: logs, lists, caches, and copies of their own tables. Whatever
 /// installs a package leaves these.
-const OF_APT: &[&str] = &[
+pub(crate) const OF_APT: &[&str] = &[
     "/etc/ld.so.cache",
     "/var/backups",
     "/var/cache/apt",

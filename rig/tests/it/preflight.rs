@@ -1,10 +1,12 @@
 //! Preflight on real nodes: what it says of a healthy one, of each of many broken ones, and what it mends.
 //!
-//! [`faults`] is the matrix: one condition that breaks an install a row, injected, looked at and healed.
+//! [`faults`] is the matrix: one condition that breaks an install a row, injected, looked at and healed. [`mended`] has
+//! what is mended, with the real programs it is about.
 //! [`stage`] is the node it happens on, and the strangers around it.
 
 mod faults;
 mod matrix;
+mod mended;
 mod stage;
 
 use std::time::Instant;
