@@ -1,4 +1,5 @@
-//! What is typed while a site runs: enrolling with options, the agent, checks, exporters and maintenance.
+//! What is typed while a site runs: the server's line once more, enrolling with options, the agent, checks, exporters and
+//! maintenance.
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub(super) struct Upkeep {
     checks: Page,
     exporters: Page,
     maintenance: Page,
+    server: Page,
 }
 
 impl Upkeep {
@@ -39,17 +41,15 @@ impl Upkeep {
                 "it is NODE-REGISTRATION's line, for another node",
             ),
         ];
-        let checks = [
-            ("{\"status\"", "it is what a check prints"),
-            ("checks:", WRITTEN),
-            ("root:", WRITTEN),
-            ("- builtin:", WRITTEN),
-            ("- name:", WRITTEN),
-            ("sha256:", WRITTEN),
-            ("keys:", WRITTEN),
-            ("- id:", WRITTEN),
-            ("public_key:", WRITTEN),
-        ];
+        let mut checks = written("checks:,root:,- builtin:,- name:,sha256:,keys:,- id:,public_key:");
+        checks.push(("{\"status\"", "it is what a check prints"));
+        let mut server =
+            written("[[component]],name =,version =,kind =,license =,archive =,file =,sha256 =,tree =");
+        server.extend(written("[component.build,programs ="));
+        server.extend([
+            ("--remote-write", "tracking has the service it names"),
+            ("--otlp", "tracking has the service it names"),
+        ]);
         let exporters = [
             (
                 "exporters install",
@@ -71,21 +71,33 @@ impl Upkeep {
             checks: Page::open("checks", &checks)?,
             exporters: Page::open("exporters", &exporters)?,
             maintenance: Page::open("maintenance", &maintenance)?,
+            server: Page::open("server", &server)?,
         })
     }
 
     /// Types all of it.
     pub(super) fn goes_on(mut self, site: &Guided, token: &Printed) -> Result<()> {
+        self.changes_nothing(site)?;
         self.enrols_with_options(site, token)?;
         self.looks_at_a_node(site)?;
         self.takes_one_out(site)?;
         self.takes_many_out(site)?;
         self.asks_what_would_happen(site)?;
+        self.server.ends()?;
         self.enrolling.ends()?;
         self.agent.ends()?;
         self.checks.ends()?;
         self.exporters.ends()?;
         self.maintenance.ends()
+    }
+
+    /// The server's own line on a server that is as it asks for.
+    fn changes_nothing(&mut self, site: &Guided) -> Result<()> {
+        let pids = site.server.pids()?;
+        let line = self.server.next("server install --domain aami.example.com")?;
+        site.types(&site.server.node, &line)?;
+        ensure!(site.server.pids()? == pids, "something was started again");
+        Ok(())
     }
 
     /// A node that is one already gets labels and another port.
@@ -199,6 +211,11 @@ impl Upkeep {
         }
         Ok(())
     }
+}
+
+/// Lines that have one of these in them, between commas, are none to type.
+fn written(parts: &str) -> Vec<(&str, &str)> {
+    parts.split(',').map(|part| (part, WRITTEN)).collect()
 }
 
 /// With the group and the labels that the story's nodes have.
