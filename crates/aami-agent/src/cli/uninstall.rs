@@ -90,7 +90,7 @@ impl Uninstall {
             return Ok(Exit::Ok);
         }
         // Before anything is touched: who installs here now is not to be disturbed, nor to come in between.
-        let held = installer.hold()?;
+        let held = installer.hold()?.for_good();
         if let (Form::Host, Some(units)) = (self.which.form(), &host.units) {
             // An update under way is in no receipt; whatever it did is taken back with the rest. Where there is no
             // such unit there is none to stop.

@@ -10,12 +10,25 @@ use crate::lock::Lock;
 pub struct Held<'a> {
     host: &'a Host,
     lock: Option<Lock>,
+    for_good: bool,
+}
+
+impl Held<'_> {
+    /// For those who leave nothing behind: given back, the folder it lay in goes as well where that is empty.
+    #[must_use]
+    pub const fn for_good(mut self) -> Self {
+        self.for_good = true;
+        self
+    }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if let Some(lock) = self.lock.take() {
-            lock.release_for_good(self.host);
+        let turn = Turn(self.lock.take());
+        if self.for_good {
+            turn.release_for_good(self.host);
+        } else {
+            turn.release(self.host);
         }
     }
 }
@@ -44,6 +57,7 @@ impl<'a> Installer<'a> {
         Ok(Held {
             host: self.host,
             lock: Some(self.lock()?),
+            for_good: false,
         })
     }
 

@@ -68,7 +68,9 @@ impl TakeBackError {
 /// Keeps everybody else from changing the host until all of it is taken back. What `stack` was made from must be what is
 /// there: between looking and now another command may have installed something else.
 pub fn hold<'a>(host: &'a Host, stack: &'a Stack, options: &Options) -> Result<Held<'a>, TakeBackError> {
-    let held = Installer::new(host, stack.plan(), options.clone())?.hold()?;
+    let held = Installer::new(host, stack.plan(), options.clone())?
+        .hold()?
+        .for_good();
     let looked_at = match &stack.session().options.purpose {
         Purpose::Look(note) => &note.wishes,
         Purpose::Install => stack.session().wishes(),
