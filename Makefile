@@ -27,9 +27,10 @@ LONG := agent_update:: connected::two_minutes::
 
 # Stories that look at paths which `test` walks as well from more sides, most of a minute or more: `more` runs them, and
 # `.ci/run` after `test`, so that nothing lands without them.
-MORE := agent_trial:: init::attacked:: init::killed_ init::one_program_ init::what_init_ node_repair:: node_starters:: \
-	node_vendors:: preflight::matrix:: server_install::broken:: server_install::chosen:: server_install::faults:: \
-	server_install::interrupted:: server_install::lost:: server_install::secrets::
+MORE := agent_trial:: followed:: init::attacked:: init::killed_ init::one_program_ init::what_init_ node_cron:: \
+	node_firewalls:: node_repair:: node_starters:: node_vendors:: preflight::matrix:: preflight::mended:: \
+	server_install::broken:: server_install::chosen:: server_install::faults:: server_install::interrupted:: \
+	server_install::lost:: server_install::secrets::
 
 # Of stories' names, as a filter has them.
 any = $(foreach one,$(1), | test(/^$(one)/))
@@ -147,8 +148,10 @@ nodes:
 
 .PHONY: more
 more: ## the stories on nodes that test has no time for (as root, like test)
+	@$(BUILD_BIN) rig-fetch
+	@$(SUITE) fetch-more 300 $(ROOT_RUNNER) target/debug/rig-fetch more
 	@$(if $(ROOT_RUNNER),CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER="$(ROOT_RUNNER)") \
-		$(SUITE) more 720 $(RUN_MORE)
+		$(SUITE) more 840 $(RUN_MORE)
 
 # Releases as they are served and installed: they need the operator's program static, which takes minutes to build.
 .PHONY: releases

@@ -44,19 +44,20 @@ fn user(line: &str) -> Option<User> {
     })
 }
 
-/// The names of those in a group besides those whose primary group it is; `None` where there is no such
-/// group.
-pub fn members(host: &Host<'_>, group: &str) -> Option<Vec<String>> {
+/// Whether a user is in a group, be it as the primary one; `None` where there is no such group.
+pub fn is_in(host: &Host<'_>, user: &str, group: &str) -> Option<bool> {
     let text = host.read("/etc/group")?;
     let line = text.lines().find(|line| line.split(':').next() == Some(group))?;
-    let members = line.split(':').nth(3).unwrap_or_default();
-    Some(
-        members
-            .split(',')
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect(),
-    )
+    // Name, password, number, members.
+    let mut fields = line.split(':').skip(2);
+    let gid = fields.next().and_then(|gid| gid.parse::<u32>().ok());
+    let is_member = fields
+        .next()
+        .unwrap_or_default()
+        .split(',')
+        .any(|name| name == user);
+    let is_primary = || gid.is_some() && gid == user_by_name(host, user).map(|user| user.gid);
+    Some(is_member || is_primary())
 }
 
 /// Something that keeps `useradd` and `groupadd` from working.
@@ -135,8 +136,10 @@ mod tests {
         write("/etc/group", "root:x:0:\ndocker:x:999:alice,bob\n");
         assert_eq!(obstacles(&host), []);
         assert_eq!(user_by_id(&host, 998).unwrap().name, "grafana");
-        assert_eq!(members(&host, "docker").unwrap(), ["alice", "bob"]);
-        assert_eq!(members(&host, "video"), None);
+        assert_eq!(is_in(&host, "bob", "docker"), Some(true));
+        assert_eq!(is_in(&host, "carol", "docker"), Some(false));
+        assert_eq!(is_in(&host, "root", "root"), Some(true), "by its primary group");
+        assert_eq!(is_in(&host, "alice", "video"), None);
 
         write("/etc/passwd.lock", "4194399\0");
         assert_eq!(obstacles(&host), [], "its process is gone");

@@ -63,7 +63,7 @@ pub use resident::{
 };
 pub use session::Session;
 pub use summary::Summary;
-pub use unregister::{Enrolment, Unregisterer, trust_of};
+pub use unregister::{Enrolment, NOWHERE, Unregisterer, trust_of};
 
 use crate::download::{Downloader, Proxies};
 use crate::obtain::Source;

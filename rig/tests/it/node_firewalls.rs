@@ -11,9 +11,11 @@ use crate::site::{Site, Typing as _};
 
 /// Port of node_exporter.
 const PORT: u16 = 9100;
+/// What an uninstall says where nobody answers for rules that may be in force.
+const IN_FORCE: &str = "in the rules that firewalld left in force";
 
 /// A firewall as its site runs it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Firewall {
     Firewalld,
     Ufw,
@@ -205,19 +207,45 @@ fn is_monitored_through(firewall: Firewall) -> Result<()> {
     answers_no_more(&node)?;
 
     // The same where the firewall does not run in that moment: its next start does not bring our rule back.
-    let restored = site.aami(&["nodes", "restore", "gpu-01"])?;
-    ensure!(restored.code == 0, "{restored:?}");
-    let token = site.token(&["--name", "again", "--node", "gpu-01"])?;
-    node.types_well(&token.one_line)?;
+    comes_back(&site, &node)?;
     firewall.pauses(&node)?;
     let said = node.types_well("aami-agent uninstall")?.all();
+    ensure!(!said.contains(IN_FORCE), "{said}");
     firewall.goes_on(&node)?;
     ensure!(
         firewall.says(&node)? == rules,
         "{said}\n{}",
         firewall.says(&node)?
     );
+    is_left(&node, &before, firewall, &said)?;
+
+    // Where it was killed its rules are in force without it, which is told.
+    if firewall != Firewall::Firewalld {
+        return Ok(());
+    }
+    comes_back(&site, &node)?;
+    node.sh("systemctl kill --signal=KILL firewalld")?.ok()?;
+    wait_until(Duration::from_secs(20), "firewalld is gone", || {
+        let state = node.sh("systemctl is-active firewalld")?.stdout;
+        ensure!(state.trim() == "failed", "{state}");
+        Ok(())
+    })?;
+    let said = node.types_well("aami-agent uninstall")?.all();
+    ensure!(said.contains(IN_FORCE), "{said}");
+    // What it was killed with outlives its start, and ends as is said.
+    firewall.goes_on(&node)?;
+    firewall.reloads(&node)?;
+    let rules = firewall.says(&node)?;
+    ensure!(!rules.contains(&PORT.to_string()), "{said}\n{rules}");
     is_left(&node, &before, firewall, &said)
+}
+
+/// Has the node enrol once more.
+fn comes_back(site: &Site, node: &Node) -> Result<()> {
+    let restored = site.aami(&["nodes", "restore", "gpu-01"])?;
+    ensure!(restored.code == 0, "{restored:?}");
+    let token = site.token(&["--name", "again", "--node", "gpu-01"])?;
+    node.types_well(&token.one_line).map(drop)
 }
 
 /// Fails when there is more on the node than before but what the firewall keeps by itself, each told in `said`.

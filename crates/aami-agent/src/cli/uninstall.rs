@@ -6,7 +6,7 @@ use aami_api::client::Settings;
 use aami_install::{UndoFailure, UninstallReport};
 use aami_model::secret::{Secret, SecretKind};
 use aami_model::{Exit, code};
-use aami_plans::node::{Form, UPDATE_UNIT, Unregisterer, forget_trial};
+use aami_plans::node::{Form, NOWHERE, UPDATE_UNIT, Unregisterer, forget_trial};
 use clap::Args;
 use serde_json::json;
 
@@ -73,10 +73,7 @@ impl Uninstall {
         // off has its control plane on record.
         let api = match &server {
             Some(server) => settings(server, trust.clone(), &surroundings.proxies)?,
-            None => known
-                .clone()
-                .flatten()
-                .unwrap_or_else(|| Settings::new("http://127.0.0.1")),
+            None => known.clone().flatten().unwrap_or_else(|| Settings::new(NOWHERE)),
         };
         let host = self.which.host()?;
         let node = self.which.look(
@@ -205,8 +202,8 @@ pub(crate) fn show(report: &UninstallReport, is_json: bool, well: &str) {
     let stands = |failure: &UndoFailure| failure.subject.starts_with("registration ");
     if report.failed.iter().any(stands) {
         screen::line(
-            "Nothing was taken back: the control plane may still have this node. --token-file names a secret that may take it \
-             out, --keep-registration leaves it there.",
+            "Nothing was taken back: the control plane may still have this node. Run this again when it answers; where it is on \
+             record as a node, --token-file names a secret that may take it out. --keep-registration leaves it there.",
         );
         return;
     }

@@ -178,7 +178,15 @@ impl FirewallRule {
     fn zone(&self, host: &Host) -> Result<String, EffectError> {
         match &self.zone {
             Some(zone) => Ok(zone.clone()),
-            None => firewalld::zone_towards(host, self.source.as_deref()),
+            None => {
+                let zone = firewalld::zone_towards(host, self.source.as_deref())?;
+                // What could not be closed again is not opened.
+                let chosen = Self {
+                    zone: Some(zone.clone()),
+                    ..self.clone()
+                };
+                chosen.check().map(|()| zone)
+            }
         }
     }
 

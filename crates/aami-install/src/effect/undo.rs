@@ -2,6 +2,8 @@
 
 use std::io;
 
+use aami_model::{Code, code};
+
 use super::{
     EffectError, Scene, Unregister, account, directory, firewall, package, place, project, tree, unit,
 };
@@ -55,9 +57,14 @@ pub(crate) fn undo(
             };
             match unregister.unregister(scene.host, server, node.as_deref(), credential) {
                 Ok(()) => Ok(Undone::Gone),
-                // As what it is registered was in the record that is lost, and nobody else can tell: that stops nothing.
-                Err(StepError::Failed(failure)) if node.is_none() && matches!(before, Before::Unknown) => {
-                    Ok(Undone::Left(format!("the registration with {server} stands: {failure}")))
+                // As what it is registered was in the record that is lost, and nobody can tell, now or later: that stops
+                // nothing.
+                Err(StepError::Failed(failure))
+                    if node.is_none() && matches!(before, Before::Unknown) && !may_pass(failure.code) =>
+                {
+                    Ok(Undone::Left(format!(
+                        "the registration with {server} stands: {failure}"
+                    )))
                 }
                 Err(StepError::Failed(failure)) => Err(EffectError::Called(failure)),
                 Err(StepError::Effect(error)) => Err(error),
@@ -69,6 +76,11 @@ pub(crate) fn undo(
         }
         Recorded::Irreversible { what, .. } => Ok(Undone::Left(format!("{what}: cannot be taken back"))),
     }
+}
+
+/// Whether a control plane that answered so, or not at all, may answer otherwise a moment later.
+fn may_pass(code: Code) -> bool {
+    code == code::UNREACHABLE || matches!(code.http, 429 | 502..=504)
 }
 
 /// A service manager that still holds a unit whose file is gone shows a ghost.

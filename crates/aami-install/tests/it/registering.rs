@@ -19,6 +19,8 @@ const SERVER: &str = "https://aami.example:8080";
 struct Book {
     nodes: Vec<String>,
     given: u32,
+    /// Whether nobody answers just now.
+    away: bool,
 }
 
 #[derive(Clone, Default)]
@@ -45,8 +47,11 @@ impl ControlPlane {
 impl Unregister for ControlPlane {
     fn unregister(&self, _: &Host, server: &str, node: Option<&str>, _: &HostPath) -> Result<(), StepError> {
         assert_eq!(server, SERVER);
+        if self.0.lock().unwrap().away {
+            return Err(StepError::new(code::UNREACHABLE, "nobody answers"));
+        }
         let why = "which node it is cannot be told";
-        let node = node.ok_or_else(|| StepError::new(code::UNREACHABLE, why))?;
+        let node = node.ok_or_else(|| StepError::new(code::FORBIDDEN, why))?;
         self.0.lock().unwrap().nodes.retain(|known| known != node);
         Ok(())
     }
@@ -138,11 +143,19 @@ fn without_the_record_a_registration_that_nobody_can_tell_of_is_said_to_stand() 
     house.install(&plan);
     house.write("etc/credential", "aamin_secret", 0o600);
     std::fs::remove_dir_all(house.real("var/lib/aami/install")).unwrap();
-    // when it is taken back,
+    // when it is taken back while nobody answers, then that is a failure, after which it can be tried again;
     let host = house.host(None);
-    let installer = Installer::new(&host, &plan, options()).unwrap();
-    let report = installer.uninstall(Some(&control_plane)).unwrap();
-    // then nobody claims that the control plane was told.
+    let installer = || Installer::new(&host, &plan, options()).unwrap();
+    control_plane.0.lock().unwrap().away = true;
+    let report = installer().uninstall(Some(&control_plane)).unwrap();
+    assert_eq!(report.failed.len(), 1, "{report:?}");
+    assert!(
+        report.failed[0].subject.contains(SERVER) && report.undone.is_empty(),
+        "{report:?}"
+    );
+    // when it is taken back and nobody will ever tell, then nobody claims that the control plane was told.
+    control_plane.0.lock().unwrap().away = false;
+    let report = installer().uninstall(Some(&control_plane)).unwrap();
     assert_eq!(control_plane.nodes(), ["node-1"]);
     let stands = |line: &String| line.contains(SERVER) && line.contains("stands") && !line.contains("secret");
     assert!(

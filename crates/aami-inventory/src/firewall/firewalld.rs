@@ -102,9 +102,10 @@ impl Doors {
         self.zones.iter().any(|zone| {
             let by_rule = |rule: &String| {
                 is_accepting(rule)
-                    && (value(rule, "port port=").is_some_and(|range| covers(range, '-', port))
+                    && (value(rule, " port port=").is_some_and(|range| covers(range, '-', port))
                         && value(rule, "protocol=") == Some("tcp")
-                        || value(rule, "service name=").is_some_and(|name| serves(host, name, port)))
+                        || value(rule, " service name=").is_some_and(|name| serves(host, name, port))
+                        || is_of_everything(rule))
             };
             zone.accepts
                 || zone.ports.iter().any(|one| is_in(one, port))
@@ -123,6 +124,22 @@ fn is_in(range: &str, port: u16) -> bool {
 
 fn is_accepting(rule: &str) -> bool {
     rule.split_whitespace().any(|word| word == "accept")
+}
+
+/// Whether a rule says of nothing in particular that it is accepted: all of somebody's then (firewalld.richlanguage(5)).
+fn is_of_everything(rule: &str) -> bool {
+    let elements = [
+        "port",
+        "service",
+        "protocol",
+        "icmp-",
+        "masquerade",
+        "forward-port",
+        "source-port",
+        "tcp-mss-",
+    ];
+    let is_element = |word: &str| elements.iter().any(|element| word.starts_with(element));
+    !rule.split_whitespace().any(is_element)
 }
 
 /// What stands in quotes behind a name of a rule or an element.
@@ -160,7 +177,8 @@ mod tests {
         forward: yes\n  masquerade: no\n  forward-ports: \n  source-ports: 3000/tcp\n  icmp-blocks: \n  rich rules: \n\
         \trule family=\"ipv4\" source address=\"10.0.0.1\" port port=\"9100\" protocol=\"tcp\" accept\n\
         \trule family=\"ipv4\" source address=\"10.0.0.1\" port port=\"9200\" protocol=\"tcp\" reject\n\
-        \trule service name=\"ours\" accept\n";
+        \trule service name=\"ours\" accept\n\
+        \trule source-port port=\"9700\" protocol=\"tcp\" accept\n";
 
     fn host_with_services() -> crate::made_up::Root {
         let root = crate::made_up::Root::new();
@@ -185,9 +203,12 @@ mod tests {
         for port in [22, 8050, 9090, 9100, 9505] {
             assert!(public.opens(&root.host(), port), "{port}");
         }
-        for port in [3000, 8180, 9200, 9400, 9600] {
+        for port in [3000, 8180, 9200, 9400, 9600, 9700] {
             assert!(!public.opens(&root.host(), port), "{port}");
         }
+        let ruled = |rule: &str| doors(&format!("public\n  target: default\n\trule {rule}\n"));
+        assert!(ruled("family=\"ipv4\" source address=\"10.0.0.1\" accept").opens(&root.host(), 9700));
+        assert!(!ruled("family=\"ipv4\" source address=\"10.0.0.1\" drop").opens(&root.host(), 9700));
         assert!(doors("trusted\n  target: ACCEPT\n").opens(&root.host(), 1));
         assert!(!doors("").opens(&root.host(), 22));
     }

@@ -1,6 +1,7 @@
 //! What is left on a host of its enrolment, or of its install without one, and taking it back.
 
 use std::path::Path;
+use std::time::Duration;
 
 use aami_api::client::{Client, ClientError, Settings, Trust};
 use aami_install::effect::Unregister;
@@ -85,6 +86,19 @@ fn trust_on(root: &Path, layout: &Layout) -> Trust {
 const HINT: &str = "Name an operator's key with --token-file, or retire it with `aami nodes retire` and run this again \
                     with --keep-registration.";
 
+/// The same where it is not known whether the host is registered at all: an operator's key does not tell that.
+const HINT_UNKNOWN: &str = "Run this again when it answers, or with --keep-registration; a node that is known is found by \
+                            `aami nodes list` and goes by `aami nodes retire`.";
+
+/// Stands for a control plane of which nobody knows where it is: no name ends like this (RFC 6761).
+pub const NOWHERE: &str = "http://control-plane.invalid";
+
+/// For so long a registration may be under way that was sent just before, or be known to one replica only.
+const UNDER_WAY: Duration = Duration::from_secs(3);
+
+/// How often it is asked meanwhile.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// Takes registrations back: with the node's own credential, or with another that may.
 #[derive(Debug, Clone)]
 pub struct Unregisterer {
@@ -112,6 +126,11 @@ impl Unregister for Unregisterer {
             .read(credential, 4096)
             .map_err(aami_install::EffectError::from)?;
         let own = own.and_then(|bytes| Secret::parse(std::str::from_utf8(&bytes).ok()?).ok());
+        if self.server.is_none() && server == NOWHERE {
+            let message = format!("nobody knows of which control plane the credential in {credential} is");
+            return Err(StepError::new(code::STEP_FAILED, message)
+                .with_hint("Name its address with --server, or give --keep-registration."));
+        }
         let server = self.server.as_deref().unwrap_or(server);
         let uri: Option<Uri> = server.parse().ok();
         let proxy = uri.and_then(|uri| self.proxies.for_address(&uri).map(str::to_owned));
@@ -125,8 +144,14 @@ impl Unregister for Unregisterer {
             Some(node) => node.parse().map_err(|_| {
                 StepError::new(code::STEP_FAILED, format!("{node:?} on record is no node id"))
             })?,
-            None => match known_as(&client, own.as_ref())? {
+            None => match known_as(host, &client, own.as_ref())? {
                 Some(node) => node,
+                // What another one than was asked to register knows says nothing about that one.
+                None if own.is_some() && self.server.is_some() => {
+                    let message =
+                        format!("{server} does not know this node; whether another one does cannot be told");
+                    return Err(StepError::new(code::UNAUTHENTICATED, message).with_hint(HINT_UNKNOWN));
+                }
                 None => return Ok(()),
             },
         };
@@ -155,15 +180,20 @@ impl Unregister for Unregisterer {
 
 /// As what a control plane knows a node whose registration was cut off before the answer was on record: it may have
 /// arrived, and was to be known by a credential that was on disk before it was sent. Nothing where it did not arrive.
-fn known_as(client: &Client, own: Option<&Secret>) -> Result<Option<NodeId>, StepError> {
+fn known_as(host: &Host, client: &Client, own: Option<&Secret>) -> Result<Option<NodeId>, StepError> {
     // It is sent by nobody who has none.
     let Some(own) = own else { return Ok(None) };
-    match client.with_bearer(own.reveal()).own_node() {
-        Ok(node) => Ok(Some(node)),
-        Err(error) if error.code() == code::UNAUTHENTICATED => Ok(None),
-        Err(error) => {
-            let message = format!("whether the control plane knows this node cannot be told: {error}");
-            Err(StepError::new(error.code(), message).with_hint(HINT))
+    let client = client.with_bearer(own.reveal());
+    let deadline = host.clock.elapsed() + UNDER_WAY;
+    loop {
+        match client.own_node() {
+            Ok(node) => return Ok(Some(node)),
+            Err(error) if error.code() != code::UNAUTHENTICATED => {
+                let message = format!("whether the control plane knows this node cannot be told: {error}");
+                return Err(StepError::new(error.code(), message).with_hint(HINT_UNKNOWN));
+            }
+            Err(_) if host.clock.elapsed() >= deadline => return Ok(None),
+            Err(_) => host.clock.wait(AGAIN),
         }
     }
 }

@@ -354,10 +354,7 @@ fn dbus_id(host: &Host<'_>) -> Option<String> {
 
 fn rights(host: &Host<'_>, request: &Request) -> Rights {
     let user = request.user.clone().filter(|name| name != "root");
-    let is_in = |group: &str| {
-        let members = account::members(host, group)?;
-        user.as_ref().map(|user| members.contains(user))
-    };
+    let is_in = |group: &str| user.as_ref().and_then(|user| account::is_in(host, user, group));
     let has_sudo = host.program("sudo").is_some();
     let groups = ["sudo", "wheel", "admin", "google-sudoers"];
     Rights {
@@ -391,11 +388,12 @@ fn installer(host: &Host<'_>, request: &Request) -> Option<Holder> {
         .flatten()
 }
 
-/// Whether Docker's daemon has a proxy: by what it says itself, else by what its unit gives it.
+/// Whether Docker's daemon has a proxy for https, by which registries are asked: by what it says itself, else by what its
+/// unit gives it.
 fn engine_has_proxy(host: &Host<'_>) -> bool {
     let says = host
         .commands
-        .run("docker", &["info", "--format", "{{.HTTPProxy}}{{.HTTPSProxy}}"]);
+        .run("docker", &["info", "--format", "{{.HTTPSProxy}}"]);
     if let Ok(output) = says
         && output.status == Some(0)
     {

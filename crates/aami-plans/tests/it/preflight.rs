@@ -291,7 +291,7 @@ fn who_may_not_use_docker_without_sudo_is_named_and_can_be_let_in() {
 #[test]
 fn a_daemon_that_has_the_proxy_is_believed_whoever_gave_it() {
     let mut machine = Machine::of_the_example();
-    let info = "docker info --format {{.HTTPProxy}}{{.HTTPSProxy}}";
+    let info = "docker info --format {{.HTTPSProxy}}";
     let warned = |machine: &Machine| {
         let report = machine.server(Runtime::Compose, |request| {
             request.proxies.https = Some("http://proxy:3128".to_owned());

@@ -167,7 +167,7 @@ pub(super) fn close(host: &Host, rule: &FirewallRule, zone: &str, was: Found) ->
     let sets = if is_running(host)? {
         vec![(was.runtime, Rules::Runtime), (was.permanent, Rules::Permanent)]
     } else if is_there(host, OFFLINE)? {
-        // Nothing is in force; the next start would bring the rule back.
+        // The next start would bring the rule back.
         vec![(was.permanent, Rules::Offline)]
     } else {
         return Ok(Undone::Left(format!(
@@ -175,12 +175,38 @@ pub(super) fn close(host: &Host, rule: &FirewallRule, zone: &str, was: Found) ->
             rule.subject()
         )));
     };
+    let is_offline = sets.iter().any(|(_, rules)| matches!(rules, Rules::Offline));
     for (was, rules) in sets {
         if !was && has(host, rule, zone, rules)? {
             act(host, &Command::change(argv("remove", rule, zone, rules)))?;
         }
     }
+    if is_offline && !was.runtime && may_be_in_force(host)? {
+        return Ok(Undone::Left(format!(
+            "{} in the rules that firewalld left in force: `firewall-cmd --reload`, once it runs, or the next boot ends that",
+            rule.subject()
+        )));
+    }
     Ok(Undone::Gone)
+}
+
+/// Whether rules of firewalld's may be in force although nobody answers for it: it was killed, or is told to leave them when
+/// it ends (`CleanupOnExit`, firewalld.conf(5)). So too where nobody can tell.
+fn may_be_in_force(host: &Host) -> Result<bool, EffectError> {
+    // What either backend's rules are called.
+    for (program, arguments, mark) in [
+        ("nft", ["list", "tables"].as_slice(), "firewalld"),
+        ("iptables", &["-S"], "-N IN_"),
+    ] {
+        if !is_there(host, program)? {
+            continue;
+        }
+        let output = look(host, [program].iter().chain(arguments).copied())?;
+        if !is_well(&output) || output.text().contains(mark) {
+            return Ok(true);
+        }
+    }
+    Ok(!is_there(host, "nft")? && !is_there(host, "iptables")?)
 }
 
 #[cfg(test)]

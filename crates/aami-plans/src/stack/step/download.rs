@@ -240,7 +240,10 @@ impl Download {
         match effects.and_then(|effects| context.perform(&effects)) {
             Err(error) if is_missing(error.code()) => {
                 self.0.miss(name, &error.to_string());
-                context.do_without();
+                // Of what nobody has, nothing has come.
+                if error.code() != code::COMPONENT_MISSING {
+                    context.do_without();
+                }
                 Ok(StepOutcome::AlreadySo)
             }
             other => other,
