@@ -46,6 +46,11 @@ impl Stage {
         if !arguments.iter().any(|word| word.as_ref() == "--token") {
             all.extend([OsStr::new("--token-file"), token.as_os_str()]);
         }
+        // The usual one may be another test's at this moment.
+        let port = crate::published::free_port().to_string();
+        if !arguments.iter().any(|word| word.as_ref() == "--port") {
+            all.extend([OsStr::new("--port"), OsStr::new(&port)]);
+        }
         all.extend(arguments.iter().map(AsRef::as_ref));
         agent(&all)
     }

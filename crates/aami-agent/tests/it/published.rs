@@ -295,7 +295,7 @@ fn a_list_that_does_not_vouch_for_the_file_places_nothing() {
     assert_eq!(asked.kind(), ErrorKind::WouldBlock, "the plain address was asked");
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

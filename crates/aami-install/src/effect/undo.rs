@@ -78,9 +78,9 @@ pub(crate) fn undo(
     }
 }
 
-/// Whether a control plane that answered so, or not at all, may answer otherwise a moment later.
+/// Whether a control plane that answered so, or not at all, may answer otherwise another time.
 fn may_pass(code: Code) -> bool {
-    code == code::UNREACHABLE || matches!(code.http, 429 | 502..=504)
+    !matches!(code.http, 400 | 401 | 403 | 404 | 422) && code != code::SERVER_NOT_TRUSTED
 }
 
 /// A service manager that still holds a unit whose file is gone shows a ghost.

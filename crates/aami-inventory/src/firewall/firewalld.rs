@@ -123,7 +123,12 @@ fn is_in(range: &str, port: u16) -> bool {
 }
 
 fn is_accepting(rule: &str) -> bool {
-    rule.split_whitespace().any(|word| word == "accept")
+    words(rule).any(|word| word == "accept")
+}
+
+/// The words of a rule without what stands in quotes.
+fn words(rule: &str) -> impl Iterator<Item = &str> {
+    rule.split('"').step_by(2).flat_map(str::split_whitespace)
 }
 
 /// Whether a rule says of nothing in particular that it is accepted: all of somebody's then (firewalld.richlanguage(5)).
@@ -137,9 +142,10 @@ fn is_of_everything(rule: &str) -> bool {
         "forward-port",
         "source-port",
         "tcp-mss-",
+        "destination",
     ];
     let is_element = |word: &str| elements.iter().any(|element| word.starts_with(element));
-    !rule.split_whitespace().any(is_element)
+    !words(rule).any(is_element)
 }
 
 /// What stands in quotes behind a name of a rule or an element.
@@ -208,7 +214,13 @@ mod tests {
         }
         let ruled = |rule: &str| doors(&format!("public\n  target: default\n\trule {rule}\n"));
         assert!(ruled("family=\"ipv4\" source address=\"10.0.0.1\" accept").opens(&root.host(), 9700));
-        assert!(!ruled("family=\"ipv4\" source address=\"10.0.0.1\" drop").opens(&root.host(), 9700));
+        for shut in [
+            "source address=\"10.0.0.1\" drop",
+            "source address=\"10.0.0.1\" log prefix=\"no accept here\" drop",
+            "destination address=\"224.0.0.0/4\" accept",
+        ] {
+            assert!(!ruled(shut).opens(&root.host(), 9700), "{shut}");
+        }
         assert!(doors("trusted\n  target: ACCEPT\n").opens(&root.host(), 1));
         assert!(!doors("").opens(&root.host(), 22));
     }

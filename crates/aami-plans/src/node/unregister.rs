@@ -127,10 +127,15 @@ impl Unregister for Unregisterer {
             .map_err(aami_install::EffectError::from)?;
         let own = own.and_then(|bytes| Secret::parse(std::str::from_utf8(&bytes).ok()?).ok());
         if self.server.is_none() && server == NOWHERE {
-            let message = format!("nobody knows of which control plane the credential in {credential} is");
-            return Err(StepError::new(code::STEP_FAILED, message)
-                .with_hint("Name its address with --server, or give --keep-registration."));
+            let message = format!(
+                "nobody knows of which control plane the credential in {credential} is: --server names it, \
+                 --keep-registration goes on without"
+            );
+            return Err(StepError::new(code::STEP_FAILED, message));
         }
+        // What another control plane than the one on record does not know says nothing about that one; nor does it where
+        // that one has moved and forgotten.
+        let is_another = self.is_another(server);
         let server = self.server.as_deref().unwrap_or(server);
         let uri: Option<Uri> = server.parse().ok();
         let proxy = uri.and_then(|uri| self.proxies.for_address(&uri).map(str::to_owned));
@@ -146,12 +151,7 @@ impl Unregister for Unregisterer {
             })?,
             None => match known_as(host, &client, own.as_ref())? {
                 Some(node) => node,
-                // What another one than was asked to register knows says nothing about that one.
-                None if own.is_some() && self.server.is_some() => {
-                    let message =
-                        format!("{server} does not know this node; whether another one does cannot be told");
-                    return Err(StepError::new(code::UNAUTHENTICATED, message).with_hint(HINT_UNKNOWN));
-                }
+                None if own.is_some() && is_another => return Err(stranger(server)),
                 None => return Ok(()),
             },
         };
@@ -163,6 +163,9 @@ impl Unregister for Unregisterer {
                 Ok(()) => return Ok(()),
                 // It knows no such node, or has retired it: that is what was wanted.
                 Err(ClientError::Refused(problem)) if is_gone(&problem.code, problem.status, is_own) => {
+                    if is_another && problem.code != code::NODE_DECOMMISSIONED.symbol {
+                        return Err(stranger(server));
+                    }
                     return Ok(());
                 }
                 Err(error) => last = Some(error),
@@ -176,6 +179,24 @@ impl Unregister for Unregisterer {
             }
         })
     }
+}
+
+impl Unregisterer {
+    /// Whether another address is asked than the one a host registered at.
+    fn is_another(&self, registered_at: &str) -> bool {
+        let plain = |address: &str| address.trim_end_matches('/').to_owned();
+        self.server
+            .as_deref()
+            .is_some_and(|given| plain(given) != plain(registered_at))
+    }
+}
+
+fn stranger(server: &str) -> StepError {
+    let message = format!(
+        "{server} does not know this node; whether the one it registered with does cannot be told: \
+         --keep-registration goes on without"
+    );
+    StepError::new(code::UNAUTHENTICATED, message)
 }
 
 /// As what a control plane knows a node whose registration was cut off before the answer was on record: it may have
@@ -204,4 +225,25 @@ fn is_gone(symbol: &str, status: u16, is_own: bool) -> bool {
     status == 404
         || symbol == code::NODE_DECOMMISSIONED.symbol
         || (is_own && symbol == code::UNAUTHENTICATED.symbol)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_given_is_another_only_where_it_differs_from_the_one_on_record() {
+        let asked_at = |server: Option<&str>| Unregisterer {
+            trust: Trust::System,
+            proxies: Proxies::default(),
+            server: server.map(str::to_owned),
+            secret: None,
+        };
+        let registered_at = "https://aami.example:8080";
+        // As `/uninstall.sh` gives it, always.
+        assert!(!asked_at(Some("https://aami.example:8080/")).is_another(registered_at));
+        assert!(!asked_at(None).is_another(registered_at));
+        assert!(asked_at(Some("https://staging.example:8080")).is_another(registered_at));
+        assert!(asked_at(Some("https://aami.example:8080")).is_another(NOWHERE));
+    }
 }

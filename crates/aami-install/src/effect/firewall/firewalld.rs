@@ -6,10 +6,13 @@ use super::super::tool::{is_there, is_well, look, said};
 use super::network::contains;
 use super::{Family, FirewallRule, Found, act, ask, failure, interface};
 use crate::host::{Command, Host};
+use crate::path::HostPath;
 use crate::undo::Undone;
 
 /// What changes the rules of the next start while the daemon does not run (firewall-offline-cmd(1)).
 const OFFLINE: &str = "firewall-offline-cmd";
+/// Where it is said which of the kernel's two kinds of rules it makes.
+const CONFIGURATION: &str = "etc/firewalld/firewalld.conf";
 
 pub(super) fn is_running(host: &Host) -> Result<bool, EffectError> {
     let output = look(host, ["firewall-cmd", "--state"])?;
@@ -193,20 +196,21 @@ pub(super) fn close(host: &Host, rule: &FirewallRule, zone: &str, was: Found) ->
 /// Whether rules of firewalld's may be in force although nobody answers for it: it was killed, or is told to leave them when
 /// it ends (`CleanupOnExit`, firewalld.conf(5)). So too where nobody can tell.
 fn may_be_in_force(host: &Host) -> Result<bool, EffectError> {
+    let path = HostPath::root().below(CONFIGURATION);
+    let configuration = host.root.read(&path, 1 << 16)?.unwrap_or_default();
+    let is_iptables = String::from_utf8_lossy(&configuration)
+        .lines()
+        .any(|line| line.trim() == "FirewallBackend=iptables");
     // What either backend's rules are called.
-    for (program, arguments, mark) in [
-        ("nft", ["list", "tables"].as_slice(), "firewalld"),
-        ("iptables", &["-S"], "-N IN_"),
-    ] {
-        if !is_there(host, program)? {
-            continue;
-        }
-        let output = look(host, [program].iter().chain(arguments).copied())?;
-        if !is_well(&output) || output.text().contains(mark) {
-            return Ok(true);
-        }
+    let (argv, mark): (&[&str], _) = match is_iptables {
+        true => (&["iptables", "-w", "5", "-S"], "-N IN_"),
+        false => (&["nft", "list", "tables"], "firewalld"),
+    };
+    if !is_there(host, argv[0])? {
+        return Ok(true);
     }
-    Ok(!is_there(host, "nft")? && !is_there(host, "iptables")?)
+    let output = look(host, argv.iter().copied())?;
+    Ok(!is_well(&output) || output.text().contains(mark))
 }
 
 #[cfg(test)]
