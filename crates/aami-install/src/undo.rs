@@ -25,6 +25,7 @@ use crate::path::HostPath;
 use crate::receipt::{self, Before, Receipt, Record, Recorded};
 use crate::root::FsError;
 use crate::saved::Saved;
+use crate::step::StepError;
 use crate::stream::Stream;
 use crate::tracking::{Folder, PlanId, Tracking};
 
@@ -71,6 +72,21 @@ pub struct UndoFailure {
     pub code: Code,
     /// One sentence.
     pub message: String,
+    /// What to do next, by whoever failed where they know better than the condition does.
+    pub hint: String,
+}
+
+impl UndoFailure {
+    fn new(subject: String, error: EffectError) -> Self {
+        let (code, message) = (error.code(), error.to_string());
+        let hint = StepError::Effect(error).hint();
+        Self {
+            subject,
+            code,
+            message,
+            hint,
+        }
+    }
 }
 
 impl UninstallReport {
@@ -145,11 +161,7 @@ impl Undoing<'_> {
             && let Err(error) = self.forget(&folder, &mut report)
         {
             let (subject, error) = (folder.path().to_string(), EffectError::from(error));
-            report.failed.push(UndoFailure {
-                subject,
-                code: error.code(),
-                message: error.to_string(),
-            });
+            report.failed.push(UndoFailure::new(subject, error));
         }
         let status = match report.code() {
             None => RunStatus::Completed,
@@ -265,7 +277,7 @@ impl Undoing<'_> {
                 step,
                 code: failure.code.symbol.to_owned(),
                 message: failure.message.clone(),
-                hint: failure.code.hint.to_owned(),
+                hint: failure.hint.clone(),
                 details: BTreeMap::new(),
                 duration_ms,
             },
@@ -322,13 +334,9 @@ impl Undoing<'_> {
                 report.left.push(why);
             }
             Err(error) => {
-                let (code, message) = (error.code(), error.to_string());
-                note(message.clone(), true);
-                report.failed.push(UndoFailure {
-                    subject: key.to_string(),
-                    code,
-                    message,
-                });
+                let failure = UndoFailure::new(key.to_string(), error);
+                note(failure.message.clone(), true);
+                report.failed.push(failure);
                 return;
             }
         }

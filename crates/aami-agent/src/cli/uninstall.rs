@@ -193,7 +193,7 @@ pub(crate) fn show(report: &UninstallReport, is_json: bool, well: &str) {
         screen::line(&format!("  left         {left}"));
     }
     for failure in &report.failed {
-        let hint = failure.code.hint;
+        let hint = &failure.hint;
         screen::line(&format!(
             "  not possible {}: {} ({hint})",
             failure.subject, failure.message

@@ -48,7 +48,7 @@ impl Unregister for ControlPlane {
     fn unregister(&self, _: &Host, server: &str, node: Option<&str>, _: &HostPath) -> Result<(), StepError> {
         assert_eq!(server, SERVER);
         if self.0.lock().unwrap().away {
-            return Err(StepError::new(code::UNREACHABLE, "nobody answers"));
+            return Err(StepError::new(code::UNREACHABLE, "nobody answers").with_hint("wait"));
         }
         let why = "which node it is cannot be told";
         let node = node.ok_or_else(|| StepError::new(code::FORBIDDEN, why))?;
@@ -149,6 +149,10 @@ fn without_the_record_a_registration_that_nobody_can_tell_of_is_said_to_stand() 
     control_plane.0.lock().unwrap().away = true;
     let report = installer().uninstall(Some(&control_plane)).unwrap();
     assert_eq!(report.failed.len(), 1, "{report:?}");
+    assert_eq!(
+        report.failed[0].hint, "wait",
+        "whoever failed says best what to do"
+    );
     assert!(
         report.failed[0].subject.contains(SERVER) && report.undone.is_empty(),
         "{report:?}"

@@ -160,7 +160,7 @@ impl Uninstall {
             shown::line(&format!("  edit kept    {kept}"));
         }
         for failure in &report.failed {
-            let hint = failure.code.hint;
+            let hint = &failure.hint;
             shown::line(&format!(
                 "  not possible {}: {} ({hint})",
                 failure.subject, failure.message
